@@ -1,0 +1,5 @@
+"""`python -m warraq` is the `warraq` command."""
+
+from warraq.cli import main
+
+main()

@@ -1,0 +1,221 @@
+"""The `warraq` command: one command a stage of dvc.yaml, and a few for people. The only module that prints.
+
+Modules are imported inside the commands, so that `--help` needs none of them.
+"""
+
+import functools
+import logging
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+class Terminal(logging.Handler):
+    """Log lines to standard error; progress in place on a terminal, at most one line in ten seconds elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._in_place = sys.stderr.isatty()
+        self._shown = time.monotonic()
+        self._open = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if record.levelno >= logging.WARNING:
+            text = f"warning: {text}"
+        if getattr(record, "progress", False):
+            last = getattr(record, "last", False)
+            if self._in_place:
+                click.echo(f"\r\033[K{text}", nl=last, err=True)
+                self._open = not last
+                return
+            if not last and time.monotonic() - self._shown < 10:
+                return
+            self._shown = time.monotonic()
+        if self._open:
+            click.echo(err=True)
+            self._open = False
+        click.echo(text, err=True)
+
+
+def _params(context: click.Context) -> Any:
+    from warraq import params
+
+    return params.load(context.obj)
+
+
+def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A bad input is one sentence and exit code 2."""
+
+    @functools.wraps(function)
+    def run(*arguments: Any, **options: Any) -> None:
+        from warraq.records import InputError
+
+        try:
+            function(*arguments, **options)
+        except InputError as error:
+            click.echo(f"warraq: {error}", err=True)
+            sys.exit(2)
+
+    return run
+
+
+def folder(name: str, text: str, required: bool = True) -> Callable[..., Any]:
+    return click.option(name, type=click.Path(path_type=Path), required=required, help=text)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="warraq")
+@click.option("--params", type=click.Path(path_type=Path), default=Path("params.yaml"), show_default=True)
+@click.pass_context
+def main(context: click.Context, params: Path) -> None:
+    """Turn a folder of PDFs into a small vision-language model that you run alone."""
+    context.obj = params
+    logger = logging.getLogger("warraq")
+    if not logger.handlers:
+        logger.addHandler(Terminal())
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+
+
+@main.command()
+@folder("--raw", "Folder of PDF, PNG, JPEG and TIFF files.")
+@folder("--out", "Folder for page images, pages.jsonl and rejected.jsonl.")
+@click.pass_context
+@_guarded
+def render(context: click.Context, raw: Path, out: Path) -> None:
+    """Files to page images."""
+    branch = _params(context).render
+    from warraq.stages import render as stage
+
+    stage.run(raw, out, branch)
+
+
+@main.command()
+@click.option("--task", required=True, help="A task of params.yaml.")
+@folder("--pages", "What render wrote.")
+@folder("--reviews", "Folder of human answers, <task>.jsonl.")
+@folder("--out", "File for the labels, JSON Lines.")
+@click.pass_context
+@_guarded
+def label(context: click.Context, task: str, pages: Path, reviews: Path, out: Path) -> None:
+    """Pages to labels, by the teachers of params.yaml."""
+    branch = _params(context).label
+    from warraq.stages import label as stage
+
+    stage.run(pages, reviews, out, task, branch)
+
+
+@main.command()
+@folder("--pages", "What render wrote.")
+@folder("--labels", "Folder of <task>.jsonl.")
+@folder("--reviews", "Folder of human answers, <task>.jsonl.")
+@folder("--out", "Folder for the ShareGPT dataset.")
+@click.pass_context
+@_guarded
+def dataset(context: click.Context, pages: Path, labels: Path, reviews: Path, out: Path) -> None:
+    """Labels and reviews to train, val and test samples, split by document."""
+    params = _params(context)
+    from warraq.stages import dataset as stage
+
+    stage.run(pages, labels, reviews, out, params.tasks, params.dataset)
+
+
+@main.command()
+@click.option("--student", required=True, help="A student of params.yaml.")
+@folder("--base", "Folder of the base model.")
+@folder("--dataset", "What dataset wrote.")
+@folder("--pages", "What render wrote.")
+@folder("--out", "Folder for the adapter.")
+@click.pass_context
+@_guarded
+def train(context: click.Context, student: str, base: Path, dataset: Path, pages: Path, out: Path) -> None:
+    """The dataset to an adapter, by LLaMA-Factory."""
+    params = _params(context)
+    chosen = params.student(student)
+    from warraq.stages import train as stage
+
+    stage.run(base, dataset, pages, out, chosen, params.train)
+
+
+@main.command()
+@click.option("--student", required=True, help="A student of params.yaml.")
+@folder("--base", "Folder of the base model.")
+@folder("--adapter", "What train wrote.")
+@folder("--dataset", "What dataset wrote; its val pages are the fixed pages of the proof.")
+@folder("--pages", "What render wrote.")
+@folder("--out", "Folder for the merged model; the proof is <out>.parity.json beside it.")
+@click.pass_context
+@_guarded
+def merge(
+    context: click.Context, student: str, base: Path, adapter: Path, dataset: Path, pages: Path, out: Path
+) -> None:
+    """Base and adapter to one model, with a proof."""
+    params = _params(context)
+    chosen = params.student(student)
+    from warraq.stages import merge as stage
+
+    stage.run(base, adapter, dataset, pages, out, chosen, params.merge)
+
+
+@main.command()
+@click.option("--student", required=True, help="A student of params.yaml.")
+@folder("--merged", "What merge wrote.")
+@folder("--dataset", "What dataset wrote; its val pages are the fixed pages of the proof.")
+@folder("--pages", "What render wrote.")
+@folder("--out", "Folder for the ONNX graphs, processor and parity.json.")
+@click.pass_context
+@_guarded
+def export(context: click.Context, student: str, merged: Path, dataset: Path, pages: Path, out: Path) -> None:
+    """The merged model to ONNX, with a proof."""
+    params = _params(context)
+    chosen = params.student(student)
+    from warraq.stages import export as stage
+
+    stage.run(merged, dataset, pages, out, chosen, params.export)
+
+
+@main.command()
+@folder("--model", "Folder of a Hugging Face or ONNX model.")
+@folder("--dataset", "What dataset wrote; its test samples are asked.")
+@folder("--pages", "What render wrote.")
+@folder("--out", "File for the predictions, JSON Lines.")
+@click.pass_context
+@_guarded
+def predict(context: click.Context, model: Path, dataset: Path, pages: Path, out: Path) -> None:
+    """A model's answers to the test samples."""
+    branch = _params(context).predict
+    from warraq.stages import predict as stage
+
+    stage.run(model, dataset, pages, out, branch)
+
+
+@main.command()
+@folder("--dataset", "What dataset wrote.")
+@folder("--pages", "What render wrote.")
+@folder("--predictions", "Folder of <variant>/predictions.jsonl.")
+@folder("--out", "Folder for metrics.json, report.html and plots.")
+@click.pass_context
+@_guarded
+def evaluate(context: click.Context, dataset: Path, pages: Path, predictions: Path, out: Path) -> None:
+    """Predictions to metrics and a report; prints the comparison."""
+    branch = _params(context).evaluate
+    from warraq.stages import evaluate as stage
+
+    click.echo(stage.run(dataset, pages, predictions, out, branch))
+
+
+@main.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--documents", type=click.IntRange(1), default=60, show_default=True, help="How many PDF files.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Equal seeds give equal bytes.")
+@_guarded
+def synth(out: Path, documents: int, seed: int) -> None:
+    """Write synthetic PDF files to OUT/raw and their true answers to OUT/reviews."""
+    from warraq import synth as writer
+
+    writer.write(out, documents, seed)

@@ -1,0 +1,1 @@
+"""Pure scores: values in, numbers out, no files."""

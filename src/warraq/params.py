@@ -1,0 +1,94 @@
+"""params.yaml as one typed tree; each stage types its own branch, so a new field in one invalidates no other."""
+
+import difflib
+import importlib.util
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError, field_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+
+from warraq.records import InputError
+from warraq.section import Section
+from warraq.stages.dataset import Dataset
+from warraq.stages.evaluate import Evaluate
+from warraq.stages.export import Export
+from warraq.stages.label import Label
+from warraq.stages.merge import Merge
+from warraq.stages.predict import Predict
+from warraq.stages.render import Render
+from warraq.stages.train import Train
+from warraq.students import Student
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+
+
+class Params(Section):
+    tasks: Annotated[list[Name], Field(min_length=1)]
+    render: Render
+    label: Label
+    dataset: Dataset
+    train: Train
+    merge: Merge
+    export: Export
+    predict: Predict
+    evaluate: Evaluate
+    students: Annotated[dict[Name, Student], Field(min_length=1)]
+
+    @field_validator("tasks")
+    @classmethod
+    def _known(cls, names: list[str]) -> list[str]:
+        for name in names:
+            if importlib.util.find_spec(f"warraq.tasks.{name}") is None:
+                raise ValueError(f"there is no task {name!r} in src/warraq/tasks")
+        if len(set(names)) < len(names):
+            raise ValueError("a task is named twice")
+        return names
+
+    def student(self, name: str) -> Student:
+        """Raises InputError where params.yaml has no such student."""
+        if name not in self.students:
+            raise InputError(f"params.yaml has no student {name!r}; it has {', '.join(self.students)}.")
+        return self.students[name]
+
+
+def load(path: Path) -> Params:
+    """Read and check params.yaml whole.
+
+    Raises:
+        InputError: one sentence with the key, the value and what is allowed.
+    """
+    try:
+        tree = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing; run warraq from the project's folder or pass --params.") from None
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        raise InputError(f"{path}, line {line} is not YAML: {error.problem}.") from None
+    if not isinstance(tree, dict):
+        raise InputError(f"{path} holds no keys; restore it from git.")
+    try:
+        return Params.model_validate(tree)
+    except ValidationError as error:
+        raise InputError(f"{path}: {_sentence(error.errors(include_url=False)[0])}") from None
+
+
+def _sentence(error: Any) -> str:
+    key = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "missing":
+        return f"{key} is missing."
+    if error["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(error["loc"][-1]), _fields(error["loc"][:-1]), n=1)
+        return f"{key} is not a parameter" + (f"; did you mean {near[0]}?" if near else "; remove it.")
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{key} is {error['input']!r}: {message[0].lower()}{message[1:]}."
+
+
+def _fields(path: tuple[Any, ...]) -> list[str]:
+    """The field names of the branch at `path`."""
+    branch: Any = Params
+    for part in path:
+        field = getattr(branch, "model_fields", {}).get(part)
+        branch = field.annotation if field else Student
+    return list(getattr(branch, "model_fields", {}))

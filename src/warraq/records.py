@@ -1,0 +1,217 @@
+"""The rows in the files between stages, and the only code that reads or writes JSON Lines.
+
+Rows are frozen and carry no time and no absolute path, so that equal inputs give equal bytes. A file is written to
+`<name>.part` and renamed: a reader never sees half of it.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Generic, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+Reference = Literal["gold", "textlayer", "silver"]
+"""Who vouches for an answer: a person, the document's own text layer, or a teacher model. Never mixed in one number."""
+
+
+class InputError(ValueError):
+    """A bad input, told in one sentence that names the file and the remedy. The command line exits with 2."""
+
+
+class Row(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Page(Row):
+    """One page image. `page_id` is `<document>-p0001`; `document` the first 12 hex digits of the file's SHA-256."""
+
+    page_id: str
+    document: str
+    page: int  # from 1
+    files: tuple[str, ...]  # every name under data/raw with these bytes, sorted
+    image: str  # PNG, relative to the pages folder
+    image_sha256: str  # of the PNG's bytes
+    width_px: int
+    height_px: int
+    px_per_pt: float | None  # None for image files
+    text: str | None  # the page's own text layer, UTF-8, relative to the pages folder; None where there is none
+    repaired: bool  # the file was damaged and the reader mended it
+    recipe: str  # hash of what made the image: parameters and library versions
+
+
+class Rejected(Row):
+    """A file (`page` is None) or a page of it that is not in pages.jsonl, and why."""
+
+    file: str
+    document: str | None
+    page: int | None
+    reason: str
+    message: str
+
+
+class Label(Row):
+    """A teacher's answer for a page, or the reason why there is none: `answer` and `reason` are never both set."""
+
+    page_id: str
+    task: str
+    key: str  # SHA-256 of all that decides the answer; the file is its own memo
+    teacher: str
+    model: str | None  # as served, where a model answered
+    reference: Reference
+    answer: dict[str, Any] | None
+    reason: str | None
+    message: str | None
+
+
+class Review(Row):
+    """A person's answer for a page. The last one of a page and task wins, and beats every teacher's."""
+
+    page_id: str
+    task: str
+    answer: dict[str, Any]
+    reviewer: str
+
+
+class Turn(Row):
+    role: Literal["user", "assistant"]
+    content: str
+
+
+class Sample(Row):
+    """One record of the ShareGPT dataset: a page, a task, the prompt and the answer to learn."""
+
+    page_id: str
+    document: str
+    task: str
+    reference: Reference
+    images: tuple[str, ...]  # relative to the pages folder
+    conversations: tuple[Turn, ...]
+
+
+class Prediction(Row):
+    """What a model answered for a page; `text` is raw, and `error` has none."""
+
+    page_id: str
+    task: str
+    text: str
+    finish_reason: Literal["stop", "length", "error"]
+    tokens: int
+    seconds: float  # the share of its batch's time
+    message: str | None = None
+
+
+R = TypeVar("R", bound=Row)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield `<path>.part` to write to; on success it takes the place of `path`, on failure it is removed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    try:
+        yield part
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """UTF-8, not escaped, keys in the order given, one trailing newline."""
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing; run the stage that writes it (`dvc repro`).") from None
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON ({error}); run the stage that writes it again.") from None
+
+
+def line(row: Row) -> str:
+    return json.dumps(row.model_dump(mode="json"), ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def write_rows(path: Path, rows: Iterable[R], key: Callable[[R], Any]) -> None:
+    """Write `rows` sorted by `key`, one JSON object a line."""
+    with replacing(path) as part, part.open("w", encoding="utf-8", newline="\n") as stream:
+        stream.writelines(line(row) for row in sorted(rows, key=key))
+
+
+def read_rows(path: Path, row: type[R]) -> list[R]:
+    """Read a JSON Lines file whole.
+
+    Raises:
+        InputError: the file is missing, or a line is not such a row; names file and line.
+    """
+    if not path.exists():
+        raise InputError(f"{path} is missing; run the stage that writes it (`dvc repro`).")
+    rows = []
+    with path.open(encoding="utf-8") as stream:
+        for number, text in enumerate(stream, start=1):
+            if not text.strip():
+                continue
+            try:
+                rows.append(row.model_validate_json(text))
+            except ValidationError as error:
+                first = error.errors(include_url=False)[0]
+                where = ".".join(str(part) for part in first["loc"])
+                raise InputError(
+                    f"{path}, line {number} is not a {row.__name__}: {where} {first['msg']}; correct or remove the line."
+                ) from None
+            except ValueError as error:
+                raise InputError(f"{path}, line {number} cannot be read: {error}.") from None
+    return rows
+
+
+class Journal(Generic[R]):
+    """Rows of work in progress, each on disk before `append` returns, so that a killed run loses only what was in flight.
+
+    The file is `<path>.part`. A half-written last line, which a kill leaves, is dropped on opening.
+    """
+
+    def __init__(self, path: Path, row: type[R]) -> None:
+        self.path = path.with_name(path.name + ".part")
+        self.rows: list[R] = []
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        whole = 0
+        if self.path.exists():
+            for text in self.path.read_bytes().splitlines(keepends=True):
+                if not text.endswith(b"\n"):
+                    break
+                self.rows.append(row.model_validate_json(text))
+                whole += len(text)
+        self._stream = self.path.open("ab")
+        self._stream.truncate(whole)
+
+    def append(self, row: R) -> None:
+        self._stream.write(line(row).encode("utf-8"))
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+        self.rows.append(row)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+    def finish(self, key: Callable[[R], Any]) -> None:
+        """Write the sorted rows to the real file and remove the journal."""
+        self._stream.close()
+        path = self.path.with_name(self.path.name.removesuffix(".part"))
+        sorted_path = path.with_name(path.name + ".sorted.part")
+        with sorted_path.open("w", encoding="utf-8", newline="\n") as stream:
+            stream.writelines(line(row) for row in sorted(self.rows, key=key))
+        os.replace(sorted_path, path)
+        self.path.unlink()

@@ -1,0 +1,42 @@
+"""Invoices and receipts as fields. Amounts stay verbatim strings: a model that rewrites a number is caught, not helped."""
+
+from typing import Any
+
+from warraq.metrics.json import outcomes
+from warraq.tasks import COPYING, Answered, Score
+
+PROMPT = (
+    "You are a professional OCR details extractor. Task: invoice. Extract the invoice or receipt: number, dates, parties, "
+    "items, totals. Answer in JSON only."
+)
+INSTRUCTION = COPYING + " Amounts, quantities and dates are strings exactly as printed, with their digits and separators."
+
+
+class Party(Answered):
+    name: str | None
+    address: str | None
+    tax_id: str | None
+
+
+class Item(Answered):
+    description: str
+    quantity: str | None
+    unit_price: str | None
+    total: str | None
+
+
+class Answer(Answered):
+    invoice_number: str | None
+    date: str | None
+    due_date: str | None
+    sender: Party
+    recipient: Party
+    items: list[Item]
+    currency: str | None
+    subtotal: str | None
+    tax: str | None
+    total: str | None
+
+
+def score(gold: dict[str, Any], answer: dict[str, Any] | None, raw: str) -> Score:
+    return Score(fields=outcomes(gold, answer))
