@@ -97,17 +97,20 @@ def render(context: click.Context, raw: Path, out: Path) -> None:
 
 @main.command()
 @click.option("--task", required=True, help="A task of params.yaml.")
+@folder("--raw", "The files themselves; documents.csv among them says which may be sent to a cloud teacher.")
 @folder("--pages", "What render wrote.")
 @folder("--reviews", "Folder of human answers, <task>.jsonl.")
 @folder("--out", "File for the labels, JSON Lines.")
 @click.pass_context
 @_guarded
-def label(context: click.Context, task: str, pages: Path, reviews: Path, out: Path) -> None:
+def label(context: click.Context, task: str, raw: Path, pages: Path, reviews: Path, out: Path) -> None:
     """Pages to labels, by the teachers of params.yaml."""
-    branch = _params(context).label
+    params = _params(context)
+    if task not in params.tasks:
+        raise click.BadParameter(f"params.yaml has the tasks {', '.join(params.tasks)}.", param_hint="--task")
     from warraq.stages import label as stage
 
-    stage.run(pages, reviews, out, task, branch)
+    stage.run(raw, pages, reviews, out, task, params.label)
 
 
 @main.command()
@@ -219,3 +222,25 @@ def synth(out: Path, documents: int, seed: int) -> None:
     from warraq import synth as writer
 
     writer.write(out, documents, seed)
+
+
+@main.command()
+@click.argument("student")
+@click.pass_context
+@_guarded
+def fetch(context: click.Context, student: str) -> None:
+    """Put the base model of STUDENT, at its pinned revision, into models/STUDENT/base."""
+    chosen = _params(context).student(student)
+    from warraq.students import fetch as fetcher
+
+    fetcher.fetch(student, chosen, Path("models") / student / "base")
+
+
+@main.command()
+@click.argument("reports", type=click.Path(path_type=Path))
+@_guarded
+def show(reports: Path) -> None:
+    """Print the comparison in REPORTS, the folder that evaluate wrote."""
+    from warraq.stages import evaluate as stage
+
+    click.echo(stage.table(reports))

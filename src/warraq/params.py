@@ -2,12 +2,12 @@
 
 import difflib
 import importlib.util
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
+import yaml
 from pydantic import Field, ValidationError, field_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
 
 from warraq.records import InputError
 from warraq.section import Section
@@ -53,6 +53,23 @@ class Params(Section):
         return self.students[name]
 
 
+class _Loader(yaml.CSafeLoader):
+    """YAML as DVC reads it: 1e-4 is a number, a key given twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value} is given twice", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
 def load(path: Path) -> Params:
     """Read and check params.yaml whole.
 
@@ -60,10 +77,10 @@ def load(path: Path) -> Params:
         InputError: one sentence with the key, the value and what is allowed.
     """
     try:
-        tree = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # a safe loader
     except FileNotFoundError:
         raise InputError(f"{path} is missing; run warraq from the project's folder or pass --params.") from None
-    except MarkedYAMLError as error:
+    except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         raise InputError(f"{path}, line {line} is not YAML: {error.problem}.") from None
     if not isinstance(tree, dict):
@@ -71,7 +88,8 @@ def load(path: Path) -> Params:
     try:
         return Params.model_validate(tree)
     except ValidationError as error:
-        raise InputError(f"{path}: {_sentence(error.errors(include_url=False)[0])}") from None
+        errors = sorted(error.errors(include_url=False), key=lambda e: e["type"] != "extra_forbidden")
+        raise InputError(f"{path}: {_sentence(errors[0])}") from None
 
 
 def _sentence(error: Any) -> str:

@@ -1,0 +1,78 @@
+# Verbs for people. The pipeline itself is dvc.yaml; there is no second one here.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV ?= $(CURDIR)/.venv
+STUDENT ?= nano
+DOCUMENTS ?= 60
+SEED ?= 1
+NEED_GIB := 9
+
+export PATH := $(VENV)/bin:$(PATH)
+export HF_HUB_OFFLINE ?= 1
+export TOKENIZERS_PARALLELISM := false
+
+.PHONY: help setup lock demo test check repro fetch image shell clean
+
+help: ## List the verbs
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.stamp ## Create the environment (.venv) from requirements.lock
+
+$(VENV)/.stamp: requirements.lock pyproject.toml
+	@fail() { echo "warraq: $$1" >&2; exit 2; }; \
+	command -v "$(PYTHON)" >/dev/null || fail "there is no $(PYTHON); install Python 3.11 or 3.12, or name it: make setup PYTHON=/path/to/python3.11"; \
+	"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' \
+	  || fail "$(PYTHON) is $$("$(PYTHON)" --version 2>&1); warraq needs 3.11 or 3.12: make setup PYTHON=/path/to/python3.11"; \
+	"$(PYTHON)" -c 'import platform, sys; sys.exit((platform.system(), platform.machine()) != ("Linux", "x86_64"))' \
+	  || fail "this is $$(uname -sm); the locked packages are for Linux x86_64. Use the container: make image"; \
+	"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null \
+	  || fail "$(PYTHON) has no venv module; install it (Debian and Ubuntu: apt install python3-venv)"; \
+	if [ ! -x "$(VENV)/bin/uv" ]; then \
+	  free=$$(( $$(df -Pk "$(dir $(VENV))" | awk 'NR==2 {print $$4}') / 1048576 )); \
+	  [ "$$free" -ge $(NEED_GIB) ] || fail "$(dir $(VENV)) has $$free GiB free; the environment needs $(NEED_GIB)"; \
+	  "$(PYTHON)" -m venv "$(VENV)"; \
+	  "$(VENV)/bin/python" -m pip --quiet --disable-pip-version-check install "$$(grep -oE '^uv==[0-9.]+' requirements.lock)"; \
+	fi
+	@"$(VENV)/bin/uv" pip sync --quiet --python "$(VENV)/bin/python" --require-hashes requirements.lock
+	@"$(VENV)/bin/uv" pip install --quiet --python "$(VENV)/bin/python" --no-deps --no-build-isolation --editable .
+	@touch "$@"
+	@echo "environment ready: $(VENV)"
+
+lock: ## Write requirements.lock anew from pyproject.toml
+	uv pip compile pyproject.toml --extra dev --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	  --universal --python-version 3.11 --output-file requirements.lock --quiet
+
+demo: setup ## The main job on synthetic documents with the nano student; no GPU, no key
+	@warraq synth data --documents $(DOCUMENTS) --seed $(SEED)
+	@dvc repro evaluate@nano
+	@warraq show reports/nano
+
+test: setup ## Run the tests
+	@pytest
+
+check: setup ## Format, lint, types and import layers
+	@ruff format --check .
+	@ruff check .
+	@mypy
+	@lint-imports
+
+fetch: setup ## Put the base model of STUDENT into models/STUDENT/base
+	@HF_HUB_OFFLINE=0 warraq fetch $(STUDENT)
+
+repro: fetch ## The pipeline on your own files in data/raw, for STUDENT
+	@mkdir -p data/raw data/reviews
+	@if dvc remote list | grep -q .; then dvc pull --allow-missing label; dvc repro --pull --allow-missing evaluate@$(STUDENT); \
+	else dvc repro evaluate@$(STUDENT); fi
+	@warraq show reports/$(STUDENT)
+
+image: ## Build the container
+	docker build --tag warraq .
+
+shell: ## A shell in the container, with the checkout and the GPUs
+	docker run --rm --interactive --tty --gpus all --shm-size 8g --volume "$(CURDIR)":/workspace warraq bash
+
+clean: ## Remove what the demo made; your own files in data/raw stay
+	rm -rf data/pages data/labels data/dataset models/*/adapter* models/*/merged* models/*/onnx* reports/*/*/predictions.jsonl*

@@ -1,0 +1,135 @@
+"""The whole pipeline on the nano student, with a smaller budget than the demo's."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pymupdf
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BUDGET = {
+    "    epochs: ": "2  # test",
+    "    eval_steps: ": "10  # test",
+    "  max_new_tokens: 1024": "  max_new_tokens: 160",
+    "  resamples: ": "200  # test",
+}
+
+
+def call(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    """Run a program of the environment in `folder`; its output is both streams."""
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HF_HUB_OFFLINE": "1"}
+    return subprocess.run(
+        command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    )
+
+
+def repro(folder: Path, target: str, *options: str) -> str:
+    result = call(folder, "dvc", "repro", *options, target)
+    assert result.returncode == 0, result.stdout
+    return result.stdout
+
+
+def ran(output: str) -> set[str]:
+    return {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout with twelve synthetic documents on which the graph has run."""
+    folder = tmp_path_factory.mktemp("checkout")
+    shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    shutil.copytree(ROOT / "models/nano/base", folder / "models/nano/base")
+    for name in ("dvc.yaml", ".dvcignore"):
+        shutil.copy(ROOT / name, folder)
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    for start, value in BUDGET.items():
+        old = next(line for line in text.splitlines() if line.startswith(start))
+        text = text.replace(old, value if start.endswith("1024") else start + value, 1)
+    (folder / "params.yaml").write_text(text, encoding="utf-8")
+    assert call(folder, "dvc", "init", "--no-scm", "--quiet").returncode == 0
+    result = call(folder, "warraq", "synth", "data", "--documents", "12", "--seed", "3")
+    assert result.returncode == 0, result.stdout
+    (folder / "repro.log").write_text(repro(folder, "evaluate@nano"), encoding="utf-8")
+    return folder
+
+
+def test_every_variant_is_measured(checkout: Path) -> None:
+    metrics = json.loads((checkout / "reports/nano/metrics.json").read_text())
+    for variant in ("base", "merged", "onnx"):
+        for name in ("schema_valid_share", "strict_json_share", "field_f1", "cer", "wer", "pages_per_s"):
+            assert metrics[f"{variant}_{name}"] is not None, f"{variant}_{name}"
+    assert metrics["reference"] == "gold"
+    assert metrics["base_cer"] >= 0
+    assert metrics["onnx_field_f1"] == metrics["merged_field_f1"]
+
+
+def test_the_comparison_is_shown(checkout: Path) -> None:
+    table = call(checkout, "warraq", "show", "reports/nano").stdout
+    assert all(word in table for word in ("base", "merged", "onnx", "field_f1", "report.html"))
+
+
+def test_merge_and_export_are_proved(checkout: Path) -> None:
+    assert json.loads((checkout / "models/nano/merged.parity.json").read_text())
+    assert json.loads((checkout / "models/nano/onnx/parity.json").read_text())
+
+
+def test_held_out_documents_are_never_trained_on(checkout: Path) -> None:
+    sides = {
+        side: {one["document"] for one in json.loads((checkout / f"data/dataset/{side}.json").read_text())}
+        for side in ("train", "val", "test")
+    }
+    assert not sides["train"] & sides["test"] and not sides["train"] & sides["val"] and not sides["val"] & sides["test"]
+
+
+def test_second_run_runs_nothing(checkout: Path) -> None:
+    assert ran(repro(checkout, "evaluate@nano")) == set()
+
+
+def test_an_export_parameter_retrains_nothing(checkout: Path) -> None:
+    path = checkout / "params.yaml"
+    text = path.read_text(encoding="utf-8")
+    head, export, tail = text.partition("\nexport:")
+    path.write_text(head + export + tail.replace("pages: 2", "pages: 1", 1), encoding="utf-8")
+    would = ran(repro(checkout, "evaluate@nano", "--dry"))
+    path.write_text(text, encoding="utf-8")
+    assert "export@nano" in would and not would & {"render", "dataset", "train@nano", "merge@nano"}
+
+
+def test_a_comment_in_metrics_retrains_nothing(checkout: Path) -> None:
+    with (checkout / "src/warraq/metrics/text.py").open("a", encoding="utf-8") as stream:
+        stream.write("# a remark\n")
+    done = ran(repro(checkout, "merge@nano"))
+    assert "dataset" in done and not done & {"render", "train@nano", "merge@nano"}
+
+
+def test_one_touched_pdf_is_rendered_and_labelled_alone(checkout: Path) -> None:
+    path = next(iter(sorted((checkout / "data/raw").glob("*.pdf"))))
+    before = {page.parent.name for page in (checkout / "data/pages").glob("*/0001.png")}
+    with pymupdf.open(path) as document:
+        document.set_metadata({"title": "touched"})
+        touched = document.tobytes()
+    path.write_bytes(touched)
+    output = repro(checkout, "label@content")
+    after = {page.parent.name for page in (checkout / "data/pages").glob("*/0001.png")}
+    assert len(before - after) == len(after - before) == 1
+    assert "11 documents reused" in output or "reused" in output
+
+
+def test_bad_files_are_rows_with_distinct_reasons_and_the_run_completes(checkout: Path) -> None:
+    raw = checkout / "data/raw"
+    good = sorted(raw.glob("*.pdf"))[1].read_bytes()
+    (raw / "cut.pdf").write_bytes(good[: len(good) // 2])
+    (raw / "empty.pdf").write_bytes(b"")
+    (raw / "note.pdf").write_text("minutes of the meeting")
+    with pymupdf.open(stream=good) as document:
+        document.save(raw / "locked.pdf", encryption=pymupdf.PDF_ENCRYPT_AES_256, owner_pw="o", user_pw="u")
+    output = repro(checkout, "dataset")
+    rows = [json.loads(line) for line in (checkout / "data/pages/rejected.jsonl").read_text().splitlines()]
+    reasons = {name: {row["reason"] for row in rows if row["file"] == name}
+               for name in ("cut.pdf", "empty.pdf", "note.pdf", "locked.pdf")}  # fmt: skip
+    assert all(reasons.values()) and len(set.union(*reasons.values())) >= 4, reasons
+    assert "rejected" in output

@@ -1,0 +1,168 @@
+"""dvc.yaml, params.yaml, the code and the README say the same thing."""
+
+import ast
+import re
+import shlex
+from functools import cache
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+from dvc.repo import Repo
+from dvc.stage import Stage
+
+from warraq import params
+from warraq.cli import main
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src"
+STAGES = ("render", "label", "dataset", "train", "merge", "export", "predict", "evaluate")
+
+
+@pytest.fixture(scope="module")
+def stages() -> list[Stage]:
+    return Repo(str(ROOT)).index.stages
+
+
+def name(stage: Stage) -> str:
+    return stage.name.split("@")[0]
+
+
+@cache
+def imported(file: Path) -> frozenset[Path]:
+    """The files of warraq that importing `file` may load, itself included, by its import statements."""
+    found = {file}
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    modules = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            modules |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    for module in modules:
+        if not module.startswith("warraq."):
+            continue
+        path = SOURCE / module.replace(".", "/")
+        for target in (path.with_suffix(".py"), path / "__init__.py"):
+            if target.exists() and target != file:
+                found |= imported(target)
+    return frozenset(found)
+
+
+def expected_code(stage: Stage) -> set[str]:
+    """The stage's imports, and the members of a room that its `__init__` loads by name."""
+    files = set(imported(SOURCE / f"warraq/stages/{name(stage)}.py"))
+    tree = params.load(ROOT / "params.yaml")
+    item = stage.name.partition("@")[2]
+    room = SOURCE / "warraq"
+    members: list[Path] = []
+    if room / "tasks/__init__.py" in files:
+        tasks = [item] if name(stage) == "label" else tree.tasks
+        members += [room / f"tasks/{task}.py" for task in tasks]
+    if room / "students/__init__.py" in files:
+        family = tree.students[item].family
+        members += [room / f"students/{family}{'_onnx' if name(stage) == 'export' else ''}.py"]
+    if room / "teachers/__init__.py" in files:
+        members += sorted((room / "teachers").glob("*.py"))
+    if room / "runtimes/__init__.py" in files:
+        members += sorted((room / "runtimes").glob("*.py"))
+    for member in members:
+        files |= imported(member)
+    empty = {room / "__init__.py", *(file for file in files if file.name == "__init__.py" and not _code(file))}
+    return {str(file.relative_to(ROOT)) for file in files - empty}
+
+
+def _code(file: Path) -> bool:
+    """Whether a module holds more than its docstring."""
+    return len(ast.parse(file.read_text(encoding="utf-8")).body) > 1
+
+
+def test_every_stage_lists_exactly_the_code_it_imports(stages: list[Stage]) -> None:
+    for stage in stages:
+        listed = {dep.def_path for dep in stage.deps if dep.def_path.startswith("src/")}
+        listed = {path for path in listed if path.endswith(".html") or _code(ROOT / path)}
+        templates = {path for path in listed if path.endswith(".html")}
+        assert listed - templates == expected_code(stage), stage.name
+
+
+def test_paths_are_on_the_command_line(stages: list[Stage]) -> None:
+    for stage in stages:
+        words = [Path(word) for word in shlex.split(stage.cmd)]
+        given = [dep.def_path for dep in stage.deps if dep.protocol is None and not dep.def_path.startswith("src/")]
+        for path in [*given, *(out.def_path for out in stage.outs)]:
+            if path == "params.yaml":
+                continue
+            assert any(word == Path(path) or word in Path(path).parents or word.parent == Path(path).parent
+                       for word in words if len(word.parts) > 1), f"{stage.name}: {path}"  # fmt: skip
+
+
+def test_stages_are_commands_modules_and_branches(stages: list[Stage]) -> None:
+    assert {name(stage) for stage in stages} == set(STAGES)
+    assert set(STAGES) <= set(main.commands)
+    assert {path.stem for path in (SOURCE / "warraq/stages").glob("*.py")} - {"__init__"} == set(STAGES)
+    assert set(STAGES) <= set(params.Params.model_fields)
+    assert {path.stem for path in (ROOT / "tests/stages").glob("test_*.py")} == {f"test_{word}" for word in STAGES}
+
+
+def test_each_command_runs_its_stage_with_options_that_exist(stages: list[Stage]) -> None:
+    for stage in stages:
+        program, command, *rest = shlex.split(stage.cmd)
+        assert (program, command) == ("warraq", name(stage))
+        options = {option for parameter in main.commands[command].params for option in parameter.opts}
+        assert {word for word in rest if word.startswith("--")} <= options, stage.name
+
+
+def test_each_stage_tracks_its_own_branch(stages: list[Stage]) -> None:
+    for stage in stages:
+        tracked = {key for dep in stage.deps for key in getattr(dep, "params", []) or []}
+        assert name(stage) in tracked, stage.name
+        others = tracked & set(STAGES) - {name(stage)}
+        assert not others, f"{stage.name} would run again for {others}"
+
+
+def test_paid_and_rendered_outputs_persist_and_nothing_else(stages: list[Stage]) -> None:
+    persisted = {out.def_path for stage in stages for out in stage.outs if out.persist}
+    tasks = params.load(ROOT / "params.yaml").tasks
+    assert persisted == {"data/pages", *(f"data/labels/{task}.jsonl" for task in tasks)}
+
+
+def test_no_stage_is_frozen(stages: list[Stage]) -> None:
+    assert not [stage.name for stage in stages if stage.frozen]
+
+
+def test_readme_table_is_the_pipeline() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.+?) \|$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M))
+    tree = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    assert rows == {stage: spec.get("do", spec)["desc"] if "do" in spec else spec["desc"] for stage, spec in tree.items()}
+
+
+def test_readme_names_only_verbs_that_exist() -> None:
+    verbs = set(re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(), re.M))
+    for file in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")):
+        text = file.read_text(encoding="utf-8")
+        assert set(re.findall(r"\bmake ([a-z]+)", text)) - {"sure", "it", "them"} <= verbs, file.name
+        used = set(re.findall(r"`warraq ([a-z-]+)", text))
+        assert used <= set(main.commands), file.name
+
+
+def test_every_parameter_says_what_it_is() -> None:
+    """Where a key first stands in params.yaml, its line says the unit or the meaning."""
+    seen = set()
+    for line in (ROOT / "params.yaml").read_text(encoding="utf-8").splitlines():
+        key = re.match(r"\s*(\w+):\s+[^#\s]", line)
+        if key and key[1] not in seen:
+            seen.add(key[1])
+            assert " # " in line, line
+
+
+@pytest.mark.parametrize("command", sorted(main.commands))
+def test_help_of_every_command(command: str) -> None:
+    context = click.Context(main.commands[command])
+    assert main.commands[command].get_help(context)
+
+
+def test_lock_holds_hashes_and_no_addresses() -> None:
+    text = (ROOT / "requirements.lock").read_text()
+    assert "://" not in text
+    assert all("--hash" in block for block in re.split(r"\n(?=[a-z])", text.strip()))
