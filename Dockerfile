@@ -15,10 +15,8 @@ ENV VENV=/opt/venv PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1
 
 # Dependencies before code: a change of code does not install them again.
 COPY --chown=warraq Makefile pyproject.toml requirements.lock README.md ./
-RUN --mount=type=cache,target=/home/warraq/.cache,uid=1000 \
-    python -m venv /opt/venv \
-    && pip --quiet --disable-pip-version-check install "$(grep -oE '^uv==[0-9.]+' requirements.lock)" \
-    && UV_LINK_MODE=copy uv pip sync --python /opt/venv/bin/python --require-hashes requirements.lock
+COPY --chown=warraq src/warraq/__init__.py src/warraq/__init__.py
+RUN --mount=type=cache,target=/home/warraq/.cache,uid=1000 UV_LINK_MODE=copy make setup
 
 COPY --chown=warraq . .
 RUN make setup

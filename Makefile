@@ -34,7 +34,8 @@ $(VENV)/.stamp: requirements.lock pyproject.toml
 	  free=$$(( $$(df -Pk "$(dir $(VENV))" | awk 'NR==2 {print $$4}') / 1048576 )); \
 	  [ "$$free" -ge $(NEED_GIB) ] || fail "$(dir $(VENV)) has $$free GiB free; the environment needs $(NEED_GIB)"; \
 	  "$(PYTHON)" -m venv "$(VENV)"; \
-	  "$(VENV)/bin/python" -m pip --quiet --disable-pip-version-check install "$$(grep -oE '^uv==[0-9.]+' requirements.lock)"; \
+	  "$(VENV)/bin/python" -m pip --quiet --disable-pip-version-check install --require-hashes \
+	    --requirement <(awk '/^uv==/ {found = 1} found {print} found && !/\\$$/ {exit}' requirements.lock); \
 	fi
 	@"$(VENV)/bin/uv" pip sync --quiet --python "$(VENV)/bin/python" --require-hashes requirements.lock
 	@"$(VENV)/bin/uv" pip install --quiet --python "$(VENV)/bin/python" --no-deps --no-build-isolation --editable .

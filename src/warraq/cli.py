@@ -241,6 +241,7 @@ def fetch(context: click.Context, student: str) -> None:
 @_guarded
 def show(reports: Path) -> None:
     """Print the comparison in REPORTS, the folder that evaluate wrote."""
-    from warraq.stages import evaluate as stage
+    from warraq.records import read_json
+    from warraq.web import comparison
 
-    click.echo(stage.table(reports))
+    click.echo(comparison.terminal(read_json(reports / "metrics.json"), str(reports / "report.html")))

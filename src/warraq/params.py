@@ -53,7 +53,7 @@ class Params(Section):
         return self.students[name]
 
 
-class _Loader(yaml.CSafeLoader):
+class _Loader(yaml.CSafeLoader):  # type: ignore[misc]
     """YAML as DVC reads it: 1e-4 is a number, a key given twice is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

@@ -113,7 +113,7 @@ def replacing(path: Path) -> Iterator[Path]:
     part = path.with_name(path.name + ".part")
     try:
         yield part
-        os.replace(part, path)
+        part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
@@ -167,7 +167,7 @@ def read_rows(path: Path, row: type[R]) -> list[R]:
                 first = error.errors(include_url=False)[0]
                 where = ".".join(str(part) for part in first["loc"])
                 raise InputError(
-                    f"{path}, line {number} is not a {row.__name__}: {where} {first['msg']}; correct or remove the line."
+                    f"{path}, line {number} is not a {row.__name__}: {where} {first['msg']}; correct or remove it."
                 ) from None
             except ValueError as error:
                 raise InputError(f"{path}, line {number} cannot be read: {error}.") from None
@@ -175,7 +175,7 @@ def read_rows(path: Path, row: type[R]) -> list[R]:
 
 
 class Journal(Generic[R]):
-    """Rows of work in progress, each on disk before `append` returns, so that a killed run loses only what was in flight.
+    """Rows of work in progress, each on disk before `append` returns: a killed run loses only what was in flight.
 
     The file is `<path>.part`. A half-written last line, which a kill leaves, is dropped on opening.
     """
@@ -213,5 +213,5 @@ class Journal(Generic[R]):
         sorted_path = path.with_name(path.name + ".sorted.part")
         with sorted_path.open("w", encoding="utf-8", newline="\n") as stream:
             stream.writelines(line(row) for row in sorted(self.rows, key=key))
-        os.replace(sorted_path, path)
+        sorted_path.replace(path)
         self.path.unlink()

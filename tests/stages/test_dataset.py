@@ -64,7 +64,9 @@ def test_every_sample_is_on_one_side_and_says_its_page_and_task(folder: Path) ->
     assert run(folder).exit_code == 0
     sides = {side: {one["document"] for one in samples(folder, side)} for side in ("train", "val", "test")}
     assert sum(len(side) for side in sides.values()) == len(set.union(*sides.values())) == 30
-    assert all(one["page_id"].startswith(one["document"]) and one["task"] == "content" for one in samples(folder, "train"))
+    assert all(
+        one["page_id"].startswith(one["document"]) and one["task"] == "content" for one in samples(folder, "train")
+    )
 
 
 def test_target_is_compact_unescaped_json_after_an_image_prompt(folder: Path) -> None:

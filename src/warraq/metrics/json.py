@@ -1,14 +1,20 @@
-"""Field outcomes of a JSON answer against its reference."""
+"""Field outcomes of a JSON answer against its reference.
 
+List items are compared by position: an item too few or too many makes those after it wrong, and says so.
+"""
+
+from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from warraq.metrics.text import encoded
+
+Outcome = Literal["correct", "wrong", "missing", "invented", "correct_null"]
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Counts of fields: `missing` has a reference value and no answer, `invented` the reverse, `correct_null` neither."""
+    """Counts of fields: `missing` has a reference and no answer, `invented` the reverse, `correct_null` neither."""
 
     correct: int = 0
     wrong: int = 0
@@ -26,40 +32,61 @@ class Outcomes:
         )
 
     @property
+    def answered(self) -> int:
+        return self.correct + self.wrong + self.invented
+
+    @property
+    def wanted(self) -> int:
+        return self.correct + self.wrong + self.missing
+
+    @property
     def precision(self) -> float:
-        answered = self.correct + self.wrong + self.invented
-        return self.correct / answered if answered else 0.0
+        return self.correct / self.answered if self.answered else 0.0
 
     @property
     def recall(self) -> float:
-        wanted = self.correct + self.wrong + self.missing
-        return self.correct / wanted if wanted else 0.0
+        return self.correct / self.wanted if self.wanted else 0.0
 
     @property
     def f1(self) -> float:
-        both = self.precision + self.recall
-        return 2 * self.precision * self.recall / both if both else 0.0
+        """The harmonic mean of precision and recall, which is 2 correct / (answered + wanted)."""
+        both = self.answered + self.wanted
+        return 2 * self.correct / both if both else 0.0
+
+
+def flattened(value: Any, path: str = "") -> dict[str, Any]:
+    """An answer as `a.b[0].c -> value`, in the answer's order."""
+    if isinstance(value, dict):
+        parts = [flattened(item, f"{path}.{key}" if path else key) for key, item in value.items()]
+    elif isinstance(value, list):
+        parts = [flattened(item, f"{path}[{index}]") for index, item in enumerate(value)]
+    else:
+        return {path: value}
+    return {key: item for part in parts for key, item in part.items()}
 
 
 def leaves(value: Any, path: str = "") -> dict[str, str | None]:
-    """Flatten an answer to `a.b[0].c -> text`; null stays None. Texts are compared at the encoding level."""
-    if isinstance(value, dict):
-        return {k: v for key, item in value.items() for k, v in leaves(item, f"{path}.{key}" if path else key).items()}
-    if isinstance(value, list):
-        return {k: v for i, item in enumerate(value) for k, v in leaves(item, f"{path}[{i}]").items()}
-    return {path: None if value is None else encoded(str(value))}
+    """Flatten an answer to `a.b[0].c -> text`, compared at the encoding level; null and blank text are both None."""
+    flat = flattened(value, path)
+    return {key: None if item is None else encoded(str(item)) or None for key, item in flat.items()}
+
+
+def compared(gold: dict[str, Any], answer: dict[str, Any] | None) -> dict[str, Outcome]:
+    """The outcome of each field by its path; an answer that could not be read (None) misses every field."""
+    wanted, given = leaves(gold), leaves(answer or {})
+    found: dict[str, Outcome] = {}
+    for path in dict.fromkeys((*wanted, *given)):
+        left, right = wanted.get(path), given.get(path)
+        if left is not None:
+            found[path] = "missing" if right is None else "correct" if left == right else "wrong"
+        elif right is not None:
+            found[path] = "invented"
+        elif path in wanted and answer is not None:
+            found[path] = "correct_null"
+    return found
 
 
 def outcomes(gold: dict[str, Any], answer: dict[str, Any] | None) -> Outcomes:
-    """Compare field by field; an answer that could not be read (None) misses every field."""
-    wanted, given = leaves(gold), leaves(answer or {})
-    counts = dict.fromkeys(("correct", "wrong", "missing", "invented", "correct_null"), 0)
-    for path in wanted.keys() | given.keys():
-        left, right = wanted.get(path), given.get(path)
-        if left is None:
-            counts["correct_null" if right is None else "invented"] += path in given or answer is not None
-        elif right is None:
-            counts["missing"] += 1
-        else:
-            counts["correct" if left == right else "wrong"] += 1
+    """Compare field by field and count."""
+    counts: Counter[str] = Counter(compared(gold, answer).values())
     return Outcomes(**counts)

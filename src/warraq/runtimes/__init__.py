@@ -1,1 +1,147 @@
-""""""
+"""How a finished model is asked: one module a runtime, all with the same answers.
+
+A page's image goes in as it is: Gemma-3's processor brings every image to one square, so the cap on pixels of training
+(`image_max_pixels`, more than a rendered page has) needs no step of its own here.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from pydantic import TypeAdapter, ValidationError
+
+from warraq.records import InputError, Sample, read_json
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True)
+class Request:
+    """One question: the images, which come first, and the prompt without their placeholders."""
+
+    images: tuple[Path, ...]
+    prompt: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The text up to the stop token, which `tokens` does not count; `length` if none came within the limit."""
+
+    text: str
+    finish_reason: Literal["stop", "length"]
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A greedy run with its numbers, which two runtimes of one model must share; float32, padded on the left."""
+
+    input_ids: "np.ndarray"  # (batch, length)
+    attention_mask: "np.ndarray"  # (batch, length)
+    pixel_values: "np.ndarray"  # (images, 3, height, width)
+    prompt_logits: "np.ndarray"  # (batch, places, vocabulary), after the prompt's tokens at `places`
+    step_logits: "np.ndarray"  # (batch, tokens, vocabulary), which chose each token
+    tokens: "np.ndarray"  # (batch, tokens), not stopped
+
+
+class Runtime(Protocol):
+    def answer(self, requests: Sequence[Request], max_new_tokens: int) -> list[Answer]:
+        """Answer one batch, greedily.
+
+        Raises:
+            ImageError: an image cannot be opened; nothing has been generated.
+        """
+        ...
+
+
+class ImageError(ValueError):
+    """An image cannot be opened; the message says why and names no folder."""
+
+    def __init__(self, path: Path, reason: object) -> None:
+        super().__init__(f"{path.name} cannot be opened as an image: {str(reason).replace(str(path), path.name)}")
+        self.path = path
+
+
+def questions(dataset: Path, pages: Path) -> list[tuple[Sample, Request]]:
+    """The samples of a ShareGPT file as requests, sorted by page and task.
+
+    Raises:
+        InputError: the file is missing or empty, has a sample twice, or a prompt that does not begin with its images.
+    """
+    try:
+        samples = TypeAdapter(list[Sample]).validate_python(read_json(dataset))
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors(include_url=False)[0]["loc"])
+        raise InputError(f"{dataset} holds what is not a sample ({where}); run `warraq dataset` again.") from None
+    if not samples:
+        raise InputError(
+            f"{dataset} has no samples; add documents or change the shares under `dataset:` in params.yaml."
+        )
+    if len({(sample.page_id, sample.task) for sample in samples}) < len(samples):
+        raise InputError(f"{dataset} has a page and task twice; run `warraq dataset` again.")
+    found = []
+    for sample in sorted(samples, key=lambda sample: (sample.page_id, sample.task)):
+        marks = "<image>" * len(sample.images)
+        content = sample.conversations[0].content
+        prompt = content.removeprefix(marks)
+        if not content.startswith(marks) or "<image>" in prompt:
+            raise InputError(
+                f"{dataset}: the prompt of {sample.page_id} does not begin with its {marks}; write it again."
+            )
+        found.append((sample, Request(tuple(pages / image for image in sample.images), prompt)))
+    return found
+
+
+def messages(request: Request) -> list[dict[str, Any]]:
+    """The request as chat templates take it."""
+    content = [{"type": "image"} for _ in request.images] + [{"type": "text", "text": request.prompt}]
+    return [{"role": "user", "content": content}]
+
+
+def open_image(path: Path) -> "Image":
+    """The whole image in RGB; a rotation in its EXIF tags is not applied, as in training."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return image.convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ImageError(path, error) from error
+
+
+def until_stop(ids: Sequence[int], stops: Sequence[int]) -> tuple[list[int], Literal["stop", "length"]]:
+    """The tokens before the first stop token, and whether there was one."""
+    for place, token in enumerate(ids):
+        if token in stops:
+            return list(ids[:place]), "stop"
+    return list(ids), "length"
+
+
+def whole(name: str) -> int | None:
+    """A whole number of at least 1 from the environment, or None where it is not set."""
+    text = os.environ.get(name, "")
+    if not text:
+        return None
+    if not text.isdigit() or int(text) < 1:
+        raise InputError(f"{name} is {text!r}; it must be a whole number of at least 1.")
+    return int(text)
+
+
+def threads() -> int | None:
+    """Threads of one runtime; None leaves it to the library, which takes the cores."""
+    return whole("WARRAQ_THREADS") or whole("OMP_NUM_THREADS")
+
+
+def load(folder: Path) -> Runtime:
+    """The runtime for a model's folder: onnxruntime where it holds graphs, else transformers."""
+    if (folder / "decoder_model_merged.onnx").exists():
+        from warraq.runtimes.onnx import OnnxRuntime
+
+        return OnnxRuntime(folder)
+    from warraq.runtimes.torch import TorchRuntime
+
+    return TorchRuntime(folder)

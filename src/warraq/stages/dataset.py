@@ -21,7 +21,10 @@ logger = logging.getLogger(__name__)
 Split = dict[str, str]  # document -> train, val or test
 
 # A target that holds one of these would be read as a command by the trainer's template.
-CONTROL = ("<image>", "<video>", "<audio>", "<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<|im_start|>", "<|im_end|>")  # fmt: skip
+CONTROL = (
+    "<image>", "<video>", "<audio>", "<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<|im_start|>",
+    "<|im_end|>",
+)  # fmt: skip
 
 
 class Dataset(Section):

@@ -1,12 +1,29 @@
-"""base + adapter -> merged model and <out>.parity.json."""
+"""base + adapter -> merged model and <out>.parity.json, the proof that the two are one and the same.
 
+LLaMA-Factory merges in float32, which is what the proof is about: same answers, same logits. Then each tensor is
+rounded once to the type that the base stores, in the base's own files beside the base's own configuration and
+processor, so that nothing differs from the base but the tensors that were to change. What the rounding does is measured
+and told. A model tuned in full goes the same way, as an "adapter" that changes every tensor. Without the proof there is
+no output.
+"""
+
+import logging
+import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
+from warraq import runtimes
+from warraq.records import InputError, Sample, read_json, write_json
+from warraq.runtimes import Request, Trace
 from warraq.section import Section
-from warraq.students import Student
+from warraq.students import Student, family, llamafactory
+from warraq.students.fetch import verify
+from warraq.students.weights import Weights, digest, rounded, sha256, targets
+
+logger = logging.getLogger(__name__)
+Asked = list[tuple[Sample, Request]]
 
 
 class Merge(Section):
@@ -15,5 +32,161 @@ class Merge(Section):
     logit_bound: Annotated[float, Field(gt=0)]
 
 
+def check(base: Path, adapter: Path, student: Student) -> dict[str, Any]:
+    """Where the adapter comes from.
+
+    Raises:
+        InputError: the base is not the one that it was trained on, or it is of another kind than params.yaml says.
+    """
+    verify(student, base)
+    lineage: dict[str, Any] = read_json(adapter / "lineage.json")
+    if lineage["base_sha256"] != digest(base):
+        raise InputError(
+            f"{adapter} was trained on other weights of {lineage['base']} than {base} holds: restore or train anew."
+        )
+    if lineage["tuning"] != student.tuning:
+        raise InputError(f"{adapter} is tuned as {lineage['tuning']}, params.yaml says {student.tuning}; train again.")
+    return lineage
+
+
+def questions(dataset: Path, pages: Path, count: int) -> Asked:
+    """The first validation pages, asked the first task of params.yaml that they have: the same ones every time."""
+    asked = runtimes.questions(dataset / "val.json", pages)
+    task = asked[0][0].task
+    return [(sample, request) for sample, request in asked if sample.task == task][:count]
+
+
+def exact(base: Path, adapter: Path, part: Path, student: Student) -> Path:
+    """LLaMA-Factory's merged model in float32.
+
+    It loads a model in the type that config.json names, whatever it is told, and would round the sum to that. So it is
+    shown the same files with another config.json.
+    """
+    source = adapter if student.tuning == "full" else base
+    shown, log = part / "base", part / "export.log"
+    shown.mkdir()
+    for path in source.iterdir():
+        (shown / path.name).symlink_to(path.resolve())
+    (shown / "config.json").unlink()
+    config = {key: value for key, value in read_json(source / "config.json").items() if key != "torch_dtype"}
+    write_json(shown / "config.json", {**config, "dtype": "float32"})
+    places = {"model_name_or_path": shown} | ({} if source == adapter else {"adapter_name_or_path": adapter})
+    llamafactory.write(part / "export.yaml", llamafactory.merging(student), places)
+    with llamafactory.running(["export", "export.yaml"], part, log) as child:
+        child.wait()
+    if child.returncode or not any((part / "export").glob("model*.safetensors")):
+        raise RuntimeError(
+            f"LLaMA-Factory exported nothing (exit code {child.returncode}): {llamafactory.complaint(log)}"
+        )
+    return part / "export"
+
+
+def compare(base: Path, merged: Path, adapter: Path, student: Student) -> dict[str, Any]:
+    """Exactly the tensors that were trained changed.
+
+    Raises:
+        RuntimeError: another one did, or one of them did not; names it.
+    """
+    old, new = Weights(base), Weights(merged)
+    room = family(student.family)
+    expected = set(old.names) if student.tuning == "full" else targets(old.names, Weights(adapter), room.MODULES)
+    hashes = {name: (old.sha256(name), new.sha256(name)) for name in sorted(old.names)}
+    changed = {name for name, (before, after) in hashes.items() if before != after}
+    if changed - expected:
+        raise RuntimeError(f"{min(changed - expected)} changed, although it was not trained")
+    if expected - changed:
+        same = expected - changed
+        raise RuntimeError(f"{min(same)} did not change, although it was trained (so {len(same)} of {len(expected)})")
+    return {
+        "tensors": len(hashes),
+        "changed": {part: sum(name.startswith(prefix) for name in changed) for part, prefix in room.COMPONENTS.items()},
+        "changed_sha256": {name: hashes[name][1] for name in sorted(changed)},
+    }
+
+
+def trace(folder: Path, adapter: Path | None, asked: Asked, count: int) -> Trace:
+    """Ask a model in float32 for `count` tokens, with the adapter beside its weights where there is one."""
+    from warraq.runtimes.torch import TorchRuntime
+
+    runtime = TorchRuntime(folder, "float32")
+    if adapter is not None:
+        from peft import PeftModel
+
+        PeftModel.from_pretrained(runtime.model, str(adapter)).eval()  # puts its layers into the runtime's model
+    return runtime.trace([request for _, request in asked], [-1], count)
+
+
+def difference(one: Trace, other: Trace) -> tuple[list[int], float]:
+    """Which answers differ, and the largest difference of a logit up to where they part, to two digits."""
+    import numpy as np
+
+    equal = one.tokens == other.tokens
+    together = np.concatenate((np.ones_like(equal[:, :1]), equal[:, :-1]), axis=1).cumprod(axis=1) == 1
+    largest = float(np.abs(one.step_logits - other.step_logits).max(axis=-1)[together].max())
+    differing = np.flatnonzero(~equal.all(axis=1)).tolist()
+    return differing, float(f"{largest:.1e}") if np.isfinite(largest) else float("inf")
+
+
+def prove(base: Path, adapter: Path, whole: Path, merged: Path, asked: Asked, parameters: Merge) -> dict[str, Any]:
+    """Base + adapter against `whole`, the float32 model: the proof; and against `merged`, its rounding: told.
+
+    Raises:
+        RuntimeError: an answer differs, or a logit by more than the bound; names the page.
+    """
+    lora = (adapter / "adapter_model.safetensors").exists()
+    count = parameters.max_new_tokens
+    truth = trace(base, adapter, asked, count) if lora else trace(adapter, None, asked, count)
+    differing, largest = difference(truth, trace(whole, None, asked, count))
+    if differing:
+        page = asked[differing[0]][0].page_id
+        raise RuntimeError(f"base with adapter and merged model answer page {page} differently")
+    if largest > parameters.logit_bound:
+        pages = ", ".join(sample.page_id for sample, _ in asked)
+        raise RuntimeError(f"a logit on {pages} differs by {largest}, more than merge.logit_bound allows")
+    differing, rounding = difference(truth, trace(merged, None, asked, count))
+    return {
+        "pages": [sample.page_id for sample, _ in asked],
+        "task": asked[0][0].task,
+        "tokens": int(truth.tokens.size),
+        "answers_equal": True,
+        "largest_logit_difference": largest,
+        "logit_bound": parameters.logit_bound,
+        "rounding": {"answers_equal": not differing, "largest_logit_difference": rounding},
+    }
+
+
 def run(base: Path, adapter: Path, dataset: Path, pages: Path, out: Path, student: Student, parameters: Merge) -> None:
-    raise NotImplementedError
+    lineage = check(base, adapter, student)
+    asked = questions(dataset, pages, parameters.pages)
+    room = family(student.family)
+    part, parity = out.with_name(out.name + ".part"), out.with_name(out.name + ".parity.json")
+    parity.unlink(missing_ok=True)
+    for folder in (out, part):
+        shutil.rmtree(folder, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        logger.info("merge %s and %s; LLaMA-Factory exports", base, adapter)
+        whole, merged = exact(base, adapter, part, student), part / "merged"
+        rounded(base, whole, merged)
+        kept = ("config.json", "generation_config.json", *room.PROCESSOR)
+        for name in kept:
+            if (base / name).exists():
+                shutil.copyfile(base / name, merged / name)
+        proof = {
+            **lineage,
+            **compare(base, merged, adapter, student),
+            **prove(base, adapter, whole, merged, asked, parameters),
+            "image_max_pixels": student.image_max_pixels,
+            "processor_sha256": {name: sha256(merged / name) for name in kept if (merged / name).exists()},
+        }
+        write_json(parity, proof)
+        merged.replace(out)
+    finally:
+        shutil.rmtree(part)
+    logger.info(
+        "merge: %s of %d tensors changed, answers equal, logits within %.1e (%.1e once rounded)",
+        " + ".join(f"{count} {name}" for name, count in proof["changed"].items()),
+        proof["tensors"],
+        proof["largest_logit_difference"],
+        proof["rounding"]["largest_logit_difference"],
+    )

@@ -22,7 +22,7 @@ class Student(Section):
 
     family: Literal["gemma3"]  # module in students/
     base: str  # Hugging Face id; `warraq fetch` puts it into models/<student>/base. "nano" comes with the project
-    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]  # commit of the hub, or SHA-256 of the weights
+    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]  # hub commit or SHA-256
     tuning: Literal["lora", "full"]
     rank: Annotated[int, Field(ge=1, le=1024)]  # LoRA rank
     alpha: Annotated[int, Field(ge=1, le=4096)]  # LoRA scale is alpha / rank

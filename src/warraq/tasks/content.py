@@ -9,11 +9,12 @@ from warraq.metrics.text import characters, words
 from warraq.tasks import COPYING, Answered, Score
 
 PROMPT = (
-    "You are a professional OCR details extractor. Task: content. Copy the page in reading order as structural elements. "
-    "Answer in JSON only."
+    "You are a professional OCR details extractor. Task: content. Copy the page in reading order as structural "
+    "elements. Answer in JSON only."
 )
 INSTRUCTION = (
-    COPYING + " Give the page as blocks in reading order, right to left for Arabic columns. Tables are HTML with rowspan and "
+    COPYING
+    + " Give the page as blocks in reading order, right to left for Arabic columns. Tables are HTML with rowspan and "
     "colspan. level is the depth of a heading from 1, else null. A blank page has no blocks."
 )
 

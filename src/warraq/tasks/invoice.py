@@ -1,4 +1,4 @@
-"""Invoices and receipts as fields. Amounts stay verbatim strings: a model that rewrites a number is caught, not helped."""
+"""Invoices and receipts as fields. Amounts stay verbatim: a model that rewrites a number is caught, not helped."""
 
 from typing import Any
 
@@ -6,10 +6,12 @@ from warraq.metrics.json import outcomes
 from warraq.tasks import COPYING, Answered, Score
 
 PROMPT = (
-    "You are a professional OCR details extractor. Task: invoice. Extract the invoice or receipt: number, dates, parties, "
-    "items, totals. Answer in JSON only."
+    "You are a professional OCR details extractor. Task: invoice. Extract the invoice or receipt: number, dates, "
+    "parties, items, totals. Answer in JSON only."
 )
-INSTRUCTION = COPYING + " Amounts, quantities and dates are strings exactly as printed, with their digits and separators."
+INSTRUCTION = (
+    COPYING + " Amounts, quantities and dates are strings exactly as printed, with their digits and separators."
+)
 
 
 class Party(Answered):

@@ -6,19 +6,30 @@ from warraq.metrics.json import outcomes
 from warraq.tasks import COPYING, Answered, Score
 
 PROMPT = (
-    "You are a professional OCR details extractor. Task: metadata. Extract classification, source, physical properties, "
-    "official marks, signatures and authorisation, routing and distribution, attachments and references, condition notes, "
-    "confidence and quality. Answer in JSON only."
+    "You are a professional OCR details extractor. Task: metadata. Extract classification, source, physical "
+    "properties, official marks, signatures and authorisation, routing and distribution, attachments and references, "
+    "condition notes, confidence and quality. Answer in JSON only."
 )
 INSTRUCTION = (
-    COPYING + " Describe the document from this page alone. Dates and numbers stay as printed. quality.confidence is high, "
+    COPYING
+    + " Describe the document from this page alone. Dates and numbers stay as printed. quality.confidence is high, "
     "medium or low; set quality.needs_human_review where anything important could not be read."
 )
 
 
 class Classification(Answered):
     document_type: Literal[
-        "letter", "memo", "invoice", "receipt", "contract", "certificate", "form", "report", "table", "identity", "other"
+        "letter",
+        "memo",
+        "invoice",
+        "receipt",
+        "contract",
+        "certificate",
+        "form",
+        "report",
+        "table",
+        "identity",
+        "other",
     ]
     title: str | None
     subject: str | None

@@ -1,0 +1,155 @@
+"""Intervals for scores of documents: the page is scored, the document is drawn.
+
+Pages of one document resemble each other: an interval that draws pages is far too narrow (nominal 95 % covered 59 % in
+a simulation with 40 documents). So every score is a ratio of two sums over documents, and documents are drawn with
+replacement. One drawing serves all scores of all models, which pairs them: a difference is taken within each drawing.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+CONFIDENCE = 0.95
+_BLOCK = 256  # drawings made at once; bounds the memory
+
+Scores = Mapping[str, tuple[float, float]]
+"""What one document adds to each named score: numerator and denominator."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value and its 95 % interval over `documents`; None is undefined: nothing to divide by, or no spread."""
+
+    value: float | None
+    lo: float | None
+    hi: float | None
+    documents: int
+
+
+class Drawings:
+    """Documents drawn with replacement, and the scores of each drawing."""
+
+    def __init__(self, documents: Sequence[Scores], resamples: int, seed: int) -> None:
+        import numpy as np
+
+        self._at = {name: (2 * i, 2 * i + 1) for i, name in enumerate(documents[0])}
+        self._totals = np.array([[part for name in self._at for part in row[name]] for row in documents], float)
+        self._sums = drawn(self._totals, resamples, seed)
+
+    def score(self, name: str, share: bool) -> Estimate:
+        """The score of all documents. `share`: it lies in [0, 1], and where no two drawings differ it gets the interval
+        of a share with the documents as trials, because nothing in [0, 1] spreads more than yes and no."""
+        at = self._at[name]
+        found = _estimate(self._totals, self._sums, lambda sums: _ratio(sums, at), self._documents(at))
+        return _bounded(found, wilson, found.value) if share else found
+
+    def difference(self, left: str, right: str, share: bool) -> Estimate:
+        """`left - right` within each drawing; `documents` counts those where both are defined."""
+        first, second = self._at[left], self._at[right]
+
+        def gap(sums: "np.ndarray") -> "np.ndarray":
+            return _ratio(sums, first) - _ratio(sums, second)
+
+        found = _estimate(self._totals, self._sums, gap, self._documents(first, second))
+        everything = self._totals.sum(axis=0)
+        return _bounded(found, newcombe, *(float(_ratio(everything, at)) for at in (first, second))) if share else found
+
+    def higher(self, left: str, right: str) -> int:
+        """In how many documents `left` is higher than `right`."""
+        return int((_ratio(self._totals, self._at[left]) > _ratio(self._totals, self._at[right])).sum())
+
+    def _documents(self, *scores: tuple[int, int]) -> int:
+        return int((self._totals[:, [denominator for _, denominator in scores]] > 0).all(axis=1).sum())
+
+
+def _bounded(found: Estimate, interval: Callable[..., tuple[float, float]], *shares: float | None) -> Estimate:
+    """Give an estimate without spread the interval of its shares."""
+    if found.value is None or found.lo is not None or found.documents < 2:
+        return found
+    lo, hi = interval(*shares, found.documents)
+    return replace(found, lo=lo, hi=hi)
+
+
+def _ratio(sums: "np.ndarray", at: tuple[int, int]) -> "np.ndarray":
+    """(..., columns) -> (...); NaN where there is nothing to divide by."""
+    import numpy as np
+
+    numerator, denominator = sums[..., at[0]], sums[..., at[1]]
+    return np.divide(numerator, denominator, out=np.full(np.shape(numerator), np.nan), where=denominator > 0)
+
+
+def drawn(totals: "np.ndarray", resamples: int, seed: int) -> "np.ndarray":
+    """(documents, columns) -> (resamples, columns): the sums over as many documents, drawn with replacement."""
+    import numpy as np
+
+    generator = np.random.default_rng(seed)
+    documents = len(totals)
+    blocks = []
+    for start in range(0, resamples, _BLOCK):
+        size = min(_BLOCK, resamples - start)
+        weights = generator.multinomial(documents, np.full(documents, 1 / documents), size)
+        blocks.append(weights.astype(float) @ totals)
+    return np.concatenate(blocks)
+
+
+def _estimate(
+    totals: "np.ndarray", sums: "np.ndarray", statistic: Callable[["np.ndarray"], "np.ndarray"], documents: int
+) -> Estimate:
+    """The statistic of all documents with its bias-corrected and accelerated interval (Efron 1987, JASA 82:171).
+
+    The bounds are None for fewer than two documents, and where no two drawings differ: the bootstrap is blind then.
+    """
+    import numpy as np
+
+    value = float(statistic(totals.sum(axis=0)))
+    if math.isnan(value):
+        return Estimate(None, None, None, documents)
+    values, left_out = statistic(sums), statistic(totals.sum(axis=0) - totals)
+    values, left_out = values[~np.isnan(values)], left_out[~np.isnan(left_out)]
+    if documents < 2 or not len(values) or np.ptp(values) < 1e-12:
+        return Estimate(value, None, None, documents)
+    lo, hi = np.quantile(values, levels(value, values, left_out, documents)).tolist()
+    return Estimate(value, lo, hi, documents)
+
+
+def levels(value: float, values: "np.ndarray", left_out: "np.ndarray", documents: int) -> list[float]:
+    """The two quantiles of the drawings that bound the interval.
+
+    The tails are those of Student's t, widened by n / (n - 1), because drawings of few documents spread too little
+    (Hesterberg 2015, The American Statistician 69:371, "expanded percentile"). For many documents this is plain BCa.
+    """
+    from statistics import NormalDist
+
+    from scipy.special import stdtrit
+
+    normal = NormalDist()
+    tail = math.sqrt(documents / (documents - 1)) * float(stdtrit(documents - 1, (1 + CONFIDENCE) / 2))
+    below = float((values < value).mean() + (values <= value).mean()) / 2
+    away = left_out.mean() - left_out
+    spread = float((away**2).sum())
+    if not 0 < below < 1 or spread < 1e-24:
+        return [normal.cdf(-tail), normal.cdf(tail)]
+    bias, acceleration = normal.inv_cdf(below), float((away**3).sum()) / (6 * spread**1.5)
+    shifted = [bias - tail, bias + tail]
+    return [normal.cdf(bias + shift / max(1 - acceleration * shift, 1e-9)) for shift in shifted]
+
+
+def wilson(share: float, trials: int) -> tuple[float, float]:
+    """The 95 % score interval of a share (Wilson 1927); it has width even where nothing or everything happened."""
+    from statistics import NormalDist
+
+    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
+    middle = (share + z * z / (2 * trials)) / (1 + z * z / trials)
+    half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials)) / (1 + z * z / trials)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def newcombe(left: float, right: float, trials: int) -> tuple[float, float]:
+    """The 95 % interval of `left - right`, two shares, from their Wilson intervals (Newcombe 1998, method 10)."""
+    (left_lo, left_hi), (right_lo, right_hi) = wilson(left, trials), wilson(right, trials)
+    gap = left - right
+    return gap - math.hypot(left - left_lo, right_hi - right), gap + math.hypot(left_hi - left, right - right_lo)

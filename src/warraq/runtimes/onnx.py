@@ -1,0 +1,180 @@
+"""A folder written by `export`, asked through onnxruntime; neither torch nor transformers is imported.
+
+The prompt and the pixels are made as transformers' Gemma3Processor makes them: token ids equal, pixels equal to those
+of its slow image processor.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from PIL.Image import Image
+from tokenizers import Tokenizer
+
+from warraq.records import InputError, read_json
+from warraq.runtimes import Answer, Request, Trace, messages, open_image, threads, until_stop
+
+
+@dataclass(frozen=True)
+class Inputs:
+    input_ids: np.ndarray  # (batch, length), padded on the left
+    attention_mask: np.ndarray  # (batch, length), 0 on padding
+    token_type_ids: np.ndarray  # (batch, length), 1 on image tokens
+    pixel_values: np.ndarray  # (images, 3, height, width), of all requests in order
+
+
+class Processor:
+    """Requests to `Inputs`."""
+
+    def __init__(self, folder: Path) -> None:
+        config = read_json(folder / "config.json")
+        special = read_json(folder / "tokenizer_config.json")
+        self.image = read_json(folder / "preprocessor_config.json")
+        if self.image.get("do_pan_and_scan"):
+            raise InputError(
+                f"{folder / 'preprocessor_config.json'} asks for pan-and-scan, which is not supported; set it to false."
+            )
+        self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self.tokenizer.no_padding()
+        self.tokenizer.no_truncation()
+        self.names = {
+            key: value["content"] if isinstance(value, dict) else value
+            for key, value in special.items()
+            if key.endswith("_token") and value
+        }
+        self.pad = self.tokenizer.token_to_id(self.names["pad_token"])
+        self.image_id = config["image_token_index"]
+        self.start = self.tokenizer.id_to_token(config["boi_token_index"])
+        count = read_json(folder / "processor_config.json")["image_seq_length"]
+        inside = self.tokenizer.id_to_token(self.image_id) * count
+        self.block = f"\n\n{self.start}{inside}{self.tokenizer.id_to_token(config['eoi_token_index'])}\n\n"
+        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+        environment.globals["raise_exception"] = _refuse
+        self.template = environment.from_string((folder / "chat_template.jinja").read_text(encoding="utf-8"))
+
+    def ids(self, request: Request) -> list[int]:
+        """The prompt's tokens, each image spelled out as its block of tokens."""
+        text = self.template.render(messages=messages(request), add_generation_prompt=True, **self.names)
+        if text.count(self.start) != len(request.images):
+            raise InputError(
+                f"The prompt {request.prompt[:40]!r} holds {self.start}, which stands for an image; take it out."
+            )
+        return self.tokenizer.encode(text.replace(self.start, self.block), add_special_tokens=False).ids
+
+    def pixels(self, image: Image) -> np.ndarray:
+        """(3, height, width) float32."""
+        size, settings = self.image["size"], self.image
+        if settings["do_resize"]:
+            image = image.resize((size["width"], size["height"]), resample=settings["resample"])
+        values = np.asarray(image)
+        if settings["do_rescale"]:
+            values = values.astype(np.float64) * settings["rescale_factor"]
+        values = values.astype(np.float32)
+        if settings["do_normalize"]:
+            values = (values - np.float32(settings["image_mean"])) / np.float32(settings["image_std"])
+        return values.transpose(2, 0, 1)
+
+    def __call__(self, requests: Sequence[Request]) -> Inputs:
+        pixels = [self.pixels(open_image(path)) for request in requests for path in request.images]
+        rows = [self.ids(request) for request in requests]
+        length = max(map(len, rows))
+        ids = np.array([[self.pad] * (length - len(row)) + row for row in rows], dtype=np.int64)
+        real = np.array([[0] * (length - len(row)) + [1] * len(row) for row in rows], dtype=np.int64)
+        size = self.image["size"]
+        stacked = np.stack(pixels) if pixels else np.zeros((0, 3, size["height"], size["width"]), dtype=np.float32)
+        return Inputs(ids, real, (ids == self.image_id).astype(np.int64), stacked)
+
+
+def _refuse(message: str) -> None:
+    raise InputError(f"The chat template refuses the request: {message}")
+
+
+class OnnxRuntime:
+    """Greedy decoding with a KV cache that stays inside onnxruntime."""
+
+    def __init__(self, folder: Path) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads() or 0
+        options.log_severity_level = 3  # errors
+        self.vision, self.embed, self.decoder = (
+            onnxruntime.InferenceSession(folder / f"{name}.onnx", options, providers=["CPUExecutionProvider"])
+            for name in ("vision_encoder", "embed_tokens", "decoder_model_merged")
+        )
+        self.processor = Processor(folder)
+        stops = read_json(folder / "generation_config.json")["eos_token_id"]
+        self.stops = stops if isinstance(stops, list) else [stops]
+
+    def answer(self, requests: Sequence[Request], max_new_tokens: int) -> list[Answer]:
+        run = _Run(self, self.processor(requests))
+        chosen = [run.prompt([-1])[:, 0].argmax(axis=-1)]
+        stopped = np.isin(chosen[0], self.stops)
+        while len(chosen) < max_new_tokens and not stopped.all():
+            chosen.append(run.next(chosen[-1]).argmax(axis=-1))
+            stopped |= np.isin(chosen[-1], self.stops)
+        answers = []
+        for row in np.stack(chosen, axis=1).tolist():
+            ids, reason = until_stop(row, self.stops)
+            answers.append(Answer(self.processor.tokenizer.decode(ids, skip_special_tokens=False), reason, len(ids)))
+        return answers
+
+    def trace(self, requests: Sequence[Request], places: Sequence[int], forced: np.ndarray) -> Trace:
+        """The numbers of a run led along `forced` (batch, tokens); `tokens` is what it would have chosen itself."""
+        inputs = self.processor(requests)
+        run = _Run(self, inputs)
+        prompt = run.prompt([*places, -1])
+        steps = [prompt[:, -1], *(run.next(forced[:, step]) for step in range(forced.shape[1] - 1))]
+        logits = np.stack(steps, axis=1)
+        return Trace(
+            inputs.input_ids, inputs.attention_mask, inputs.pixel_values, prompt[:, :-1], logits, logits.argmax(axis=-1)
+        )
+
+
+class _Run:
+    """One batch on its way through the decoder."""
+
+    def __init__(self, runtime: OnnxRuntime, inputs: Inputs) -> None:
+        self.runtime, self.inputs = runtime, inputs
+        self.mask = inputs.attention_mask
+        caches = [item for item in runtime.decoder.get_inputs() if item.name.startswith("past_key_values.")]
+        self.names = [item.name for item in caches]
+        empty = [np.zeros((len(self.mask), item.shape[1], 0, item.shape[3]), dtype=np.float32) for item in caches]
+        self.past = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in empty]
+
+    def prompt(self, places: Sequence[int]) -> np.ndarray:
+        """Read the prompt; logits (batch, places, vocabulary)."""
+        image = self.inputs.token_type_ids == 1
+        embeds = self._embed(np.where(image, self.runtime.processor.pad, self.inputs.input_ids))
+        if image.any():
+            (features,) = self.runtime.vision.run(None, {"pixel_values": self.inputs.pixel_values})
+            embeds[image] = features.reshape(-1, embeds.shape[-1])
+        positions = np.maximum(self.mask.cumsum(axis=1) - 1, 0)
+        length = embeds.shape[1]
+        return self._step(embeds, positions, self.inputs.token_type_ids, [place % length for place in places])
+
+    def next(self, tokens: np.ndarray) -> np.ndarray:
+        """Add one token to each row; logits (batch, vocabulary)."""
+        positions = self.mask.sum(axis=1, keepdims=True)
+        self.mask = np.concatenate((self.mask, np.ones_like(positions)), axis=1)
+        return self._step(self._embed(tokens[:, None]), positions, np.zeros_like(positions), [0])[:, 0]
+
+    def _embed(self, ids: np.ndarray) -> np.ndarray:
+        return self.runtime.embed.run(None, {"input_ids": ids})[0]
+
+    def _step(self, embeds: np.ndarray, positions: np.ndarray, types: np.ndarray, places: Sequence[int]) -> np.ndarray:
+        arrays: dict[str, Any] = {
+            "inputs_embeds": embeds,
+            "attention_mask": self.mask,
+            "position_ids": positions,
+            "token_type_ids": types,
+            "logits_idx": np.array(places, dtype=np.int64),
+        }
+        feeds = {name: onnxruntime.OrtValue.ortvalue_from_numpy(array) for name, array in arrays.items()}
+        outputs = ["logits", *(name.replace("past_key_values", "present") for name in self.names)]
+        logits, *self.past = self.runtime.decoder.run_with_ort_values(
+            outputs, feeds | dict(zip(self.names, self.past, strict=True))
+        )
+        return logits.numpy()

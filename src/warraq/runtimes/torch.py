@@ -1,0 +1,101 @@
+"""A Hugging Face folder, asked through transformers on a GPU or the CPU."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from warraq.runtimes import Answer, Request, Trace, messages, open_image, threads, until_stop
+
+
+class TorchRuntime:
+    """The reference: transformers' own model and processor, greedy whatever generation_config.json asks for."""
+
+    def __init__(self, folder: Path, dtype: str = "auto") -> None:
+        import torch
+        from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoProcessor
+        from transformers.utils import logging
+
+        logging.set_verbosity_error()  # it would advise the fast image processor
+        torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32: the proof of an export rests on it
+        if count := threads():
+            torch.set_num_threads(count)
+        self.processor = AutoProcessor.from_pretrained(folder)
+        # The slow image processor is the definition: the fast one differs by a grey level and between machines.
+        self.processor.image_processor = AutoImageProcessor.from_pretrained(folder, use_fast=False)
+        self.processor.tokenizer.padding_side = "left"
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        model: Any = AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype)
+        self.model = model.to(device).eval()
+        self.stops = self._stops()
+
+    def answer(self, requests: Sequence[Request], max_new_tokens: int) -> list[Answer]:
+        inputs = self._inputs(requests)
+        generated = self._generate(inputs, max_new_tokens, self.stops)
+        answers = []
+        for row in generated.sequences[:, inputs["input_ids"].shape[1] :].tolist():
+            ids, reason = until_stop(row, self.stops)
+            text = self.processor.tokenizer.decode(ids, clean_up_tokenization_spaces=False)
+            answers.append(Answer(text, reason, len(ids)))
+        return answers
+
+    def trace(self, requests: Sequence[Request], places: Sequence[int], new_tokens: int) -> Trace:
+        """Generate `new_tokens` for each request, past any stop token, and keep the numbers."""
+        import torch
+
+        inputs = self._inputs(requests)
+        with torch.inference_mode():
+            kept = torch.tensor(list(places), device=self.model.device)
+            prompt = self.model(**inputs, logits_to_keep=kept, use_cache=False).logits
+        generated = self._generate(inputs, new_tokens, None)
+        length = inputs["input_ids"].shape[1]
+        pixels = inputs["pixel_values"].float().cpu().numpy() if "pixel_values" in inputs else np.zeros((0, 3, 1, 1))
+        return Trace(
+            inputs["input_ids"].cpu().numpy(),
+            inputs["attention_mask"].cpu().numpy(),
+            pixels,
+            prompt.float().cpu().numpy(),
+            torch.stack(generated.logits, dim=1).float().cpu().numpy(),
+            generated.sequences[:, length:].cpu().numpy(),
+        )
+
+    def _stops(self) -> list[int]:
+        """What ends an answer: the tokens of generation_config.json, the tokenizer's own and the end of a turn."""
+        named = self.model.generation_config.eos_token_id
+        stops = set(named if isinstance(named, list) else [named])
+        tokenizer = self.processor.tokenizer
+        stops |= {tokenizer.eos_token_id, tokenizer.get_added_vocab().get("<end_of_turn>")}
+        return sorted(stops - {None})
+
+    def _inputs(self, requests: Sequence[Request]) -> Any:
+        """What the processor makes of the requests; its token_type_ids let an image's tokens see each other."""
+        images = [[open_image(path) for path in request.images] for request in requests]
+        texts = [
+            self.processor.apply_chat_template(messages(request), add_generation_prompt=True) for request in requests
+        ]
+        inputs = self.processor(
+            text=texts,
+            images=images if any(images) else None,
+            padding=True,
+            add_special_tokens=False,
+            return_tensors="pt",
+        ).to(self.model.device)
+        if "pixel_values" in inputs:
+            inputs["pixel_values"] = inputs["pixel_values"].to(self.model.dtype)
+        return inputs
+
+    def _generate(self, inputs: Any, max_new_tokens: int, stops: list[int] | None) -> Any:
+        import torch
+        from transformers import GenerationConfig
+
+        greedy = GenerationConfig(
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            eos_token_id=stops,
+            pad_token_id=self.processor.tokenizer.pad_token_id,
+            return_dict_in_generate=True,
+            output_logits=stops is None,
+        )
+        with torch.inference_mode():
+            return self.model.generate(**inputs, generation_config=greedy, use_model_defaults=False)

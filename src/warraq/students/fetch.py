@@ -1,0 +1,46 @@
+"""A student -> its base model in models/<student>/base, and the proof that a folder holds it."""
+
+from pathlib import Path
+
+from warraq.records import InputError
+from warraq.students import Student
+from warraq.students.weights import sha256
+
+
+def verify(student: Student, folder: Path) -> None:
+    """Refuse a folder of the embedded student whose weights are not the ones that params.yaml names.
+
+    A hub revision is the name of a commit and cannot be checked against files.
+    """
+    weights = folder / "model.safetensors"
+    if student.base != "nano":
+        return
+    if not weights.exists():
+        raise InputError(f"{weights} is missing; it comes with the project: restore it with `git checkout {folder}`.")
+    found = sha256(weights)
+    if found != student.revision:
+        raise InputError(
+            f"{weights} has SHA-256 {found}, but params.yaml names {student.revision}; restore the file with "
+            f"`git checkout {folder}` or correct the student's revision."
+        )
+
+
+def fetch(name: str, student: Student, folder: Path) -> None:
+    """Download the pinned revision into `folder`; nothing is downloaded for the embedded student, which is verified."""
+    if student.base == "nano":
+        verify(student, folder)
+        return
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    patterns = ["*.json", "*.safetensors", "*.jinja", "*.model", "*.txt"]
+    try:
+        snapshot_download(student.base, revision=student.revision, local_dir=folder, allow_patterns=patterns)
+    except GatedRepoError:
+        raise InputError(
+            f"{student.base} is gated: accept its licence at https://huggingface.co/{student.base} and set HF_TOKEN."
+        ) from None
+    except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, ConnectionError) as error:
+        raise InputError(
+            f"{student.base} at {student.revision} could not be fetched for {name}: {str(error).splitlines()[0]}"
+        ) from None

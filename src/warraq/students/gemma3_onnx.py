@@ -1,0 +1,188 @@
+"""A Gemma-3 folder -> vision_encoder, embed_tokens and decoder_model_merged as ONNX, opset 23.
+
+Gemma-3 attends both ways inside the block of an image's tokens and causally elsewhere; public exporters lose the first
+half. Here the masks are built from `token_type_ids`, an input of the decoder, with plain operators, so one graph serves
+the prompt (`past` of length 0) and every later step, with any batch and length. Kept apart from the training side of
+the family, so that a change here trains nothing again.
+"""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+OPSET = 23  # the first with Attention, RMSNormalization and RotaryEmbedding
+
+
+def masks(
+    attention_mask: torch.Tensor, token_type_ids: torch.Tensor, past: int, window: int
+) -> dict[str, torch.Tensor]:
+    """Which key each query may see, as `transformers.models.gemma3` 4.57 defines it.
+
+    Args:
+        attention_mask: (batch, past + length), 0 on padding.
+        token_type_ids: (batch, length), 1 on image tokens; the cached part counts as text, as blocks are never split.
+        past: tokens in the cache.
+        window: tokens a sliding layer looks back, its own included.
+
+    Returns:
+        Booleans (batch, 1, length, past + length) by layer type.
+    """
+    length = token_type_ids.shape[1]
+    key = torch.arange(past + length)[None, :]
+    query = (torch.arange(length) + past)[:, None]
+    causal = key <= query
+    image = token_type_ids == 1
+    first = image & ~torch.cat((torch.zeros_like(image[:, :1]), image[:, :-1]), dim=1)
+    block = torch.where(image, first.to(torch.int64).cumsum(dim=1), 0)  # 1, 2, … for each image; 0 on text
+    key_block = torch.cat((block.new_zeros(block.shape[0], past), block), dim=1)
+    same = (block[:, :, None] == key_block[:, None, :]) & (block[:, :, None] > 0)
+    real = attention_mask[:, None, :] == 1
+    return {
+        "full_attention": ((causal | same) & real)[:, None],
+        "sliding_attention": (((causal & (query - key < window)) | same) & real)[:, None],
+    }
+
+
+def _attention(module: nn.Module, query: Any, key: Any, value: Any, mask: Any, **options: Any) -> tuple[Any, None]:
+    """Grouped-query attention as one operator; transformers' own call branches on sizes that are unknown in a graph."""
+    answer = nn.functional.scaled_dot_product_attention(
+        query, key, value, attn_mask=mask, scale=options["scaling"], enable_gqa=query.shape[1] != key.shape[1]
+    )
+    return answer.transpose(1, 2).contiguous(), None
+
+
+class _Cache:
+    """Keys and values (batch, heads, past, width) by layer, grown by a step; never cut, as the mask is the window."""
+
+    def __init__(self, past: list[torch.Tensor]) -> None:
+        self.layers = list(past)
+
+    def update(self, key: Any, value: Any, layer: int, _: Any) -> tuple[Any, Any]:
+        for place, new in ((2 * layer, key), (2 * layer + 1, value)):
+            self.layers[place] = torch.cat((self.layers[place], new), dim=2)
+        return self.layers[2 * layer], self.layers[2 * layer + 1]
+
+
+class VisionEncoder(nn.Module):
+    """pixel_values (images, 3, height, width) -> image_features (images, tokens, hidden)."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.tower, self.projector = model.model.vision_tower, model.model.multi_modal_projector
+
+    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        return self.projector(self.tower(pixel_values=pixel_values).last_hidden_state)
+
+
+class Decoder(nn.Module):
+    """Embeddings and cache -> logits at the places `logits_idx`, and the cache grown by this step."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.text, self.head = model.model.language_model, model.lm_head
+        self.window = model.config.text_config.sliding_window
+
+    def forward(
+        self,
+        inputs_embeds: torch.Tensor,  # (batch, length, hidden)
+        attention_mask: torch.Tensor,  # (batch, past + length)
+        position_ids: torch.Tensor,  # (batch, length)
+        token_type_ids: torch.Tensor,  # (batch, length)
+        logits_idx: torch.Tensor,  # (places), of this step
+        past: list[torch.Tensor],
+    ) -> tuple[torch.Tensor, ...]:
+        cached = past[0].shape[2]
+        lowest = torch.finfo(inputs_embeds.dtype).min  # finite: a padding row sees nothing and must not become NaN
+        seen = {
+            kind: torch.where(mask, 0.0, lowest)
+            for kind, mask in masks(attention_mask, token_type_ids, cached, self.window).items()
+        }
+        cache = _Cache(past)
+        hidden = self.text(
+            inputs_embeds=inputs_embeds,
+            attention_mask=seen,
+            position_ids=position_ids,
+            past_key_values=cache,
+            use_cache=True,
+            cache_position=position_ids[0],  # read by no layer; the cache needs none
+        ).last_hidden_state
+        return (self.head(hidden.index_select(1, logits_idx)), *cache.layers)
+
+
+def write(merged: Path, out: Path) -> None:
+    """Write the three graphs of the model in `merged` to `out`, weights beside them as `.onnx_data`, in fp32."""
+    from transformers import AttentionInterface, Gemma3ForConditionalGeneration
+
+    AttentionInterface.register("warraq_gqa", _attention)
+    model = Gemma3ForConditionalGeneration.from_pretrained(merged, dtype=torch.float32)
+    model.eval().requires_grad_(False)
+    model.model.language_model.config._attn_implementation = "warraq_gqa"
+    vision, text = model.config.vision_config, model.config.text_config
+
+    # Example sizes differ from each other and from 0 and 1, which the exporter would take for constants.
+    pixels = torch.zeros(2, vision.num_channels, vision.image_size, vision.image_size)
+    _graph(
+        VisionEncoder(model), out / "vision_encoder.onnx", ["image_features"], {"pixel_values": (pixels, {0: "images"})}
+    )
+
+    step = {0: "batch", 1: "length"}
+    ids = torch.zeros(2, 3, dtype=torch.int64)
+    _graph(model.get_input_embeddings(), out / "embed_tokens.onnx", ["inputs_embeds"], {"input_ids": (ids, step)})
+
+    names = [f"{layer}.{part}" for layer in range(text.num_hidden_layers) for part in ("key", "value")]
+    past = [torch.zeros(2, text.num_key_value_heads, 5, text.head_dim) for _ in names]
+    _graph(
+        Decoder(model),
+        out / "decoder_model_merged.onnx",
+        ["logits", *(f"present.{name}" for name in names)],
+        {
+            "inputs_embeds": (torch.zeros(2, 3, text.hidden_size), step),
+            "attention_mask": (torch.ones(2, 8, dtype=torch.int64), {0: "batch", 1: "total"}),
+            "position_ids": (torch.arange(5, 8).repeat(2, 1), step),
+            "token_type_ids": (torch.tensor([[0, 1, 1], [0, 1, 1]]), step),
+            "logits_idx": (torch.tensor([0, 1, 2, 2]), {0: "places"}),
+            "past": (past, [{0: "batch", 2: "past"} for _ in names]),
+        },
+        [f"past_key_values.{name}" for name in names],
+    )
+
+
+def _graph(
+    module: nn.Module,
+    path: Path,
+    outputs: list[str],
+    inputs: dict[str, tuple[Any, Any]],  # an example and the names of its free axes
+    listed: Sequence[str] = (),  # names of the inputs in a list, which comes last
+) -> None:
+    """Export one graph. Equal weights give equal bytes: what tells of the code and its paths is taken out."""
+    import onnx_ir
+
+    plain = [name for name, (example, _) in inputs.items() if not isinstance(example, list)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's, about its own use of torch and onnx
+        program = torch.onnx.export(
+            module.eval(),
+            kwargs={name: example for name, (example, _) in inputs.items()},
+            dynamic_shapes={name: axes for name, (_, axes) in inputs.items()},
+            input_names=[*plain, *listed],
+            output_names=outputs,
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None  # dynamo=True returns one or raises
+    graph = program.model.graph
+    for node in graph:
+        node.doc_string = None
+        node.metadata_props.clear()
+    produced = [value for node in graph for value in node.outputs]
+    for value in (*graph.inputs, *graph.initializers.values(), *produced):
+        value.doc_string = None
+        value.metadata_props.clear()
+    graph.metadata_props.clear()
+    program.model.metadata_props.clear()
+    onnx_ir.save(program.model, path, external_data=f"{path.name}_data")

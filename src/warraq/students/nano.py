@@ -1,0 +1,226 @@
+"""The pieces of the tasks' answers and a seed -> the embedded student's folder, the same bytes every time.
+
+nano is a whole Gemma-3 in small: SigLIP tower, pooling projector, sliding and full attention, tied embeddings, the same
+special tokens and chat format, so what works on it works on google/gemma-3-4b-it. Two things are its own:
+
+* The tokenizer spells text in single characters, and bytes where a character is not in its list, so that nothing is
+  lost and a value is read letter by letter. Only what the tasks repeat on every page is one token: a JSON key with what
+  stands around it, and a sentence of a prompt.
+* Embeddings start at a spread of width^-0.5. Smaller ones cannot sharpen the logits while they are frozen, which is why
+  LoRA on a model with the usual 0.02 stays at the loss it starts with.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+
+if TYPE_CHECKING:
+    from transformers import Gemma3Config, Gemma3ForConditionalGeneration, Gemma3Processor, PreTrainedTokenizerFast
+
+SPECIAL = (
+    "<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>",
+    "<start_of_image>", "<end_of_image>", "<image_soft_token>",
+)  # fmt: skip
+CHARACTERS = (
+    "\n\t"
+    + "".join(map(chr, [*range(0x20, 0x7F), *range(0xA0, 0x180), *range(0x600, 0x700)]))  # Latin, Arabic
+    + "\u200b\u200c\u200d\u200e\u200f‐‑‒–—―‘’‚“”„†‡•…‰′″‹›⁄₪€₺₹№™←↑→↓↔−√∞≈≠≤≥■□▪▫▲▼◆◇○●★☆☐☑☒✓✔✗✘⟦⟧﴾﴿ﷲﷺ﷼"
+)
+CHAT_TEMPLATE = """\
+{%- macro written(content) -%}
+    {%- if content is string -%}
+        {{ content }}
+    {%- else -%}
+        {%- for part in content -%}
+            {{ '<start_of_image>' if part['type'] == 'image' else part['text'] }}
+        {%- endfor -%}
+    {%- endif -%}
+{%- endmacro -%}
+{{ bos_token }}
+{%- set turn = namespace(before='') -%}
+{%- for message in messages -%}
+    {%- if message['role'] == 'system' -%}
+        {%- set turn.before = written(message['content']) + '\\n\\n' -%}
+    {%- else -%}
+        {%- set role = 'model' if message['role'] == 'assistant' else message['role'] -%}
+        {{ '<start_of_turn>' + role + '\\n' + turn.before + written(message['content']) + '<end_of_turn>\\n' }}
+        {%- set turn.before = '' -%}
+    {%- endif -%}
+{%- endfor -%}
+{%- if add_generation_prompt -%}
+    {{ '<start_of_turn>model\\n' }}
+{%- endif -%}
+"""
+
+
+def pieces(answers: list[type[BaseModel]], prompts: list[str]) -> list[str]:
+    """What becomes one token each: the constant parts of the answers as compact JSON, the sentences of the prompts."""
+    found = {piece for answer in answers for piece in _object(answer, "{")}
+    for prompt in prompts:
+        sentences = prompt.split(". ")
+        found.update(sentence + ". " for sentence in sentences[:-1])
+        found.add(sentences[-1])
+    return sorted(found)
+
+
+def _object(answer: type[BaseModel], prefix: str) -> Iterator[str]:
+    for name, field in answer.model_fields.items():
+        yield from _value(field.annotation, f'{prefix}"{name}":')
+        prefix = ","
+
+
+def _value(annotation: Any, key: str) -> Iterator[str]:
+    """The ways a value of this type can begin after `key`."""
+    if annotation is NoneType:
+        yield key + "null"
+    elif annotation is bool:
+        yield from (key + "true", key + "false")
+    elif annotation is str:
+        yield key + '"'
+    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield from _object(annotation, key + "{")
+    elif get_origin(annotation) is Literal:
+        yield from (f'{key}"{name}"' for name in get_args(annotation))
+    elif get_origin(annotation) is list:
+        yield from (key + "[", key + "[]")
+        (item,) = get_args(annotation)
+        if get_origin(item) is Literal:
+            yield from (f'"{name}"' for name in get_args(item))
+        elif isinstance(item, type) and issubclass(item, BaseModel):
+            yield from (piece for prefix in ("{", ",{") for piece in _object(item, prefix))
+    elif get_args(annotation):
+        for option in get_args(annotation):
+            yield from _value(option, key)
+    else:
+        yield key
+
+
+def tokenizer(pieces: list[str]) -> "PreTrainedTokenizerFast":
+    """Characters, then bytes, so that decoding gives back any text exactly; `pieces` as whole tokens before either."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, processors
+    from transformers import PreTrainedTokenizerFast
+
+    entries = [*SPECIAL, *(f"<0x{byte:02X}>" for byte in range(256)), *CHARACTERS]
+    vocabulary = {entry: index for index, entry in enumerate(entries)}
+    spelled = Tokenizer(models.BPE(vocab=vocabulary, merges=[], unk_token="<unk>", byte_fallback=True))
+    spelled.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
+    spelled.post_processor = processors.TemplateProcessing("<bos> $A", None, [("<bos>", vocabulary["<bos>"])])
+    spelled.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL])
+    spelled.add_tokens([AddedToken(piece, special=False, normalized=False) for piece in pieces])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=spelled,
+        pad_token="<pad>",
+        eos_token="<eos>",
+        bos_token="<bos>",
+        unk_token="<unk>",
+        extra_special_tokens={
+            "boi_token": "<start_of_image>", "eoi_token": "<end_of_image>", "image_token": "<image_soft_token>",
+        },
+        chat_template=CHAT_TEMPLATE,
+        clean_up_tokenization_spaces=False,
+        padding_side="left",
+        model_max_length=8192,
+    )  # fmt: skip
+
+
+def config(vocabulary: int) -> "Gemma3Config":
+    """The architecture, with every size that is ours to choose; `vocabulary` is the tokenizer's length."""
+    from transformers import Gemma3Config, Gemma3TextConfig, SiglipVisionConfig
+
+    image_px, patch_px = 256, 16
+    tokens_per_image = 64  # 32 x 32 px each; 256 of them take twice the time to train
+    vision_width, vision_layers = 128, 3
+    text_width, text_layers = 128, 6
+    ids = {token: index for index, token in enumerate(SPECIAL)}
+    stops = [ids["<eos>"], ids["<end_of_turn>"]]
+    vision = SiglipVisionConfig(
+        image_size=image_px,
+        patch_size=patch_px,
+        hidden_size=vision_width,
+        intermediate_size=3 * vision_width,
+        num_hidden_layers=vision_layers,
+        num_attention_heads=4,
+        vision_use_head=False,
+    )
+    text = Gemma3TextConfig(
+        vocab_size=-(-vocabulary // 64) * 64,
+        hidden_size=text_width,
+        intermediate_size=3 * text_width,
+        num_hidden_layers=text_layers,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=32,
+        query_pre_attn_scalar=32,
+        layer_types=["sliding_attention", "full_attention"] * (text_layers // 2),
+        sliding_window=2 * tokens_per_image,  # at least one image
+        max_position_embeddings=8192,
+        rope_theta=100_000.0,
+        pad_token_id=ids["<pad>"],
+        bos_token_id=ids["<bos>"],
+        eos_token_id=stops,
+    )
+    return Gemma3Config(
+        text_config=text,
+        vision_config=vision,
+        mm_tokens_per_image=tokens_per_image,
+        boi_token_index=ids["<start_of_image>"],
+        eoi_token_index=ids["<end_of_image>"],
+        image_token_index=ids["<image_soft_token>"],
+        pad_token_id=ids["<pad>"],
+        bos_token_id=ids["<bos>"],
+        eos_token_id=stops,
+    )
+
+
+def processor(tokenizer: "PreTrainedTokenizerFast", config: "Gemma3Config") -> "Gemma3Processor":
+    from transformers import Gemma3ImageProcessor, Gemma3Processor
+
+    side_px = config.vision_config.image_size
+    images = Gemma3ImageProcessor(
+        size={"height": side_px, "width": side_px},
+        image_mean=[0.5] * 3,
+        image_std=[0.5] * 3,
+        image_seq_length=config.mm_tokens_per_image,
+    )
+    return Gemma3Processor(images, tokenizer, chat_template=CHAT_TEMPLATE, image_seq_length=config.mm_tokens_per_image)
+
+
+def model(config: "Gemma3Config", seed: int) -> "Gemma3ForConditionalGeneration":
+    """The untrained weights in bfloat16, drawn by NumPy, whose streams are the same on every machine."""
+    import numpy
+    import torch
+    from transformers import Gemma3ForConditionalGeneration, GenerationConfig
+
+    made = Gemma3ForConditionalGeneration(config)
+    draw = numpy.random.default_rng(seed)
+    with torch.no_grad():
+        for name, weight in sorted(made.named_parameters()):
+            if weight.ndim == 1:
+                one = "vision_tower" in name and name.endswith("weight")  # Gemma's own norms scale by 1 + weight
+                weight.fill_(1.0 if one else 0.0)
+                continue
+            if "embed" in name and weight.ndim == 2:
+                width = weight.shape[1]
+            else:
+                width = weight.shape[0] if "projection_weight" in name else weight[0].numel()
+            weight.copy_(torch.from_numpy(draw.standard_normal(weight.shape, dtype=numpy.float32)) * width**-0.5)
+    made.generation_config = GenerationConfig(
+        do_sample=False,
+        pad_token_id=config.pad_token_id,
+        bos_token_id=config.bos_token_id,
+        eos_token_id=config.eos_token_id,
+    )
+    return made.bfloat16()
+
+
+def build(folder: Path, pieces: list[str], seed: int) -> None:
+    """Write the whole student into `folder`."""
+    words = tokenizer(pieces)
+    sizes = config(len(words))
+    model(sizes, seed).save_pretrained(folder)
+    sizes.dtype = "float32"  # to compute in; bfloat16 is for the file alone
+    sizes.save_pretrained(folder)
+    processor(words, sizes).save_pretrained(folder)

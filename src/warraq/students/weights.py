@@ -1,0 +1,90 @@
+"""The weight files of a model folder: hashed, read tensor by tensor, written in another folder's form, compared."""
+
+import hashlib
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from warraq.records import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def digest(folder: Path) -> str:
+    """One hash for all weight files of a model folder, by name and content.
+
+    Raises:
+        InputError: there are none.
+    """
+    files = sorted(folder.glob("*.safetensors"))
+    if not files or not (folder / "config.json").exists():
+        raise InputError(f"{folder} holds no model; run `warraq fetch` for this student.")
+    text = "".join(f"{sha256(path)} {path.name}\n" for path in files)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Weights:
+    """The tensors of a model folder by name, read one at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        from safetensors import safe_open
+
+        self.files = {path.name: safe_open(path, "pt") for path in sorted(folder.glob("*.safetensors"))}
+        self._file = {tensor: name for name, file in self.files.items() for tensor in list(file.keys())}
+        self.names = frozenset(self._file)
+
+    def __getitem__(self, name: str) -> "torch.Tensor":
+        tensor: torch.Tensor = self.files[self._file[name]].get_tensor(name)
+        return tensor
+
+    def sha256(self, name: str) -> str:
+        import torch
+
+        return hashlib.sha256(self[name].reshape(-1).view(torch.uint8).numpy().data).hexdigest()
+
+
+def targets(names: frozenset[str], adapter: Weights, moved: dict[str, str]) -> set[str]:
+    """The stored names of the tensors that a LoRA adapter changes. `moved`: pattern of stored name -> module name."""
+    modules = {key.removeprefix("base_model.model.").rsplit(".lora_", 1)[0] for key in adapter.names if ".lora_" in key}
+    stored = {}
+    for name in names:
+        module = name.removesuffix(".weight")
+        for pattern, replacement in moved.items():
+            module = re.sub(pattern, replacement, module)
+        stored[module] = name
+    if modules - stored.keys():
+        raise InputError(f"the adapter changes {min(modules - stored.keys())}, which the base does not have.")
+    return {stored[module] for module in modules}
+
+
+def rounded(base: Path, exact: Path, folder: Path) -> None:
+    """Write the tensors of `exact` to `folder` in the types and files of `base`, each rounded once.
+
+    Raises:
+        RuntimeError: the names or shapes are not the same; names the tensor.
+    """
+    from safetensors.torch import save_file
+
+    old, new = Weights(base), Weights(exact)
+    if old.names != new.names:
+        odd = min(old.names ^ new.names)
+        raise RuntimeError(f"{odd} is {'missing from' if odd in old.names else 'new in'} the merged model")
+    folder.mkdir()
+    for name, file in old.files.items():
+        tensors = {}
+        for tensor in sorted(file.keys()):
+            like, value = old[tensor], new[tensor]
+            if like.shape != value.shape:
+                raise RuntimeError(f"{tensor} is {[*value.shape]} in the merged model, {[*like.shape]} in the base")
+            tensors[tensor] = value.to(like.dtype).contiguous()
+        save_file(tensors, folder / name, file.metadata())
+    index = "model.safetensors.index.json"
+    if (base / index).exists():
+        shutil.copyfile(base / index, folder / index)

@@ -1,0 +1,102 @@
+"""The document's own text, where it is proved to say what the page shows.
+
+An Arabic text layer often does not: letters in visual order, lam-alef and other ligatures with lam swapped ("اإلدارة"
+for "الإدارة"), characters mapped to foreign code points, Arabic-Indic numbers written backwards. A label made of it
+would teach the student to err, so the layer is never mended: what is not proved is declined.
+"""
+
+import hashlib
+import re
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+from warraq.records import InputError, Page, Reference
+from warraq.teachers import Answer, Declined, Question
+
+LETTERS = 20  # fewer are a stamp or a page number, not a page's text
+
+_PRESENTED = re.compile("[\ufb00-\ufdef\ufdf0-\ufdf9\ufe70-\ufefc]")  # not U+FDFA to U+FDFD: one sign on the page, too
+_MARKS = re.compile("[\u064b-\u065f\u0670\u0640]")
+_BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+_MEANINGLESS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufffd]")
+_PRIVATE = re.compile("[\ue000-\uf8ff\U000f0000-\U0010ffff]")  # glyphs that only their font knows
+_WORD = re.compile("[\u0621-\u063a\u0641-\u064a\u066e-\u06d3]+")
+_SWAPPED = re.compile("[وفبك]?ا(?:[اأإآ]ل|[جحخم]ل..)")  # "األول" for "الأول", "املال" for "المال"
+_ARTICLE = re.compile("[وفبك]?ال..")
+
+
+def folded(text: str) -> str:
+    """`text` with Arabic presentation forms and Latin ligatures as letters, and without invisible direction marks."""
+    text = _PRESENTED.sub(lambda match: unicodedata.normalize("NFKC", match[0]).strip(), text)
+    return _BIDI.sub("", re.sub("\r\n?|\f", "\n", text))
+
+
+def doubt(text: str) -> str | None:
+    """Why a folded text is not proved to be what the page shows; None where it is."""
+    letters = [letter for letter in text if letter.isalpha()]
+    if len(letters) < LETTERS:
+        return f"{len(letters)} letters are too few"
+    if _MEANINGLESS.search(text):
+        return "characters without a meaning"
+    foreign = sum(not _common(letter) for letter in letters) + len(_PRIVATE.findall(text))
+    if foreign > 0.01 * len(letters):
+        return f"{foreign} characters that are neither Arabic nor Latin"
+    words = _WORD.findall(_MARKS.sub("", text))
+    return _arabic_doubt(text, words) if words else None
+
+
+def _common(letter: str) -> bool:
+    """Arabic, or Latin as Western languages write it: broken fonts map to the rarer Latin blocks."""
+    return letter < "\u0180" or "\u0600" <= letter <= "\u06ff" or "\ufdfa" <= letter <= "\ufdfd" or letter in "ʿʾʼ"
+
+
+def _arabic_doubt(text: str, words: list[str]) -> str | None:
+    swapped = sum(bool(_SWAPPED.match(word)) for word in words)
+    if swapped > 0.01 * len(words):
+        return f"lam is swapped with the next letter in {swapped} of {len(words)} words"
+    if len(words) >= 50 and not any(re.search("ل[اأإآ]", word) for word in words):
+        return f"no lam-alef in {len(words)} words"
+    # Taa marbuta and alef maqsura only end a word; the article only begins one.
+    forward = sum(word[-1] in "ةى" for word in words) + sum(bool(_ARTICLE.match(word)) for word in words)
+    backward = sum(word[0] in "ةى" for word in words) + sum(bool(_ARTICLE.match(word[::-1])) for word in words)
+    if forward <= 3 * backward:
+        return f"reading order is not proved: {forward} words for, {backward} against"
+    if any(number != number[::-1] for number in re.findall("[٠-٩۰-۹]+", text)):
+        return "Arabic-Indic numbers, which a layer may hold backwards"
+    return None
+
+
+class TextLayer:
+    name = "textlayer"
+    reference: Reference = "textlayer"
+
+    def __init__(self, question: Question, pages: Path) -> None:
+        self.question = question
+        self.pages = pages
+
+    def _text(self, page: Page) -> str:
+        if page.text is None:
+            return ""
+        try:
+            return (self.pages / page.text).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{self.pages / page.text} cannot be read ({error}); run render again.") from None
+
+    def identity(self, page: Page) -> dict[str, Any]:
+        return {"text_sha256": hashlib.sha256(self._text(page).encode()).hexdigest()}
+
+    def answer(self, page: Page) -> Answer | Declined:
+        if self.question.task != "content":
+            return Declined("not_this_task", "a text layer has no fields")
+        text = folded(self._text(page))
+        if not text.strip():
+            return Declined("no_text_layer", "the page has no text of its own")
+        reason = doubt(text)
+        if reason is not None:
+            return Declined("text_layer_unusable", reason)
+        paragraphs = [
+            "\n".join(line.strip() for line in part.strip().split("\n")) for part in re.split(r"\n\s*\n", text)
+        ]
+        blocks = [{"kind": "paragraph", "text": part, "level": None} for part in paragraphs if part]
+        return Answer(self.question.checked({"blocks": blocks}))

@@ -1,0 +1,51 @@
+"""Documents made in code, and no network."""
+
+import ipaddress
+import socket
+
+import pymupdf
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only this machine can be reached."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: object) -> None:
+        if isinstance(address, tuple):
+            host = address[0]
+            if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
+                raise AssertionError(f"a test connects to {host}")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(scope="session")
+def documents() -> dict[str, bytes]:
+    """File name to bytes: a good PDF and a scan, and files that no reader can take whole."""
+    arabic = '<p dir="rtl" style="font-size:24px">وزارة المالية</p>'
+    letter = pymupdf.open()
+    for number in (1, 2, 3):
+        page = letter.new_page(width=300, height=420)
+        page.insert_htmlbox(pymupdf.Rect(30, 30, 270, 390), f"{arabic}<p>Invoice no. 100{number}</p>")
+    picture = letter[0].get_pixmap(dpi=100, alpha=False)
+    scan = pymupdf.open()
+    page = scan.new_page(width=300, height=420)
+    page.insert_image(page.rect, stream=picture.tobytes("jpeg"))
+    whole = _bytes(letter)
+    return {
+        "letter.pdf": whole,
+        "scan.pdf": _bytes(scan),
+        "picture.png": picture.tobytes("png"),
+        "encrypted.pdf": _bytes(letter, encryption=pymupdf.PDF_ENCRYPT_AES_256, owner_pw="owner", user_pw="user"),
+        "owner.pdf": _bytes(letter, encryption=pymupdf.PDF_ENCRYPT_AES_256, owner_pw="owner", user_pw=""),
+        "truncated.pdf": whole[: len(whole) // 2],
+        "empty.pdf": b"",
+        "text.pdf": b"Minutes of the meeting\n",
+    }
+
+
+def _bytes(document: pymupdf.Document, **options: object) -> bytes:
+    return document.tobytes(deflate=True, garbage=3, no_new_id=True, **options)

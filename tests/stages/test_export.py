@@ -1,0 +1,200 @@
+"""The ONNX graphs are the model: proved on a nano cut to two layers, and refused when a fault is planted."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from click.testing import CliRunner, Result
+from onnx import numpy_helper
+from PIL import Image, ImageDraw
+
+from warraq.cli import main
+from warraq.records import write_json
+from warraq.runtimes import Request, open_image
+from warraq.runtimes.onnx import OnnxRuntime, Processor
+from warraq.runtimes.torch import TorchRuntime
+from warraq.students import gemma3_onnx
+
+ROOT = Path(__file__).parents[2]
+BASE = ROOT / "models" / "nano" / "base"
+GRAPHS = ("vision_encoder", "embed_tokens", "decoder_model_merged")
+PROMPT = "You are a professional OCR details extractor. Answer in JSON only."
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A merged model, a dataset and its pages."""
+    from transformers import Gemma3ForConditionalGeneration
+
+    folder = tmp_path_factory.mktemp("export")
+    shutil.copytree(BASE, folder / "merged", ignore=shutil.ignore_patterns("*.safetensors"))
+    model = Gemma3ForConditionalGeneration.from_pretrained(BASE, dtype="float32")
+    decoder, vision = model.model.language_model, model.model.vision_tower.vision_model.encoder
+    decoder.layers, vision.layers = decoder.layers[:2], vision.layers[:1]
+    decoder.config.num_hidden_layers, decoder.config.layer_types = 2, ["sliding_attention", "full_attention"]
+    model.config.vision_config.num_hidden_layers = 1
+    model.save_pretrained(folder / "merged")
+    samples = []
+    for number in (1, 2, 3):
+        image = f"0123456789ab/{number:04}.png"
+        draw(folder / "pages" / image, number)
+        turns = [{"role": "user", "content": "<image>" + PROMPT}, {"role": "assistant", "content": "{}"}]
+        row = {"page_id": f"0123456789ab-p{number:04}", "document": "0123456789ab", "task": "content"}
+        samples.append({**row, "reference": "gold", "images": [image], "conversations": turns})
+    write_json(folder / "dataset" / "val.json", samples)
+    text = (ROOT / "params.yaml").read_text().replace("max_new_tokens: 48", "max_new_tokens: 12")
+    (folder / "params.yaml").write_text(text)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exported(work: Path) -> Path:
+    result = export(work, "onnx")
+    assert result.exit_code == 0, result.output
+    return work / "onnx"
+
+
+def draw(path: Path, number: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.new("RGB", (310, 440), "white")
+    for line in range(8):
+        ImageDraw.Draw(image).text((20, 20 + 50 * line), f"{number} total {number * line}.50", "black", font_size=24)
+    image.save(path)
+
+
+def export(work: Path, out: str, dataset: str = "dataset") -> Result:
+    names = {"merged": "merged", "dataset": dataset, "pages": "pages", "out": out}
+    options = [word for name, folder in names.items() for word in (f"--{name}", str(work / folder))]
+    return CliRunner().invoke(main, ["--params", str(work / "params.yaml"), "export", "--student", "nano", *options])
+
+
+def test_proof_holds_on_pages_and_fixed_cases(exported: Path) -> None:
+    proof = json.loads((exported / "parity.json").read_text())
+    cases = {row["case"]: row for row in proof["cases"]}
+    assert {"text only", "two images", "beyond the window", "left-padded batch"} < set(cases)
+    assert all(row["prompts_equal"] and row["tokens_equal"] and row["pixel_difference"] == 0 for row in proof["cases"])
+    assert proof["largest_logit_difference"] < 1e-4
+    window = json.loads((exported / "config.json").read_text())["text_config"]["sliding_window"]
+    assert cases["beyond the window"]["prompt_tokens"] > 2 * window
+    assert set(proof["versions"]) == {"torch", "transformers", "onnx", "onnxruntime"}
+    assert not exported.with_name("onnx.part").exists()
+
+
+def test_graphs_are_the_same_bytes_again_and_name_no_path(work: Path, exported: Path) -> None:
+    (work / "again").mkdir()
+    gemma3_onnx.write(work / "merged", work / "again")
+    for path in sorted((work / "again").iterdir()):
+        assert path.read_bytes() == (exported / path.name).read_bytes()
+    for name in GRAPHS:
+        graph = (exported / f"{name}.onnx").read_bytes()
+        assert not any(word in graph for word in (str(ROOT).encode(), sys.prefix.encode(), b".py", b"site-packages"))
+
+
+def causal_images(folder: Path) -> None:
+    """The decoder takes no token for an image's."""
+    edit(folder, "Equal", "token_type_ids", 7)
+
+
+def no_window(folder: Path) -> None:
+    edit(folder, "Less", None, 10**9)
+
+
+def edit(folder: Path, operator: str, input_name: str | None, value: int) -> None:
+    """Give the only such node of the decoder another constant."""
+    path = folder / "decoder_model_merged.onnx"
+    model = onnx.load(path, load_external_data=False)
+    nodes = [node for node in model.graph.node if node.op_type == operator]
+    (node,) = [node for node in nodes if input_name in (None, node.input[0])]
+    model.graph.initializer.append(numpy_helper.from_array(np.array(value, dtype=np.int64), "planted"))
+    node.input[1] = "planted"
+    onnx.save(model, path)
+
+
+def dropped_vision_weight(folder: Path) -> None:
+    path = folder / "vision_encoder.onnx_data"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 65536] = bytes(65536)
+    path.write_bytes(data)
+
+
+def swapped_embeddings(folder: Path) -> None:
+    path = folder / "embed_tokens.onnx_data"
+    rows = json.loads((folder / "config.json").read_text())["text_config"]["vocab_size"]
+    path.write_bytes(np.frombuffer(path.read_bytes(), dtype=np.float32).reshape(rows, -1)[::-1].tobytes())
+
+
+@pytest.mark.parametrize("plant", [causal_images, no_window, dropped_vision_weight, swapped_embeddings])
+def test_planted_fault_is_refused(
+    work: Path, exported: Path, plant: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(merged: Path, out: Path) -> None:
+        for name in GRAPHS:
+            for suffix in (".onnx", ".onnx_data"):
+                shutil.copyfile(exported / f"{name}{suffix}", out / f"{name}{suffix}")
+        shutil.copyfile(merged / "config.json", out / "config.json")
+        plant(out)
+
+    monkeypatch.setattr(gemma3_onnx, "write", write)
+    result = export(work, plant.__name__)
+    assert result.exit_code == 2
+    assert "ONNX graphs are not" in result.output
+    assert not (work / plant.__name__).exists()
+    proof = json.loads((work / f"{plant.__name__}.part" / "parity.json").read_text())
+    assert not proof["passed"]
+    text_only = next(row for row in proof["cases"] if row["case"] == "text only")
+    assert text_only["passed"] == (plant is not swapped_embeddings)
+
+
+def test_answers_equal_transformers_in_a_padded_batch(work: Path, exported: Path) -> None:
+    requests = [
+        Request((work / "pages/0123456789ab/0001.png",), PROMPT),
+        Request((work / "pages/0123456789ab/0002.png",), f"{PROMPT} {PROMPT}"),
+    ]
+    together = OnnxRuntime(exported).answer(requests, 24)
+    assert together == TorchRuntime(work / "merged", dtype="float32").answer(requests, 24)
+    assert together == [answer for request in requests for answer in OnnxRuntime(exported).answer([request], 24)]
+
+
+def test_stops_at_the_stop_token(work: Path, exported: Path) -> None:
+    onnx, torch = OnnxRuntime(exported), TorchRuntime(work / "merged", dtype="float32")
+    request = Request((work / "pages/0123456789ab/0001.png",), PROMPT)
+    chosen = torch.trace([request], [0], 12).tokens[0].tolist()
+    onnx.stops = torch.stops = [chosen[5]]
+    (answer,) = onnx.answer([request], 12)
+    assert answer == torch.answer([request], 12)[0]
+    assert (answer.finish_reason, answer.tokens) == ("stop", chosen.index(chosen[5]))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "LA", "P", "RGBA", "1"])
+def test_pixels_equal_the_slow_processor(exported: Path, tmp_path: Path, mode: str) -> None:
+    from transformers import AutoImageProcessor
+
+    draw(tmp_path / "page.png", 4)
+    Image.open(tmp_path / "page.png").convert(mode).save(tmp_path / "page.png")
+    image = open_image(tmp_path / "page.png")
+    truth = AutoImageProcessor.from_pretrained(exported, use_fast=False)(image)["pixel_values"][0]
+    np.testing.assert_array_equal(Processor(exported).pixels(image), truth)
+
+
+def test_runtime_needs_neither_torch_nor_transformers(work: Path, exported: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from warraq.runtimes import Request, load\n"
+        f"answer, = load(Path({str(exported)!r})).answer([Request((), {PROMPT!r})], 4)\n"
+        "print(answer.tokens, 'torch' in sys.modules, 'transformers' in sys.modules, 'onnx' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.split()[1:] == ["False"] * 3
+
+
+def test_no_validation_sample_stops_before_work(work: Path) -> None:
+    write_json(work / "empty" / "val.json", [])
+    result = export(work, "none", dataset="empty")
+    assert result.exit_code == 2
+    assert "has no samples" in result.output
+    assert not (work / "none.part").exists()

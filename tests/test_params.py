@@ -1,0 +1,83 @@
+"""params.yaml: what is wrong in it stops every command with one sentence and exit code 2."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from warraq import params
+from warraq.cli import main
+
+PARAMS = Path(__file__).parents[1] / "params.yaml"
+
+
+def refused(folder: Path, old: str, new: str) -> str:
+    text = PARAMS.read_text(encoding="utf-8")
+    assert old in text
+    (folder / "params.yaml").write_text(text.replace(old, new, 1), encoding="utf-8")
+    arguments = ["--params", str(folder / "params.yaml"), "predict"]
+    options = [f"--{name}={folder / name}" for name in ("model", "dataset", "pages", "out")]
+    result = CliRunner().invoke(main, [*arguments, *options])
+    assert result.exit_code == 2, result.output
+    assert result.output.count("\n") == 1
+    return result.output
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "    rank: 96",
+            "    rank: 9600",
+            "students.gemma3_4b.rank is 9600: input should be less than or equal to 1024",
+        ),
+        ("    rank: 96", "    rank: true", "students.gemma3_4b.rank is True"),
+        ("    rank: 96", "    rnk: 96", "students.gemma3_4b.rnk is not a parameter; did you mean rank?"),
+        ("  colour: rgb", "  colour: blue", "render.colour is 'blue': input should be 'rgb' or 'grey'"),
+        ("  test_share: 0.2", "  test_share: .nan", "dataset.test_share is nan"),
+        ("tasks: [content", "tasks: [contents", "there is no task 'contents'"),
+        ("  checkpoints: 2", "  seed: 2", "seed is given twice"),
+        ("train:", "train: {", "is not YAML"),
+        ("  nano:", "  na.no:", "students.na.no"),
+        ("    base: nano", "", "students.nano.base is missing"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_allowed(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert said in refused(tmp_path, old, new)
+
+
+def test_a_number_in_scientific_notation_is_a_number(tmp_path: Path) -> None:
+    text = PARAMS.read_text(encoding="utf-8").replace("learning_rate: 1.0e-4", "learning_rate: 1e-4")
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    assert params.load(tmp_path / "params.yaml").students["gemma3_4b"].learning_rate == 1e-4
+
+
+def test_no_params_file_is_told_with_the_remedy(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["--params", str(tmp_path / "params.yaml"), "fetch", "nano"])
+    assert result.exit_code == 2
+    assert "run warraq from the project's folder" in result.output
+
+
+def test_an_unknown_student_is_told_with_those_there_are() -> None:
+    result = CliRunner().invoke(main, ["--params", str(PARAMS), "fetch", "gpt"])
+    assert result.exit_code == 2
+    assert "it has nano, gemma3_4b" in result.output
+
+
+@pytest.mark.parametrize("arguments", ["['--help']", "['train', '--help']"])
+def test_help_loads_no_heavy_library(arguments: str) -> None:
+    heavy = "{'torch', 'transformers', 'onnxruntime', 'google.genai', 'pymupdf', 'numpy', 'PIL', 'pydantic'}"
+    run = f"from warraq.cli import main; main({arguments}, standalone_mode=False)"
+    code = f"import sys; {run}; sys.exit(str({heavy} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.stderr.strip() == "set()"
+
+
+def test_reading_params_loads_no_heavy_library() -> None:
+    heavy = "{'torch', 'transformers', 'onnxruntime', 'google.genai', 'pymupdf', 'numpy', 'PIL'}"
+    run = f"from pathlib import Path; from warraq import params; params.load(Path({str(PARAMS)!r}))"
+    code = f"import sys; {run}; sys.exit(str({heavy} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.stderr.strip() == "set()"
