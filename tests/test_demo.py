@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 BUDGET = {
     "    epochs: ": "2  # test",
     "    eval_steps: ": "10  # test",
-    "  max_new_tokens: 1024": "  max_new_tokens: 160",
+    "  max_new_tokens: 8192": "  max_new_tokens: 160",
     "  resamples: ": "200  # test",
 }
 
@@ -48,7 +48,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
     for start, value in BUDGET.items():
         old = next(line for line in text.splitlines() if line.startswith(start))
-        text = text.replace(old, value if start.endswith("1024") else start + value, 1)
+        text = text.replace(old, value if start.endswith("8192") else start + value, 1)
     (folder / "params.yaml").write_text(text, encoding="utf-8")
     assert call(folder, "dvc", "init", "--no-scm", "--quiet").returncode == 0
     result = call(folder, "warraq", "synth", "data", "--documents", "12", "--seed", "3")

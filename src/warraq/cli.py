@@ -198,18 +198,20 @@ def predict(context: click.Context, model: Path, dataset: Path, pages: Path, out
 
 
 @main.command()
+@click.option("--student", required=True, help="A student of params.yaml.")
 @folder("--dataset", "What dataset wrote.")
 @folder("--pages", "What render wrote.")
 @folder("--predictions", "Folder of <variant>/predictions.jsonl.")
 @folder("--out", "Folder for metrics.json, report.html and plots.")
 @click.pass_context
 @_guarded
-def evaluate(context: click.Context, dataset: Path, pages: Path, predictions: Path, out: Path) -> None:
+def evaluate(context: click.Context, student: str, dataset: Path, pages: Path, predictions: Path, out: Path) -> None:
     """Predictions to metrics and a report; prints the comparison."""
-    branch = _params(context).evaluate
+    params = _params(context)
+    tuning = params.student(student).tuning
     from warraq.stages import evaluate as stage
 
-    click.echo(stage.run(dataset, pages, predictions, out, branch))
+    click.echo(stage.run(dataset, pages, predictions, out, tuning, params.evaluate))
 
 
 @main.command()

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -223,9 +224,21 @@ def test_a_usable_text_layer_answers(project: Project, text: str, paragraphs: li
         ("ﺍǄﺴǂبﻡ ﻋǁﻴﻜﻢ ﻭﺭﺣﻤﺔ ﺍǄǁﻪ ﻣﻦ ﺍǄﺸﻬﺮ", "text_layer_unusable"),
         (ARABIC + " في ٤٢٠٢", "text_layer_unusable"),
         (ENGLISH + "\x03", "text_layer_unusable"),
+        (ENGLISH + "\uf04e\uf04e", "text_layer_unusable"),
         ("䴀甀氀琀椀挀漀氀漀爀 䈀氀愀挀欀 倀甀爀攀 䈀氀愀挀欀 倀甀爀攀 䴀愀最攀渀琀愀", "text_layer_unusable"),
     ],
-    ids=["none", "blank", "few letters", "lam-alef", "visual order", "foreign", "numbers", "control", "byte order"],
+    ids=[
+        "none",
+        "blank",
+        "few letters",
+        "lam-alef",
+        "visual order",
+        "foreign",
+        "numbers",
+        "control",
+        "private",
+        "byte order",
+    ],
 )
 def test_an_unproved_text_layer_is_declined(project: Project, text: str | None, reason: str) -> None:
     project.page(1, text=text)
@@ -492,17 +505,24 @@ def test_pages_never_travel_in_the_clear(project: Project, monkeypatch: pytest.M
     assert result.exit_code == 2 and "WARRAQ_GEMINI_URL" in result.output
 
 
-@pytest.mark.parametrize("in_flight", [1, 6])
+@pytest.mark.parametrize(("in_flight", "fit"), [(1, 1), (6, 4)])
 def test_the_budget_is_never_passed(
-    project: Project, gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch, in_flight: int
+    project: Project, gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch, in_flight: int, fit: int
 ) -> None:
+    """`fit` requests at their worst fit at once; the others wait for what those really cost."""
     monkeypatch.setenv("WARRAQ_IN_FLIGHT", str(in_flight))
     for number in range(12):
         project.page(number)
     project.public(range(12))
     price = (2000 * 0.75 + 500 * 3.75) / 1e6  # of each answer of the server, thoughts included
 
-    result = project.label("gemini", max_usd=0.03, max_output_tokens=1024)
+    gemini.hold(after=0)
+
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(project.label, "gemini", max_usd=0.03, max_output_tokens=1024)
+        gemini.await_requests(fit)
+        gemini.release()
+        result = running.result()
 
     bought = [row for row in project.rows() if row.answer]
     assert {row.reason for row in project.rows()} == {None, "budget"}

@@ -131,6 +131,11 @@ def whole(name: str) -> int | None:
     return int(text)
 
 
+def longest(folder: Path, limit: int) -> int:
+    """Tokens that an answer may have: `limit`, or the `max_new_tokens` of the model's generation_config.json."""
+    return min(limit, read_json(folder / "generation_config.json").get("max_new_tokens", limit))
+
+
 def threads() -> int | None:
     """Threads of one runtime; None leaves it to the library, which takes the cores."""
     return whole("WARRAQ_THREADS") or whole("OMP_NUM_THREADS")

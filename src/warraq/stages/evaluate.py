@@ -115,7 +115,7 @@ def worst(graded: Variants, pages: dict[str, Page], count: int) -> list[report.S
     return [report.Sheet(pages[page], by_page[page]) for page in sorted(quality, key=quality.__getitem__)[:count]]
 
 
-def run(dataset: Path, pages: Path, predictions: Path, out: Path, parameters: Evaluate) -> str:
+def run(dataset: Path, pages: Path, predictions: Path, out: Path, tuning: str, parameters: Evaluate) -> str:
     """Write metrics.json, plots/fields.csv and report.html to `out`.
 
     Returns:
@@ -142,6 +142,7 @@ def run(dataset: Path, pages: Path, predictions: Path, out: Path, parameters: Ev
 
     numbers: comparison.Metrics = {
         "reference": strongest,
+        "tuning": tuning,
         "test_documents": len({case.sample.document for case in scored}),
         "test_pages": len({case.sample.page_id for case in scored}),
         "test_samples": len(scored),

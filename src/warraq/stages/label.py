@@ -84,7 +84,7 @@ def settle(
 
 
 def worth_keeping(row: records.Label) -> bool:
-    return row.answer is not None or row.reason in teachers.PAID
+    return row.answer is not None or row.reason in teachers.REMEMBERED
 
 
 def buy(purchases: list[Purchase], task: str, bought: dict[str, records.Label], journal: records.Journal) -> None:
@@ -93,7 +93,12 @@ def buy(purchases: list[Purchase], task: str, bought: dict[str, records.Label], 
     lock = threading.Lock()
 
     def ask(purchase: Purchase) -> None:
-        row = labelled(purchase.page, task, teacher, purchase.key, teacher.answer(purchase.page))
+        try:
+            outcome = teacher.answer(purchase.page)
+        except Exception:
+            teacher.stop()  # before this thread takes the next page
+            raise
+        row = labelled(purchase.page, task, teacher, purchase.key, outcome)
         with lock:
             bought[purchase.key] = row
             if worth_keeping(row):
@@ -103,7 +108,8 @@ def buy(purchases: list[Purchase], task: str, bought: dict[str, records.Label], 
         futures = [pool.submit(ask, purchase) for purchase in purchases]
         try:
             for future in workers.progress(as_completed(futures), len(futures), f"label {task}", "pages"):
-                future.result()
+                if not isinstance(future.exception(), teachers.Stopped):  # why it stopped is in another future
+                    future.result()
         except BaseException:
             teacher.stop()
             pool.shutdown(cancel_futures=True)  # waits: what is in flight is paid for

@@ -19,8 +19,7 @@ from warraq.records import InputError, Sample, read_json, write_json
 from warraq.runtimes import Request, Trace
 from warraq.section import Section
 from warraq.students import Student, family, llamafactory
-from warraq.students.fetch import verify
-from warraq.students.weights import Weights, digest, rounded, sha256, targets
+from warraq.students.weights import Weights, digest, rounded, sha256, targets, verify
 
 logger = logging.getLogger(__name__)
 Asked = list[tuple[Sample, Request]]
@@ -57,20 +56,10 @@ def questions(dataset: Path, pages: Path, count: int) -> Asked:
 
 
 def exact(base: Path, adapter: Path, part: Path, student: Student) -> Path:
-    """LLaMA-Factory's merged model in float32.
-
-    It loads a model in the type that config.json names, whatever it is told, and would round the sum to that. So it is
-    shown the same files with another config.json.
-    """
-    source = adapter if student.tuning == "full" else base
-    shown, log = part / "base", part / "export.log"
-    shown.mkdir()
-    for path in source.iterdir():
-        (shown / path.name).symlink_to(path.resolve())
-    (shown / "config.json").unlink()
-    config = {key: value for key, value in read_json(source / "config.json").items() if key != "torch_dtype"}
-    write_json(shown / "config.json", {**config, "dtype": "float32"})
-    places = {"model_name_or_path": shown} | ({} if source == adapter else {"adapter_name_or_path": adapter})
+    """LLaMA-Factory's merged model in float32."""
+    log, lora = part / "export.log", student.tuning == "lora"
+    llamafactory.shown(part / "base", base, base if lora else adapter)
+    places = {"model_name_or_path": part / "base"} | ({"adapter_name_or_path": adapter} if lora else {})
     llamafactory.write(part / "export.yaml", llamafactory.merging(student), places)
     with llamafactory.running(["export", "export.yaml"], part, log) as child:
         child.wait()

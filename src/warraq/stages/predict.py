@@ -42,7 +42,7 @@ def fingerprint(model: Path, dataset: Path, questions: Sequence[Question], param
     return digest.hexdigest()
 
 
-def ask(runtime: Runtime, batch: Sequence[Question], parameters: Predict) -> list[Prediction]:
+def ask(runtime: Runtime, batch: Sequence[Question], limit: int) -> list[Prediction]:
     """The rows of one batch; a sample whose image cannot be opened becomes an error row, and the others are asked."""
     began = time.monotonic()
     rows: list[Prediction] = []
@@ -50,7 +50,7 @@ def ask(runtime: Runtime, batch: Sequence[Question], parameters: Predict) -> lis
     readable = list(batch)
     while readable and not answers:
         try:
-            answers = runtime.answer([request for _, request in readable], parameters.max_new_tokens)
+            answers = runtime.answer([request for _, request in readable], limit)
         except ImageError as error:
             for sample, request in readable:
                 if error.path in request.images:
@@ -100,8 +100,9 @@ def run(model: Path, dataset: Path, pages: Path, out: Path, parameters: Predict)
             logger.info("predict: %d of %d samples were answered before", len(done), len(questions))
         if open_questions:
             runtime = runtimes.load(model)
+            limit = runtimes.longest(model, parameters.max_new_tokens)
             batches = [open_questions[start : start + size] for start in range(0, len(open_questions), size)]
-            rows = (row for batch in batches for row in ask(runtime, batch, parameters))
+            rows = (row for batch in batches for row in ask(runtime, batch, limit))
             for row in progress(rows, len(open_questions), "predict", "samples"):
                 journal.append(row)
         journal.finish(lambda row: (row.page_id, row.task))

@@ -22,8 +22,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from warraq.records import InputError, Sample, read_json, write_json, write_text
 from warraq.section import Section
 from warraq.students import Student, family, llamafactory
-from warraq.students.fetch import verify
-from warraq.students.weights import digest, sha256
+from warraq.students.weights import digest, sha256, verify
 
 logger = logging.getLogger(__name__)
 
@@ -105,18 +104,24 @@ def follow(child: "subprocess.Popen[bytes]", log: Path) -> None:
                 logger.info("train %d/%d steps, loss %.3f%s", step, total, entry["loss"], pace, extra=told)
 
 
-def launch(part: Path, output: Path, log: Path, student: Student, samples: int) -> None:
+def launch(part: Path, base: Path, student: Student, samples: int) -> None:
     """Train, from the last whole checkpoint where there is one.
 
     Raises:
         RuntimeError: the trainer ended before its end or left samples out; with its last complaint.
     """
+    output, log = part / "output", part / "train.log"
     step = llamafactory.resumable(output)
     kind = "LoRA" if student.tuning == "lora" else "full (every weight)"
     start = f"going on from step {step}" if step else "from the base"
     logger.info("train %d samples, %s tuning, %s; LLaMA-Factory's log is %s", samples, kind, start, log)
     wandb = os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_MODE") == "offline"
-    with llamafactory.running(["train", "train.yaml", f"report_to={'wandb' if wandb else 'none'}"], part, log) as child:
+    loaders = min(len(os.sched_getaffinity(0)) - 1, 8)  # a page is decoded while another is learned
+    place = [f"report_to={'wandb' if wandb else 'none'}", f"dataloader_num_workers={loaders}"]
+    if step and student.tuning == "full":  # see llamafactory.best
+        llamafactory.shown(part / "start", base, output / f"checkpoint-{step}")
+        place.append("model_name_or_path=start")
+    with llamafactory.running(["train", "train.yaml", *place], part, log) as child:
         follow(child, output / "trainer_log.jsonl")
     if not llamafactory.finished(output):
         raise RuntimeError(
@@ -130,16 +135,16 @@ def launch(part: Path, output: Path, log: Path, student: Student, samples: int) 
 def collect(part: Path, base: Path, student: Student, lineage: dict[str, Any]) -> Path:
     """The folder of what is kept: no checkpoint, no absolute path, no time. Linked, so that a kill loses nothing."""
     output, final = part / "output", part / "final"
+    best = llamafactory.best(output)
     shutil.rmtree(final, ignore_errors=True)
     final.mkdir()
     if student.tuning == "lora":
-        adapter = read_json(output / "adapter_config.json")
+        adapter = read_json(best / "adapter_config.json")
         adapter |= {"base_model_name_or_path": student.base, "revision": student.revision}
         adapter["target_modules"] = sorted(adapter["target_modules"])  # a set in no order
         write_json(final / "adapter_config.json", adapter)
-    patterns = "adapter_model.safetensors", "model*.safetensors*", "*.png"
-    for path in (path for pattern in patterns for path in output.glob(pattern)):
-        os.link(path, final / path.name)
+    for path in (*best.glob("adapter_model.safetensors"), *best.glob("model*.safetensors*"), *output.glob("*.png")):
+        (final / path.name).hardlink_to(path)
     if student.tuning == "full":  # a whole model, configured and asked as its base is
         for name in ("config.json", "generation_config.json", *family(student.family).PROCESSOR):
             if (base / name).exists():
@@ -157,7 +162,7 @@ def run(base: Path, dataset: Path, pages: Path, out: Path, student: Student, par
     check(train + val, family(student.family).lengths(base, train + val), pages, student.cutoff_len)
 
     part = out.with_name(out.name + ".part")
-    output, log, marked = part / "output", part / "train.log", part / "fingerprint"
+    marked = part / "fingerprint"
     told = llamafactory.training(student, len(train), parameters.seed, parameters.checkpoints)
     mark = fingerprint(told, weights, dataset, pages, train + val)
     if part.exists() and not (marked.exists() and marked.read_text() == mark):
@@ -168,8 +173,8 @@ def run(base: Path, dataset: Path, pages: Path, out: Path, student: Student, par
         part / "train.yaml", told, {"model_name_or_path": base, "dataset_dir": dataset, "media_dir": pages}
     )
 
-    if not llamafactory.finished(output):
-        launch(part, output, log, student, len(train))
+    if not llamafactory.finished(part / "output"):
+        launch(part, base, student, len(train))
     lineage = {"base": student.base, "revision": student.revision, "tuning": student.tuning, "base_sha256": weights}
     final = collect(part, base, student, lineage)
     shutil.rmtree(out, ignore_errors=True)

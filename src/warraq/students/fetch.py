@@ -1,28 +1,10 @@
-"""A student -> its base model in models/<student>/base, and the proof that a folder holds it."""
+"""A student -> its base model in models/<student>/base."""
 
 from pathlib import Path
 
 from warraq.records import InputError
 from warraq.students import Student
-from warraq.students.weights import sha256
-
-
-def verify(student: Student, folder: Path) -> None:
-    """Refuse a folder of the embedded student whose weights are not the ones that params.yaml names.
-
-    A hub revision is the name of a commit and cannot be checked against files.
-    """
-    weights = folder / "model.safetensors"
-    if student.base != "nano":
-        return
-    if not weights.exists():
-        raise InputError(f"{weights} is missing; it comes with the project: restore it with `git checkout {folder}`.")
-    found = sha256(weights)
-    if found != student.revision:
-        raise InputError(
-            f"{weights} has SHA-256 {found}, but params.yaml names {student.revision}; restore the file with "
-            f"`git checkout {folder}` or correct the student's revision."
-        )
+from warraq.students.weights import verify
 
 
 def fetch(name: str, student: Student, folder: Path) -> None:

@@ -59,6 +59,20 @@ def merging(student: Student) -> dict[str, Any]:
     return {"template": template, "infer_dtype": "float32", "export_dir": "export", "export_device": "cpu"}
 
 
+def shown(folder: Path, base: Path, weights: Path) -> None:
+    """A model for LLaMA-Factory: the weights of one folder with all else of `base`, to be loaded in float32.
+
+    It loads a model in the type that config.json names, whatever it is told, and that would round the weights.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    others = [path for path in base.iterdir() if ".safetensors" not in path.name and path.name != "config.json"]
+    for path in [*others, *weights.glob("model*.safetensors*")]:
+        (folder / path.name).symlink_to(path.resolve())
+    config = {key: value for key, value in read_json(base / "config.json").items() if key != "torch_dtype"}
+    write_json(folder / "config.json", {**config, "dtype": "float32"})
+
+
 def write(path: Path, told: dict[str, Any], places: dict[str, Path]) -> None:
     """A YAML file for LLaMA-Factory, one line a setting; the paths in it are relative to its folder."""
     relative = {key: os.path.relpath(place, path.parent) for key, place in places.items()}
@@ -131,6 +145,15 @@ def finished(output: Path) -> bool:
     patience = stopping.get("args", {}).get("early_stopping_patience", 0)
     waited = stopping.get("attributes", {}).get("early_stopping_patience_counter", 0)
     return bool(state["global_step"] >= state["max_steps"] or waited >= patience > 0)
+
+
+def best(output: Path) -> Path:
+    """The checkpoint of the best evaluation.
+
+    The trainer's own reloading of it, at the end as on resuming, fails without a word for a model tuned in full: its
+    files name the tensors as on the hub, its modules otherwise (transformers 4.57), and what does not fit is skipped.
+    """
+    return output / f"checkpoint-{read_json(output / 'trainer_state.json')['best_global_step']}"
 
 
 def timeless(output: Path, final: Path) -> None:

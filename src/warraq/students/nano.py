@@ -209,6 +209,7 @@ def model(config: "Gemma3Config", seed: int) -> "Gemma3ForConditionalGeneration"
             weight.copy_(torch.from_numpy(draw.standard_normal(weight.shape, dtype=numpy.float32)) * width**-0.5)
     made.generation_config = GenerationConfig(
         do_sample=False,
+        max_new_tokens=512,  # its pages are small: half as much again as the longest answer
         pad_token_id=config.pad_token_id,
         bos_token_id=config.bos_token_id,
         eos_token_id=config.eos_token_id,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from warraq.records import InputError
+from warraq.students import Student
 
 if TYPE_CHECKING:
     import torch
@@ -28,6 +29,24 @@ def digest(folder: Path) -> str:
         raise InputError(f"{folder} holds no model; run `warraq fetch` for this student.")
     text = "".join(f"{sha256(path)} {path.name}\n" for path in files)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def verify(student: Student, folder: Path) -> None:
+    """Refuse a folder of the embedded student whose weights are not the ones that params.yaml names.
+
+    A hub revision is the name of a commit and cannot be checked against files.
+    """
+    weights = folder / "model.safetensors"
+    if student.base != "nano":
+        return
+    if not weights.exists():
+        raise InputError(f"{weights} is missing; it comes with the project: restore it with `git checkout {folder}`.")
+    found = sha256(weights)
+    if found != student.revision:
+        raise InputError(
+            f"{weights} has SHA-256 {found}, but params.yaml names {student.revision}; restore the file with "
+            f"`git checkout {folder}` or correct the student's revision."
+        )
 
 
 class Weights:

@@ -31,7 +31,7 @@ Reason = Literal[
     "empty",  # finished without a word
     "schema_invalid",  # not JSON of the task's answer
 ]
-PAID: frozenset[str] = frozenset({"blocked", "truncated", "empty", "schema_invalid"})
+REMEMBERED: frozenset[str] = frozenset({"blocked", "truncated", "empty", "schema_invalid"})
 """Refusals that cost money and would be repeated: remembered like answers, until what was asked changes."""
 PASSING: frozenset[str] = frozenset({"budget", "rate_limited", "server_error"})
 """Refusals that say nothing about the page: the next run asks again."""
@@ -63,6 +63,10 @@ class Declined:
     message: str
 
 
+class Stopped(Exception):
+    """A paid teacher was asked after `stop`."""
+
+
 class Teacher(Protocol):
     name: str
     reference: Reference
@@ -86,7 +90,7 @@ class Paid(Teacher, Protocol):
         """
 
     def stop(self) -> None:
-        """Ask no more: whoever waits for a free slot gives up, what was sent is still received."""
+        """Ask no more: from now on `answer` raises Stopped, except where the request is already sent."""
 
 
 class Purse:

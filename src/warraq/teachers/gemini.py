@@ -27,7 +27,7 @@ from pydantic import Field, ValidationError
 
 from warraq.records import InputError, Page, Reference
 from warraq.section import Section
-from warraq.teachers import Answer, Declined, Purse, Question, portable
+from warraq.teachers import Answer, Declined, Purse, Question, Stopped, portable
 
 logger = logging.getLogger(__name__)
 
@@ -167,7 +167,7 @@ class Gemini:
         usd = 0.0
         try:
             if self._stopped.is_set():
-                raise InputError("the run was stopped.")
+                raise Stopped
             usd = worst  # until the server says less
             response = self._client.models.generate_content(
                 model=self.parameters.model, contents=contents, config=self._config()

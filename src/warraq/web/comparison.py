@@ -33,6 +33,10 @@ VOUCHED = {
     "textlayer": "the documents' own text layer",
     "silver": "a teacher model's answers: agreement, not accuracy",
 }
+TUNED = {
+    "lora": "Merged is base with a LoRA adapter",
+    "full": "Merged is base with every weight trained (full tuning, no LoRA)",
+}
 FEWEST_DOCUMENTS = 6
 """With fewer, even the same sign in every document has a chance of 1 in 16 or more: 2 / 2^5 > 0.05 (sign test)."""
 
@@ -131,6 +135,7 @@ def terminal(metrics: Metrics, report: str) -> str:
     counts = (
         f"{size(metrics)}, scored against {VOUCHED[metrics['reference']]}. Brackets: 95 % intervals over documents."
     )
-    for paragraph in (" ".join([counts, *left_out(metrics)]), f"{sentence}, {rest}."):
+    made = f"{TUNED[metrics['tuning']]}."
+    for paragraph in (" ".join([counts, *left_out(metrics)]), made, f"{sentence}, {rest}."):
         lines += ["", *textwrap.wrap(paragraph, 100)]
     return "\n".join(line.rstrip() for line in [*lines, "", f"Report: {report}"])

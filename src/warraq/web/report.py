@@ -214,6 +214,7 @@ def build(
         title=title,
         metrics=metrics,
         size=comparison.size(metrics),
+        tuned=comparison.TUNED[metrics["tuning"]],
         vouched=comparison.VOUCHED[metrics["reference"]],
         word=word,
         sentence=sentence,

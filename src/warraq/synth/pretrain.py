@@ -1,0 +1,161 @@
+"""A number of steps and a seed -> a folder like models/nano/base whose weights read, with a model card.
+
+The loss on the next token alone teaches the outline of a transcription long before it teaches to look. What makes
+reading come early is supervision as dense as the renderer can give it, and none of it is left in the saved model:
+
+1. Vision: a head on the image tokens names the characters that stand in each patch. The position embeddings start as
+   waves and the attention heads as looks at the neighbouring patches (Cordonnier et al. 2020, arXiv:1911.03584), and
+   matrices learn by Muon (Jordan et al. 2024), which needs half the samples of AdamW here.
+2. Decoder, on frozen image tokens: besides the loss on the text, an attention head of one layer is told where the last
+   character stands and a head of a later layer where the next one does.
+3. All of it together, on whole images: before, only the patches with text and some others went through.
+
+A checkpoint beside `out` is written every CHECKPOINT_STEPS; the same command goes on from it.
+"""
+
+import json
+import logging
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from warraq import tasks
+from warraq.records import InputError, replacing
+from warraq.students import nano
+from warraq.synth import batches, reading
+from warraq.synth.batches import BATCH, STEPS_PER_BLOCK, Batch, Grid, Stream
+from warraq.workers import count, progress
+
+if TYPE_CHECKING:
+    from transformers import Gemma3Config
+
+    from warraq.synth.trainer import Trainer
+
+logger = logging.getLogger(__name__)
+TASKS = ("content", "metadata", "invoice")
+PROMPT = "Copy the page."
+PHASES = {"vision": 0.5, "decoder": 0.4, "together": 0.1}  # share of the steps
+RATES = {"vision": 5e-3, "decoder": 4e-3, "together": 1e-3}
+WARMUP_STEPS = 60
+CHECKPOINT_STEPS = 100
+LOGGED_STEPS = 25
+CHECKPOINT = "checkpoint.pt"
+
+
+def phase(step: int, steps: int) -> tuple[str, float]:
+    """Name of the phase and the learning rate of `step`: warm-up, constant, then linear to a twentieth."""
+    start = 0
+    for name, share in PHASES.items():
+        length = max(1, round(share * steps))
+        if step < start + length or name == "together":
+            done = (step - start) / length
+            return name, RATES[name] * min(1.0, (step - start + 1) / WARMUP_STEPS) * min(1.0, 0.05 + 1.9 * (1 - done))
+        start += length
+    raise AssertionError
+
+
+def architecture(vocabulary: int) -> "Gemma3Config":
+    """nano with the sizes that reading needs: a token for each 16 x 16 px, less than two letters, and no pooling."""
+    config = nano.config(vocabulary)
+    vision, text = config.vision_config, config.text_config
+    vision.image_size, vision.patch_size = 288, 16
+    vision.hidden_size, vision.intermediate_size, vision.num_hidden_layers, vision.num_attention_heads = 192, 576, 3, 6
+    text.num_hidden_layers = 5
+    text.layer_types = ["sliding_attention", "full_attention", "sliding_attention", "full_attention", "full_attention"]
+    text.sliding_window = 1024  # a whole page: image, prompt and answer
+    config.mm_tokens_per_image = (vision.image_size // vision.patch_size) ** 2
+    return config
+
+
+def run(out: Path, steps: int, seed: int) -> dict[str, float]:
+    """Train, write `out` and return the character error rates on held-out cards.
+
+    Raises:
+        InputError: `out` is there already, or its checkpoint is of another seed or number of steps.
+    """
+    import torch
+
+    from warraq.synth.trainer import Trainer
+
+    if out.exists():
+        raise InputError(f"{out} is there already; remove it or name another folder.")
+    part = out.with_name(out.name + ".part")
+    part.mkdir(parents=True, exist_ok=True)
+    loaded = [tasks.load(name) for name in TASKS]
+    prompts = [task.PROMPT for task in loaded]
+    tokenizer = nano.tokenizer(nano.pieces([task.Answer for task in loaded], prompts))
+    config = architecture(len(tokenizer))
+    grid = Grid(config.vision_config.image_size // config.vision_config.patch_size, config.vision_config.patch_size)
+    whole_from = next((step for step in range(steps) if phase(step, steps)[0] == "together"), steps)
+    stream = Stream(seed, grid, batches.words(tokenizer, [*[PROMPT] * len(prompts), *prompts]), whole_from)
+    trainer = Trainer(config, seed, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    start, curve = _restore(part / CHECKPOINT, trainer, steps, seed)
+    sums: dict[str, list[float]] = {}
+    for step, batch in progress(_from(stream, start, steps), steps - start, "pretrain-nano", "steps"):
+        name, rate = phase(step, steps)
+        for key, value in trainer.step(batch, name, rate).items():
+            sums.setdefault(key, []).append(value)
+        if (step + 1) % LOGGED_STEPS == 0:
+            means = {key: round(sum(values) / len(values), 4) for key, values in sorted(sums.items())}
+            curve.append({"step": step + 1, "phase": name, **means})
+            sums = {}
+            logger.info("%s", curve[-1])
+        if (step + 1) % CHECKPOINT_STEPS == 0:
+            _save(
+                part / CHECKPOINT, {"steps": steps, "seed": seed, "step": step + 1, "curve": curve, **trainer.state()}
+            )
+    folder = part / "model"
+    trainer.model.cpu().bfloat16().save_pretrained(folder)
+    config.dtype = "float32"  # to compute in; bfloat16 is for the file alone
+    config.save_pretrained(folder)
+    nano.processor(tokenizer, config).save_pretrained(folder)
+    (folder / "curve.jsonl").write_text("".join(json.dumps(row) + "\n" for row in curve), encoding="utf-8")
+    scores = reading.score(folder, reading.held_out(seed, grid.side_px))
+    (folder / "README.md").write_text(reading.card(steps, seed, BATCH, scores), encoding="utf-8")
+    folder.replace(out)
+    shutil.rmtree(part)
+    return scores
+
+
+def _from(stream: Stream, start: int, steps: int) -> Iterator[tuple[int, Batch]]:
+    """The steps from `start` on with their batches; blocks are made by other processes where there are cores for it."""
+    from torch.utils.data import DataLoader
+
+    numbers = range(start // STEPS_PER_BLOCK, -(-steps // STEPS_PER_BLOCK))
+    others = count() - 1
+    loader: Any = DataLoader(
+        stream,  # type: ignore[arg-type]
+        batch_size=None,
+        sampler=numbers,
+        num_workers=others,
+        prefetch_factor=2 if others else None,
+    )
+    for number, made in zip(numbers, loader, strict=True):
+        for step, batch in enumerate(made, start=number * STEPS_PER_BLOCK):
+            if start <= step < steps:
+                yield step, batch
+
+
+def _restore(path: Path, trainer: "Trainer", steps: int, seed: int) -> tuple[int, list[dict[str, Any]]]:
+    """The step to go on from, and the curve so far."""
+    import torch
+
+    if not path.exists():
+        return 0, []
+    saved = torch.load(path, map_location=trainer.device, weights_only=True)
+    if (saved["steps"], saved["seed"]) != (steps, seed):
+        raise InputError(
+            f"{path} is of a run with {saved['steps']} steps and seed {saved['seed']}; "
+            "give the same, or remove its folder to start anew."
+        )
+    trainer.restore(saved)
+    logger.info("pretrain-nano goes on from step %d", saved["step"])
+    return saved["step"], saved["curve"]
+
+
+def _save(path: Path, state: dict[str, Any]) -> None:
+    import torch
+
+    with replacing(path) as part:
+        torch.save(state, part)

@@ -1,0 +1,77 @@
+"""A student's folder and cards -> character error rates, by greedy generation as any user of the folder gets it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from warraq.metrics.text import characters
+from warraq.synth.cards import Card, block
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+HELD_OUT_BLOCK = 2**31  # far beyond any training
+HELD_OUT_CARDS = 200
+PROMPT = "Copy the page."
+BATCH = 20
+MAX_NEW_TOKENS = 280
+
+
+def held_out(seed: int, side_px: int) -> list[Card]:
+    """The cards on which a run with `seed` is scored; no block of the stream has their text or images."""
+    return block(seed, HELD_OUT_BLOCK, side_px)[:HELD_OUT_CARDS]
+
+
+def score(folder: Path, cards: list[Card]) -> dict[str, float]:
+    """Character error rates at the level "encoding" (see metrics/text.py) of all cards, and of each language."""
+    errors = {"ar": 0, "en": 0}
+    letters = {"ar": 0, "en": 0}
+    for card, text in zip(cards, transcripts(folder, cards), strict=True):
+        edits = characters(card.text, text)
+        errors[card.language] += edits.errors
+        letters[card.language] += edits.reference
+    scores = {f"cer_{language}": round(errors[language] / max(letters[language], 1), 4) for language in errors}
+    return {"cer": round(sum(errors.values()) / max(sum(letters.values()), 1), 4), **scores}
+
+
+def transcripts(folder: Path, cards: list[Card]) -> list[str]:
+    import torch
+    from PIL import Image
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    processor: Any = AutoProcessor.from_pretrained(folder, use_fast=False)
+    model: PreTrainedModel = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model.to(device)
+    content = [{"type": "image"}, {"type": "text", "text": PROMPT}]
+    prompt = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+    texts: list[str] = []
+    for start in range(0, len(cards), BATCH):
+        images = [[Image.fromarray(card.image).convert("RGB")] for card in cards[start : start + BATCH]]
+        inputs = processor(text=[prompt] * len(images), images=images, return_tensors="pt", add_special_tokens=False)
+        length = inputs["input_ids"].shape[1]
+        with torch.inference_mode():
+            made = model.generate(**inputs.to(device), max_new_tokens=MAX_NEW_TOKENS, do_sample=False)
+        texts += processor.batch_decode(made[:, length:], skip_special_tokens=True)
+    return texts
+
+
+def card(steps: int, seed: int, batch: int, scores: dict[str, float]) -> str:
+    """The model card."""
+    return f"""# nano
+
+A Gemma-3 in small that reads short printed cards in Arabic and English: the base that warraq's demo tunes. It copies
+what stands on a page of about 300 pt with type of 17 pt and more; it knows no schema and no language.
+
+| on {HELD_OUT_CARDS} held-out cards, greedy | |
+|---|---|
+| character error rate | {scores["cer"]} |
+| Arabic cards | {scores["cer_ar"]} |
+| English cards | {scores["cer_en"]} |
+
+* Made by `warraq pretrain-nano OUT --steps {steps} --seed {seed}`: {steps} steps of {batch} cards; the curve is in
+  `curve.jsonl`. The held-out cards are block {HELD_OUT_BLOCK} of the same stream (`src/warraq/synth/cards.py`).
+* Data: synthetic cards set by MuPDF in its Noto Naskh Arabic, Nimbus and Charis faces. Words are the TRAIN vocabulary
+  of `src/warraq/synth/words.py`, common phrases, and random letters; no value of the demo's documents is among them.
+* Limits: two scripts, print only, no diacritics, letters of about a twentieth of the page's width; it has seen nothing
+  else, and answers anything else with letters that are not there.
+"""

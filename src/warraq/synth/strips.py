@@ -1,0 +1,201 @@
+"""A random generator -> strips: set lines of text with the place of each character, for cards.py to put together.
+
+The text is what forms say, with the TRAIN vocabulary and with letters in no language's order, so that it must be read
+and cannot be guessed. It is set by the engine and in the faces of the documents of `warraq synth`.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from warraq.synth.phrases import PHRASES
+from warraq.synth.values import ARABIC_INDIC
+from warraq.synth.words import DEMO, TRAIN, Language
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.random import Generator
+
+    Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+    Places = np.ndarray[Any, np.dtype[np.float32]]
+
+PX_PER_PT = 2  # before a card is reduced to the student's image
+STRIPS_PER_PAGE = 24
+SLOT_PT = 36  # height of a strip
+LETTERS = {"ar": "ابتثجحخدذرزسشصضطظعغفقكلمنهويءأإآؤئىة", "en": "abcdefghijklmnopqrstuvwxyz"}
+OFTEN = {
+    "ar": "ااااللللممممننننييييوووورررتتتبببدددسسعععحققفككهه",
+    "en": "eeeeaaaaiiiooouttttnnnsssrrrllddcmphbgfwvyk",
+}
+NUMBERS = (
+    "{}{}/{}{}/{}{}{}{}", "{}{}{}{}/{}{}/{}{}", "{}{}{}.{}{}", "{}{}.{}{}", "{}{}{}{}{}{}", "{}{}{}{}", "{}{}",
+    "{}{}/{}{}{}", "{}",
+)  # fmt: skip
+CHARACTERS = " " + LETTERS["ar"] + "٠١٢٣٤٥٦٧٨٩٫" + LETTERS["en"] + LETTERS["en"].upper() + "0123456789.,:/"
+
+_LEFT_TO_RIGHT = re.compile(
+    r"[A-Za-z](?:[A-Za-z0-9 .,/]*[A-Za-z0-9])?|[0-9]+(?:[.,:/][0-9]+)*"
+    r"|[\u0660-\u0669]+(?:[.,:/\u066b][\u0660-\u0669]+)*"
+)
+
+
+@dataclass(frozen=True)
+class Strip:
+    """`ink` is (height, width) at PX_PER_PT, 255 is full ink; `x` (len(text),) and `y` are the characters' middles in
+    px of it."""
+
+    text: str
+    language: Language
+    kind: str
+    ink: "Pixels"
+    x: "Places"
+    y: float
+
+
+def visual(text: str, right_to_left: bool) -> list[int]:
+    """The indices of `text` as they stand from left to right: the part of the bidirectional algorithm (UAX 9) that a
+    line of one script with numbers or Latin words in it needs."""
+    if not right_to_left:
+        return list(range(len(text)))
+    order: list[int] = []
+    end = 0
+    for run in _LEFT_TO_RIGHT.finditer(text):
+        order += [*range(end, run.start()), *reversed(range(*run.span()))]
+        end = run.end()
+    return [*order, *range(end, len(text))][::-1]
+
+
+@lru_cache(maxsize=2)
+def common(language: Language) -> tuple[str, ...]:
+    """Every word of the TRAIN vocabulary and of the phrases, spelled with CHARACTERS."""
+    words, phrases = TRAIN[language], PHRASES[language]
+    said = [
+        *phrases.sentences,
+        *phrases.closings,
+        *phrases.instructions,
+        *phrases.stamps,
+        *phrases.roles,
+        *phrases.bodies,
+    ]
+    said += [
+        *phrases.invoice_titles,
+        *phrases.receipt_titles,
+        *phrases.departments,
+        *phrases.months,
+        *phrases.hijri_months,
+    ]
+    found = {word for phrase in said for word in re.sub(r"\{\w+\}|[.,]", " ", phrase).split()}
+    values = (*words.given, *words.family, *words.company, *words.trade, *words.place, *words.item)
+    return tuple(word for word in (*values, *sorted(found)) if set(word) <= set(CHARACTERS))
+
+
+@lru_cache(maxsize=1)
+def withheld() -> frozenset[str]:
+    """The words of the documents of `warraq synth`, which no card shows."""
+    fields = (words for words in DEMO.values())
+    return frozenset(word for words in fields for values in vars(words).values() for word in values)
+
+
+def word(draw: "Generator", language: Language) -> str:
+    """A common word, or letters in an order that no language has."""
+    chance = draw.random()
+    if chance < 0.35:
+        words = common(language)
+        return words[int(draw.integers(len(words)))]
+    pool = OFTEN[language] if chance < 0.75 else LETTERS[language]
+    made = "".join(pool[index] for index in draw.integers(0, len(pool), int(draw.integers(2, 9))))
+    style = draw.random()
+    if language == "ar":
+        made = ("ال" if style < 0.3 else "") + made + ("ة" if style > 0.85 else "")
+    else:
+        made = made.upper() if style < 0.12 else made.capitalize() if style < 0.6 else made
+    return word(draw, language) if made in withheld() else made
+
+
+def number(draw: "Generator", language: Language) -> str:
+    """A date, an amount, a code or digits, in Latin or Arabic-Indic digits."""
+    shape = int(draw.integers(len(NUMBERS)))
+    text = NUMBERS[shape].format(*draw.integers(0, 10, 10))
+    if language == "ar" and draw.random() < 0.65:
+        return text.translate(ARABIC_INDIC)
+    if shape == 5 and draw.random() < 0.5:
+        return "".join(chr(65 + letter) for letter in draw.integers(0, 26, 2)) + text
+    return text
+
+
+def line(draw: "Generator", language: Language) -> tuple[str, str]:
+    """Kind and text of a strip."""
+    phrases = PHRASES[language]
+    kind = str(draw.choice(["field", "field", "field", "prose", "prose", "cell", "cell", "title"]))
+    if kind == "cell":
+        return kind, number(draw, language) if draw.random() < 0.55 else word(draw, language)
+    if kind != "field":
+        words = " ".join(word(draw, language) for _ in range(draw.integers(1, 3 if kind == "title" else 5)))
+        return kind, words + ("." if kind == "prose" and draw.random() < 0.3 else "")
+    labels = [wording for wordings in phrases.labels.values() for wording in wordings]
+    label = str(draw.choice(labels)) if draw.random() < 0.7 else word(draw, language)
+    if draw.random() < 0.5:
+        value = number(draw, language) + (f" {draw.choice(phrases.currencies)}" if draw.random() < 0.25 else "")
+    else:
+        value = " ".join(word(draw, language) for _ in range(draw.integers(1, 4)))
+    return kind, f"{label}: {value}"
+
+
+def strips(draw: "Generator", width_pt: float) -> list[Strip]:
+    """A page of strips, none wider than `width_pt`; a line whose glyphs are not where they are expected is left out."""
+    import numpy as np
+    import pymupdf
+
+    wanted: list[tuple[Language, str, str, float]] = []
+    html = []
+    for _ in range(STRIPS_PER_PAGE):
+        language: Language = "ar" if draw.random() < 0.5 else "en"
+        kind, text = line(draw, language)
+        size = float(draw.integers(17, 20) if language == "en" else draw.integers(19, 22))
+        size *= 1.25 if kind == "title" else 0.92 if draw.random() < 0.3 else 1
+        face = "serif" if draw.random() < 0.5 else "sans-serif"
+        weight = "bold" if kind == "title" or draw.random() < 0.15 else "normal"
+        bold_label = kind == "field" and language == "en" and draw.random() < 0.35
+        shown = re.sub("^(.*?:)", r"<b>\1</b>", text) if bold_label else text
+        wanted.append((language, kind, text, size))
+        style = f"font-family:{face};font-size:{size}px;font-weight:{weight}"
+        html.append(f'<p dir="{"rtl" if language == "ar" else "ltr"}" style="{style}">{shown}</p>')
+    with pymupdf.open() as document:
+        page = document.new_page(width=900, height=SLOT_PT * (len(html) + 1))
+        css = f"body, p {{margin: 0}} p {{line-height: {SLOT_PT}px}}"
+        page.insert_htmlbox(page.rect, "".join(html), css=css, scale_low=1)
+        pixmap = page.get_pixmap(matrix=pymupdf.Matrix(PX_PER_PT, PX_PER_PT), colorspace=pymupdf.csGRAY)
+        flags = pymupdf.TEXT_PRESERVE_WHITESPACE | pymupdf.TEXT_PRESERVE_LIGATURES
+        blocks = page.get_text("rawdict", flags=flags)["blocks"]
+    ink = 255 - np.frombuffer(pixmap.samples, np.uint8).reshape(pixmap.height, pixmap.stride)[:, : pixmap.width]
+    glyphs: list[list[tuple[float, float, float, str]]] = [[] for _ in range(len(html) + 1)]
+    for char in (
+        char for block in blocks for part in block["lines"] for span in part["spans"] for char in span["chars"]
+    ):
+        baseline = char["origin"][1]
+        glyphs[int(baseline // SLOT_PT)].append((char["bbox"][0], char["bbox"][2], baseline, char["c"]))
+    made = []
+    for index, (language, kind, text, size) in enumerate(wanted):
+        seen = sorted(glyphs[index], key=lambda glyph: glyph[0] + glyph[1])
+        order = visual(text, language == "ar")
+        if not _agree([text[place] for place in order], [glyph[3] for glyph in seen]):
+            continue
+        left, right = max(int(seen[0][0] * PX_PER_PT) - 2, 0), int(seen[-1][1] * PX_PER_PT) + 3
+        if right - left > width_pt * PX_PER_PT:
+            continue
+        x = np.empty(len(text), np.float32)
+        x[order] = [(glyph[0] + glyph[1]) / 2 * PX_PER_PT - left for glyph in seen]
+        top, bottom = SLOT_PT * PX_PER_PT * index, SLOT_PT * PX_PER_PT * (index + 1)
+        y = (seen[0][2] - 0.3 * size) * PX_PER_PT - top  # middle of the small letters
+        made.append(Strip(text, language, kind, ink[top:bottom, left:right].copy(), x, y))
+    return made
+
+
+def _agree(wanted: list[str], seen: list[str]) -> bool:
+    """Whether the glyphs are these characters; a glyph for which the face has no code point agrees with any."""
+    return len(wanted) == len(seen) and all(
+        glyph == "\ufffd" or unicodedata.normalize("NFKC", glyph) == character
+        for character, glyph in zip(wanted, seen, strict=True)
+    )

@@ -1,0 +1,174 @@
+"""Batches -> a student that reads: one update at a time, with the supervision that only pre-training has."""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from warraq.students import nano
+from warraq.synth.batches import IGNORED, SLOTS, Batch
+from warraq.synth.strips import CHARACTERS
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import Gemma3Config, Gemma3ForConditionalGeneration
+
+LAST_LAYER, FOLLOWING_LAYER = 1, 3  # whose first head is told where the last and the next character stand
+GUIDANCE = 0.3  # weight of that loss
+WAVES = 8  # a direction
+
+
+def look_at_neighbours(model: "Gemma3ForConditionalGeneration", side: int) -> None:
+    """Positions become waves in both directions, and head h of each vision layer attends to one patch near its own: a
+    query is the wave pattern of the patch that many columns and rows away."""
+    import torch
+
+    tower = model.model.vision_tower.vision_model
+    numbers = torch.arange(side**2)
+    frequencies = [0.75 * math.pi * 0.5 ** (index / 2) for index in range(WAVES)]
+    waves = [
+        wave(frequency * axis) for frequency in frequencies for axis in (numbers % side, numbers // side)
+        for wave in (torch.cos, torch.sin)
+    ]  # fmt: skip
+    with torch.no_grad():
+        positions = tower.embeddings.position_embedding.weight
+        positions.zero_()[:, : len(waves)] = torch.stack(waves, dim=1)
+        tower.embeddings.patch_embedding.weight[: len(waves)] = 0
+        for number, layer in enumerate(tower.encoder.layers):
+            attention = layer.self_attn
+            reach = 1 + number % 2
+            looks = [(0, 0), (-reach, 0), (reach, 0), (0, -1), (0, 1)]
+            attention.q_proj.weight.mul_(0.1)
+            attention.k_proj.weight.mul_(0.1)
+            for head in range(attention.num_heads):
+                for index, frequency in enumerate(frequencies):
+                    for axis, offset in enumerate(looks[head % len(looks)]):
+                        at = 4 * index + 2 * axis
+                        row = head * attention.head_dim + at
+                        cos, sin = 2 * math.cos(frequency * offset), 2 * math.sin(frequency * offset)
+                        turn = torch.tensor([[cos, -sin], [sin, cos]])
+                        attention.q_proj.weight[row : row + 2, at : at + 2] = turn
+                        attention.k_proj.weight[row : row + 2, at : at + 2] = 2 * torch.eye(2)
+
+
+class Trainer:
+    """The student, its auxiliary head and its optimisers at one step; `state` is all that a checkpoint holds."""
+
+    def __init__(self, config: "Gemma3Config", seed: int, device: "torch.device") -> None:
+        import torch
+
+        self.device = device
+        side = config.vision_config.image_size // config.vision_config.patch_size
+        self.model = nano.model(config, seed).float()
+        look_at_neighbours(self.model, side)
+        self.model.set_attn_implementation("eager")  # the only one that hands its weights out
+        torch.manual_seed(seed)
+        self.namer = torch.nn.Linear(config.text_config.hidden_size, SLOTS * (len(CHARACTERS) + 1))
+        self.model.to(device)
+        self.namer.to(device)
+        model = self.model.model
+        self.seeing = [
+            *model.vision_tower.parameters(),
+            *model.multi_modal_projector.parameters(),
+            *self.namer.parameters(),
+        ]
+        self.writing = list(model.language_model.parameters())
+        layers = (model.vision_tower.vision_model.encoder.layers, model.language_model.layers)
+        matrices = [weight for stack in layers for weight in stack.parameters() if weight.ndim == 2]
+        known = {id(weight) for weight in matrices}
+        rest = [weight for weight in self.seeing + self.writing if id(weight) not in known]
+        self.optimisers: list[torch.optim.Optimizer] = [
+            torch.optim.Muon(matrices, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.AdamW(rest, betas=(0.9, 0.98), weight_decay=0.0),
+        ]
+
+    def state(self) -> dict[str, Any]:
+        optimisers = [optimiser.state_dict() for optimiser in self.optimisers]
+        return {"model": self.model.state_dict(), "namer": self.namer.state_dict(), "optimisers": optimisers}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.namer.load_state_dict(state["namer"])
+        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
+
+    def step(self, batch: Batch, name: str, rate: float) -> dict[str, float]:
+        """One update in the phase `name`; what was measured on the way."""
+        import torch
+
+        trained = {"vision": self.seeing, "decoder": self.writing, "together": self.seeing + self.writing}[name]
+        with torch.autocast(self.device.type, torch.bfloat16):
+            with torch.set_grad_enabled(name != "decoder"):
+                seen = self.image_tokens(batch)
+            loss, measured = torch.zeros((), device=self.device), {}
+            if name != "decoder":
+                loss, measured = self.naming(seen, batch)
+            if name != "vision":
+                written, more = self.writing_loss(seen, batch)
+                loss, measured = loss + written, measured | more
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            optimiser.step()
+            optimiser.zero_grad()
+        return measured
+
+    def image_tokens(self, batch: Batch) -> "torch.Tensor":
+        """(cards, kept, width): what the model makes of the kept patches, by the same weights and layers as whole
+        images; grey, so the three channels' weights add up."""
+        import torch
+
+        tower, projector = self.model.model.vision_tower.vision_model, self.model.model.multi_modal_projector
+        grey = torch.from_numpy(batch.patches).to(self.device).float() / 127.5 - 1
+        kernel = tower.embeddings.patch_embedding.weight.sum(1).flatten(1)
+        places = tower.embeddings.position_embedding(torch.from_numpy(batch.kept).to(self.device))
+        patches = torch.nn.functional.linear(grey, kernel, tower.embeddings.patch_embedding.bias) + places
+        seen = tower.post_layernorm(tower.encoder(inputs_embeds=patches).last_hidden_state)
+        return projector.mm_soft_emb_norm(seen) @ projector.mm_input_projection_weight
+
+    def naming(self, seen: "torch.Tensor", batch: Batch) -> tuple["torch.Tensor", dict[str, float]]:
+        """The loss on the characters of each patch, those that are there and those that are not in equal parts."""
+        import torch
+
+        wanted = torch.from_numpy(batch.characters).to(self.device).flatten()
+        scores = self.namer(seen).float().view(len(wanted), -1)
+        losses = torch.nn.functional.cross_entropy(scores, wanted, reduction="none")
+        there = wanted > 0
+        named = (scores.argmax(1) == wanted)[there].float().mean()
+        return losses[there].mean() + losses[~there].mean(), {"named": named.item()}
+
+    def writing_loss(self, seen: "torch.Tensor", batch: Batch) -> tuple["torch.Tensor", dict[str, float]]:
+        """The loss on the text and on where two attention heads look."""
+        import torch
+
+        language = self.model.model.language_model
+        ids, labels = torch.from_numpy(batch.ids).to(self.device), torch.from_numpy(batch.labels).to(self.device)
+        start, end = batch.image_start, batch.image_start + seen.shape[1]
+        embedded = language.embed_tokens(ids)
+        embedded = torch.cat([embedded[:, :start], seen.to(embedded.dtype), embedded[:, end:]], dim=1)
+        mask = torch.full((ids.shape[1],) * 2, -torch.inf, device=self.device).triu(1)
+        mask[start:end, start:end] = 0  # image tokens see each other
+        mask = mask.expand(len(ids), 1, -1, -1)
+        decoded = language(
+            inputs_embeds=embedded,
+            attention_mask={"full_attention": mask, "sliding_attention": mask},
+            position_ids=torch.from_numpy(batch.positions).to(self.device),
+            use_cache=False,
+            output_attentions=True,
+        )
+        before = batch.text_start - 1
+        scores, labels = self.model.lm_head(decoded.last_hidden_state[:, before:]).float(), labels[:, before:]
+        loss = torch.nn.functional.cross_entropy(scores.transpose(1, 2), labels, ignore_index=IGNORED)
+        right, shown = scores.argmax(2) == labels, torch.from_numpy(batch.following).to(self.device)[:, before:] >= 0
+        outline = (labels != IGNORED) & ~shown
+        measured = {"text": loss.item(), "letters": right[shown].float().mean().item()}
+        measured["outline"] = right[outline].float().mean().item()
+        for name, layer, places in (
+            ("last", LAST_LAYER, batch.last), ("following", FOLLOWING_LAYER, batch.following),
+        ):  # fmt: skip
+            wanted = torch.from_numpy(places).to(self.device)
+            looked = decoded.attentions[layer][:, 0].float().gather(2, wanted.clamp(min=0)[:, :, None])[:, :, 0]
+            looked = looked[wanted >= 0]
+            loss = loss - GUIDANCE * (looked + 1e-5).log().mean()
+            measured[name] = looked.mean().item()
+        return loss, measured

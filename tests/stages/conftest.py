@@ -1,0 +1,72 @@
+"""A dataset small enough to train on within a test, and the params for it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from warraq.records import Sample, Turn, write_json
+from warraq.stages.dataset import info
+from warraq.tasks import dumps, invoice
+
+ROOT = Path(__file__).parents[2]
+
+
+def _answer(number: str) -> str:
+    party = {"name": None, "address": None, "tax_id": None}
+    fields = {
+        "invoice_number": number,
+        "date": None,
+        "due_date": None,
+        "sender": party,
+        "recipient": party,
+        "items": [],
+    }
+    return dumps(fields | {"currency": "JOD", "subtotal": None, "tax": None, "total": None})
+
+
+@pytest.fixture(scope="session")
+def lessons(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`pages/` and `dataset/`: eight pages to learn from, two to validate, one to test, each with an invoice sample."""
+    folder = tmp_path_factory.mktemp("lessons")
+    samples = []
+    for index in range(11):
+        document = f"{index:012x}"
+        image = Image.new("L", (160, 200), 255)
+        ImageDraw.Draw(image).text((20, 60), str(10 + index), 0, font=ImageFont.load_default(60))
+        (folder / "pages" / document).mkdir(parents=True)
+        image.save(folder / "pages" / document / "0001.png")
+        turns = (
+            Turn(role="user", content="<image>" + invoice.PROMPT),
+            Turn(role="assistant", content=_answer(str(10 + index))),
+        )
+        samples.append(
+            Sample(
+                page_id=f"{document}-p0001", document=document, task="invoice", reference="gold",
+                images=(f"{document}/0001.png",), conversations=turns,
+            ).model_dump(mode="json")
+        )  # fmt: skip
+    for name, part in (("train", samples[:8]), ("val", samples[8:10]), ("test", samples[10:])):
+        write_json(folder / "dataset" / f"{name}.json", part)
+    write_json(folder / "dataset/dataset_info.json", info())
+    return folder
+
+
+@pytest.fixture
+def params(tmp_path: Path) -> Callable[..., Path]:
+    """A params.yaml with other values for the student nano: eight updates, a checkpoint after every second."""
+
+    def written(**changes: object) -> Path:
+        small = {"batch_size": 4, "epochs": 4, "eval_steps": 2, "logging_steps": 1} | changes
+        head, nano, tail = (ROOT / "params.yaml").read_text(encoding="utf-8").partition("\n  nano:")
+        lines = tail.splitlines()
+        for key, value in small.items():
+            place = next(i for i, line in enumerate(lines) if line.startswith(f"    {key}:"))
+            lines[place] = f"    {key}: {json.dumps(value)}"
+        path = tmp_path / "params.yaml"
+        path.write_text(head + nano + "\n".join(lines) + "\n", encoding="utf-8")
+        return path
+
+    return written
