@@ -74,12 +74,15 @@ def words(tokenizer: "PreTrainedTokenizerFast", prompts: list[str]) -> Words:
     def ids(text: str) -> list[int]:
         return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
+    def one(token: str) -> int:
+        return int(tokenizer.get_vocab()[token])
+
     return Words(
         ids("<bos><start_of_turn>user\n\n\n<start_of_image>"),
         [ids(f"<end_of_image>\n\n{prompt}<end_of_turn>\n<start_of_turn>model\n") for prompt in prompts],
-        {character: tokenizer.convert_tokens_to_ids(character) for character in CHARACTERS + "|\n"},
-        tokenizer.convert_tokens_to_ids("<image_soft_token>"),
-        tokenizer.convert_tokens_to_ids("<end_of_turn>"),
+        {character: one(character) for character in CHARACTERS + "|\n"},
+        one("<image_soft_token>"),
+        one("<end_of_turn>"),
     )
 
 
@@ -98,7 +101,7 @@ class Stream:
 
         cards = block(self.seed, number, self.grid.side_px)
         draw = np.random.default_rng([self.seed, number, 1])
-        batches = []
+        batches: list[Batch] = []
         for _ in range(PASSES):
             order = draw.permutation(len(cards))
             # near equal lengths together: less padding
@@ -137,7 +140,7 @@ def cells_of(places: "Array", grid: Grid) -> "Array":
     """(length,) the number of the patch in which each character's middle lies, row by row, or -1."""
     import numpy as np
 
-    inside = np.isfinite(places).all(1) & (places >= 0).all(1) & (places < 1).all(1)
+    inside: Array = np.all((places >= 0) & (places < 1), axis=1)  # NaN is neither
     column, row = (np.where(inside[:, None], places, 0) * grid.side).astype(int).T
     return np.where(inside, row * grid.side + column, -1)
 

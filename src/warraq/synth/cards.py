@@ -114,12 +114,12 @@ def _card(draw: "Generator", store: Store, side_px: int) -> Card:
             left = int(draw.integers(free + 1))
         canvas.put(strip, min(max(left, 0), free), y)
         rows, y = rows - 1, y + pitch + (14 if kind == "title" else 0)
-    places = np.concatenate(canvas.places)
+    places: Places = np.concatenate(canvas.places) / np.array([canvas.width, canvas.height], np.float32)
     ink = Image.fromarray(canvas.ink)
     if y < canvas.height - 160 and draw.random() < 0.5:
         _marks(draw, ink, y)
-    image, places = _printed(draw, ink, places / (canvas.width, canvas.height), side_px)
-    return Card(language, canvas.text, image, places.astype(np.float32))
+    image, places = _printed(draw, ink, places, side_px)
+    return Card(language, canvas.text, image, places)
 
 
 def _table(
@@ -178,8 +178,8 @@ def _printed(draw: "Generator", ink: "Image", places: "Places", side_px: int) ->
         small = small.transform(
             small.size, Image.Transform.AFFINE, (1, slope, -right, -slope, 1, -down), Image.Resampling.BILINEAR
         )
-        x, y = (places * side_px + (right, down)).T
-        places = np.stack([x - slope * y, y + slope * x], 1) / side_px
+        x, y = (places * side_px + np.array([right, down], np.float32)).T
+        places = np.stack([x - slope * y, y + slope * x], 1).astype(np.float32) / np.float32(side_px)
     page = np.asarray(small, np.float32) * draw.uniform(0.45, 1.0)
     if draw.random() < 0.6:
         page = page + draw.standard_normal(page.shape, np.float32) * draw.uniform(1, 10)

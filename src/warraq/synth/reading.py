@@ -1,13 +1,10 @@
 """A student's folder and cards -> character error rates, by greedy generation as any user of the folder gets it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from warraq.metrics.text import characters
 from warraq.synth.cards import Card, block
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
 
 HELD_OUT_BLOCK = 2**31  # far beyond any training
 HELD_OUT_CARDS = 200
@@ -39,7 +36,7 @@ def transcripts(folder: Path, cards: list[Card]) -> list[str]:
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     processor: Any = AutoProcessor.from_pretrained(folder, use_fast=False)
-    model: PreTrainedModel = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
+    model: Any = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device)
     content = [{"type": "image"}, {"type": "text", "text": PROMPT}]

@@ -98,7 +98,8 @@ class Trainer:
         with torch.autocast(self.device.type, torch.bfloat16):
             with torch.set_grad_enabled(name != "decoder"):
                 seen = self.image_tokens(batch)
-            loss, measured = torch.zeros((), device=self.device), {}
+            loss = torch.zeros((), device=self.device)
+            measured: dict[str, float] = {}
             if name != "decoder":
                 loss, measured = self.naming(seen, batch)
             if name != "vision":

@@ -92,7 +92,7 @@ class TextLayer:
         text = folded(self._text(page))
         if not text.strip():
             return Declined("no_text_layer", "the page has no text of its own")
-        reason = doubt(text)
+        reason = "the file was damaged, so the picture may lack what the text has" if page.repaired else doubt(text)
         if reason is not None:
             return Declined("text_layer_unusable", reason)
         paragraphs = [
