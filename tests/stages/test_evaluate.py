@@ -95,7 +95,9 @@ def change(folder: Path, variant: str, number: int, task: str, new: Callable[[Pr
 
 def run(folder: Path, out: str = "out") -> Result:
     paths = [f"--{name}={folder / name}" for name in ("dataset", "pages", "predictions")]
-    return CliRunner().invoke(main, ["--params", str(PARAMS), "evaluate", "--student=nano", *paths, f"--out={folder / out}"])
+    return CliRunner().invoke(
+        main, ["--params", str(PARAMS), "evaluate", "--student=nano", *paths, f"--out={folder / out}"]
+    )
 
 
 def metrics(folder: Path) -> dict[str, Any]:

@@ -157,10 +157,12 @@ def best(output: Path) -> Path:
 
 
 def timeless(output: Path, final: Path) -> None:
-    """The trainer's state and log without clock times, and with each step once, however often training was resumed."""
+    """The trainer's state and log without what depends on the clock or on how often training was resumed."""
     state = read_json(output / "trainer_state.json")
-    clock = re.compile(r".*(_runtime|_per_second)$")
-    state["log_history"] = [{k: v for k, v in entry.items() if not clock.match(k)} for entry in state["log_history"]]
+    passing = re.compile(r"train_loss|.*(_runtime|_per_second)")  # train_loss: the mean since the last start
+    state["log_history"] = [
+        {key: value for key, value in entry.items() if not passing.fullmatch(key)} for entry in state["log_history"]
+    ]
     write_json(final / "trainer_state.json", state)
     lines = map(json.loads, (output / "trainer_log.jsonl").read_text(encoding="utf-8").splitlines())
     once = {(line["current_steps"], "eval_loss" in line): line for line in lines if {"loss", "eval_loss"} & line.keys()}

@@ -114,7 +114,8 @@ def _card(draw: "Generator", store: Store, side_px: int) -> Card:
             left = int(draw.integers(free + 1))
         canvas.put(strip, min(max(left, 0), free), y)
         rows, y = rows - 1, y + pitch + (14 if kind == "title" else 0)
-    places: Places = np.concatenate(canvas.places) / np.array([canvas.width, canvas.height], np.float32)
+    size = np.array([canvas.width, canvas.height], np.float32)
+    places: Places = np.concatenate([part / size for part in canvas.places])
     ink = Image.fromarray(canvas.ink)
     if y < canvas.height - 160 and draw.random() < 0.5:
         _marks(draw, ink, y)

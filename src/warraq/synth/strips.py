@@ -133,7 +133,7 @@ def line(draw: "Generator", language: Language) -> tuple[str, str]:
         return kind, number(draw, language) if draw.random() < 0.55 else word(draw, language)
     if kind != "field":
         words = " ".join(word(draw, language) for _ in range(draw.integers(1, 3 if kind == "title" else 5)))
-        return kind, words + ("." if kind == "prose" and draw.random() < 0.3 else "")
+        return kind, words + (str(draw.choice([".", ".", ","])) if kind == "prose" and draw.random() < 0.3 else "")
     labels = [wording for wordings in phrases.labels.values() for wording in wordings]
     label = str(draw.choice(labels)) if draw.random() < 0.7 else word(draw, language)
     if draw.random() < 0.5:

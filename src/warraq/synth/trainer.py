@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 LAST_LAYER, FOLLOWING_LAYER = 1, 3  # whose first head is told where the last and the next character stand
 GUIDANCE = 0.3  # weight of that loss
+SEEING_SHARE = 0.25  # learning rate of the vision while the decoder learns too
 WAVES = 8  # a direction
 
 
@@ -72,12 +73,15 @@ class Trainer:
         ]
         self.writing = list(model.language_model.parameters())
         layers = (model.vision_tower.vision_model.encoder.layers, model.language_model.layers)
-        matrices = [weight for stack in layers for weight in stack.parameters() if weight.ndim == 2]
-        known = {id(weight) for weight in matrices}
-        rest = [weight for weight in self.seeing + self.writing if id(weight) not in known]
+        matrices = {id(weight) for stack in layers for weight in stack.parameters() if weight.ndim == 2}
+
+        def groups(of_layers: bool) -> list[dict[str, Any]]:
+            parts = (self.seeing, self.writing)
+            return [{"params": [weight for weight in part if (id(weight) in matrices) == of_layers]} for part in parts]
+
         self.optimisers: list[torch.optim.Optimizer] = [
-            torch.optim.Muon(matrices, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"),
-            torch.optim.AdamW(rest, betas=(0.9, 0.98), weight_decay=0.0),
+            torch.optim.Muon(groups(True), weight_decay=0.0, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.AdamW(groups(False), betas=(0.9, 0.98), weight_decay=0.0),
         ]
 
     def state(self) -> dict[str, Any]:
@@ -94,7 +98,6 @@ class Trainer:
         """One update in the phase `name`; what was measured on the way."""
         import torch
 
-        trained = {"vision": self.seeing, "decoder": self.writing, "together": self.seeing + self.writing}[name]
         with torch.autocast(self.device.type, torch.bfloat16):
             with torch.set_grad_enabled(name != "decoder"):
                 seen = self.image_tokens(batch)
@@ -106,10 +109,11 @@ class Trainer:
                 written, more = self.writing_loss(seen, batch)
                 loss, measured = loss + written, measured | more
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        for weights in (self.seeing, self.writing):
+            torch.nn.utils.clip_grad_norm_(weights, 1.0)
         for optimiser in self.optimisers:
-            for group in optimiser.param_groups:
-                group["lr"] = rate
+            seeing, writing = optimiser.param_groups
+            seeing["lr"], writing["lr"] = rate if name == "vision" else SEEING_SHARE * rate, rate
             optimiser.step()
             optimiser.zero_grad()
         return measured

@@ -1,0 +1,134 @@
+"""base + adapter -> merged model with a proof, through `warraq merge`."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForImageTextToText
+
+from warraq import params as tree
+from warraq.cli import main
+from warraq.records import write_json
+from warraq.stages.merge import compare
+from warraq.students.weights import digest, rounded
+
+ROOT = Path(__file__).parents[2]
+NANO = ROOT / "models/nano/base"
+TARGETS = r".*language_model.*\.(q_proj|down_proj)"
+
+
+@pytest.fixture(scope="module")
+def adapters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A LoRA adapter with drawn weights on two modules of each layer, and one as PEFT makes it: its product is zero."""
+    folder = tmp_path_factory.mktemp("adapters")
+    model = AutoModelForImageTextToText.from_pretrained(NANO, dtype=torch.float32)
+    config = LoraConfig(r=4, lora_alpha=8, target_modules=TARGETS, task_type="CAUSAL_LM")
+    tuned = get_peft_model(model, config)
+    tuned.save_pretrained(folder / "idle")
+    torch.manual_seed(1)
+    for name, weight in tuned.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.02)
+    tuned.save_pretrained(folder / "drawn")
+    lineage = {"base": "nano", "revision": "0" * 64, "tuning": "lora", "base_sha256": digest(NANO)}
+    for name in ("idle", "drawn"):
+        write_json(folder / name / "lineage.json", lineage)
+    return {name: folder / name for name in ("idle", "drawn")}
+
+
+@pytest.fixture
+def merge(params: Callable[..., Path], lessons: Path, tmp_path: Path) -> Callable[..., Result]:
+    def run(adapter: Path, folder: Path = NANO, **changes: object) -> Result:
+        places = {
+            "--base": folder,
+            "--adapter": adapter,
+            "--dataset": lessons / "dataset",
+            "--pages": lessons / "pages",
+        }
+        flat = [text for key, place in places.items() for text in (key, str(place))]
+        settings = ["--params", str(params(**{"tuning": "lora"} | changes)), "merge", "--student", "nano"]
+        return CliRunner().invoke(main, [*settings, *flat, "--out", str(tmp_path / "merged")])
+
+    return run
+
+
+def test_an_adapter_is_merged_and_proved(
+    merge: Callable[..., Result], adapters: dict[str, Path], tmp_path: Path
+) -> None:
+    result = merge(adapters["drawn"])
+    assert result.exit_code == 0, result.output
+    proof = json.loads((tmp_path / "merged.parity.json").read_text())
+    assert proof["changed"] == {"language": 12, "projector": 0, "vision": 0}
+    assert proof["answers_equal"]
+    assert 0 < proof["largest_logit_difference"] < 1e-4 < proof["rounding"]["largest_logit_difference"]
+    assert proof["pages"] == ["000000000008-p0001", "000000000009-p0001"]
+
+    merged = tmp_path / "merged"
+    names = {path.name for path in NANO.iterdir()}
+    assert {path.name for path in merged.iterdir()} == names
+    assert all((merged / name).read_bytes() == (NANO / name).read_bytes() for name in names - {"model.safetensors"})
+    before, after = load_file(NANO / "model.safetensors"), load_file(merged / "model.safetensors")
+    adapter = load_file(adapters["drawn"] / "adapter_model.safetensors")
+    name = "layers.3.mlp.down_proj"
+    a, b = (adapter[f"base_model.model.model.language_model.{name}.lora_{side}.weight"] for side in "AB")
+    stored = f"language_model.model.{name}.weight"
+    assert torch.equal(after[stored], (before[stored].float() + 2 * b @ a).bfloat16())
+    assert not (tmp_path / "merged.part").exists()
+
+
+def test_an_adapter_that_changes_nothing_is_refused(
+    merge: Callable[..., Result], adapters: dict[str, Path], tmp_path: Path
+) -> None:
+    result = merge(adapters["idle"])
+    assert "layers.0.mlp.down_proj.weight did not change" in str(result.exception)
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith("merged")]
+
+
+def test_another_base_than_the_adapter_was_trained_on_is_refused(
+    merge: Callable[..., Result], adapters: dict[str, Path], tmp_path: Path
+) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(NANO, base)
+    tensors = load_file(base / "model.safetensors")
+    tensors["multi_modal_projector.mm_input_projection_weight"] *= 2
+    save_file(tensors, base / "model.safetensors", {"format": "pt"})
+    result = merge(adapters["drawn"], base)
+    assert (result.exit_code, "has SHA-256" in result.output) == (2, True)
+    result = merge(adapters["drawn"], base, base="someone/else")  # a hub model, which no hash in params.yaml guards
+    assert (result.exit_code, "was trained on other weights" in result.output) == (2, True)
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith("merged")]
+
+
+@pytest.fixture
+def altered(tmp_path: Path) -> Callable[[Callable[[dict[str, torch.Tensor]], object]], Path]:
+    """A copy of the base's weights, changed."""
+
+    def write(change: Callable[[dict[str, torch.Tensor]], object]) -> Path:
+        tensors = load_file(NANO / "model.safetensors")
+        change(tensors)
+        (tmp_path / "altered").mkdir()
+        save_file(tensors, tmp_path / "altered/model.safetensors", {"format": "pt"})
+        return tmp_path / "altered"
+
+    return write
+
+
+def test_a_tensor_that_was_not_trained_must_not_change(altered: Callable[..., Path], adapters: dict[str, Path]) -> None:
+    student = tree.load(ROOT / "params.yaml").student("nano").model_copy(update={"tuning": "lora"})
+    folder = altered(
+        lambda tensors: [tensors[name].add_(0.5) for name in tensors if "q_proj" in name or "down" in name]
+    )
+    with pytest.raises(RuntimeError, match=r"vision_tower.*q_proj\.bias changed, although"):
+        compare(NANO, folder, adapters["drawn"], student)
+
+
+def test_a_missing_tensor_is_named(altered: Callable[..., Path], tmp_path: Path) -> None:
+    folder = altered(lambda tensors: tensors.pop("language_model.model.norm.weight"))
+    with pytest.raises(RuntimeError, match=r"norm\.weight is missing from"):
+        rounded(NANO, folder, tmp_path / "merged")
