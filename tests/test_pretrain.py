@@ -24,13 +24,10 @@ def block() -> list[cards.Card]:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (cards, batches):
+    for module in (cards, batches, pretrain):
         monkeypatch.setattr(module, "CARDS_PER_BLOCK", 8)
-    for module in (pretrain, batches):
-        monkeypatch.setattr(module, "STEPS_PER_BLOCK", 4)  # 8 cards, once, 2 a step
     monkeypatch.setattr(cards, "PAGES_PER_BLOCK", 8)
     monkeypatch.setattr(batches, "PASSES", 1)
-    monkeypatch.setattr(batches, "BATCH", 2)
     monkeypatch.setattr(pretrain, "CHECKPOINT_STEPS", 2)
     monkeypatch.setattr(reading, "HELD_OUT_CARDS", 2)
     monkeypatch.setattr(reading, "MAX_NEW_TOKENS", 4)
@@ -89,7 +86,7 @@ def test_kept_patches_become_the_image_tokens_of_the_whole_image(small: None) ->
     tokenizer = nano.tokenizer([])
     trainer = Trainer(pretrain.architecture(len(tokenizer)), 1, torch.device("cpu"))
     words = batches.words(tokenizer, ["Copy."])
-    some, whole = (batches.Stream(1, GRID, words, whole_from)[0][0] for whole_from in (9, 0))
+    some, whole = (batches.Stream(1, GRID, words, 2, whole_from)[0][0] for whole_from in (9, 0))
     side, px = GRID.side, GRID.patch_px
     image = whole.patches.reshape(2, side, side, px, px).transpose(0, 1, 3, 2, 4).reshape(2, 1, side * px, side * px)
     with torch.no_grad():
@@ -109,7 +106,7 @@ def test_a_run_that_was_cut_off_goes_on_as_if_it_had_not_been(
 
     from warraq.synth.trainer import Trainer
 
-    scores = pretrain.run(tmp_path / "whole", STEPS, seed=1)
+    scores = pretrain.run(tmp_path / "whole", STEPS, seed=1, batch_size=2)
     whole = Trainer.step
     calls: list[str] = []
 
@@ -121,11 +118,11 @@ def test_a_run_that_was_cut_off_goes_on_as_if_it_had_not_been(
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Trainer, "step", cut_off)
-        pretrain.run(tmp_path / "resumed", STEPS, seed=1)
+        pretrain.run(tmp_path / "resumed", STEPS, seed=1, batch_size=2)
     assert (tmp_path / "resumed.part" / pretrain.CHECKPOINT).exists() and not (tmp_path / "resumed").exists()
-    with pytest.raises(InputError, match="seed 1"):
-        pretrain.run(tmp_path / "resumed", STEPS, seed=2)
-    assert pretrain.run(tmp_path / "resumed", STEPS, seed=1) == scores
+    with pytest.raises(InputError, match="'seed': 1"):
+        pretrain.run(tmp_path / "resumed", STEPS, seed=2, batch_size=2)
+    assert pretrain.run(tmp_path / "resumed", STEPS, seed=1, batch_size=2) == scores
     names = sorted(path.name for path in (tmp_path / "whole").iterdir())
     assert names == sorted(path.name for path in (tmp_path / "resumed").iterdir())
     assert all((tmp_path / "whole" / name).read_bytes() == (tmp_path / "resumed" / name).read_bytes() for name in names)

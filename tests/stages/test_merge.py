@@ -125,7 +125,7 @@ def test_a_tensor_that_was_not_trained_must_not_change(altered: Callable[..., Pa
         lambda tensors: [tensors[name].add_(0.5) for name in tensors if "q_proj" in name or "down" in name]
     )
     with pytest.raises(RuntimeError, match=r"vision_tower.*q_proj\.bias changed, although"):
-        compare(NANO, folder, adapters["drawn"], student)
+        compare(NANO, folder, folder, adapters["drawn"], student)
 
 
 def test_a_missing_tensor_is_named(altered: Callable[..., Path], tmp_path: Path) -> None:

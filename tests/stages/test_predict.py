@@ -36,7 +36,7 @@ def work(tmp_path: Path) -> Path:
             row = {"page_id": f"0123456789ab-p{number:04}", "document": "0123456789ab", "task": task}
             samples.append({**row, "reference": "gold", "images": [image], "conversations": turns})
     write_json(tmp_path / "dataset" / "test.json", samples)
-    text = (ROOT / "params.yaml").read_text().replace("max_new_tokens: 1024", f"max_new_tokens: {TOKENS}")
+    text = (ROOT / "params.yaml").read_text().replace("max_new_tokens: 8192", f"max_new_tokens: {TOKENS}")
     (tmp_path / "params.yaml").write_text(text)
     return tmp_path
 

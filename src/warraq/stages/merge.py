@@ -49,7 +49,7 @@ def check(base: Path, adapter: Path, student: Student) -> dict[str, Any]:
 
 
 def questions(dataset: Path, pages: Path, count: int) -> Asked:
-    """The first validation pages, asked the first task of params.yaml that they have: the same ones every time."""
+    """The first validation pages, all asked the task that is first by name on the first of them."""
     asked = runtimes.questions(dataset / "val.json", pages)
     task = asked[0][0].task
     return [(sample, request) for sample, request in asked if sample.task == task][:count]
@@ -70,26 +70,26 @@ def exact(base: Path, adapter: Path, part: Path, student: Student) -> Path:
     return part / "export"
 
 
-def compare(base: Path, merged: Path, adapter: Path, student: Student) -> dict[str, Any]:
-    """Exactly the tensors that were trained changed.
+def compare(base: Path, whole: Path, merged: Path, adapter: Path, student: Student) -> dict[str, Any]:
+    """Each tensor that was trained changed in `whole`, the float32 model, and no other in `merged`, its rounding.
 
     Raises:
         RuntimeError: another one did, or one of them did not; names it.
     """
-    old, new = Weights(base), Weights(merged)
+    old, exact, new = Weights(base), Weights(whole), Weights(merged)
     room = family(student.family)
-    expected = set(old.names) if student.tuning == "full" else targets(old.names, Weights(adapter), room.MODULES)
-    hashes = {name: (old.sha256(name), new.sha256(name)) for name in sorted(old.names)}
-    changed = {name for name, (before, after) in hashes.items() if before != after}
-    if changed - expected:
-        raise RuntimeError(f"{min(changed - expected)} changed, although it was not trained")
-    if expected - changed:
-        same = expected - changed
-        raise RuntimeError(f"{min(same)} did not change, although it was trained (so {len(same)} of {len(expected)})")
+    trained = set(old.names) if student.tuning == "full" else targets(old.names, Weights(adapter), room.MODULES)
+    changed = {name: new.sha256(name) for name in sorted(old.names) if new.sha256(name) != old.sha256(name)}
+    if changed.keys() - trained:
+        raise RuntimeError(f"{min(changed.keys() - trained)} changed, although it was not trained")
+    same = [name for name in sorted(trained) if exact[name].equal(old[name].to(exact[name].dtype))]
+    if same:
+        raise RuntimeError(f"{same[0]} did not change, although it was trained (so {len(same)} of {len(trained)})")
     return {
-        "tensors": len(hashes),
+        "tensors": len(old.names),
         "changed": {part: sum(name.startswith(prefix) for name in changed) for part, prefix in room.COMPONENTS.items()},
-        "changed_sha256": {name: hashes[name][1] for name in sorted(changed)},
+        "changed_sha256": changed,
+        "lost_in_rounding": sorted(trained - changed.keys()),
     }
 
 
@@ -163,7 +163,7 @@ def run(base: Path, adapter: Path, dataset: Path, pages: Path, out: Path, studen
                 shutil.copyfile(base / name, merged / name)
         proof = {
             **lineage,
-            **compare(base, merged, adapter, student),
+            **compare(base, whole, merged, adapter, student),
             **prove(base, adapter, whole, merged, asked, parameters),
             "image_max_pixels": student.image_max_pixels,
             "processor_sha256": {name: sha256(merged / name) for name in kept if (merged / name).exists()},

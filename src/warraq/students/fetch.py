@@ -1,5 +1,6 @@
 """A student -> its base model in models/<student>/base."""
 
+import shutil
 from pathlib import Path
 
 from warraq.records import InputError
@@ -26,3 +27,4 @@ def fetch(name: str, student: Student, folder: Path) -> None:
         raise InputError(
             f"{student.base} at {student.revision} could not be fetched for {name}: {str(error).splitlines()[0]}"
         ) from None
+    shutil.rmtree(folder / ".cache", ignore_errors=True)  # holds times, and the folder is an input that is hashed

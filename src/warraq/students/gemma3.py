@@ -5,7 +5,6 @@ from pathlib import Path
 from warraq.records import InputError, Sample, read_json
 
 TEMPLATE = "gemma3"
-STOP = ("<end_of_turn>",)
 COMPONENTS = {"language": "language_model.", "projector": "multi_modal_projector.", "vision": "vision_tower."}
 MODULES = {  # pattern of a stored tensor's name -> its module's name in transformers 4.57
     r"^language_model\.model": "model.language_model",

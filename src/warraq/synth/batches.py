@@ -17,11 +17,9 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
-BATCH = 16  # cards
 PASSES = 4  # of a block; a card is moved anew each time
 SHIFT_PX = 7
 KEPT = 96  # patches
-STEPS_PER_BLOCK = CARDS_PER_BLOCK * PASSES // BATCH
 SLOTS = 4  # characters named for a patch, from left to right
 IGNORED = -100
 
@@ -88,13 +86,19 @@ def words(tokenizer: "PreTrainedTokenizerFast", prompts: list[str]) -> Words:
 
 @dataclass(frozen=True)
 class Stream:
-    """Item `number` is the batches of a block of the stream `seed`: STEPS_PER_BLOCK of them, one a step. From the step
+    """Item `number` is the batches of a block of the stream `seed`, of `size` cards each, one a step. From the step
     `whole_from` on they have whole images."""
 
     seed: int
     grid: Grid
     words: Words
+    size: int
     whole_from: int
+
+    @property
+    def steps(self) -> int:
+        """Of a block."""
+        return CARDS_PER_BLOCK * PASSES // self.size
 
     def __getitem__(self, number: int) -> list[Batch]:
         import numpy as np
@@ -108,9 +112,9 @@ class Stream:
             order = np.concatenate(
                 [sorted(part, key=lambda i: len(cards[i].text)) for part in np.array_split(order, 4)]
             )
-            parts = order.reshape(-1, BATCH)
+            parts = order.reshape(-1, self.size)
             for part in draw.permutation(parts):
-                whole = number * STEPS_PER_BLOCK + len(batches) >= self.whole_from
+                whole = number * self.steps + len(batches) >= self.whole_from
                 kept = self.grid.side**2 if whole else KEPT
                 batches.append(_batch(draw, [cards[i] for i in part], kept, self.grid, self.words))
         return batches

@@ -26,7 +26,8 @@ from warraq import tasks
 from warraq.records import InputError, replacing
 from warraq.students import nano
 from warraq.synth import batches, reading
-from warraq.synth.batches import BATCH, STEPS_PER_BLOCK, Batch, Grid, Stream
+from warraq.synth.batches import Batch, Grid, Stream
+from warraq.synth.cards import CARDS_PER_BLOCK
 from warraq.workers import count, progress
 
 if TYPE_CHECKING:
@@ -84,11 +85,11 @@ def architecture(vocabulary: int) -> "Gemma3Config":
     return config
 
 
-def run(out: Path, steps: int, seed: int) -> dict[str, float]:
+def run(out: Path, steps: int, seed: int, batch_size: int = 16) -> dict[str, float]:
     """Train, write `out` and return the character error rates on held-out cards.
 
     Raises:
-        InputError: `out` is there already, or its checkpoint is of another seed or number of steps.
+        InputError: `out` is there already, or its checkpoint is of other numbers, or no block has whole batches.
     """
     import torch
 
@@ -96,6 +97,8 @@ def run(out: Path, steps: int, seed: int) -> dict[str, float]:
 
     if out.exists():
         raise InputError(f"{out} is there already; remove it or name another folder.")
+    if CARDS_PER_BLOCK % batch_size:
+        raise InputError(f"The batch size is {batch_size}; it must divide {CARDS_PER_BLOCK}.")
     part = out.with_name(out.name + ".part")
     part.mkdir(parents=True, exist_ok=True)
     loaded = [tasks.load(name) for name in TASKS]
@@ -104,9 +107,11 @@ def run(out: Path, steps: int, seed: int) -> dict[str, float]:
     config = architecture(len(tokenizer))
     grid = Grid(config.vision_config.image_size // config.vision_config.patch_size, config.vision_config.patch_size)
     whole_from = next((step for step in range(steps) if phase(step, steps)[0] == "whole"), steps)
-    stream = Stream(seed, grid, batches.words(tokenizer, [*[PROMPT] * len(prompts), *prompts]), whole_from)
+    words = batches.words(tokenizer, [*[PROMPT] * len(prompts), *prompts])
+    stream = Stream(seed, grid, words, batch_size, whole_from)
     trainer = Trainer(config, seed, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    start, curve = _restore(part / CHECKPOINT, trainer, steps, seed)
+    numbers = {"steps": steps, "seed": seed, "batch_size": batch_size}
+    start, curve = _restore(part / CHECKPOINT, trainer, numbers)
     sums: dict[str, list[float]] = {}
     for step, batch in progress(_from(stream, start, steps), steps - start, "pretrain-nano", "steps"):
         name, rate = phase(step, steps)
@@ -118,9 +123,7 @@ def run(out: Path, steps: int, seed: int) -> dict[str, float]:
             sums = {}
             logger.info("%s", curve[-1])
         if (step + 1) % CHECKPOINT_STEPS == 0:
-            _save(
-                part / CHECKPOINT, {"steps": steps, "seed": seed, "step": step + 1, "curve": curve, **trainer.state()}
-            )
+            _save(part / CHECKPOINT, {"numbers": numbers, "step": step + 1, "curve": curve, **trainer.state()})
     folder = part / "model"
     trainer.model.cpu().bfloat16().save_pretrained(folder)
     config.dtype = "float32"  # to compute in; bfloat16 is for the file alone
@@ -128,7 +131,7 @@ def run(out: Path, steps: int, seed: int) -> dict[str, float]:
     nano.processor(tokenizer, config).save_pretrained(folder)
     (folder / "curve.jsonl").write_text("".join(json.dumps(row) + "\n" for row in curve), encoding="utf-8")
     scores = reading.score(folder, reading.held_out(seed, grid.side_px))
-    (folder / "README.md").write_text(reading.card(steps, seed, BATCH, scores), encoding="utf-8")
+    (folder / "README.md").write_text(reading.card(steps, seed, batch_size, scores), encoding="utf-8")
     folder.replace(out)
     shutil.rmtree(part)
     return scores
@@ -138,7 +141,7 @@ def _from(stream: Stream, start: int, steps: int) -> Iterator[tuple[int, Batch]]
     """The steps from `start` on with their batches; blocks are made by other processes where there are cores for it."""
     from torch.utils.data import DataLoader
 
-    numbers = range(start // STEPS_PER_BLOCK, -(-steps // STEPS_PER_BLOCK))
+    numbers = range(start // stream.steps, -(-steps // stream.steps))
     others = count() - 1
     loader: Any = DataLoader(
         stream,  # type: ignore[arg-type]
@@ -148,22 +151,21 @@ def _from(stream: Stream, start: int, steps: int) -> Iterator[tuple[int, Batch]]
         prefetch_factor=2 if others else None,
     )
     for number, made in zip(numbers, loader, strict=True):
-        for step, batch in enumerate(made, start=number * STEPS_PER_BLOCK):
+        for step, batch in enumerate(made, start=number * stream.steps):
             if start <= step < steps:
                 yield step, batch
 
 
-def _restore(path: Path, trainer: "Trainer", steps: int, seed: int) -> tuple[int, list[dict[str, Any]]]:
+def _restore(path: Path, trainer: "Trainer", numbers: dict[str, int]) -> tuple[int, list[dict[str, Any]]]:
     """The step to go on from, and the curve so far."""
     import torch
 
     if not path.exists():
         return 0, []
     saved = torch.load(path, map_location=trainer.device, weights_only=True)
-    if (saved["steps"], saved["seed"]) != (steps, seed):
+    if saved["numbers"] != numbers:
         raise InputError(
-            f"{path} is of a run with {saved['steps']} steps and seed {saved['seed']}; "
-            "give the same, or remove its folder to start anew."
+            f"{path} is of a run with {saved['numbers']}; give the same, or remove its folder to start anew."
         )
     trainer.restore(saved)
     logger.info("pretrain-nano goes on from step %d", saved["step"])

@@ -52,7 +52,7 @@ def transcripts(folder: Path, cards: list[Card]) -> list[str]:
     return texts
 
 
-def card(steps: int, seed: int, batch: int, scores: dict[str, float]) -> str:
+def card(steps: int, seed: int, batch_size: int, scores: dict[str, float]) -> str:
     """The model card."""
     return f"""# nano
 
@@ -65,7 +65,7 @@ what stands on a page of about 300 pt with type of 17 pt and more; it knows no s
 | Arabic cards | {scores["cer_ar"]} |
 | English cards | {scores["cer_en"]} |
 
-* Made by `warraq pretrain-nano OUT --steps {steps} --seed {seed}`: {steps} steps of {batch} cards; the curve is in
+* Made by `warraq pretrain-nano OUT --steps {steps} --seed {seed} --batch-size {batch_size}`; the curve is in
   `curve.jsonl`. The held-out cards are block {HELD_OUT_BLOCK} of the same stream (`src/warraq/synth/cards.py`).
 * Data: synthetic cards set by MuPDF in its Noto Naskh Arabic, Nimbus and Charis faces. Words are the TRAIN vocabulary
   of `src/warraq/synth/words.py`, common phrases, and random letters; no value of the demo's documents is among them.
