@@ -86,7 +86,7 @@ def test_kept_patches_become_the_image_tokens_of_the_whole_image(small: None) ->
     tokenizer = nano.tokenizer([])
     trainer = Trainer(pretrain.architecture(len(tokenizer)), 1, torch.device("cpu"))
     words = batches.words(tokenizer, ["Copy."])
-    some, whole = (batches.Stream(1, GRID, words, 2, whole_from)[0][0] for whole_from in (9, 0))
+    some, whole = (batches.Stream(1, GRID, words, 2, 9, whole_from)[0][0] for whole_from in (9, 0))
     side, px = GRID.side, GRID.patch_px
     image = whole.patches.reshape(2, side, side, px, px).transpose(0, 1, 3, 2, 4).reshape(2, 1, side * px, side * px)
     with torch.no_grad():

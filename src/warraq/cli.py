@@ -5,6 +5,7 @@ Modules are imported inside the commands, so that `--help` needs none of them.
 
 import functools
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -49,7 +50,7 @@ def _params(context: click.Context) -> Any:
 
 
 def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A bad input is one sentence and exit code 2."""
+    """A bad input is one sentence and exit code 2; a stage that failed, or whose proof does, one and exit code 1."""
 
     @functools.wraps(function)
     def run(*arguments: Any, **options: Any) -> None:
@@ -60,6 +61,11 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
         except InputError as error:
             click.echo(f"warraq: {error}", err=True)
             sys.exit(2)
+        except RuntimeError as error:
+            if type(error) is not RuntimeError:  # a library's own kind: its traceback says more
+                raise
+            click.echo(f"warraq: {error}", err=True)
+            sys.exit(1)
 
     return run
 
@@ -75,6 +81,8 @@ def folder(name: str, text: str, required: bool = True) -> Callable[..., Any]:
 def main(context: click.Context, params: Path) -> None:
     """Turn a folder of PDFs into a small vision-language model that you run alone."""
     context.obj = params
+    # Threads of torch that spin while they wait make a shared machine ten times slower; on a quiet one it costs nothing.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     logger = logging.getLogger("warraq")
     if not logger.handlers:
         logger.addHandler(Terminal())

@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from warraq import params as tree
 from warraq.cli import main
 from warraq.records import write_json
+from warraq.stages.train import collect
 from warraq.students import llamafactory
 
 ROOT = Path(__file__).parents[2]
@@ -112,7 +113,7 @@ def test_other_weights_than_params_names_are_refused(refused: Callable[..., str]
 
 
 def test_killed_training_goes_on_and_ends_as_if_never_killed(params: Params, lessons: Path, tmp_path: Path) -> None:
-    settings, whole, out = params(), tmp_path / "whole/adapter", tmp_path / "killed/adapter"
+    settings, whole, out = params(tuning="full"), tmp_path / "whole/adapter", tmp_path / "killed/adapter"
     part = out.with_name("adapter.part")
     child = start(settings, lessons, out)
     until(lambda: (part / "output/checkpoint-2/trainer_state.json").exists() or child.poll() is not None, 120)
@@ -147,7 +148,8 @@ def test_killed_training_goes_on_and_ends_as_if_never_killed(params: Params, les
 
 
 def test_settings_name_every_part_of_a_full_tuning_and_only_paths_of_the_project(tmp_path: Path) -> None:
-    told = llamafactory.training(tree.load(ROOT / "params.yaml").student("nano"), 100, seed=1, checkpoints=2)
+    student = tree.load(ROOT / "params.yaml").student("nano").model_copy(update={"tuning": "full"})
+    told = llamafactory.training(student, 100, seed=1, checkpoints=2)
     path = tmp_path / "models/nano/adapter.part/train.yaml"
     llamafactory.write(path, told, {"dataset_dir": tmp_path / "data/dataset"})
     read = yaml.safe_load(path.read_text())
@@ -192,6 +194,20 @@ def test_success_is_read_from_what_is_there(tmp_path: Path, step: int, waited: i
 def test_no_success_without_weights_and_results(tmp_path: Path, name: str) -> None:
     (ended(tmp_path, 8, 0) / name).unlink()
     assert not llamafactory.finished(tmp_path)
+
+
+def test_the_best_checkpoint_is_kept_not_the_last(tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    for folder, weights in ((output, b"last"), (output / "checkpoint-4", b"best")):
+        folder.mkdir(parents=True)
+        (folder / "model.safetensors").write_bytes(weights)
+    write_json(output / "trainer_state.json", {"best_global_step": 4, "log_history": []})
+    (output / "trainer_log.jsonl").touch()
+    (tmp_path / "train.yaml").touch()
+    final = collect(
+        tmp_path, NANO, tree.load(ROOT / "params.yaml").student("nano").model_copy(update={"tuning": "full"}), {}
+    )
+    assert (final / "model.safetensors").read_bytes() == b"best"
 
 
 def test_the_last_error_is_what_is_told(tmp_path: Path) -> None:

@@ -1,9 +1,12 @@
 """The models that learn. An entry under `students:` of params.yaml is a `Student`; a module here is a model family.
 
 A family module has
-    TEMPLATE                      LLaMA-Factory's template
-    COMPONENTS                    {"language" | "projector" | "vision": prefix of the tensor names}
-    onnx                          whether stages/export.py has a correct route
+    TEMPLATE     LLaMA-Factory's template
+    COMPONENTS   {"language" | "projector" | "vision": prefix of the tensor names}
+    MODULES      where a module name of the trainer stands in the files
+    PROCESSOR    files that must stay the base's
+    lengths      tokens of a prompt, its images and its answer
+and `<family>_onnx` beside it the graphs, where there is a correct route to ONNX.
 """
 
 import importlib

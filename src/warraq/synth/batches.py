@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 PASSES = 4  # of a block; a card is moved anew each time
 SHIFT_PX = 7
 KEPT = 96  # patches
+WHOLE_SHARE = 0.15  # of the batches of the decoder, with all patches
 SLOTS = 4  # characters named for a patch, from left to right
 IGNORED = -100
 
@@ -87,12 +88,14 @@ def words(tokenizer: "PreTrainedTokenizerFast", prompts: list[str]) -> Words:
 @dataclass(frozen=True)
 class Stream:
     """Item `number` is the batches of a block of the stream `seed`, of `size` cards each, one a step. From the step
-    `whole_from` on they have whole images."""
+    `mixed_from` on a share of them has whole images, from `whole_from` on all have: a decoder that has only seen few
+    blank patches loses its place among many."""
 
     seed: int
     grid: Grid
     words: Words
     size: int
+    mixed_from: int
     whole_from: int
 
     @property
@@ -114,7 +117,8 @@ class Stream:
             )
             parts = order.reshape(-1, self.size)
             for part in draw.permutation(parts):
-                whole = number * self.steps + len(batches) >= self.whole_from
+                step = number * self.steps + len(batches)
+                whole = step >= self.whole_from or (step >= self.mixed_from and draw.random() < WHOLE_SHARE)
                 kept = self.grid.side**2 if whole else KEPT
                 batches.append(_batch(draw, [cards[i] for i in part], kept, self.grid, self.words))
         return batches

@@ -9,7 +9,8 @@ reading come early is supervision as dense as the renderer can give it, and none
 2. Decoder, on frozen image tokens: besides the loss on the text, an attention head of one layer is told where the last
    character stands and a head of a later layer where the next one does.
 3. All of it together, the vision at a quarter of the rate.
-4. The same on whole images: before, only the patches with text and some others go through, at a third of the cost.
+4. The same on whole images: before, in most batches only the patches with text and some others go through, at a third
+   of the cost.
 
 A checkpoint beside `out` is written every CHECKPOINT_STEPS; the same command goes on from it.
 """
@@ -106,9 +107,10 @@ def run(out: Path, steps: int, seed: int, batch_size: int = 16) -> dict[str, flo
     tokenizer = nano.tokenizer(nano.pieces([task.Answer for task in loaded], prompts))
     config = architecture(len(tokenizer))
     grid = Grid(config.vision_config.image_size // config.vision_config.patch_size, config.vision_config.patch_size)
-    whole_from = next((step for step in range(steps) if phase(step, steps)[0] == "whole"), steps)
+    names = [phase(step, steps)[0] for step in range(steps)]
+    mixed_from, whole_from = (names.index(name) if name in names else steps for name in ("decoder", "whole"))
     words = batches.words(tokenizer, [*[PROMPT] * len(prompts), *prompts])
-    stream = Stream(seed, grid, words, batch_size, whole_from)
+    stream = Stream(seed, grid, words, batch_size, mixed_from, whole_from)
     trainer = Trainer(config, seed, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     numbers = {"steps": steps, "seed": seed, "batch_size": batch_size}
     start, curve = _restore(part / CHECKPOINT, trainer, numbers)
