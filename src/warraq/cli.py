@@ -81,7 +81,7 @@ def folder(name: str, text: str, required: bool = True) -> Callable[..., Any]:
 def main(context: click.Context, params: Path) -> None:
     """Turn a folder of PDFs into a small vision-language model that you run alone."""
     context.obj = params
-    # Threads of torch that spin while they wait make a shared machine ten times slower; on a quiet one it costs nothing.
+    # Threads of torch that spin while they wait make a shared machine ten times slower; on a quiet one it is free.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     logger = logging.getLogger("warraq")
     if not logger.handlers:

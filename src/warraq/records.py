@@ -8,10 +8,11 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Generic, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 Reference = Literal["gold", "textlayer", "silver"]
 """Who vouches for an answer: a person, the document's own text layer, or a teacher model. Never mixed in one number."""
@@ -172,6 +173,27 @@ def read_rows(path: Path, row: type[R]) -> list[R]:
             except ValueError as error:
                 raise InputError(f"{path}, line {number} cannot be read: {error}.") from None
     return rows
+
+
+def read_samples(path: Path) -> list[Sample]:
+    """Read train.json, val.json or test.json, sorted by page and task.
+
+    Raises:
+        InputError: the file is missing or empty, holds what is not a sample, or has one twice.
+    """
+    try:
+        samples = TypeAdapter(list[Sample]).validate_python(read_json(path))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{path} holds what is not a sample: {where} {first['msg']}; run `warraq dataset`.") from None
+    if not samples:
+        raise InputError(f"{path} has no samples; add documents or change the shares under `dataset:` in params.yaml.")
+    samples.sort(key=lambda sample: (sample.page_id, sample.task))
+    for one, other in pairwise(samples):
+        if (one.page_id, one.task) == (other.page_id, other.task):
+            raise InputError(f"{path} has {one.page_id}, {one.task} twice; run `warraq dataset` again.")
+    return samples
 
 
 class Journal(Generic[R]):

@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from pydantic import TypeAdapter, ValidationError
-
-from warraq.records import InputError, Sample, read_json
+from warraq.records import InputError, Sample, read_json, read_samples
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,21 +68,10 @@ def questions(dataset: Path, pages: Path) -> list[tuple[Sample, Request]]:
     """The samples of a ShareGPT file as requests, sorted by page and task.
 
     Raises:
-        InputError: the file is missing or empty, has a sample twice, or a prompt that does not begin with its images.
+        InputError: the file cannot be read, or a prompt does not begin with its images.
     """
-    try:
-        samples = TypeAdapter(list[Sample]).validate_python(read_json(dataset))
-    except ValidationError as error:
-        where = ".".join(str(part) for part in error.errors(include_url=False)[0]["loc"])
-        raise InputError(f"{dataset} holds what is not a sample ({where}); run `warraq dataset` again.") from None
-    if not samples:
-        raise InputError(
-            f"{dataset} has no samples; add documents or change the shares under `dataset:` in params.yaml."
-        )
-    if len({(sample.page_id, sample.task) for sample in samples}) < len(samples):
-        raise InputError(f"{dataset} has a page and task twice; run `warraq dataset` again.")
     found = []
-    for sample in sorted(samples, key=lambda sample: (sample.page_id, sample.task)):
+    for sample in read_samples(dataset):
         marks = "<image>" * len(sample.images)
         content = sample.conversations[0].content
         prompt = content.removeprefix(marks)

@@ -11,12 +11,22 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, get_args
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field
 
 from warraq import tasks
 from warraq.metrics.grading import Graded, Variants, field_counts, grouped, measured
 from warraq.metrics.json import Outcome
-from warraq.records import InputError, Page, Prediction, Reference, Sample, read_json, read_rows, write_json, write_text
+from warraq.records import (
+    InputError,
+    Page,
+    Prediction,
+    Reference,
+    Sample,
+    read_rows,
+    read_samples,
+    write_json,
+    write_text,
+)
 from warraq.section import Section
 from warraq.web import comparison, report
 from warraq.workers import progress
@@ -41,26 +51,17 @@ def cases(path: Path) -> list[Case]:
     """The test samples, sorted by page and task.
 
     Raises:
-        InputError: the file is missing, has no samples, has one twice, or has an answer that its task's schema refuses.
+        InputError: the file cannot be read, or has an answer that its task's schema refuses.
     """
-    again = "run `warraq dataset` again."
-    try:
-        samples = TypeAdapter(list[Sample]).validate_python(read_json(path))
-    except ValidationError as error:
-        where = ".".join(str(part) for part in error.errors(include_url=False)[0]["loc"])
-        raise InputError(f"{path} holds something that is not a sample ({where}); {again}") from None
-    if not samples:
-        raise InputError(f"{path} has no samples: add documents, raise dataset.test_share or name test_documents.")
-    found: dict[tuple[str, str], Case] = {}
-    for sample in sorted(samples, key=_key):
+    found = []
+    for sample in read_samples(path):
         task = tasks.load(sample.task)
         gold, _ = tasks.parse(task.Answer, sample.conversations[-1].content)
         if gold is None:
-            raise InputError(f"{path}: the answer of {sample.page_id}, {sample.task} does not fit its task; {again}")
-        if _key(sample) in found:
-            raise InputError(f"{path} has {sample.page_id}, {sample.task} twice; {again}")
-        found[_key(sample)] = Case(sample, task, gold)
-    return list(found.values())
+            name = f"{sample.page_id}, {sample.task}"
+            raise InputError(f"{path}: the answer of {name} does not fit its task; run `warraq dataset` again.")
+        found.append(Case(sample, task, gold))
+    return found
 
 
 def answers(path: Path, known: list[Case]) -> dict[tuple[str, str], Prediction]:

@@ -143,7 +143,7 @@ def run(merged: Path, dataset: Path, pages: Path, out: Path, student: Student, p
     write_json(part / "parity.json", proof)
     for row in proof["cases"]:
         if not row["passed"]:
-            raise InputError(
+            raise RuntimeError(
                 f"The ONNX graphs are not {merged}: case {row['case']!r} of {part / 'parity.json'} failed."
             )
     shutil.rmtree(out, ignore_errors=True)

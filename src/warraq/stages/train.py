@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field
 
-from warraq.records import InputError, Sample, read_json, write_json, write_text
+from warraq.records import InputError, Sample, read_json, read_samples, write_json, write_text
 from warraq.section import Section
 from warraq.students import Student, family, llamafactory
 from warraq.students.weights import digest, sha256, verify
@@ -30,18 +30,6 @@ logger = logging.getLogger(__name__)
 class Train(Section):
     seed: Annotated[int, Field(ge=0)]
     checkpoints: Annotated[int, Field(ge=1, le=100)]
-
-
-def read(path: Path) -> list[Sample]:
-    try:
-        samples = TypeAdapter(list[Sample]).validate_python(read_json(path))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{path}: {where} {first['msg']}; run `warraq dataset` again.") from None
-    if not samples:
-        raise InputError(f"{path} has no samples; add documents or change the shares under `dataset:` in params.yaml.")
-    return samples
 
 
 def check(samples: list[Sample], lengths: list[int], pages: Path, cutoff_len: int) -> None:
@@ -158,7 +146,7 @@ def collect(part: Path, base: Path, student: Student, lineage: dict[str, Any]) -
 def run(base: Path, dataset: Path, pages: Path, out: Path, student: Student, parameters: Train) -> None:
     verify(student, base)
     weights = digest(base)
-    train, val = read(dataset / "train.json"), read(dataset / "val.json")
+    train, val = read_samples(dataset / "train.json"), read_samples(dataset / "val.json")
     check(train + val, family(student.family).lengths(base, train + val), pages, student.cutoff_len)
 
     part = out.with_name(out.name + ".part")
