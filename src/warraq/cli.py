@@ -255,3 +255,17 @@ def show(reports: Path) -> None:
     from warraq.web import comparison
 
     click.echo(comparison.terminal(read_json(reports / "metrics.json"), str(reports / "report.html")))
+
+
+@main.command("pretrain-nano")
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--steps", type=click.IntRange(1), default=20_000, show_default=True, help="Updates in all.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the weights and the pages.")
+@click.option("--batch-size", type=click.IntRange(1), default=16, show_default=True, help="Pages an update.")
+@_guarded
+def pretrain_nano(out: Path, steps: int, seed: int, batch_size: int) -> None:
+    """Teach the embedded student to read synthetic pages; OUT becomes a folder like models/nano/base."""
+    from warraq.synth import pretrain
+
+    scores = pretrain.run(out, steps, seed, batch_size)
+    click.echo(", ".join(f"{name} {value:.3f}" for name, value in sorted(scores.items())))
