@@ -164,6 +164,11 @@ def timeless(output: Path, final: Path) -> None:
         {key: value for key, value in entry.items() if not passing.fullmatch(key)} for entry in state["log_history"]
     ]
     write_json(final / "trainer_state.json", state)
+    curve: dict[int, dict[str, float]] = {}
+    for entry in state["log_history"]:
+        curve.setdefault(entry.get("step", 0), {}).update({k: entry[k] for k in ("loss", "eval_loss") if k in entry})
+    rows = [f"{step},{row.get('loss', '')},{row.get('eval_loss', '')}\n" for step, row in curve.items() if row]
+    write_text(final / "loss.csv", "".join(["step,loss,eval_loss\n", *rows]))  # what `dvc plots` draws
     lines = map(json.loads, (output / "trainer_log.jsonl").read_text(encoding="utf-8").splitlines())
     once = {(line["current_steps"], "eval_loss" in line): line for line in lines if {"loss", "eval_loss"} & line.keys()}
     kept = [{k: v for k, v in once[key].items() if not k.endswith("_time")} for key in sorted(once)]
