@@ -2,6 +2,8 @@
 
 import ipaddress
 import socket
+from collections.abc import Callable
+from pathlib import Path
 
 import pymupdf
 import pytest
@@ -45,6 +47,20 @@ def documents() -> dict[str, bytes]:
         "empty.pdf": b"",
         "text.pdf": b"Minutes of the meeting\n",
     }
+
+
+@pytest.fixture
+def raw(tmp_path: Path, documents: dict[str, bytes]) -> Callable[..., Path]:
+    """A folder of the named documents and any others given as bytes."""
+
+    def make(*names: str, **others: bytes) -> Path:
+        folder = tmp_path / "raw"
+        folder.mkdir(exist_ok=True)
+        for name, data in {**{name: documents[name] for name in names}, **others}.items():
+            (folder / name).write_bytes(data)
+        return folder
+
+    return make
 
 
 def _bytes(document: pymupdf.Document, **options: object) -> bytes:

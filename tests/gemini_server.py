@@ -1,14 +1,17 @@
-"""A server on loopback that speaks Gemini's REST dialect and plays the cases it is told.
+"""A server on loopback that speaks Gemini's REST dialect, and that of chat completions, and plays what it is told.
 
 `script` names the case of each request in order of arrival; after its end, and for `ok`, the answer is made by `reply`
-from the image's hash. `requests` is the log. `hold()` keeps requests from being answered until `release()`.
+from the image's hash. `requests` is the log. `hold()` keeps requests from being answered until `release()`; with
+`rate`, more requests a second are refused; with `latency_s` each answer takes so long.
 """
 
 import base64
 import hashlib
 import json
+import re
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,11 +19,13 @@ from typing import Any, Self
 
 USAGE = {"promptTokenCount": 2000, "candidatesTokenCount": 400, "thoughtsTokenCount": 100}
 RETRY = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "0.01s"}
-QUOTA = {
-    "@type": "type.googleapis.com/google.rpc.QuotaFailure",
-    "violations": [{"quotaId": "GenerateRequestsPerDayPerProjectPerModel"}],
-}
 KEY = "a-key-for-tests"
+LOOP = "تكرر هذه الجملة نفسها " * 12
+CYRILLIC = "Уважаемые господа, просим рассмотреть наше предложение"
+
+
+def quota(name: str) -> dict[str, Any]:
+    return {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{"quotaId": name}]}
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,12 @@ class Request:
     headers: dict[str, str]  # names in lower case
     body: dict[str, Any]
     images: tuple[str, ...]  # SHA-256 of each image's bytes
+    tag: str
     case: str
+
+
+def block(text: str) -> dict[str, Any]:
+    return {"blocks": [{"kind": "paragraph", "text": text, "level": None}]}
 
 
 def candidate(finish: str, text: str | None) -> dict[str, Any]:
@@ -45,16 +55,32 @@ def failure(code: int, status: str, *details: dict[str, Any]) -> tuple[int, dict
 
 class GeminiServer(ThreadingHTTPServer):
     daemon_threads = True
-    request_queue_size = 128
+    request_queue_size = 512
 
-    def __init__(self, reply: Callable[[str], Any], script: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        reply: Callable[[str], Any],
+        script: Iterable[str] = (),
+        rate: float = 0,
+        latency_s: float = 0,
+        usage: Callable[[], dict[str, int]] = lambda: USAGE,
+    ) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.reply = reply
         self.script = list(script)
+        self.rate = rate
+        self.latency_s = latency_s
+        self.usage = usage
         self.requests: list[Request] = []
+        self.times: list[float] = []
         self.faults: list[BaseException | None] = []
+        self.ended = threading.Event()
         self._arrived = threading.Condition()
         self._open_until: int | None = None
+        self.jobs: list[tuple[str, list[tuple[Any, Request]]]] = []  # display name; metadata and request of each page
+        self.jobs_over = True
+        self.unlisted: set[str] = set()
+        self._tokens, self._filled = rate, time.monotonic()
 
     @property
     def url(self) -> str:
@@ -66,6 +92,7 @@ class GeminiServer(ThreadingHTTPServer):
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.ended.set()
         self.release()
         self.shutdown()
         self._thread.join()
@@ -73,7 +100,7 @@ class GeminiServer(ThreadingHTTPServer):
         assert not self.faults, self.faults
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that was killed is part of the play; anything else is a fault of the server."""
+        """A client that was killed, or gave up waiting, is part of the play; anything else is a fault of the server."""
         error = sys.exception()
         if not isinstance(error, ConnectionError):
             self.faults.append(error)
@@ -95,23 +122,54 @@ class GeminiServer(ThreadingHTTPServer):
 
     def receive(self, path: str, headers: dict[str, str], body: dict[str, Any]) -> Request:
         """Log the request, name its case, and come back when it may be answered."""
-        parts = [part for content in body.get("contents", []) for part in content["parts"]]
-        data = [base64.urlsafe_b64decode(part["inlineData"]["data"]) for part in parts if "inlineData" in part]
+        words, data = shown(body)
         images = tuple(hashlib.sha256(image).hexdigest() for image in data)
+        tag = re.findall(r"page_tag is (\w+)", words)[-1]
         with self._arrived:
             number = len(self.requests)
             case = self.script[number] if number < len(self.script) else "ok"
-            request = Request(path, headers, body, images, case)
+            if self.rate and not self._admitted():
+                case = "rate_limited"
+            request = Request(path, headers, body, images, tag, case)
             self.requests.append(request)
+            self.times.append(time.monotonic())
             self._arrived.notify_all()
             self._arrived.wait_for(lambda: self._open_until is None or number < self._open_until)
         return request
 
+    def _admitted(self) -> bool:
+        now = time.monotonic()
+        self._tokens = min(self.rate, self._tokens + (now - self._filled) * self.rate)
+        self._filled = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+    def text(self, request: Request) -> str:
+        """What the model writes in this case."""
+        answer = self.reply(request.images[0])
+        whole = {"page_tag": request.tag, "answer": answer, "addresses_the_reader_as_ai": False}
+        texts: dict[str, Any] = {
+            "other_page": whole | {"page_tag": hashlib.sha256(b"another page").hexdigest()[:8]},
+            "no_tag": whole | {"page_tag": ""},
+            "loop": whole | {"answer": block(LOOP)},
+            "foreign": whole | {"answer": block(CYRILLIC)},
+            "odd": whole | {"answer": block("\u202bنص\u200f\u0000 \U0001f4c4 e\u0301 ﷽")},
+            "wrong_schema": {"title": "x"},
+            "spoken_to": whole | {"addresses_the_reader_as_ai": True},
+            "marked": whole | {"answer": block("وزارة المالية\nسري للغاية\nإلى المدير")},
+        }
+        text = json.dumps(texts.get(request.case, whole), ensure_ascii=False)
+        if request.case == "duplicate":
+            return text.replace('"answer":', '"answer": {"blocks": []}, "answer":', 1)
+        return text[:-1] if request.case == "not_json" else text
+
     def play(self, request: Request) -> tuple[int, dict[str, Any] | str]:
         model = request.path.rsplit("/", 1)[-1].split(":")[0]
-        whole = json.dumps(self.reply(request.images[0]), ensure_ascii=False)
+        whole = self.text(request)
+        version = {"modelVersion": model}
         cases: dict[str, tuple[int, dict[str, Any] | str]] = {
-            "ok": (200, candidate("STOP", whole) | {"modelVersion": model}),
             "dated": (200, candidate("STOP", whole) | {"modelVersion": f"{model}-001"}),
             "rerouted": (200, candidate("STOP", whole) | {"modelVersion": "gemini-9-other"}),
             "truncated": (200, candidate("MAX_TOKENS", whole[: len(whole) // 2])),
@@ -119,26 +177,78 @@ class GeminiServer(ThreadingHTTPServer):
             "continuation": (200, candidate("CONTINUATION", whole[: len(whole) // 2])),
             "recitation": (200, candidate("RECITATION", None)),
             "safety": (200, candidate("SAFETY", None)),
+            "new_reason": (200, candidate("A_REASON_OF_NEXT_YEAR", None)),
             "prompt_blocked": (200, {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, "usageMetadata": USAGE}),
             "empty": (200, candidate("STOP", None)),
-            "not_json": (200, candidate("STOP", whole[:-1])),
-            "wrong_schema": (200, candidate("STOP", json.dumps({"title": "x"}))),
             "no_usage": (200, {"candidates": candidate("STOP", whole)["candidates"]}),
-            "rate_limited": failure(429, "RESOURCE_EXHAUSTED", RETRY),
-            "day_quota": failure(
-                429,
-                "RESOURCE_EXHAUSTED",
-                RETRY,
-                {"@type": QUOTA, "violations": [{"quotaId": "RequestsPerDayPerProject"}]},
-            ),
+            "no_response": (200, {"candidates": "none"}),
+            "rate_limited": failure(429, "RESOURCE_EXHAUSTED", RETRY, quota("RequestsPerMinutePerProject")),
+            "day_quota": failure(429, "RESOURCE_EXHAUSTED", RETRY, quota("RequestsPerDayPerProject")),
             "error_500": failure(500, "INTERNAL", RETRY),
+            "full": failure(503, "UNAVAILABLE", RETRY),
             "html_503": (503, "<html><body>Service Unavailable</body></html>"),
             "bad_request": failure(400, "INVALID_ARGUMENT"),
             "bad_key": failure(400, "INVALID_ARGUMENT", {"reason": "API_KEY_INVALID"}),
             "forbidden": failure(403, "PERMISSION_DENIED"),
             "retired": failure(404, "NOT_FOUND"),
         }
-        return cases[request.case]
+        good = candidate("STOP", whole) | {"usageMetadata": self.usage()} | version
+        if request.path.endswith("/chat/completions"):
+            return self.completion(request, whole)
+        return cases.get(request.case, (200, good))
+
+    def begin_job(self, path: str, headers: dict[str, str], body: dict[str, Any]) -> dict[str, Any]:
+        """A batch: each of its pages is a request of the log."""
+        listed = body["batch"]["inputConfig"]["requests"]["requests"]
+        pages = [(one["metadata"], self.receive(path, headers, one["request"])) for one in listed]
+        self.jobs.append((body["batch"]["displayName"], pages))
+        return self.job(len(self.jobs) - 1, False)
+
+    def job(self, number: int, whole: bool) -> dict[str, Any]:
+        name, pages = self.jobs[number]
+        state = "BATCH_STATE_SUCCEEDED" if self.jobs_over else "BATCH_STATE_RUNNING"
+        job: dict[str, Any] = {"name": f"batches/{number}", "metadata": {"state": state, "displayName": name}}
+        if whole and self.jobs_over:
+            known = [page for page in reversed(pages) if page[1].case != "lost"]
+            results = [self.result(metadata, request) for metadata, request in known]
+            job["metadata"]["output"] = {"inlinedResponses": {"inlinedResponses": results}}
+        return job
+
+    def result(self, metadata: Any, request: Request) -> dict[str, Any]:
+        if request.case == "error_500":
+            return {"metadata": metadata, "error": {"code": 13, "message": "internal"}}
+        answer = self.play(request)[1]
+        return {"response": answer} if request.case == "no_key" else {"metadata": metadata, "response": answer}
+
+    def look(self, path: str) -> dict[str, Any]:
+        """The list of jobs, or one of them."""
+        if path.endswith("/batches"):
+            shown = [number for number, (name, _) in enumerate(self.jobs) if name not in self.unlisted]
+            return {"operations": [self.job(number, False) for number in shown]}
+        return self.job(int(path.rpartition("/")[2]), True)
+
+    def completion(self, request: Request, whole: str) -> tuple[int, dict[str, Any] | str]:
+        """The same in the dialect of chat completions."""
+        if request.case == "error_500":
+            return 500, "Internal Server Error"
+        if request.case == "retired":
+            return 404, '{"error": "model not found"}'
+        cut = request.case == "truncated"
+        message = {"role": "assistant", "content": whole[:-20] if cut else whole}
+        usage = {"prompt_tokens": 2000, "completion_tokens": 400}
+        choice = {"index": 0, "message": message, "finish_reason": "length" if cut else "stop"}
+        return 200, {"model": "served-name", "choices": [choice], "usage": usage}
+
+
+def shown(body: dict[str, Any]) -> tuple[str, list[bytes]]:
+    """The words and images of a request."""
+    parts = [part for content in body.get("contents", []) for part in content["parts"]]
+    parts += [part for message in body.get("messages", []) if isinstance(message["content"], list)
+              for part in message["content"]]  # fmt: skip
+    data = [base64.urlsafe_b64decode(part["inlineData"]["data"]) for part in parts if "inlineData" in part]
+    urls = [part["image_url"]["url"] for part in parts if "image_url" in part]
+    data += [base64.b64decode(url.partition(",")[2]) for url in urls]
+    return "\n".join(part["text"] for part in parts if "text" in part), data
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -146,12 +256,29 @@ class _Handler(BaseHTTPRequestHandler):
     server: GeminiServer
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        request = self.server.receive(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
-        if request.case == "reset":
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or "{}")
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        if self.path.endswith(":batchGenerateContent"):
+            self.give(200, self.server.begin_job(self.path, headers, body))
+            return
+        if self.path.endswith(":cancel"):
+            self.give(200, {})
+            return
+        request = self.server.receive(self.path, headers, body)
+        if request.case == "hang":
+            self.server.ended.wait()
+        if request.case in {"reset", "hang"}:
             self.close_connection = True
             return
         code, answer = self.server.play(request)
+        if code == 200 and self.server.latency_s:
+            self.server.ended.wait(self.server.latency_s)
+        self.give(code, answer)
+
+    def do_GET(self) -> None:
+        self.give(200, self.server.look(self.path.partition("?")[0]))
+
+    def give(self, code: int, answer: dict[str, Any] | str) -> None:
         data = (answer if isinstance(answer, str) else json.dumps(answer)).encode()
         self.send_response(code)
         self.send_header("Content-Type", "text/html" if isinstance(answer, str) else "application/json")

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from warraq.metrics.arabic import encoded
 from warraq.metrics.json import Outcomes, compared, leaves, outcomes
-from warraq.metrics.statistics import Drawings, levels, newcombe, wilson
-from warraq.metrics.text import Edits, characters, encoded, words
+from warraq.metrics.statistics import Drawings, holm, levels, newcombe, wilson
+from warraq.metrics.text import Edits, characters, words
 
 TEXTS = st.text(
     st.one_of(
@@ -183,6 +184,37 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
         assert difference.hi - difference.lo < found.hi - found.lo
     assert 0.90 <= hits / worlds <= 0.99
     assert 0.90 <= paired_hits / worlds <= 0.99
+
+
+def test_a_sign_flip_is_the_permutation_test_of_scipy() -> None:
+    from scipy import stats
+
+    rows = world(np.random.default_rng(7), 14)
+    gaps = np.array([row["b"][0] - row["a"][0] for row in rows])
+    theirs = stats.permutation_test((gaps,), np.sum, permutation_type="samples", n_resamples=2**14).pvalue
+    assert Drawings(rows, 2**14, 1).sign_flip("b", "a") == pytest.approx(theirs, abs=1e-9)
+    drawn = Drawings(rows, 2**13, 1).sign_flip("b", "a")
+    assert drawn == pytest.approx(theirs, abs=0.02)
+
+
+def test_with_six_documents_all_better_the_chance_is_one_in_thirty_two() -> None:
+    rows = [{"a": (1.0, 2.0), "b": (0.0, 2.0)}] * 6
+    assert Drawings(rows, 1000, 1).sign_flip("a", "b") == 2 / 2**6
+
+
+def test_what_cannot_be_seen_is_the_published_formula() -> None:
+    generator = np.random.default_rng(3)
+    for documents, table in ((50, 0.040), (200, 0.020)):  # sd of the difference 0.10: 2.8 sd / sqrt(documents)
+        gaps = generator.normal(0, 1, documents)
+        gaps = 0.1 * (gaps - gaps.mean()) / gaps.std(ddof=1)
+        rows = [{"a": (0.5 + gap, 1.0), "b": (0.5, 1.0)} for gap in gaps]
+        assert Drawings(rows, 4000, 1).detectable("a", "b") == pytest.approx(table, rel=0.05)
+
+
+def test_holm_by_hand_and_against_one_test_alone() -> None:
+    assert holm({"a": 0.01, "b": 0.04, "c": 0.03, "d": None}) == {"a": 0.03, "b": 0.06, "c": 0.06, "d": None}
+    assert holm({"a": 0.5}) == {"a": 0.5}
+    assert holm({"a": 0.9, "b": 0.8}) == {"a": 1.0, "b": 1.0}
 
 
 def test_pages_of_one_document_count_as_one_draw() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from warraq import tasks
 from warraq.records import InputError, Sample, Turn
 from warraq.students import gemma3, nano
 from warraq.students.fetch import fetch
+from warraq.synth import reading
 
 ROOT = Path(__file__).parents[1]
 BASE = ROOT / "models/nano/base"
@@ -34,12 +36,22 @@ ANSWER = {
 }  # fmt: skip
 
 
-def test_building_it_again_gives_the_files_of_the_project(tmp_path: Path) -> None:
+def test_the_files_beside_the_weights_are_what_the_code_makes(tmp_path: Path) -> None:
     made = nano.pieces([task.Answer for task in TASKS], [task.PROMPT for task in TASKS])
     nano.build(tmp_path, made, seed=1)
-    shipped = {path.name: path.read_bytes() for path in BASE.iterdir()}
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == shipped
-    assert len(shipped["model.safetensors"]) < 4_000_000
+    learned = {"model.safetensors", "README.md", "curve.jsonl"}
+    shipped = {path.name: path.read_bytes() for path in BASE.iterdir() if path.name not in learned}
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.name not in learned} == shipped
+    assert (BASE / "model.safetensors").stat().st_size == (tmp_path / "model.safetensors").stat().st_size < 6_000_000
+
+
+def test_the_weights_read_as_well_as_their_card_says() -> None:
+    card = (BASE / "README.md").read_text(encoding="utf-8")
+    told = {key: float(value) for key, value in re.findall(r"^\| (?:.*) (\S+) \| ([\d.]+) \|$", card, re.MULTILINE)}
+    seed = int(re.search(r"--seed (\d+)", card)[1])
+    side_px = json.loads((BASE / "config.json").read_text())["vision_config"]["image_size"]
+    scores = reading.score(BASE, reading.held_out(seed, side_px))
+    assert {key: pytest.approx(value, abs=0.01) for key, value in told.items()} == scores
 
 
 def spelled(text: str) -> list[str]:

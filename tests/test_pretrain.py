@@ -1,5 +1,10 @@
 """Pre-training of nano: the stream of cards, the supervision taken from it, and a run that can be cut off."""
 
+import os
+import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from random import Random
 
@@ -8,12 +13,26 @@ import pytest
 
 from warraq.records import InputError
 from warraq.students import nano
-from warraq.synth import batches, cards, pretrain, reading, strips
+from warraq.synth import batches, cards, pretrain, strips
 from warraq.synth.documents import make
 from warraq.synth.words import DEMO
 
-GRID = batches.Grid(18, 16)
+GRID = batches.Grid(20, 16)
 SIDE_PX = GRID.side_px
+SIZES = (
+    ("cards", "CARDS_PER_BLOCK", 8), ("batches", "CARDS_PER_BLOCK", 8), ("pretrain", "CARDS_PER_BLOCK", 8),
+    ("cards", "PAGES_PER_BLOCK", 8), ("batches", "PASSES", 1), ("pretrain", "CHECKPOINT_STEPS", 2),
+    ("reading", "HELD_OUT_CARDS", 2), ("reading", "MAX_NEW_TOKENS", 4),
+)  # fmt: skip
+SMALL = f"""
+import importlib, sys
+from pathlib import Path
+for module, name, value in {SIZES}:
+    setattr(importlib.import_module("warraq.synth." + module), name, value)
+from warraq.synth import pretrain
+pretrain.run(Path(sys.argv[1]), int(sys.argv[2]), seed=1, batch_size=2)
+"""
+MARK = r"(?:\{mark\}|[\"{}\[\],])"
 STEPS = 8  # 4 of vision, 1 of the decoder, 2 together, 1 on whole images
 
 
@@ -24,13 +43,8 @@ def block() -> list[cards.Card]:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (cards, batches, pretrain):
-        monkeypatch.setattr(module, "CARDS_PER_BLOCK", 8)
-    monkeypatch.setattr(cards, "PAGES_PER_BLOCK", 8)
-    monkeypatch.setattr(batches, "PASSES", 1)
-    monkeypatch.setattr(pretrain, "CHECKPOINT_STEPS", 2)
-    monkeypatch.setattr(reading, "HELD_OUT_CARDS", 2)
-    monkeypatch.setattr(reading, "MAX_NEW_TOKENS", 4)
+    for module, name, value in SIZES:
+        monkeypatch.setattr(f"warraq.synth.{module}.{name}", value)
     monkeypatch.setenv("WARRAQ_WORKERS", "1")
 
 
@@ -78,14 +92,34 @@ def test_the_stream_has_every_character_of_the_demo(block: list[cards.Card]) -> 
     assert set("".join(card.text for card in block)) == {*strips.CHARACTERS, "|", "\n"}
 
 
+def test_each_form_asks_for_what_is_printed(block: list[cards.Card]) -> None:
+    tokenizer = nano.tokenizer(["{mark}"])
+    words = batches.words(tokenizer, ["Copy."], ["{mark}"])
+    draw = np.random.default_rng(1)
+    for card in block[:40]:
+        cells = batches.cells_of(card.places, GRID)
+        for form in batches.FORMS:
+            asked, said = batches.exchange(draw, form, card, cells, words)
+            prompt, answer = tokenizer.decode(asked), tokenizer.decode([token for token, _ in said])
+            parts = re.split(f"{MARK}+", answer)
+            if form == "copy":
+                assert (prompt, answer) == ("Copy.", card.text)
+            elif form == "marked":
+                assert [part for part in parts if part] == [line.rstrip(",") for line in card.text.split("\n")]
+            else:
+                names = [line.split("{")[0] for line in re.sub(f"{MARK}+", "{", prompt).splitlines()[1:]]
+                printed = {key: card.text[start:end] for key, start, end in card.fields}
+                assert parts[1:] == [printed.get(name, batches.ABSENT) for name in names]
+
+
 def test_kept_patches_become_the_image_tokens_of_the_whole_image(small: None) -> None:
     import torch
 
     from warraq.synth.trainer import Trainer
 
     tokenizer = nano.tokenizer([])
-    trainer = Trainer(pretrain.architecture(len(tokenizer)), 1, torch.device("cpu"))
-    words = batches.words(tokenizer, ["Copy."])
+    trainer = Trainer(nano.config(len(tokenizer)), 1, torch.device("cpu"))
+    words = batches.words(tokenizer, ["Copy."], [])
     some, whole = (batches.Stream(1, GRID, words, 2, 9, whole_from)[0][0] for whole_from in (9, 0))
     side, px = GRID.side, GRID.patch_px
     image = whole.patches.reshape(2, side, side, px, px).transpose(0, 1, 3, 2, 4).reshape(2, 1, side * px, side * px)
@@ -98,34 +132,24 @@ def test_kept_patches_become_the_image_tokens_of_the_whole_image(small: None) ->
     assert all(len(found) > 5 for found in letters.values())
 
 
-def test_a_run_that_was_cut_off_goes_on_as_if_it_had_not_been(
-    small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_run_goes_on_as_if_it_had_not_been(small: None, tmp_path: Path) -> None:
     from safetensors import safe_open
     from transformers import AutoModelForImageTextToText
 
-    from warraq.synth.trainer import Trainer
-
     scores = pretrain.run(tmp_path / "whole", STEPS, seed=1, batch_size=2)
-    whole = Trainer.step
-    calls: list[str] = []
-
-    def cut_off(self: Trainer, batch: batches.Batch, name: str, rate: float) -> dict[str, float]:
-        calls.append(name)
-        if len(calls) == 6:
-            raise KeyboardInterrupt
-        return whole(self, batch, name, rate)
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Trainer, "step", cut_off)
-        pretrain.run(tmp_path / "resumed", STEPS, seed=1, batch_size=2)
-    assert (tmp_path / "resumed.part" / pretrain.CHECKPOINT).exists() and not (tmp_path / "resumed").exists()
+    resumed = tmp_path / "resumed"
+    checkpoint = tmp_path / "resumed.part" / pretrain.CHECKPOINT
+    with subprocess.Popen([sys.executable, "-c", SMALL, str(resumed), str(STEPS)]) as child:
+        while not checkpoint.exists():
+            assert child.poll() is None
+        os.kill(child.pid, signal.SIGKILL)
+    assert not resumed.exists()
     with pytest.raises(InputError, match="'seed': 1"):
-        pretrain.run(tmp_path / "resumed", STEPS, seed=2, batch_size=2)
-    assert pretrain.run(tmp_path / "resumed", STEPS, seed=1, batch_size=2) == scores
+        pretrain.run(resumed, STEPS, seed=2, batch_size=2)
+    assert pretrain.run(resumed, STEPS, seed=1, batch_size=2) == scores
     names = sorted(path.name for path in (tmp_path / "whole").iterdir())
-    assert names == sorted(path.name for path in (tmp_path / "resumed").iterdir())
-    assert all((tmp_path / "whole" / name).read_bytes() == (tmp_path / "resumed" / name).read_bytes() for name in names)
+    assert names == sorted(path.name for path in resumed.iterdir())
+    assert all((tmp_path / "whole" / name).read_bytes() == (resumed / name).read_bytes() for name in names)
     assert not (tmp_path / "resumed.part").exists()
     with safe_open(tmp_path / "whole" / "model.safetensors", "np") as weights:
         assert not any("namer" in name for name in weights.keys())  # noqa: SIM118

@@ -7,56 +7,98 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
 from warraq import workers
 
+_seen: list[str] = []  # in this process
 
-def _call(item: str) -> str:
+
+def _call(item: str) -> Generator[str, None, bool]:
+    yield "begun"
     if item == "timeout":
         while True:
             pass
     if item == "blocked":
         signal.pause()
     if item == "memory":
-        return str(len(bytearray(2**31)))
+        yield str(len(bytearray(2**31)))
     if item == "crashed":
         faulthandler.disable()
         os.kill(os.getpid(), signal.SIGSEGV)
     if item == "wrong":
         raise ZeroDivisionError("a mistake in the function")
-    return item.upper()
+    if item == "used" and _seen:
+        os._exit(3)
+    _seen.append(item)
+    yield item.upper()
+    return item != "dirty"
 
 
-def test_an_isolated_call_gives_its_result_or_the_limit_that_it_broke(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_isolated_call_gives_its_values_or_the_limit_that_it_broke(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WARRAQ_WORKERS", "3")
-    items = ["blocked", "timeout", "memory", "crashed", "fine"]
-    outcomes = dict(workers.isolated(_call, items, max_seconds=1, max_memory_mib=512))
-    assert outcomes.pop("fine") == "FINE"
-    assert {item: outcome.reason for item, outcome in outcomes.items()} == {
-        "blocked": "timeout",
-        "timeout": "timeout",
-        "memory": "memory",
-        "crashed": "crashed",
+    items = deque(["blocked", "timeout", "memory", "crashed", "fine"])
+    outcomes = list(workers.isolated(_call, items, max_seconds=1, max_memory_mib=512))
+    assert {item: (values, failure and failure.reason) for item, values, failure in outcomes} == {
+        "blocked": (["begun"], "timeout"),
+        "timeout": (["begun"], "timeout"),
+        "memory": (["begun"], "memory"),
+        "crashed": (["begun"], "crashed"),
+        "fine": (["begun", "FINE"], None),
     }
+
+
+def test_a_process_serves_many_items_and_no_outcome_depends_on_the_ones_before(monkeypatch) -> None:
+    monkeypatch.setenv("WARRAQ_WORKERS", "1")
+    monkeypatch.setattr(workers, "ITEMS", 3)
+
+    def numbered(item: str) -> Generator[int, None, bool]:
+        yield os.getpid()
+        return item != "dirty"
+
+    def processes(*items: str) -> list[int]:
+        return [values[0] for _, values, _ in workers.isolated(numbered, deque(items), 5, 512)]
+
+    a, b, c, d = processes("a", "b", "c", "d")
+    assert a == b == c != d
+    a, b = processes("dirty", "b")
+    assert a != b
+    assert [(item, failure) for item, _, failure in workers.isolated(_call, deque(["a", "used"]), 5, 512)] == [
+        ("a", None),
+        ("used", None),
+    ]
+
+
+def test_what_is_queued_meanwhile_is_called_too() -> None:
+    queue = deque(["a"])
+    called = []
+    for item, _, _ in workers.isolated(_call, queue, 5, 512):
+        called.append(item)
+        if len(called) < 3:
+            queue.append(item + "a")
+    assert called == ["a", "aa", "aaa"]
 
 
 def test_a_mistake_in_the_function_is_raised_and_its_siblings_end() -> None:
     before = multiprocessing.active_children()
     with pytest.raises(ZeroDivisionError):
-        list(workers.isolated(_call, ["wrong", "timeout"], max_seconds=20, max_memory_mib=512))
+        list(workers.isolated(_call, deque(["wrong", "timeout"]), max_seconds=20, max_memory_mib=512))
     assert multiprocessing.active_children() == before
 
 
 def test_no_process_outlives_a_killed_run(tmp_path: Path) -> None:
     code = (
         "import os, signal\n"
+        "from collections import deque\n"
         "from warraq.workers import isolated\n"
         "def call(item):\n"
+        "    yield item\n"
         "    while item: pass\n"
-        "for _ in isolated(call, [1, 0], 20, 512): os.kill(os.getpid(), signal.SIGKILL)"
+        "for _ in isolated(call, deque([1, 0]), 20, 512): os.kill(os.getpid(), signal.SIGKILL)"
     )
     marker = str(tmp_path)
     done = subprocess.run([sys.executable, "-c", code, marker], env={**os.environ, "WARRAQ_WORKERS": "2"})

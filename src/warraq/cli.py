@@ -108,17 +108,28 @@ def render(context: click.Context, raw: Path, out: Path) -> None:
 @folder("--raw", "The files themselves; documents.csv among them says which may be sent to a cloud teacher.")
 @folder("--pages", "What render wrote.")
 @folder("--reviews", "Folder of human answers, <task>.jsonl.")
+@folder("--ledger", "Folder of the ledger: what was asked, answered and paid, of all tasks. Keep it.")
 @folder("--out", "File for the labels, JSON Lines.")
+@folder("--metrics", "File for the counts of answers, refusals and doubts, JSON.")
+@click.option("--dry-run", is_flag=True, help="Only tell what would be bought and what it would cost; send nothing.")
+@click.option("--pilot", type=click.IntRange(1), help="Buy so many pages, then tell what the others would cost.")
+@click.option("--retry", metavar="REASON", help="Ask again for pages that have this reason in place of an answer.")
 @click.pass_context
 @_guarded
-def label(context: click.Context, task: str, raw: Path, pages: Path, reviews: Path, out: Path) -> None:
+def label(
+    context: click.Context, task: str, raw: Path, pages: Path, reviews: Path, ledger: Path, out: Path, metrics: Path,
+    dry_run: bool, pilot: int | None, retry: str | None,
+) -> None:  # fmt: skip
     """Pages to labels, by the teachers of params.yaml."""
     params = _params(context)
     if task not in params.tasks:
         raise click.BadParameter(f"params.yaml has the tasks {', '.join(params.tasks)}.", param_hint="--task")
     from warraq.stages import label as stage
 
-    stage.run(raw, pages, reviews, out, task, params.label)
+    if dry_run or pilot:
+        click.echo(stage.preview(raw, pages, reviews, ledger, out, task, params.label, 0 if dry_run else pilot or 0))
+    else:
+        stage.run(raw, pages, reviews, ledger, out, metrics, task, params.label, retry)
 
 
 @main.command()
@@ -206,32 +217,37 @@ def predict(context: click.Context, model: Path, dataset: Path, pages: Path, out
 
 
 @main.command()
-@click.option("--student", required=True, help="A student of params.yaml.")
 @folder("--dataset", "What dataset wrote.")
 @folder("--pages", "What render wrote.")
 @folder("--predictions", "Folder of <variant>/predictions.jsonl.")
-@folder("--out", "Folder for metrics.json, report.html and plots.")
+@folder("--proof", "The parity.json that merge wrote: which base, tuned how.")
+@folder("--out", "Folder for metrics.json, report.html, model_card.md and plots.")
 @click.pass_context
 @_guarded
-def evaluate(context: click.Context, student: str, dataset: Path, pages: Path, predictions: Path, out: Path) -> None:
+def evaluate(context: click.Context, dataset: Path, pages: Path, predictions: Path, proof: Path, out: Path) -> None:
     """Predictions to metrics and a report; prints the comparison."""
     params = _params(context)
-    tuning = params.student(student).tuning
     from warraq.stages import evaluate as stage
 
-    click.echo(stage.run(dataset, pages, predictions, out, tuning, params.evaluate))
+    click.echo(stage.run(dataset, pages, predictions, proof, out, params.evaluate))
 
 
 @main.command()
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--documents", type=click.IntRange(1), default=60, show_default=True, help="How many PDF files.")
+@click.option("--documents", type=click.IntRange(1), default=60, show_default=True, help="PDF files, or pages.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Equal seeds give equal bytes.")
+@click.option("--planted", is_flag=True, help="Pages with planted errors instead, as a test set.")
 @_guarded
-def synth(out: Path, documents: int, seed: int) -> None:
+def synth(out: Path, documents: int, seed: int, planted: bool) -> None:
     """Write synthetic PDF files to OUT/raw and their true answers to OUT/reviews."""
-    from warraq import synth as writer
+    if planted:
+        from warraq.synth import planted as test_set
 
-    writer.write(out, documents, seed)
+        test_set.write(out, documents, seed)
+    else:
+        from warraq import synth as writer
+
+        writer.write(out, documents, seed)
 
 
 @main.command()
@@ -255,6 +271,48 @@ def show(reports: Path) -> None:
     from warraq.web import comparison
 
     click.echo(comparison.terminal(read_json(reports / "metrics.json"), str(reports / "report.html")))
+
+
+@main.command()
+@click.argument("reports", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option("--variant", default="merged", show_default=True, help="base, merged, onnx or another that was asked.")
+@_guarded
+def compare(reports: tuple[Path, ...], variant: str) -> None:
+    """Print several students' scores side by side; of two REPORTS also the pages that became worse."""
+    from warraq.web import bakeoff
+
+    click.echo(bakeoff.build(list(reports), variant))
+
+
+@main.command()
+@click.argument("reports", type=click.Path(path_type=Path))
+@click.option("--ledger", type=click.Path(path_type=Path), default=Path("data/ledger"), show_default=True)
+@click.option("--usd-per-hour", type=click.FloatRange(0), required=True, help="What the student's machine costs.")
+@click.pass_context
+@_guarded
+def cost(context: click.Context, reports: Path, ledger: Path, usd_per_hour: float) -> None:
+    """Print what 1,000 pages cost, of the teacher by the ledger and of the student by REPORTS, and the break-even."""
+    from warraq.records import read_json
+    from warraq.teachers.ledger import Ledger
+    from warraq.web import cost as account
+
+    params = _params(context)
+    model = params.label.gemini.model
+    with Ledger.open(ledger, write=False) as book:
+        means = [mean for mean in (book.means(task, model) for task in params.tasks) if mean is not None]
+        usd, seconds = sum(mean.usd for mean in means), sum(mean.seconds for mean in means)
+        teacher = account.Teacher(model, usd, seconds) if means else None
+        click.echo(account.build(read_json(reports / "metrics.json"), teacher, book.spent(), usd_per_hour))
+
+
+@main.command()
+@click.argument("reports", type=click.Path(path_type=Path))
+@_guarded
+def track(reports: Path) -> None:
+    """Log the numbers in REPORTS to Weights & Biases; never a page's image or text."""
+    from warraq.web import tracking
+
+    click.echo(tracking.track(reports, Path()))
 
 
 @main.command("pretrain-nano")

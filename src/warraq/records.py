@@ -14,6 +14,12 @@ from typing import Any, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+Engine = Literal["mupdf", "pdfium", "pillow"]
+"""What drew a page."""
+
+Origin = Literal["born_digital", "scan", "image"]
+"""A PDF page with text or lines of its own, a PDF page that only shows pictures, or an image file."""
+
 Reference = Literal["gold", "textlayer", "silver"]
 """Who vouches for an answer: a person, the document's own text layer, or a teacher model. Never mixed in one number."""
 
@@ -41,6 +47,15 @@ class Page(Row):
     text: str | None  # the page's own text layer, UTF-8, relative to the pages folder; None where there is none
     repaired: bool  # the file was damaged and the reader mended it
     recipe: str  # hash of what made the image: parameters and library versions
+    engine: Engine = "mupdf"
+    origin: Origin = "born_digital"
+    rotation_deg: int = 0  # clockwise, as the file asks for; applied
+    skew_deg: float = 0.0  # clockwise, as estimated; turned back
+    crop_px: tuple[int, int, int, int] = (0, 0, 0, 0)  # left, top, right, bottom margin taken off
+    ink: float | None = None  # share of dark pixels; 0.0 on a blank page
+    script: str | None = None  # of most letters of the text layer: arabic, latin, other
+    codecs: tuple[str, ...] = ()  # of the images on a PDF page
+    damage: str | None = None  # what of the page the engine could not read, where it drew the rest
 
 
 class Rejected(Row):
@@ -104,6 +119,15 @@ class Prediction(Row):
     message: str | None = None
 
 
+class Planted(Row):
+    """An error put on a page on purpose: what is printed there, and what a mender would make of it."""
+
+    page_id: str
+    kind: Literal["spelling", "digits", "name"]
+    printed: str
+    mended: str
+
+
 R = TypeVar("R", bound=Row)
 
 
@@ -139,6 +163,37 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path} is not JSON ({error}); run the stage that writes it again.") from None
 
 
+def strict_json(text: str) -> Any:
+    """The value of strict JSON: no NaN, no key twice, no half of a surrogate pair, no nesting that ends the parser.
+
+    Raises:
+        ValueError: the text is anything else.
+    """
+
+    def each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        value = dict(pairs)
+        if len(value) < len(pairs):
+            raise ValueError("a key stands twice")
+        return value
+
+    def refused(name: str) -> None:
+        raise ValueError(f"{name} is not JSON")
+
+    try:
+        value = json.loads(text, object_pairs_hook=each_once, parse_constant=refused)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    json.dumps(value, ensure_ascii=False).encode("utf-8")
+    return value
+
+
+def problem(error: ValidationError) -> str:
+    """The first thing that does not fit, in one sentence without its value: `items.0.total: Field required`."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg']}" if where else first["msg"]
+
+
 def line(row: Row) -> str:
     return json.dumps(row.model_dump(mode="json"), ensure_ascii=False, separators=(",", ":")) + "\n"
 
@@ -165,14 +220,26 @@ def read_rows(path: Path, row: type[R]) -> list[R]:
             try:
                 rows.append(row.model_validate_json(text))
             except ValidationError as error:
-                first = error.errors(include_url=False)[0]
-                where = ".".join(str(part) for part in first["loc"])
                 raise InputError(
-                    f"{path}, line {number} is not a {row.__name__}: {where} {first['msg']}; correct or remove it."
+                    f"{path}, line {number} is not a {row.__name__}: {problem(error)}; correct or remove it."
                 ) from None
             except ValueError as error:
                 raise InputError(f"{path}, line {number} cannot be read: {error}.") from None
     return rows
+
+
+def read_reviews(folder: Path, task: str) -> dict[str, Review]:
+    """The review that counts of each page: the last in `<folder>/<task>.jsonl`, which may be absent.
+
+    Raises:
+        InputError: a line is not a review, or a review that counts is of another task.
+    """
+    path = folder / f"{task}.jsonl"
+    reviews = {row.page_id: row for row in read_rows(path, Review)} if path.exists() else {}
+    for review in reviews.values():
+        if review.task != task:
+            raise InputError(f"{path}: the review of {review.page_id} is of task {review.task!r}; move it there.")
+    return reviews
 
 
 def read_samples(path: Path) -> list[Sample]:
@@ -184,9 +251,7 @@ def read_samples(path: Path) -> list[Sample]:
     try:
         samples = TypeAdapter(list[Sample]).validate_python(read_json(path))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{path} holds what is not a sample: {where} {first['msg']}; run `warraq dataset`.") from None
+        raise InputError(f"{path} holds what is not a sample: {problem(error)}; run `warraq dataset`.") from None
     if not samples:
         raise InputError(f"{path} has no samples; add documents or change the shares under `dataset:` in params.yaml.")
     samples.sort(key=lambda sample: (sample.page_id, sample.task))

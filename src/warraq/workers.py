@@ -6,14 +6,16 @@
 import ctypes
 import itertools
 import logging
+import math
 import multiprocessing
 import os
 import resource
 import signal
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -23,6 +25,7 @@ from warraq.records import InputError
 
 T = TypeVar("T")
 R = TypeVar("R")
+ITEMS = 64  # that a process takes before it is replaced: what leaks is small, and a fork costs as much as a page or two
 logger = logging.getLogger(__name__)
 
 
@@ -63,60 +66,90 @@ class Failure:
     detail: str
 
 
-@dataclass(frozen=True)
-class _Child(Generic[T]):
-    item: T
+@dataclass
+class _Worker(Generic[T, R]):
     process: BaseProcess
-    deadline: float
+    item: T
+    values: list[R] = field(default_factory=list)
+    deadline: float = math.inf
+    done: int = 0  # items before this one
 
 
 def isolated(
-    function: Callable[[T], R], items: Iterable[T], max_seconds: int, max_memory_mib: int
-) -> Iterator[tuple[T, R | Failure]]:
-    """Call `function` on each item in a forked process of its own, `count()` at once; yield as they complete.
+    function: Callable[[T], Generator[R, None, bool]], queue: deque[T], max_seconds: int, max_memory_mib: int
+) -> Iterator[tuple[T, list[R], Failure | None]]:
+    """Call `function` on each item of `queue` in forked processes, `count()` at once.
 
-    A child has `max_seconds` of processor time, so that a busy machine changes no outcome, four times that by the
-    clock, and `max_memory_mib` on top of what it was forked with. Its output goes nowhere, its result must be
-    picklable. No child outlives this process, however it ends.
+    Yield, as they complete, item, the values that it yielded, and why it did not come to its end, if it did not. What
+    the caller puts into `queue` meanwhile is called too. From value to value there are `max_seconds` of processor time,
+    so that a busy machine changes no outcome, four times that by the clock, and in all a second a value more; and
+    `max_memory_mib` on top of what a process was forked with. A process takes one item after another, `ITEMS` at most,
+    while `function` returns True: False says that the item may have left traces. An item that fails in a used process
+    is tried again in a new one, so that no outcome depends on what came before. Output goes nowhere, items and values
+    must be picklable. No process outlives this one, however it ends.
 
     Raises:
         whatever `function` raises, except MemoryError: only a death or a limit is a Failure.
     """
-    context = multiprocessing.get_context("fork")  # warm: a child has what the parent imported
-    waiting = iter(items)
-    running: dict[Connection, _Child[T]] = {}
+    busy: dict[Connection, _Worker[T, R]] = {}
+    idle: dict[Connection, _Worker[T, R]] = {}
+    again: deque[T] = deque()  # for new processes
     try:
-        while True:
-            for item in itertools.islice(waiting, count() - len(running)):
-                reader, writer = context.Pipe(duplex=False)
-                limits = (max_seconds, max_memory_mib)
-                process = context.Process(
-                    target=_child, args=(writer, function, item, limits, os.getpid()), daemon=True
-                )
-                process.start()
-                writer.close()  # the child's is then the only one, and its death is an end of file
-                running[reader] = _Child(item, process, time.monotonic() + 4 * max_seconds)
-            if not running:
-                return
-            first = min(child.deadline for child in running.values())
-            wait(list(running), max(0.0, first - time.monotonic()))
-            for reader, child in list(running.items()):
-                if reader.poll():
-                    outcome = _outcome(reader, child.process)
-                elif time.monotonic() >= child.deadline:
-                    outcome = Failure("timeout", f"waited {4 * max_seconds} s")
+        while queue or again or busy:
+            while again or queue:
+                if queue and idle:
+                    pipe, worker = idle.popitem()
+                    worker.item, worker.values, worker.done = queue.popleft(), [], worker.done + 1
+                elif len(busy) < count():
+                    for old, unused in idle.items():  # to make room
+                        _end(old, unused.process)
+                    idle.clear()
+                    pipe, process = _forked(function, max_seconds, max_memory_mib)
+                    worker = _Worker(process, (again or queue).popleft())
+                else:
+                    break
+                worker.deadline = time.monotonic() + 4 * max_seconds
+                pipe.send(worker.item)
+                busy[pipe] = worker
+            wait(list(busy), max(0.0, min(worker.deadline for worker in busy.values()) - time.monotonic()))
+            for pipe, worker in list(busy.items()):
+                if pipe.poll():
+                    kind, value = _received(pipe, worker.process)
+                elif time.monotonic() >= worker.deadline:
+                    kind, value = "failure", Failure("timeout", f"waited {4 * max_seconds} s")
                 else:
                     continue
-                _end(child.process)
-                reader.close()
-                del running[reader]
-                yield child.item, outcome
+                if kind == "value":
+                    worker.values.append(value)
+                    worker.deadline = time.monotonic() + 4 * max_seconds
+                    continue
+                del busy[pipe]
+                if kind == "end" and value and worker.done + 1 < ITEMS:
+                    idle[pipe] = worker
+                else:
+                    _end(pipe, worker.process)
+                if kind == "error":
+                    raise value
+                if kind == "failure" and worker.done:
+                    again.append(worker.item)
+                else:
+                    yield worker.item, worker.values, value if kind == "failure" else None
     finally:
-        for child in running.values():
-            _end(child.process)
+        for pipe, worker in (*busy.items(), *idle.items()):
+            _end(pipe, worker.process)
 
 
-def _child(writer: Connection, function: Callable[[T], R], item: T, limits: tuple[int, int], parent: int) -> None:
+def _forked(function: Callable[[Any], Any], max_seconds: int, max_memory_mib: int) -> tuple[Connection, BaseProcess]:
+    context = multiprocessing.get_context("fork")  # warm: a child has what the parent imported
+    ours, theirs = context.Pipe()
+    limits = (max_seconds, max_memory_mib)
+    process = context.Process(target=_serve, args=(theirs, function, limits, os.getpid()), daemon=True)
+    process.start()
+    theirs.close()  # the child's is then the only one, and its death is an end of file
+    return ours, process
+
+
+def _serve(pipe: Connection, function: Callable[[Any], Any], limits: tuple[int, int], parent: int) -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: die with the parent, even by kill -9
     if os.getppid() != parent:
         os._exit(1)
@@ -127,34 +160,50 @@ def _child(writer: Connection, function: Callable[[T], R], item: T, limits: tupl
     seconds, memory_mib = limits
     inherited = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (inherited + memory_mib * 2**20,) * 2)
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    try:
-        message: tuple[str, Any] = ("result", function(item))
-    except MemoryError as error:
-        message = ("result", Failure("memory", str(error) or f"needed more than {memory_mib} MiB"))
-    except BaseException as error:
-        error.add_note(traceback.format_exc())
-        message = ("error", error)
-    writer.send(message)
+    while True:
+        item = pipe.recv()
+        try:
+            message: tuple[str, Any] = ("end", _told(pipe, function(item), seconds))
+        except MemoryError as error:
+            message = ("failure", Failure("memory", str(error) or f"needed more than {memory_mib} MiB"))
+        except BaseException as error:
+            error.add_note(traceback.format_exc())
+            message = ("error", error)
+        pipe.send(message)
 
 
-def _outcome(reader: Connection, process: BaseProcess) -> Any:
+def _told(pipe: Connection, values: Generator[Any, None, bool], seconds: int) -> bool:
+    """Send each value; the kernel ends this process where the next takes too long. Returns what `values` does."""
+    start = time.process_time()
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    for done in itertools.count():
+        used = time.process_time() - start
+        until = math.ceil(start + min(used, done)) + seconds
+        resource.setrlimit(resource.RLIMIT_CPU, (until if hard < 0 else min(until, hard), hard))
+        try:
+            pipe.send(("value", next(values)))
+        except StopIteration as end:
+            return bool(end.value)
+    raise AssertionError
+
+
+def _received(pipe: Connection, process: BaseProcess) -> tuple[str, Any]:
+    """The next message: ("value", value), ("end", what was returned), ("failure", Failure) or ("error", exception)."""
     try:
-        kind, value = reader.recv()
-    except EOFError:
+        return pipe.recv()
+    except (EOFError, OSError):  # it died, perhaps amid a message
         process.join()
         number = -(process.exitcode or 0)
         if number == signal.SIGXCPU:
-            return Failure("timeout", "used all its processor time")
+            return "failure", Failure("timeout", "used all its processor time")
         if number == signal.SIGKILL:  # not ours: the kernel's, out of memory
-            return Failure("memory", "killed by the system")
-        return Failure("crashed", signal.Signals(number).name if number > 0 else f"exit code {process.exitcode}")
-    if kind == "error":
-        raise value
-    return value
+            return "failure", Failure("memory", "killed by the system")
+        detail = signal.Signals(number).name if number > 0 else f"exit code {process.exitcode}"
+        return "failure", Failure("crashed", detail)
 
 
-def _end(process: BaseProcess) -> None:
+def _end(pipe: Connection, process: BaseProcess) -> None:
     process.kill()
     process.join()
+    pipe.close()

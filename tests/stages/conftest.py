@@ -1,12 +1,14 @@
 """A dataset small enough to train on within a test, and the params for it."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+from gemini_server import KEY, GeminiServer
+from label_project import Project, content
 from warraq.records import Sample, Turn, write_json
 from warraq.stages.dataset import info
 from warraq.tasks import dumps, invoice
@@ -70,3 +72,18 @@ def params(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return written
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+@pytest.fixture
+def gemini(monkeypatch: pytest.MonkeyPatch) -> Iterator[GeminiServer]:
+    """A server that answers each page with its image's hash; `warraq` asks it one page after another."""
+    with GeminiServer(reply=content) as server:
+        monkeypatch.setenv("GEMINI_API_KEY", KEY)
+        monkeypatch.setenv("WARRAQ_GEMINI_URL", server.url)
+        monkeypatch.setenv("WARRAQ_IN_FLIGHT", "1")
+        yield server

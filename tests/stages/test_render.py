@@ -1,14 +1,12 @@
 """render: what comes out of good, bad and hostile files, through `warraq render` where a user would see it."""
 
 import csv
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 
 import pymupdf
@@ -16,56 +14,18 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from rendering import PARAMETERS, content, picture, reasons, render, shown
 from warraq.cli import main
-from warraq.records import InputError, Page, Rejected, read_rows
-from warraq.stages.render import Render, run
+from warraq.records import InputError, Rejected, read_rows
+from warraq.stages import render as render_stage
+from warraq.stages.render import run
 
 CORPUS = Path(__file__).parents[3] / "shared/corpus"
-PARAMETERS = Render(long_side_px=400, colour="grey", contrast="none", max_pages=50, max_seconds=20, max_memory_mib=1024)
-
-
-@pytest.fixture
-def raw(tmp_path: Path, documents: dict[str, bytes]) -> Callable[..., Path]:
-    """A folder of the named documents and any others given as bytes."""
-
-    def make(*names: str, **others: bytes) -> Path:
-        folder = tmp_path / "raw"
-        folder.mkdir(exist_ok=True)
-        for name in names:
-            (folder / name).write_bytes(documents[name])
-        for name, data in others.items():
-            (folder / name).write_bytes(data)
-        return folder
-
-    return make
-
-
-def render(raw: Path, out: Path, **changes: object) -> tuple[list[Page], list[Rejected]]:
-    run(raw, out, PARAMETERS.model_copy(update=changes))
-    return read_rows(out / "pages.jsonl", Page), read_rows(out / "rejected.jsonl", Rejected)
 
 
 def command(raw: Path, out: Path) -> Result:
     params = Path(__file__).parents[2] / "params.yaml"
     return CliRunner().invoke(main, ["--params", str(params), "render", "--raw", str(raw), "--out", str(out)])
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def reasons(rejected: list[Rejected]) -> dict[str, str]:
-    return {row.file: row.reason for row in rejected}
-
-
-def picture(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
-    stream = BytesIO()
-    image.save(stream, form, **options)
-    return stream.getvalue()
-
-
-def shown(page: Page, out: Path) -> Image.Image:
-    return Image.open(out / page.image).convert("RGB")
 
 
 def test_good_files_come_through_and_each_bad_file_has_its_own_reason(raw, tmp_path: Path) -> None:
@@ -173,117 +133,6 @@ def test_too_many_pages_are_rejected_until_the_limit_is_raised(raw, tmp_path: Pa
     assert reasons(rejected) == {"letter.pdf": "too_many_pages"}
 
 
-def test_an_image_of_too_many_pixels_is_not_decoded(raw, tmp_path: Path) -> None:
-    bomb = picture(Image.new("1", (20_000, 20_000)))
-    _, rejected = render(raw("scan.pdf", **{"bomb.png": bomb}), tmp_path / "out")
-    assert reasons(rejected) == {"bomb.png": "too_large"}
-
-
-def laughs(depth: int, width: int) -> bytes:
-    """A page that draws a form that draws a form `width` times, and so on, `depth` deep."""
-    document = pymupdf.open()
-    page = document.new_page(width=9, height=9)
-    forms = [document.get_new_xref() for _ in range(depth + 1)]
-    for form, inner in zip(forms, [*forms[1:], 0], strict=True):
-        resources = f"/Resources<</XObject<</X {inner} 0 R>>>>" if inner else ""
-        document.update_object(form, f"<</Type/XObject/Subtype/Form/BBox[0 0 9 9]{resources}>>")
-        document.update_stream(form, b"/X Do " * width if inner else b"0 0 1 1 re f", new=True)
-    document.xref_set_key(page.xref, "Resources", f"<</XObject<</X {forms[0]} 0 R>>>>")
-    document.xref_set_key(page.xref, "Contents", f"{forms[0]} 0 R")
-    return document.tobytes()
-
-
-def test_a_hostile_pdf_is_stopped_and_not_tried_again(raw, tmp_path: Path) -> None:
-    folder = raw("scan.pdf", **{"laughs.pdf": laughs(9, 12)})
-    _, rejected = render(folder, tmp_path / "out", max_seconds=2)
-    assert reasons(rejected) == {"laughs.pdf": "timeout"}
-    start = time.monotonic()
-    assert render(folder, tmp_path / "out", max_seconds=2)[1] == rejected
-    assert time.monotonic() - start < 1
-
-
-def test_a_picture_that_memory_cannot_hold_is_not_a_blank_page(raw, tmp_path: Path) -> None:
-    document = pymupdf.open()
-    page = document.new_page()
-    page.insert_image(page.rect, stream=picture(Image.new("L", (9000, 9000), 90), "JPEG", progressive=True))
-    folder = raw("scan.pdf", **{"large.pdf": document.tobytes()})
-    _, rejected = render(folder, tmp_path / "out", max_memory_mib=64)
-    assert reasons(rejected) == {"large.pdf": "memory"}
-
-
-GRADIENT = Image.linear_gradient("L").resize((120, 60))
-
-
-@pytest.mark.parametrize(
-    ("original", "form", "options"),
-    [
-        (GRADIENT.convert("1"), "TIFF", {"compression": "group4"}),
-        (GRADIENT.convert("RGB").quantize(16), "PNG", {}),
-        (GRADIENT.convert("CMYK"), "JPEG", {"quality": 95}),
-        (GRADIENT.convert("CMYK"), "TIFF", {}),
-        (Image.merge("LA", (GRADIENT, Image.new("L", GRADIENT.size, 255))), "PNG", {}),
-        (GRADIENT, "TIFF", {"compression": "jpeg"}),
-    ],
-)
-def test_every_kind_of_image_looks_like_the_original(raw, tmp_path: Path, original, form: str, options: dict) -> None:
-    pages, rejected = render(raw(**{"image": picture(original, form, **options)}), tmp_path / "out", colour="rgb")
-    assert rejected == []
-    assert pages[0].px_per_pt is None
-    difference = _difference(shown(pages[0], tmp_path / "out"), original.convert("RGB"))
-    assert difference < 3
-
-
-def test_16_bit_samples_are_scaled_and_not_clipped(raw, tmp_path: Path) -> None:
-    deep = Image.frombytes("I;16", (120, 60), b"".join((v * 257).to_bytes(2, "little") for v in GRADIENT.tobytes()))
-    pages, _ = render(raw(**{"a.png": picture(deep), "b.tif": picture(deep, "TIFF")}), tmp_path / "out")
-    for page in pages:
-        assert _difference(shown(page, tmp_path / "out"), GRADIENT.convert("RGB")) < 1
-
-
-def test_transparency_becomes_white_paper(raw, tmp_path: Path) -> None:
-    clear = Image.new("RGBA", (80, 80), (0, 0, 0, 0))
-    clear.paste((200, 0, 0, 255), (20, 20, 40, 40))
-    pages, _ = render(raw(**{"stamp.png": picture(clear)}), tmp_path / "out", colour="rgb")
-    image = shown(pages[0], tmp_path / "out")
-    assert (image.getpixel((0, 0)), image.getpixel((30, 30))) == ((255, 255, 255), (200, 0, 0))
-
-
-@pytest.mark.parametrize("form", ["JPEG", "TIFF", "PNG"])
-def test_a_photograph_stands_upright(raw, tmp_path: Path, form: str) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6  # turn right
-    lying = Image.new("L", (120, 60), 255)
-    lying.paste(0, (0, 0, 40, 60))  # left becomes top
-    pages, _ = render(raw(**{"photo": picture(lying, form, exif=exif)}), tmp_path / "out")
-    image = shown(pages[0], tmp_path / "out")
-    assert image.size == (60, 120)
-    assert image.getpixel((30, 10))[0] < 20 and image.getpixel((30, 110))[0] > 235
-
-
-def test_each_frame_of_a_tiff_is_a_page(raw, tmp_path: Path) -> None:
-    frames = [Image.new("L", (50 + 10 * number, 40), 50 * number) for number in (1, 2, 3)]
-    data = picture(frames[0], "TIFF", save_all=True, append_images=frames[1:])
-    pages, _ = render(raw(**{"fax.tif": data}), tmp_path / "out")
-    assert [(page.page, page.width_px) for page in pages] == [(1, 60), (2, 70), (3, 80)]
-    assert [shown(page, tmp_path / "out").getpixel((5, 5))[0] for page in pages] == [50, 100, 150]
-
-
-def test_large_images_shrink_and_small_ones_stay(raw, tmp_path: Path) -> None:
-    folder = raw(**{"large.png": picture(Image.new("L", (900, 300), 9)), "small.png": picture(Image.new("L", (30, 9)))})
-    pages, _ = render(folder, tmp_path / "out")
-    assert {page.files[0]: (page.width_px, page.height_px) for page in pages} == {
-        "large.png": (400, 133),
-        "small.png": (30, 9),
-    }
-
-
-def test_autocontrast_stretches_a_faint_page(raw, tmp_path: Path) -> None:
-    faint = Image.eval(GRADIENT, lambda value: 100 + value // 4)
-    pages, _ = render(raw(**{"faint.png": picture(faint)}), tmp_path / "out", contrast="autocontrast")
-    low, high = shown(pages[0], tmp_path / "out").getextrema()[0]
-    assert low == 0 and high >= 254
-
-
 def test_one_and_two_workers_give_equal_bytes(raw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = raw("letter.pdf", "scan.pdf", "picture.png", "truncated.pdf", "encrypted.pdf")
     for count in ("1", "2"):
@@ -349,6 +198,90 @@ def test_nothing_to_render_is_one_sentence(raw, tmp_path: Path) -> None:
         run(tmp_path, tmp_path / "out", PARAMETERS)
 
 
+def test_a_password_comes_from_the_variable_that_documents_csv_names(
+    raw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = raw("encrypted.pdf", **{"documents.csv": b"file,sensitivity,password_env\nencrypted.pdf,,THE_PASSWORD\n"})
+    for secret, outcome in ((None, "encrypted"), ("wrong", "wrong_password"), ("user", None), (None, None)):
+        if secret is None:
+            monkeypatch.delenv("THE_PASSWORD", raising=False)
+        else:
+            monkeypatch.setenv("THE_PASSWORD", secret)
+        result = command(folder, tmp_path / "out")
+        rejected = read_rows(tmp_path / "out/rejected.jsonl", Rejected)
+        assert reasons(rejected) == ({"encrypted.pdf": outcome} if outcome else {})
+        assert (result.exit_code, "3 pages" in result.stderr) == ((2, False) if outcome else (0, True))
+    assert b"user" not in b"".join(content(tmp_path / "out").values())
+
+
+def test_a_full_disk_is_one_sentence_and_what_was_rendered_stays(raw, tmp_path: Path) -> None:
+    folder = raw("letter.pdf", "scan.pdf", **{"large.png": picture(Image.effect_noise((1500, 1500), 60))})
+    program = str(Path(sys.executable).with_name("warraq"))
+    params = str(Path(__file__).parents[2] / "params.yaml")
+    words = [program, "--params", params, "render", "--raw", str(folder), "--out", str(tmp_path / "out")]
+    # A file that may not grow stands for a disk that is full: the same error at the same place.
+    limited = ["sh", "-c", 'ulimit -f 2000; exec "$@"', "sh", *words]
+    full = subprocess.run(limited, capture_output=True, text=True, env={**os.environ, "WARRAQ_WORKERS": "1"})
+    assert full.returncode == 1
+    assert "Traceback" not in full.stderr
+    assert full.stderr.splitlines()[-1].startswith(f"warraq: {tmp_path / 'out'} cannot be written (File too large)")
+    assert subprocess.run(words, capture_output=True, text=True).returncode == 0
+
+
+def test_a_file_that_changes_while_it_is_read_is_no_page(raw, documents, tmp_path: Path, monkeypatch) -> None:
+    folder = raw("letter.pdf", "scan.pdf")
+    read = render_stage.read
+
+    def overtaken(out, look, limits, recipe, attempt):
+        messages = yield from read(out, look, limits, recipe, attempt)
+        if attempt.source.names == ("scan.pdf",):
+            (folder / "scan.pdf").write_bytes(documents["letter.pdf"])
+        return messages
+
+    monkeypatch.setattr(render_stage, "read", overtaken)
+    pages, rejected = render(folder, tmp_path / "out")
+    assert ({page.files for page in pages}, reasons(rejected)) == ({("letter.pdf",)}, {"scan.pdf": "changed"})
+
+
+def test_a_folder_named_like_a_file_is_a_folder(raw, documents, tmp_path: Path) -> None:
+    folder = raw("scan.pdf")
+    (folder / "annex.pdf").mkdir()
+    (folder / "annex.pdf/letter.pdf").write_bytes(documents["letter.pdf"])
+    pages, rejected = render(folder, tmp_path / "out")
+    assert ({page.files for page in pages}, rejected) == ({("scan.pdf",), ("annex.pdf/letter.pdf",)}, [])
+
+
+def test_the_summary_counts_pages_and_rejections(raw, tmp_path: Path) -> None:
+    render(raw("letter.pdf", "scan.pdf", "picture.png", "truncated.pdf", "empty.pdf"), tmp_path / "out")
+    assert json.loads((tmp_path / "out/summary.json").read_text()) == {
+        "documents": 4,
+        "pages": 6,
+        "pages_blank": 0,
+        "pages_born_digital": 4,
+        "pages_by_mupdf": 5,
+        "pages_by_pillow": 1,
+        "pages_damaged": 0,
+        "pages_image": 1,
+        "pages_repaired": 1,
+        "pages_scan": 1,
+        "pages_script_latin": 4,
+        "pages_script_none": 2,
+        "pages_with_text_layer": 4,
+        "rejected_empty": 1,
+        "rejected_page_lost": 2,
+    }
+
+
+def test_a_turned_page_stands_upright_and_says_so(raw, tmp_path: Path) -> None:
+    document = pymupdf.open()
+    document.new_page(width=300, height=420).draw_rect((0, 0, 300, 40), fill=(0, 0, 0))
+    document[0].set_rotation(90)
+    (page,), _ = render(raw(**{"turned.pdf": document.tobytes()}), tmp_path / "out")
+    assert (page.rotation_deg, page.width_px, page.height_px) == (90, 400, 286)
+    image = shown(page, tmp_path / "out")
+    assert image.getpixel((390, 100))[0] < 20 and image.getpixel((10, 100))[0] > 235
+
+
 @pytest.mark.skipif(not CORPUS.exists(), reason="the corpus is not here")
 def test_the_corpus_comes_out_as_its_manifest_says(tmp_path: Path) -> None:
     slow = {
@@ -382,10 +315,3 @@ def test_the_corpus_comes_out_as_its_manifest_says(tmp_path: Path) -> None:
         if not fits:
             wrong[name] = (want, good.get(name), bad.get(name))
     assert wrong == {}
-
-
-def _difference(image: Image.Image, other: Image.Image) -> float:
-    """Mean absolute difference of the samples."""
-    assert image.size == other.size
-    pairs = list(zip(image.tobytes(), other.tobytes(), strict=True))
-    return sum(abs(a - b) for a, b in pairs) / len(pairs)

@@ -1,5 +1,6 @@
 """A folder -> its documents by content, and what is no document. Bytes are hashed and compared here, never parsed."""
 
+import csv
 import hashlib
 import os
 import stat
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from warraq.engines import Kind, kind
-from warraq.records import Rejected
+from warraq.records import InputError, Rejected
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,14 @@ def found(raw: Path) -> tuple[list[Source], list[Rejected]]:
     return list(sources.values()), rejected
 
 
+def unchanged(source: Source) -> bool:
+    """Whether its file still has the bytes that name it."""
+    try:
+        return _read(source.path)[0] == source.document
+    except OSError:
+        return False
+
+
 def _read(path: Path) -> tuple[str, bytes]:
     if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
         raise OSError(0, "it is not a regular file", str(path))
@@ -67,6 +76,28 @@ def _read(path: Path) -> tuple[str, bytes]:
         head = stream.read(1024)
         stream.seek(0)
         return hashlib.file_digest(stream, "sha256").hexdigest()[:12], head
+
+
+def passwords(raw: Path) -> dict[str, str]:
+    """File name to its password, from the variable that the column `password_env` of documents.csv names, if it is set.
+
+    Raises:
+        InputError: documents.csv cannot be read, or has that column and not `file`.
+    """
+    manifest = raw / "documents.csv"
+    try:
+        with manifest.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream)
+            if "password_env" not in (columns := reader.fieldnames or ()):
+                return {}
+            if "file" not in columns:
+                raise InputError(f"{manifest} has no column file; add it to its first line.")
+            named = [(row["file"], os.environ.get(row["password_env"] or "")) for row in reader]
+    except FileNotFoundError:
+        return {}
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{manifest} cannot be read as CSV in UTF-8 ({error}); save it so.") from None
+    return {name: password for name, password in named if name and password is not None}
 
 
 def _name(raw: Path, path: str | Path) -> str:

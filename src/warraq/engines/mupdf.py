@@ -6,15 +6,17 @@ MuPDF opens half a file without complaint and draws its missing pages blank; `_m
 import os
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
-from warraq.engines import Raster, Refused, too_many
+from warraq.engines import Colour, Raster, Refused
 
 SHORT_OF_MEMORY = re.compile(r"alloc \(|memory|system limits")  # as MuPDF, libjpeg and OpenJPEG say it
 ONLY_IMAGES = {"fill-image", "fill-imgmask", "ignore-text"}  # what a scan draws; ignored text is an OCR layer
+
+LOSSY = re.compile(r"^.*(?:library error|treating as end of file|may not be correct).*$", re.MULTILINE)
+SMALLEST_SCAN = 250_000  # pixels
 
 
 def library() -> ModuleType:
@@ -32,100 +34,120 @@ def library() -> ModuleType:
     return pymupdf
 
 
-def pages(
-    path: Path, long_side_px: int, colour: Literal["rgb", "grey"], max_pages: int
-) -> Iterator[tuple[int, Raster | Refused]]:
-    """Raises Refused: encrypted, damaged, no_pages, too_many_pages, not_a_document."""
-    pymupdf = library()
-    pymupdf.TOOLS.mupdf_display_errors(False)
-    pymupdf.TOOLS.mupdf_display_warnings(False)
-    with path.open("rb") as stream:
-        document, count = _open(pymupdf, stream.fileno())
-        if not document.is_pdf:
+class Reader:
+    """Raises Refused: encrypted, wrong_password, damaged, no_pages, not_a_document."""
+
+    def __init__(self, path: Path, password: str | None) -> None:
+        self._library = library()
+        self._library.TOOLS.mupdf_display_errors(False)
+        self._library.TOOLS.mupdf_display_warnings(False)
+        self._stream = path.open("rb")
+        try:
+            # By descriptor: a file's name may hold bytes that are not text, and its ending is no evidence.
+            self._document = self._library.open(f"/proc/self/fd/{self._stream.fileno()}", filetype="pdf")
+            _unlock(self._document, password)
+            self.count = self._document.page_count
+        except Refused:
+            raise
+        except Exception as error:  # MuPDF has no common base for its errors, and the bytes are anybody's
+            _raise_if_memory(error)
+            raise Refused("damaged", "The file cannot be opened, nor mended; copy it again from its source.") from error
+        if not self._document.is_pdf:
             raise Refused("not_a_document", "The file is not a PDF, PNG, JPEG or TIFF; convert it to one of them.")
-        if document.needs_pass:
-            raise Refused("encrypted", "The file needs a password to open; save a copy without one.")
-        if count == 0 and document.is_repaired and not _has_end(path):
+        if self.count == 0 and self._document.is_repaired and not _has_end(path):
             raise Refused("damaged", "The file is cut off before its list of pages; copy it again from its source.")
-        if count == 0:
+        if self.count == 0:
             raise Refused("no_pages", "The file has no pages; export it again from its source.")
-        if count > max_pages:
-            raise too_many(count, max_pages)
-        for number in range(1, count + 1):
-            yield number, _page(pymupdf, document, number, long_side_px, colour)
+
+    def page(self, number: int, long_side_px: int, colour: Colour) -> Raster | Refused:
+        import numpy as np
+
+        tools = self._library.TOOLS
+        repaired = self._document.is_repaired
+        try:
+            page = self._document[number - 1]
+            layer = _utf8(page.get_text("text"))
+            text = layer if any(map(str.isalnum, layer)) else None
+            images = page.get_images()
+            pixels = sum(image[2] * image[3] for image in images)
+            # What little images a page of text has are no scan of it; the log is as dear as the text.
+            log = [] if not images or (text and pixels < SMALLEST_SCAN) else page.get_bboxlog()
+            scan = bool(log) and {entry[0] for entry in log} <= ONLY_IMAGES
+            scale = long_side_px / max(page.rect.width, page.rect.height)
+            scale = min(scale, _native(page)) if scan else scale
+            tools.reset_mupdf_warnings()
+            pixmap = page.get_pixmap(
+                matrix=self._library.Matrix(scale, scale),
+                colorspace=self._library.csGRAY if colour == "grey" else self._library.csRGB,
+                alpha=False,
+            )
+            complaints = tools.mupdf_warnings()
+            if SHORT_OF_MEMORY.search(complaints):  # codecs go on without the picture
+                raise MemoryError(complaints)
+            raster = Raster(
+                np.asarray(_Samples(pixmap)),
+                text=text,
+                px_per_pt=round(scale, 6),
+                repaired=repaired,
+                rotation_deg=page.rotation,
+                origin="scan" if scan else "born_digital",
+                codecs=tuple(sorted({image[8] for image in images})),
+                damage=_utf8(lost[0]) if (lost := LOSSY.search(complaints)) else None,
+            )
+            if repaired and ((complaints and raster.blank()) or _missing(tools, self._document, page)):
+                message = "The page's content is missing from the file; copy it again from its source."
+                return Refused("page_lost", message)
+            return raster
+        except Exception as error:  # as in __init__
+            _raise_if_memory(error)
+            return Refused(
+                "page_failed", f"The page cannot be rendered ({_sentence(error)}); print it to a new PDF and use that."
+            )
 
 
-def _open(pymupdf: Any, descriptor: int) -> tuple[Any, int]:
-    try:
-        # By descriptor: a file's name may hold bytes that are not text, and its ending is no evidence.
-        document = pymupdf.open(f"/proc/self/fd/{descriptor}", filetype="pdf")
-        return document, 0 if document.needs_pass else document.page_count
-    except Exception as error:  # MuPDF has no common base for its errors, and the bytes are anybody's
-        _raise_if_memory(error)
-        raise Refused("damaged", "The file cannot be opened, nor mended; copy it again from its source.") from error
+class _Samples:
+    """A pixmap's memory as an array, which keeps the pixmap."""
+
+    def __init__(self, pixmap: Any) -> None:
+        self._pixmap = pixmap
+        shape = (pixmap.height, pixmap.width, pixmap.n)
+        self.__array_interface__ = {"shape": shape, "typestr": "|u1", "data": (pixmap.samples_ptr, True), "version": 3}
 
 
-def _page(
-    pymupdf: Any, document: Any, number: int, long_side_px: int, colour: Literal["rgb", "grey"]
-) -> Raster | Refused:
-    try:
-        page = document[number - 1]
-        scale = _scale(page, long_side_px)
-        pymupdf.TOOLS.reset_mupdf_warnings()
-        pixmap = page.get_pixmap(
-            matrix=pymupdf.Matrix(scale, scale),
-            colorspace=pymupdf.csGRAY if colour == "grey" else pymupdf.csRGB,
-            alpha=False,
-        )
-        complaints = pymupdf.TOOLS.mupdf_warnings()
-        if SHORT_OF_MEMORY.search(complaints):  # codecs go on without the picture
-            raise MemoryError(complaints)
-        samples = pixmap.samples
-        blank = samples == samples[: pixmap.n] * (len(samples) // pixmap.n)
-        if document.is_repaired and ((blank and complaints) or _missing(pymupdf, document, page)):
-            return Refused("page_lost", "The page's content is missing from the file; copy it again from its source.")
-        text = page.get_text("text").encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-        return Raster(
-            width_px=pixmap.width,
-            height_px=pixmap.height,
-            channels=pixmap.n,
-            samples=samples,
-            text=text if any(map(str.isalnum, text)) else None,
-            px_per_pt=round(scale, 6),
-            repaired=document.is_repaired,
-        )
-    except Exception as error:  # as in _open
-        _raise_if_memory(error)
-        return Refused(
-            "page_failed", f"The page cannot be rendered ({_sentence(error)}); print it to a new PDF and use that."
-        )
+def _unlock(document: Any, password: str | None) -> None:
+    if not document.needs_pass:  # also with a password for the owner only
+        return
+    if password is None:
+        message = "The file needs a password to open; name the variable that holds it in documents.csv."
+        raise Refused("encrypted", message)
+    if not document.authenticate(password):
+        raise Refused("wrong_password", "The password is not this file's; correct the variable that holds it.")
 
 
-def _scale(page: Any, long_side_px: int) -> float:
-    """Pixels a point that bring the long side to `long_side_px`, or the finest image of a scan to its own pixels."""
-    scale = long_side_px / max(page.rect.width, page.rect.height)
-    if page.get_images() and {entry[0] for entry in page.get_bboxlog()} <= ONLY_IMAGES:
-        native = [
+def _native(page: Any) -> float:
+    """Pixels a point of the finest image, in its own pixels."""
+    return max(
+        (
             image["width"] / side
             for image in page.get_image_info()
             if (side := (image["transform"][0] ** 2 + image["transform"][1] ** 2) ** 0.5) > 0
-        ]
-        scale = min([scale, max(native)]) if native else scale
-    return scale
+        ),
+        default=float("inf"),
+    )
 
 
-def _missing(pymupdf: Any, document: Any, page: Any) -> bool:
+def _missing(tools: Any, document: Any, page: Any) -> bool:
     """Whether a mended file lacks this page's object, one of its content streams, or the end of one."""
     if page.xref >= document.xref_length() or document.xref_object(page.xref) == "null":
         return True
     if not all(document.xref_is_stream(part) for part in page.get_contents()):
         return True
-    pymupdf.TOOLS.reset_mupdf_warnings()
+    tools.reset_mupdf_warnings()
     page.read_contents()
     # A wrong length alone is harmless: mending finds the stream's real end.
     return any(
         not warning.startswith(("PDF stream Length incorrect", "..."))
-        for warning in pymupdf.TOOLS.mupdf_warnings().splitlines()
+        for warning in tools.mupdf_warnings().splitlines()
     )
 
 
@@ -140,5 +162,10 @@ def _raise_if_memory(error: Exception) -> None:
         raise MemoryError(str(error)) from error
 
 
+def _utf8(text: str) -> str:
+    """MuPDF hands bytes that are not text through as lone surrogates."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def _sentence(error: Exception) -> str:
-    return " ".join(str(error).split()).rstrip(".")[:200] or type(error).__name__
+    return _utf8(" ".join(str(error).split()).rstrip(".")[:200]) or type(error).__name__

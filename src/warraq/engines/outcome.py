@@ -30,6 +30,9 @@ def work(place: Path) -> Path:
 def save(place: Path, outcome: Outcome) -> None:
     """Let `<place>.part` take the place of `place`, with `outcome` in it."""
     part = place.with_name(f"{place.name}.part")
+    for path in part.glob("*"):
+        if path.name not in outcome.sha256:  # left by a process that died before it could tell
+            path.unlink()
     write_json(part / "outcome.json", outcome.model_dump(mode="json"))
     shutil.rmtree(place, ignore_errors=True)
     part.replace(place)

@@ -1,25 +1,24 @@
-"""Graded answers -> the scores of each document, the numbers of metrics.json, the outcomes of each field.
+"""Graded answers -> the scores of each document, the numbers of metrics.json, and what the plots are drawn from.
 
 The sample (one page, one task) is graded, the document is drawn. A score is a ratio of two sums over documents, given
 here as numerator and denominator, so that intervals and differences of all scores are made alike.
 """
 
-import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
-from warraq.metrics.json import Outcome, Outcomes, compared
-from warraq.metrics.statistics import Drawings, Estimate, Scores
-from warraq.metrics.text import Edits
+from warraq.metrics import faithfulness, json, structure, tables, text
+from warraq.metrics.catalogue import PRIMARY, SCORES
+from warraq.metrics.json import Kinds, Outcome, aligned, compared
+from warraq.metrics.statistics import Drawings, Estimate, holm
+from warraq.metrics.structure import Element
 from warraq.records import Prediction, Sample
 
-SHARES = ("schema_valid_share", "strict_json_share", "truncated_share", "failed_share",
-          "field_f1", "field_precision", "field_recall")  # fmt: skip
-"""Scores that lie in [0, 1]."""
-DIFFERENCES = ("schema_valid_share", "field_f1", "cer")
-_INDEX = re.compile(r"\[\d+\]")
+Answer = dict[str, Any]
+Sums = dict[str, tuple[float, float]]
+"""Numerator and denominator by the name of a score."""
 
 
 @dataclass(frozen=True)
@@ -27,19 +26,20 @@ class Graded:
     """A variant's answer to a sample.
 
     `prediction` is None where there is no row for the sample, `answer` where the raw text does not fit the schema; the
-    texts and edits are None for a task without running text, `fields` for one without fields.
+    texts are None for a task without running text, `kinds` for one without fields. Lists of `answer` stand as those of
+    `gold` do.
     """
 
     sample: Sample
     prediction: Prediction | None
-    gold: dict[str, Any]
-    gold_text: str | None
-    answer: dict[str, Any] | None
-    answer_text: str | None
+    gold: Answer
+    answer: Answer | None
     strict: bool
-    characters: Edits | None
-    words: Edits | None
-    fields: Outcomes | None
+    kinds: Kinds | None
+    gold_text: str | None
+    answer_text: str | None
+    confidence: float | None  # as the answer itself states it, 0 to 1
+    sums: Sums
 
     @property
     def failed(self) -> bool:
@@ -49,95 +49,154 @@ class Graded:
     def truncated(self) -> bool:
         return self.prediction is not None and self.prediction.finish_reason == "length"
 
+    def value(self, name: str) -> float | None:
+        numerator, denominator = self.sums.get(name, (0, 0))
+        return numerator / denominator if denominator else None
+
     @property
     def quality(self) -> float:
         """From 0 to 1 = perfect: 1 - CER, not below 0, or field F1. Ranks the pages of the report and nothing else."""
+        rate, f1 = self.value("cer"), self.value("field_f1")
         if self.failed:
             return 0.0
-        if self.characters is not None:
-            return max(0.0, 1 - self.characters.errors / max(self.characters.reference, 1))
-        return self.fields.f1 if self.fields is not None and self.fields.answered + self.fields.wanted else 1.0
+        return max(0.0, 1 - rate) if rate is not None else 1.0 if f1 is None else f1
 
 
 Variants = dict[str, list[Graded]]
 """Every variant's answers to the same samples in the same order."""
 
 
-def grouped(graded: Variants, attribute: str) -> dict[str, Variants]:
-    """The same by an attribute of the sample (`document`, `page_id`), sorted by it."""
-    found: dict[str, Variants] = {}
-    for variant, part in graded.items():
-        for one in part:
-            found.setdefault(getattr(one.sample, attribute), {name: [] for name in graded})[variant].append(one)
-    return dict(sorted(found.items()))
-
-
-def fields_of(graded: Iterable[Graded]) -> Outcomes:
-    return sum((one.fields for one in graded if one.fields), Outcomes())
-
-
-def scores(graded: list[Graded]) -> dict[str, tuple[float, float]]:
-    """Numerator and denominator of every score for one document; the macro scores weigh each document as one."""
-    fields = fields_of(graded)
-    characters = sum((one.characters for one in graded if one.characters), Edits())
-    words = sum((one.words for one in graded if one.words), Edits())
-    read = [one for one in graded if not one.failed]
-    seconds = sum(one.prediction.seconds for one in graded if one.prediction)
-
-    def macro(edits: Edits) -> tuple[float, float]:
-        return (edits.errors / edits.reference, 1) if edits.reference else (0, 0)
-
-    return {
-        "schema_valid_share": (sum(one.answer is not None for one in graded), len(graded)),
-        "strict_json_share": (sum(one.strict for one in graded), len(graded)),
-        "truncated_share": (sum(one.truncated for one in graded), len(graded)),
-        "failed_share": (sum(one.failed for one in graded), len(graded)),
-        "field_f1": (2 * fields.correct, fields.answered + fields.wanted),
-        "field_precision": (fields.correct, fields.answered),
-        "field_recall": (fields.correct, fields.wanted),
-        "cer": (characters.errors, characters.reference),
-        "cer_macro": macro(characters),
-        "wer": (words.errors, words.reference),
-        "wer_macro": macro(words),
-        "pages_per_s": (len({one.sample.page_id for one in read}), seconds),
-        "answers_per_s": (len(read), seconds),
+def field_sums(gold: Answer, answer: Answer | None, mended: Answer | None, kinds: Kinds) -> Sums:
+    """Scores of a task with fields; the answer's lists are aligned."""
+    return json.scores(gold, answer, kinds) | {
+        "field_f1_mended": json.scores(gold, aligned(gold, mended, kinds), kinds)["field_f1"]
     }
 
 
+def text_sums(gold: Sequence[Element], answer: Sequence[Element] | None, raw: str) -> Sums:
+    """Scores of a task with running text. An answer that does not fit the schema (None) is scored on its raw text, so
+    that a model which transcribes without the schema is not called blind."""
+    left, right = running_text(gold), raw if answer is None else running_text(answer)
+    there = [table for kind, part in gold if kind == "table" for table in tables.read(part)]
+    found = [table for kind, part in answer or () if kind == "table" for table in tables.read(part)]
+    return {
+        **text.scores(left, right),
+        **faithfulness.scores(left, right),
+        **tables.scores(there, found),
+        **structure.scores(gold, answer or ()),
+    }
+
+
+def running_text(elements: Iterable[Element]) -> str:
+    """The text of all elements, a line each; of tables only what is in their cells."""
+    return "\n".join(tables.without_tags(part) if kind == "table" else part for kind, part in elements)
+
+
+def answer_sums(reference: str, raw: str, valid: bool, strict: bool, mended: bool, finish_reason: str) -> Sums:
+    """Scores of any answer: its form, and what is in the raw text that the right answer, `reference`, has not."""
+    foreign = faithfulness.foreign_letters(reference, raw)
+    return {
+        "schema_valid_share": (valid, 1),
+        "strict_json_share": (strict, 1),
+        "mended_share": (mended and not valid, 1),
+        "lost_share": (not mended and not valid, 1),
+        "truncated_share": (finish_reason == "length", 1),
+        "failed_share": (finish_reason == "error", 1),
+        "foreign_answer_share": (bool(foreign), 1),
+        "foreign_letter_rate": (foreign.total(), len(raw)),
+        "looped_answer_share": (faithfulness.looped(reference, raw), 1),
+        "talk_share": (faithfulness.talks(reference, raw), 1),
+    }
+
+
+def grouped(graded: Variants, key: Callable[[Graded], str]) -> dict[str, Variants]:
+    """The same by a key of each, sorted by it."""
+    found: dict[str, Variants] = {}
+    for variant, part in graded.items():
+        for one in part:
+            found.setdefault(key(one), {name: [] for name in graded})[variant].append(one)
+    return dict(sorted(found.items()))
+
+
+def added(graded: Iterable[Graded]) -> Sums:
+    """The sums of some answers; every score has an entry."""
+    sums = dict.fromkeys(SCORES, (0.0, 0.0))
+    for one in graded:
+        for name, (numerator, denominator) in one.sums.items():
+            sums[name] = sums[name][0] + numerator, sums[name][1] + denominator
+    return sums
+
+
+def document_sums(graded: Sequence[Graded]) -> Sums:
+    """The sums of one document; the macro scores weigh each document as one."""
+    sums = added(graded)
+    for name in ("cer", "wer"):
+        errors, length = sums[name]
+        sums[f"{name}_macro"] = (errors / length, 1) if length else (0, 0)
+    read = [one for one in graded if not one.failed]
+    seconds = sum(one.prediction.seconds for one in graded if one.prediction)
+    sums["pages_per_s"] = len({one.sample.page_id for one in read}), seconds
+    sums["answers_per_s"] = len(read), seconds
+    return sums
+
+
 def measured(graded: Variants, resamples: int, seed: int) -> dict[str, float | int | None]:
-    """`<variant>_<score>` and `merged_minus_base_<score>`, each with `_lo` and `_hi`, and the field counts."""
-    rows: list[Scores] = [
-        {f"{variant}_{name}": pair for variant, part in document.items() for name, pair in scores(part).items()}
-        for document in grouped(graded, "document").values()
+    """`<variant>_<score>` with `_lo` and `_hi`, and for each score but speed `merged_minus_base_<score>` with `_lo`,
+    `_hi`, `_p`, `_mde` and in how many documents it is higher and lower. A score that no variant has is left out."""
+    rows = [
+        {f"{variant}_{name}": pair for variant, part in document.items() for name, pair in document_sums(part).items()}
+        for document in grouped(graded, lambda one: one.sample.document).values()
     ]
     drawings = Drawings(rows, resamples, seed)
     found: dict[str, float | int | None] = {}
-
-    def put(key: str, estimate: Estimate) -> None:
-        found.update({key: estimate.value, f"{key}_lo": estimate.lo, f"{key}_hi": estimate.hi})
-
-    for key in rows[0]:
-        put(key, drawings.score(key, share=key.partition("_")[2] in SHARES))
-    for name in DIFFERENCES:
-        key, left, right = f"merged_minus_base_{name}", f"merged_{name}", f"base_{name}"
-        difference = drawings.difference(left, right, share=name in SHARES)
-        put(key, difference)
-        found[f"{key}_documents"] = difference.documents
-        found[f"{key}_higher_documents"] = drawings.higher(left, right)
-        found[f"{key}_lower_documents"] = drawings.higher(right, left)
-    for variant, part in graded.items():
-        fields = fields_of(part)
-        found |= {f"{variant}_field_{outcome}": getattr(fields, outcome) for outcome in get_args(Outcome)}
+    for name, score in SCORES.items():
+        estimates = {f"{variant}_{name}": drawings.score(f"{variant}_{name}", score.share) for variant in graded}
+        if any(estimate.documents for estimate in estimates.values()) or name in PRIMARY:
+            for key, estimate in estimates.items():
+                found |= _with_interval(key, estimate)
+            if not name.endswith("_per_s"):
+                found |= _difference(drawings, name, score.share)
+    p_values = {name: found[f"merged_minus_base_{name}_p"] for name in PRIMARY}
+    found |= {f"merged_minus_base_{name}_p_holm": value for name, value in holm(p_values).items()}
+    for outcome, counts in _totals(field_counts(graded), graded).items():
+        found |= {f"{variant}_field_{outcome}": counts[variant] for variant in graded}
     return found
 
 
-def field_counts(graded: Variants) -> dict[str, dict[str, Counter[str]]]:
-    """Outcomes by `task.path`, list indices folded (`invoice.items[].total`), and by variant."""
-    found: dict[str, dict[str, Counter[str]]] = {}
+def _with_interval(key: str, estimate: Estimate) -> dict[str, float | int | None]:
+    return {key: estimate.value, f"{key}_lo": estimate.lo, f"{key}_hi": estimate.hi}
+
+
+def _difference(drawings: Drawings, name: str, share: bool) -> dict[str, float | int | None]:
+    key, left, right = f"merged_minus_base_{name}", f"merged_{name}", f"base_{name}"
+    difference = drawings.difference(left, right, share)
+    return _with_interval(key, difference) | {
+        f"{key}_documents": difference.documents,
+        f"{key}_higher_documents": drawings.higher(left, right),
+        f"{key}_lower_documents": drawings.higher(right, left),
+        f"{key}_mde": drawings.detectable(left, right),
+        f"{key}_p": drawings.sign_flip(left, right) if difference.documents > 1 else None,
+    }
+
+
+Fields = dict[str, dict[str, Counter[str]]]
+"""Outcomes by `task.path`, list indices folded (`invoice.items[].total`), and by variant."""
+
+
+def field_counts(graded: Variants) -> Fields:
+    found: Fields = {}
     for variant, part in graded.items():
         for one in part:
-            if one.fields is not None:
-                for path, outcome in compared(one.gold, one.answer).items():
-                    field = f"{one.sample.task}.{_INDEX.sub('[]', path)}"
-                    found.setdefault(field, {name: Counter() for name in graded})[variant][outcome] += 1
+            if one.kinds is not None:
+                for path, outcome in compared(one.gold, one.answer, one.kinds).items():
+                    name = f"{one.sample.task}.{json.field(path)}"
+                    found.setdefault(name, {other: Counter() for other in graded})[variant][outcome] += 1
     return dict(sorted(found.items()))
+
+
+def _totals(fields: Fields, variants: Iterable[str]) -> dict[Outcome, Counter[str]]:
+    names: tuple[Outcome, ...] = ("correct", "wrong", "missing", "invented", "correct_null")
+    return {
+        outcome: Counter({v: sum(counts[v][outcome] for counts in fields.values()) for v in variants})
+        for outcome in names
+    }

@@ -1,15 +1,26 @@
-"""Field outcomes of a JSON answer against its reference.
+"""A JSON answer against its reference: each field correct, wrong, missing, invented, or null as it should be.
 
-List items are compared by position: an item too few or too many makes those after it wrong, and says so.
+Items of lists are paired with those of the reference that they agree with most, so that one item too many does not
+make all after it wrong; the pairing is one to one, so that a value in another row's place stays wrong.
 """
 
-from collections import Counter
+import json
+import re
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from warraq.metrics.text import encoded
+from warraq.metrics.arabic import encoded
+from warraq.metrics.values import Kind, likeness, same
 
 Outcome = Literal["correct", "wrong", "missing", "invented", "correct_null"]
+Kinds = Mapping[str, Kind]
+"""Path with `[]` for any index -> how its values are compared; a path that is not named is `exact`."""
+
+_ENDINGS = 32  # places tried from the end of a cut text
+_DEPTH = 32  # of nesting; no answer is as deep
+_INDEX = re.compile(r"\[\d+\]")
 
 
 @dataclass(frozen=True)
@@ -21,15 +32,6 @@ class Outcomes:
     missing: int = 0
     invented: int = 0
     correct_null: int = 0
-
-    def __add__(self, other: "Outcomes") -> "Outcomes":
-        return Outcomes(
-            self.correct + other.correct,
-            self.wrong + other.wrong,
-            self.missing + other.missing,
-            self.invented + other.invented,
-            self.correct_null + other.correct_null,
-        )
 
     @property
     def answered(self) -> int:
@@ -66,19 +68,72 @@ def flattened(value: Any, path: str = "") -> dict[str, Any]:
 
 
 def leaves(value: Any, path: str = "") -> dict[str, str | None]:
-    """Flatten an answer to `a.b[0].c -> text`, compared at the encoding level; null and blank text are both None."""
+    """Flatten an answer to `a.b[0].c -> text` at the encoding level; null and blank text are both None."""
     flat = flattened(value, path)
     return {key: None if item is None else encoded(str(item)) or None for key, item in flat.items()}
 
 
-def compared(gold: dict[str, Any], answer: dict[str, Any] | None) -> dict[str, Outcome]:
-    """The outcome of each field by its path; an answer that could not be read (None) misses every field."""
+def field(path: str) -> str:
+    """A path without its indices: `items[0].total` -> `items[].total`."""
+    return _INDEX.sub("[]", path)
+
+
+def aligned(gold: Any, answer: Any, kinds: Kinds, path: str = "") -> Any:
+    """The answer with the items of its lists at the places of those they agree with most; what has no partner comes
+    after them, and None stands where the answer has none."""
+    if isinstance(gold, dict) and isinstance(answer, dict):
+        return {
+            key: aligned(gold[key], item, kinds, f"{path}.{key}" if path else key) if key in gold else item
+            for key, item in answer.items()
+        }
+    if not (isinstance(gold, list) and isinstance(answer, list)):
+        return answer
+    inside = f"{path}[]"
+    partners = _partners(gold, answer, kinds, inside)
+    placed = [
+        aligned(one, answer[partners[index]], kinds, inside) if index in partners else None
+        for index, one in enumerate(gold)
+    ]
+    return placed + [one for index, one in enumerate(answer) if index not in partners.values()]
+
+
+def _partners(gold: list[Any], answer: list[Any], kinds: Kinds, path: str) -> dict[int, int]:
+    """Index in `gold` -> index in `answer`, so that as many fields as can be agree; near ones first among equals."""
+    if not gold or not answer:
+        return {}
+    from scipy.optimize import linear_sum_assignment
+
+    ours, theirs = [leaves(one) for one in gold], [leaves(one) for one in answer]
+    rows = [
+        [_agreement(one, other, kinds, path) - 1e-6 * abs(i - j) for j, other in enumerate(theirs)]
+        for i, one in enumerate(ours)
+    ]
+    return {int(i): int(j) for i, j in zip(*linear_sum_assignment(rows, maximize=True), strict=True)}
+
+
+def _agreement(one: dict[str, str | None], other: dict[str, str | None], kinds: Kinds, path: str) -> float:
+    found = 0.0
+    for key, left in one.items():
+        right = other.get(key)
+        if left is not None and right is not None:
+            kind = kinds.get(field(f"{path}.{key}" if key else path), "exact")
+            found += 1 if left == right or same(kind, left, right) else 0.01 * likeness(left, right)
+    return found
+
+
+def compared(gold: dict[str, Any], answer: dict[str, Any] | None, kinds: Kinds | None = None) -> dict[str, Outcome]:
+    """The outcome of each field by its path; an answer that could not be read (None) misses every field.
+
+    The answer's lists are taken as they stand: align them first.
+    """
     wanted, given = leaves(gold), leaves(answer or {})
     found: dict[str, Outcome] = {}
     for path in dict.fromkeys((*wanted, *given)):
         left, right = wanted.get(path), given.get(path)
         if left is not None:
-            found[path] = "missing" if right is None else "correct" if left == right else "wrong"
+            kind = (kinds or {}).get(field(path), "exact")
+            equal = right is not None and (left == right or same(kind, left, right))
+            found[path] = "missing" if right is None else "correct" if equal else "wrong"
         elif right is not None:
             found[path] = "invented"
         elif path in wanted and answer is not None:
@@ -86,7 +141,66 @@ def compared(gold: dict[str, Any], answer: dict[str, Any] | None) -> dict[str, O
     return found
 
 
-def outcomes(gold: dict[str, Any], answer: dict[str, Any] | None) -> Outcomes:
-    """Compare field by field and count."""
-    counts: Counter[str] = Counter(compared(gold, answer).values())
+def outcomes(gold: dict[str, Any], answer: dict[str, Any] | None, kinds: Kinds | None = None) -> Outcomes:
+    """Align, compare field by field and count."""
+    counts: Counter[str] = Counter(compared(gold, aligned(gold, answer, kinds or {}), kinds).values())
     return Outcomes(**counts)
+
+
+def scores(gold: dict[str, Any], placed: dict[str, Any] | None, kinds: Kinds) -> dict[str, tuple[float, float]]:
+    """Numerator and denominator of each score of the fields of an answer that has been aligned."""
+    found = compared(gold, placed, kinds)
+    counts = Outcomes(**Counter[str](found.values()))
+    wanted, given = leaves(gold), leaves(placed or {})
+    right = [path for path, outcome in found.items() if outcome == "correct"]
+    texts = [path for path, outcome in found.items() if outcome != "correct_null" and kinds.get(field(path)) == "text"]
+    alike = sum(likeness(wanted.get(path) or "", given.get(path) or "") for path in texts)
+    return {
+        "field_f1": (2 * counts.correct, counts.answered + counts.wanted),
+        "field_precision": (counts.correct, counts.answered),
+        "field_recall": (counts.correct, counts.wanted),
+        "field_invention_rate": (counts.invented, counts.invented + counts.correct_null),
+        "field_rewritten_share": (sum(wanted[path] != given[path] for path in right), len(right)),
+        "field_anls": (alike, len(texts)),
+    }
+
+
+def mended(raw: str) -> Iterator[Any]:
+    """The JSON values that a text may have meant which is not JSON as it stands, likeliest first: what surrounds one is
+    taken off, and what is open where it was cut is closed. Nothing else is repaired, so that no value is made up."""
+    start = min((raw.find(mark) for mark in "{[" if mark in raw), default=-1)
+    if start < 0:
+        return
+    text = raw[start:]
+    try:
+        yield json.JSONDecoder().raw_decode(text)[0]
+        return
+    except (ValueError, RecursionError):
+        pass
+    for end, closing in _endings(text):
+        try:
+            yield json.loads(text[:end] + closing)
+        except (ValueError, RecursionError):
+            continue
+
+
+def _endings(text: str) -> list[tuple[int, str]]:
+    """Where a cut text may be ended, and what closes it there, the latest places first; empty if it is no JSON."""
+    closers: list[str] = []
+    places: deque[tuple[int, str]] = deque(maxlen=_ENDINGS)
+    inside = escaped = False
+    for place, character in enumerate(text):
+        if inside:
+            inside, escaped = character != '"' or escaped, character == "\\" and not escaped
+        elif character == '"':
+            inside = True
+        elif character in "{[":
+            closers.append("}" if character == "{" else "]")
+        elif character in "}]" and (not closers or closers.pop() != character):
+            return []
+        if len(closers) > _DEPTH:
+            return []
+        if not inside and character in '}]",{[':
+            places.append((place + (character != ","), "".join(reversed(closers))))
+    cut = [(len(text), '"' + "".join(reversed(closers)))] if inside else []
+    return [*cut, *reversed(places)]

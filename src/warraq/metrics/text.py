@@ -1,13 +1,20 @@
-"""Character and word errors of a text against its reference."""
+"""A text against its reference: what was lost, changed and added, at four levels of normalisation.
 
-import re
-import unicodedata
+Every score is a numerator and a denominator to be summed, so that documents can be drawn (metrics/statistics.py). Rates
+of errors are by the reference's length and may pass 1.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
-_INVISIBLE = re.compile("[\u200b-\u200f\u061c\u2060\ufeff\u00ad\u0640\u202a-\u202e\u2066-\u2069]+")
-_LOOSE_MARK = re.compile(" (?=[\u064b-\u065f\u0670])")
-_BASMALA = "\ufdfd", "بسم الله الرحمن الرحيم"  # NFKC spells out every other word ligature, U+FDFA for one
-_RAISED = re.compile("([\u00b2\u00b3\u00b9\u00bc-\u00be\u2070\u2074-\u2079\u2080-\u2089\u2150-\u215f\u2189])")
+from warraq.metrics.arabic import LEVELS, bare, encoded, folded, marks, strict
+
+DECILES = 10
+LONG_RUN = 15  # characters of a run of added words from which on it is more than noise
+_FAMILIES = ("ىي", "ةه", "أإآٱا", "ؤو", "ئي")  # letters that a mender of spelling puts for each other
+_FAMILY_LETTERS = frozenset("".join(_FAMILIES))
 
 
 @dataclass(frozen=True)
@@ -32,19 +39,7 @@ class Edits:
         return self.substitutions + self.insertions + self.deletions
 
 
-def encoded(text: str) -> str:
-    """Normalisation level 1, "encoding": NFKC, no bidi or format marks, no tatweel, one space for any white space.
-
-    Nothing that changes what a reader reads. Raised, lowered and fraction digits are kept from NFKC, which would make
-    52 of 5². NFKC writes the isolated tanwin U+FE70 as a space and a mark; the space goes.
-    """
-    parts = _RAISED.split(text.replace(*_BASMALA))
-    parts[::2] = [unicodedata.normalize("NFKC", part) for part in parts[::2]]
-    text = " ".join(_INVISIBLE.sub("", "".join(parts)).split())
-    return unicodedata.normalize("NFC", _LOOSE_MARK.sub("", text))
-
-
-def _edits(reference: str | list[str], text: str | list[str]) -> Edits:
+def _edits(reference: Sequence[str], text: Sequence[str]) -> Edits:
     from rapidfuzz.distance import Levenshtein
 
     counts = {"replace": 0, "insert": 0, "delete": 0}
@@ -54,10 +49,127 @@ def _edits(reference: str | list[str], text: str | list[str]) -> Edits:
 
 
 def characters(reference: str, text: str) -> Edits:
-    """Character edits at level 1, in code points. CER = errors / reference, summed over pages; it may exceed 1."""
+    """Character edits at level 1, in code points. CER = errors / reference, summed over pages."""
     return _edits(encoded(reference), encoded(text))
 
 
 def words(reference: str, text: str) -> Edits:
     """Word edits at level 1, words split at white space."""
     return _edits(encoded(reference).split(), encoded(text).split())
+
+
+def scores(reference: str, text: str) -> dict[str, tuple[float, float]]:
+    """Numerator and denominator of each score of one page."""
+    from rapidfuzz.distance import Levenshtein
+
+    found: dict[str, tuple[float, float]] = {}
+    for level, normal in zip(LEVELS, (strict, encoded, bare, folded), strict=True):
+        name = "" if level == "encoded" else f"_{level}"
+        left, right = normal(reference), normal(text)
+        found[f"cer{name}"] = Levenshtein.distance(left, right), len(left)
+        found[f"wer{name}"] = Levenshtein.distance(left.split(), right.split()), len(left.split())
+    left, right = encoded(reference), encoded(text)
+    edits = _edits(left, right)
+    found["insertion_rate"] = edits.insertions, edits.reference
+    found["deletion_rate"] = edits.deletions, edits.reference
+    found["substitution_rate"] = edits.substitutions, edits.reference
+    found["silent_correction_rate"] = silently_corrected(left, right)
+    found["diacritic_error_rate"] = diacritics(left, right)
+    found |= bags(left.split(), right.split())
+    runs = added_runs(left.split(), right.split())
+    found["added_run_rate"] = sum(map(len, runs)), edits.reference
+    found["added_run_page_share"] = bool(runs), 1
+    found["chrf"] = chrf(left, right), 1
+    return found
+
+
+def confusions(reference: str, text: str) -> Counter[tuple[str, str]]:
+    """What was read for what at level 1; '' stands for nothing: a letter lost, or added."""
+    from rapidfuzz.distance import Levenshtein
+
+    left, right = encoded(reference), encoded(text)
+    found: Counter[tuple[str, str]] = Counter()
+    for change in Levenshtein.editops(left, right):
+        letter = "" if change.tag == "insert" else left[change.src_pos]
+        found[letter, "" if change.tag == "delete" else right[change.dest_pos]] += 1
+    return found
+
+
+def silently_corrected(left: str, right: str) -> tuple[int, int]:
+    """Letters of ى/ي, ة/ه, أ/إ/آ/ا and the like for which another of their kind was written, and their number."""
+    from rapidfuzz.distance import Levenshtein
+
+    changed = sum(
+        any(left[change.src_pos] in family and right[change.dest_pos] in family for family in _FAMILIES)
+        for change in Levenshtein.editops(left, right)
+        if change.tag == "replace"
+    )
+    return changed, sum(letter in _FAMILY_LETTERS for letter in left)
+
+
+def diacritics(left: str, right: str) -> tuple[int, int]:
+    """Of the letters that both have and either bears marks: how many bear others. Blind to letters lost or changed."""
+    from rapidfuzz.distance import Levenshtein
+
+    ours, theirs = marks(left), marks(right)
+    if all(not above for _, above in (*ours, *theirs)):
+        return 0, 0
+    wrong = bearing = 0
+    for block in Levenshtein.opcodes([letter for letter, _ in ours], [letter for letter, _ in theirs]):
+        if block.tag == "equal":
+            pairs = zip(ours[block.src_start : block.src_end], theirs[block.dest_start : block.dest_end], strict=True)
+            for (_, above), (_, other) in pairs:
+                bearing += bool(above or other)
+                wrong += above != other
+    return wrong, bearing
+
+
+def bags(left: list[str], right: list[str]) -> dict[str, tuple[float, float]]:
+    """Words found and added whatever their order: tells a wrong reading order from a wrong reading."""
+    ours, theirs = Counter(left), Counter(right)
+    return {
+        "words_found": ((ours & theirs).total(), len(left)),
+        "words_added": ((theirs - ours).total(), len(left)),
+    }
+
+
+def added_runs(left: list[str], right: list[str]) -> list[str]:
+    """Runs of added words, nothing of which stands there on the page, of at least LONG_RUN characters."""
+    from rapidfuzz.distance import Levenshtein
+
+    changes = Levenshtein.opcodes(left, right)
+    runs = (" ".join(right[one.dest_start : one.dest_end]) for one in changes if one.tag == "insert")
+    return [run for run in runs if len(run) >= LONG_RUN]
+
+
+def chrf(left: str, right: str, orders: int = 6, beta: float = 2) -> float:
+    """Character n-gram F-score of one page, 0 to 1 (Popović 2015, WMT; spaces left out, as in sacrebleu)."""
+    left, right = left.replace(" ", ""), right.replace(" ", "")
+    precisions, recalls = [], []
+    for order in range(1, orders + 1):
+        ours, theirs = _ngrams(left, order), _ngrams(right, order)
+        if ours and theirs:
+            both = (ours & theirs).total()
+            precisions.append(both / theirs.total())
+            recalls.append(both / ours.total())
+    if not precisions:
+        return float(not left and not right)
+    precision, recall = sum(precisions) / len(precisions), sum(recalls) / len(recalls)
+    below = beta**2 * precision + recall
+    return (1 + beta**2) * precision * recall / below if below else 0.0
+
+
+def _ngrams(text: str, order: int) -> Counter[str]:
+    return Counter(map("".join, zip(*(islice(text, start, None) for start in range(order)), strict=False)))
+
+
+def missed_by_place(reference: str, text: str) -> list[tuple[int, int]]:
+    """Reference characters lost or changed, and their number, in each tenth of the page from its beginning."""
+    from rapidfuzz.distance import Levenshtein
+
+    left, right = encoded(reference), encoded(text)
+    tenths = [place * DECILES // len(left) for place in range(len(left))]
+    changes = Levenshtein.editops(left, right)
+    missed = Counter(tenths[change.src_pos] for change in changes if change.tag != "insert")
+    sizes = Counter(tenths)
+    return [(missed[tenth], sizes[tenth]) for tenth in range(DECILES)]

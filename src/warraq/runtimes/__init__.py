@@ -119,7 +119,10 @@ def whole(name: str) -> int | None:
 
 
 def longest(folder: Path, limit: int) -> int:
-    """Tokens that an answer may have: `limit`, or the `max_new_tokens` of the model's generation_config.json."""
+    """Tokens that an answer may have: `limit`, or the `max_new_tokens` of the model's generation_config.json, if less;
+    a baseline that is not in the folder has none."""
+    if "runtime" in read_json(folder / "config.json"):
+        return limit
     return min(limit, read_json(folder / "generation_config.json").get("max_new_tokens", limit))
 
 
@@ -129,7 +132,17 @@ def threads() -> int | None:
 
 
 def load(folder: Path) -> Runtime:
-    """The runtime for a model's folder: onnxruntime where it holds graphs, else transformers."""
+    """The runtime for a model's folder: the one that its config.json names, for a baseline; onnxruntime where it holds
+    graphs, else transformers."""
+    named = read_json(folder / "config.json").get("runtime")
+    if named == "tesseract":
+        from warraq.runtimes.tesseract import TesseractRuntime
+
+        return TesseractRuntime(folder)
+    if named == "endpoint":
+        from warraq.runtimes.endpoint import EndpointRuntime
+
+        return EndpointRuntime(folder)
     if (folder / "decoder_model_merged.onnx").exists():
         from warraq.runtimes.onnx import OnnxRuntime
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from warraq import tasks as room
-from warraq.records import InputError, Label, Page, Review, Sample, Turn, read_rows, write_json
+from warraq.records import InputError, Label, Page, Sample, Turn, problem, read_reviews, read_rows, write_json
 from warraq.section import Section
 
 logger = logging.getLogger(__name__)
@@ -73,10 +73,9 @@ def named(names: list[str], pages: list[Page], key: str) -> set[str]:
 def answers(task: str, labels: Path, reviews: Path) -> dict[str, Label]:
     """page_id -> its label, with the last review in its place where a person gave one."""
     rows = {row.page_id: row for row in read_rows(labels / f"{task}.jsonl", Label)}
-    path = reviews / f"{task}.jsonl"
-    for review in read_rows(path, Review) if path.exists() else []:
-        rows[review.page_id] = Label(
-            page_id=review.page_id, task=task, key="", teacher="human", model=None, reference="gold",
+    for page_id, review in read_reviews(reviews, task).items():
+        rows[page_id] = Label(
+            page_id=page_id, task=task, key="", teacher="human", model=None, reference="gold",
             answer=review.answer, reason=None, message=None,
         )  # fmt: skip
     return rows
@@ -92,10 +91,8 @@ def sample(page: Page, label: Label) -> Sample | str:
     except ValidationError as error:
         if label.teacher != "human":
             return "schema_invalid"
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
         raise InputError(
-            f"the review of page {page.page_id} for task {label.task} does not fit the schema: {where} {first['msg']}; "
+            f"the review of page {page.page_id} for task {label.task} does not fit the schema: {problem(error)}; "
             f"correct the last row of that page in {label.task}.jsonl of the reviews."
         ) from None
     text = room.dumps(answer)

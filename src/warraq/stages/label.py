@@ -1,29 +1,27 @@
 """pages + reviews -> labels/<task>.jsonl: one row for each page, an answer or the reason why there is none.
 
-The teachers are asked in the order of the parameters until one answers. The file is its own memo: what was paid for has
-a key made of all that decides it, and is not asked again while the key stands. To buy a page again, delete its line.
+The teachers are asked in the order of the parameters until one answers. What a model answers is paid for, so it is in
+the ledger before it is read. The rows are made of the ledger; a labels file that came without one is adopted.
 """
 
-import hashlib
-import json
 import logging
-import os
-import threading
 from collections import Counter
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
-from warraq import records, tasks, teachers, workers
+from warraq import records, tasks, teachers
 from warraq.records import InputError, Page
 from warraq.section import Section
-from warraq.teachers import Answer, Declined, Paid, Teacher
-from warraq.teachers.gemini import Gemini, Parameters
+from warraq.teachers import Answer, Declined, Teacher, clearance, gemini, identify, local, plan
+from warraq.teachers.attempts import Provider
 from warraq.teachers.human import Human
+from warraq.teachers.ledger import Ledger
+from warraq.teachers.model import Model
+from warraq.teachers.prices import Price
 from warraq.teachers.textlayer import TextLayer
 
 logger = logging.getLogger(__name__)
@@ -32,50 +30,32 @@ SILENT = {"not_this_task", "no_review"}  # tell less of a page than any other re
 
 
 class Label(Section):
-    teachers: Annotated[list[Literal["human", "textlayer", "gemini"]], Field(min_length=1)]
-    gemini: Parameters
+    teachers: Annotated[list[Literal["human", "textlayer", "gemini", "local"]], Field(min_length=1)]
+    max_usd: Annotated[float, Field(ge=0)]
+    prices: list[Price]
+    gemini: gemini.Parameters
+    local: local.Parameters
 
 
-@dataclass(frozen=True)
-class Purchase:
-    """A page that only a paid teacher can settle."""
-
-    page: Page
-    teacher: Paid
-    key: str
-
-
-def identify(page: Page, task: str, teacher: Teacher) -> str:
-    """SHA-256 of all that decides the teacher's answer."""
-    decides = {"image": page.image_sha256, "task": task, "teacher": teacher.name, **teacher.identity(page)}
-    text = json.dumps(decides, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def labelled(page: Page, task: str, teacher: Teacher, key: str, outcome: Answer | Declined) -> records.Label:
+def labelled(page: Page, task: str, teacher: Teacher, outcome: Answer | Declined) -> records.Label:
     if isinstance(outcome, Answer):
-        rest = {"answer": outcome.value, "model": outcome.model, "reason": None, "message": None}
+        rest = {"answer": outcome.value, "model": outcome.model, "reason": None}
+        rest["message"] = "; ".join(outcome.doubts) or None
     else:
         rest = {"answer": None, "model": None, "reason": outcome.reason, "message": outcome.message}
-    known = {"page_id": page.page_id, "task": task, "key": key, "teacher": teacher.name, "reference": teacher.reference}
-    return records.Label.model_validate(known | rest)
+    known = {"page_id": page.page_id, "task": task, "key": identify(page, task, teacher)}
+    return records.Label.model_validate(known | {"teacher": teacher.name, "reference": teacher.reference} | rest)
 
 
-def settle(
-    page: Page, task: str, asked: Iterable[Teacher], bought: dict[str, records.Label]
-) -> records.Label | Purchase:
-    """The first answer to a page; without one, the refusal that tells most; or what has to be bought to know."""
+def settle(page: Page, task: str, asked: list[Teacher]) -> records.Label | Model:
+    """The first answer to a page; without one, the refusal that tells most; or who has to be paid to know."""
     refusals = []
     for teacher in asked:
-        key = identify(page, task, teacher)
-        if not isinstance(teacher, Paid):
-            row = labelled(page, task, teacher, key, teacher.answer(page))
-        elif key in bought:
-            row = bought[key].model_copy(update={"page_id": page.page_id})
-        elif refusal := teacher.refuses(page):
-            row = labelled(page, task, teacher, key, refusal)
-        else:
-            return Purchase(page, teacher, key)
+        outcome = teacher.answer(page)
+        if outcome is None:
+            assert isinstance(teacher, Model)
+            return teacher
+        row = labelled(page, task, teacher, outcome)
         if row.answer is not None:
             return row
         refusals.append(row)
@@ -83,44 +63,50 @@ def settle(
     return telling[-1] if telling else refusals[0]
 
 
-def worth_keeping(row: records.Label) -> bool:
-    return row.answer is not None or row.reason in teachers.REMEMBERED
+@contextmanager
+def opened(
+    raw: Path, pages: Path, reviews: Path, ledger: Path, rows: list[Page], task: str, parameters: Label, write: bool,
+    retry: str | None,
+) -> Iterator[list[Teacher]]:  # fmt: skip
+    """The teachers, in their order; the ledger is opened only where one of them needs it."""
+    module = tasks.load(task)
+    question = teachers.Question(task, module.PROMPT, module.INSTRUCTION, module.Answer)
+
+    def teacher(name: str, book: Ledger | None) -> Teacher:
+        if name == "human":
+            return Human(question, reviews, rows)
+        if name == "textlayer" or book is None:
+            return TextLayer(question, pages)
+        provider: Provider = local.Local(question, parameters.local)
+        sendable = clearance.everything(rows)
+        if name == "gemini":
+            provider = gemini.Gemini(question, parameters.gemini)
+            sendable = clearance.cleared(rows, raw / "documents.csv")
+        return Model(question, provider, sendable, book, pages, rows, parameters.prices, parameters.max_usd, retry)
+
+    if {"gemini", "local"}.isdisjoint(parameters.teachers):
+        yield [teacher(name, None) for name in parameters.teachers]
+        return
+    with Ledger.open(ledger, write) as book:
+        yield [teacher(name, book) for name in parameters.teachers]
 
 
-def buy(purchases: list[Purchase], task: str, bought: dict[str, records.Label], journal: records.Journal) -> None:
-    """Ask one teacher for all pages. What cost money is on disk before its thread asks for another page."""
-    teacher = purchases[0].teacher
-    lock = threading.Lock()
-
-    def ask(purchase: Purchase) -> None:
-        try:
-            outcome = teacher.answer(purchase.page)
-        except Exception:
-            teacher.stop()  # before this thread takes the next page
-            raise
-        row = labelled(purchase.page, task, teacher, purchase.key, outcome)
-        with lock:
-            bought[purchase.key] = row
-            if worth_keeping(row):
-                journal.append(row)
-
-    with teacher.session(len(purchases)), ThreadPoolExecutor(in_flight()) as pool:
-        futures = [pool.submit(ask, purchase) for purchase in purchases]
-        try:
-            for future in workers.progress(as_completed(futures), len(futures), f"label {task}", "pages"):
-                if not isinstance(future.exception(), teachers.Stopped):  # why it stopped is in another future
-                    future.result()
-        except BaseException:
-            teacher.stop()
-            pool.shutdown(cancel_futures=True)  # waits: what is in flight is paid for
-            raise
+def adopt(before: list[records.Label], asked: list[Teacher], rows: list[Page]) -> None:
+    """What a labels file holds of models and the ledger does not, as after a clone, is in the ledger from now on."""
+    models = {teacher.name: teacher for teacher in asked if isinstance(teacher, Model)}
+    pages = {page.page_id: page for page in rows}
+    for row in before:
+        if row.teacher not in models or row.reason in teachers.PASSING | {"not_sendable"}:
+            continue
+        if row.reason != "marked_confidential":
+            models[row.teacher].ledger.adopt(row)
+        elif row.page_id in pages:
+            models[row.teacher].heed(pages[row.page_id], teachers.declined(row.reason, row.message))
 
 
-def in_flight() -> int:
-    text = os.environ.get("WARRAQ_IN_FLIGHT") or "8"
-    if not text.isdigit() or int(text) < 1:
-        raise InputError(f"WARRAQ_IN_FLIGHT is {text!r}; it must be a whole number of at least 1.")
-    return int(text)
+def wanted(teacher: Teacher, task: str, settled: dict[str, records.Label | Model], rows: list[Page]) -> dict[str, Page]:
+    """What has to be bought of a teacher, by its key: equal pages once."""
+    return {identify(page, task, teacher): page for page in rows if settled[page.page_id] is teacher}
 
 
 def report(task: str, rows: list[records.Label], before: dict[str, records.Label]) -> None:
@@ -135,37 +121,68 @@ def report(task: str, rows: list[records.Label], before: dict[str, records.Label
         logger.warning("label %s: %d pages have no answer for a passing reason; run the stage again.", task, passing)
 
 
-def run(raw: Path, pages: Path, reviews: Path, out: Path, task: str, parameters: Label) -> None:
+def counted(rows: list[records.Label]) -> dict[str, int]:
+    """How many pages have an answer and of whom, how many have none and why, how many answers are in doubt and why."""
+    answered = [row for row in rows if row.answer is not None]
+    counts = Counter(f"answered_{row.teacher}" for row in answered)
+    counts += Counter(f"declined_{row.reason}" for row in rows if row.answer is None)
+    for row in answered:
+        counts.update({f"doubt_{doubt.partition(':')[0]}" for doubt in (row.message or "").split("; ") if doubt})
+    return {"pages": len(rows), "answered": len(answered), **dict(sorted(counts.items()))}
+
+
+def run(
+    raw: Path, pages: Path, reviews: Path, ledger: Path, out: Path, metrics: Path, task: str, parameters: Label,
+    retry: str | None = None,
+) -> None:  # fmt: skip
     """Label each page of `pages`/pages.jsonl; of `raw` only documents.csv is read.
 
     Raises:
-        InputError: a review is invalid; a paid teacher is needed and cannot work, or its server stops the run. What was
-            paid for stays in `<out>.part` for the next run.
+        InputError: `retry` is no reason; a review is invalid; a model is needed and cannot work, or its server stops
+            the run. What was answered is in the ledger for the next run.
+    """
+    if retry is not None and retry not in get_args(teachers.Reason):
+        raise InputError(f"--retry {retry}: there is no such reason; docs/pipeline.md lists them.")
+    rows = records.read_rows(pages / "pages.jsonl", Page)
+    before = records.read_rows(out, records.Label) if out.exists() else []
+    with opened(raw, pages, reviews, ledger, rows, task, parameters, True, retry) as asked:
+        adopt(before, asked, rows)
+        settled = {page.page_id: settle(page, task, asked) for page in rows}
+        for teacher in asked:  # each buys once, by construction
+            if isinstance(teacher, Model) and (to_buy := wanted(teacher, task, settled, rows)):
+                logger.info("label %s: %s", task, plan.summary(teacher, len(to_buy)))
+                teacher.buy(to_buy)
+                for page in rows:
+                    if settled[page.page_id] is teacher:
+                        settled[page.page_id] = settle(page, task, asked)
+    labels = [row for row in settled.values() if isinstance(row, records.Label)]
+    if len(labels) < len(rows):
+        raise AssertionError("a page was bought and is not settled")
+    records.write_rows(out, labels, lambda row: row.page_id)
+    records.write_json(metrics, counted(labels))
+    report(task, labels, {row.page_id: row for row in before})
+
+
+def preview(
+    raw: Path, pages: Path, reviews: Path, ledger: Path, out: Path, task: str, parameters: Label, pilot: int
+) -> str:
+    """What `run` would buy and cost, for the terminal; `pilot` pages are bought before, so that the cost is measured.
+
+    The labels file stays as it is; what the pilot buys is in the ledger.
     """
     rows = records.read_rows(pages / "pages.jsonl", Page)
-    module = tasks.load(task)
-    question = teachers.Question(task, module.PROMPT, module.INSTRUCTION, module.Answer)
-    asked: list[Teacher] = []
-    for name in parameters.teachers:
-        if name == "human":
-            asked.append(Human(question, reviews / f"{task}.jsonl", rows))
-        elif name == "textlayer":
-            asked.append(TextLayer(question, pages))
-        else:
-            cleared = teachers.cleared(rows, raw / "documents.csv")
-            asked.append(Gemini(question, parameters.gemini, pages, cleared))
-    before = {row.page_id: row for row in records.read_rows(out, records.Label)} if out.exists() else {}
-    with records.Journal(out, records.Label) as journal:
-        bought = {row.key: row for row in [*before.values(), *journal.rows] if worth_keeping(row)}
-        settled = [settle(page, task, asked, bought) for page in rows]
-        for teacher in asked:  # each buys once, by construction
-            purchases = {item.key: item for item in settled if isinstance(item, Purchase) and item.teacher is teacher}
-            if purchases:
-                buy(list(purchases.values()), task, bought, journal)
-                settled = [settle(page, task, asked, bought) for page in rows]
-        labels = [item for item in settled if isinstance(item, records.Label)]
-        if len(labels) < len(rows):
-            raise RuntimeError("a teacher's identity changed while it was asked")
-        journal.rows = labels
-        journal.finish(lambda row: row.page_id)
-    report(task, labels, before)
+    before = records.read_rows(out, records.Label) if out.exists() else []
+    with opened(raw, pages, reviews, ledger, rows, task, parameters, pilot > 0, None) as asked:
+        adopt(before, asked, rows)
+        settled = {page.page_id: settle(page, task, asked) for page in rows}
+        models = [teacher for teacher in asked if isinstance(teacher, Model)]
+        for model in models if pilot else []:
+            model.buy(
+                dict(sorted(wanted(model, task, settled, rows).items())[:pilot])
+            )  # keys are hashes: a fair sample
+            settled = {page.page_id: settle(page, task, asked) for page in rows}
+        names = ("to buy" if isinstance(one, Model) else one.reason or one.teacher for one in settled.values())
+        counts = ", ".join(f"{count} {name}" for name, count in sorted(Counter(names).items()))
+        numbers = ((model, len(wanted(model, task, settled, rows))) for model in models)
+        tables = [plan.table(model, number) for model, number in numbers if number]
+    return "\n".join([f"label {task}: {len(rows)} pages: {counts}", *(tables or ["nothing to buy"])])

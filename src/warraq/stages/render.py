@@ -1,6 +1,6 @@
-"""data/raw -> page images, pages.jsonl, rejected.jsonl.
+"""data/raw -> page images, pages.jsonl, rejected.jsonl, summary.json.
 
-A document is named by its bytes and read in a process of its own. What came of it stands in `<doc>/outcome.json` beside
+A document is named by its bytes and read in processes of its own. What came of it stands in `<doc>/outcome.json` beside
 its images, so that a rerun, also of a killed run, reads only what was not read before: by content, never by time.
 """
 
@@ -8,41 +8,36 @@ import hashlib
 import logging
 import re
 import shutil
-import zlib
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Iterator
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import Any
 
 from warraq import engines, workers
-from warraq.engines.folder import Source, found
-from warraq.engines.outcome import Outcome, load, save, work
-from warraq.records import InputError, Page, Rejected, write_rows
-from warraq.section import Section
+from warraq.engines.attempts import Reading, after, first, rejection
+from warraq.engines.folder import Source, found, passwords, unchanged
+from warraq.engines.outcome import Outcome, load, save
+from warraq.engines.reading import Limits, Look, read, refused
+from warraq.records import InputError, Page, Rejected, write_json, write_rows
 
 logger = logging.getLogger(__name__)
 
+PASSING = ("encrypted", "wrong_password", "changed")  # a password may have come, or the whole file
 
-class Render(Section):
-    long_side_px: Annotated[int, Field(ge=64, le=16384)]
-    colour: Literal["rgb", "grey"]
-    contrast: Literal["none", "autocontrast"]
-    max_pages: Annotated[int, Field(ge=1, le=100_000)]
-    max_seconds: Annotated[int, Field(ge=1, le=3600)]
-    max_memory_mib: Annotated[int, Field(ge=256, le=65536)]
+
+class Render(Look, Limits):
+    """What decides the pixels, and what decides whether a page is given up."""
 
 
 def recipe_of(parameters: Render) -> str:
     """Hash of all that decides images and texts: parameters, code, libraries."""
     code = [Path(__file__), *sorted(Path(engines.__file__).parent.glob("*.py"))]
     parts = [
-        f"{parameters.long_side_px} {parameters.colour} {parameters.contrast}",
+        *(f"{name} {getattr(parameters, name)}" for name in Look.model_fields),
         *(hashlib.sha256(path.read_bytes()).hexdigest() for path in code),
-        *(version(library) for library in ("pymupdf", "pillow")),
-        zlib.ZLIB_RUNTIME_VERSION,
+        *(version(library) for library in ("pymupdf", "pypdfium2", "pillow", "numpy", "isal")),
     ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
@@ -55,110 +50,115 @@ def holds(outcome: Outcome, parameters: Render, recipe: str) -> bool:
     """Whether reading the document again would give `outcome` again."""
     # What passed under other limits of time and memory stays; what failed may not fail now.
     passed = not outcome.rejected and len(outcome.pages) <= parameters.max_pages
-    return outcome.recipe == recipe and (outcome.limits == limits_of(parameters) or passed)
+    passing = any(row.reason in PASSING for row in outcome.rejected)
+    return outcome.recipe == recipe and not passing and (outcome.limits == limits_of(parameters) or passed)
 
 
-def read(out: Path, parameters: Render, recipe: str, source: Source) -> Outcome:
-    """A document to images and texts in `<doc>.part`. Runs in a process of its own."""
-    from warraq.engines import images, mupdf
-
-    engine = mupdf if source.kind == "pdf" else images
-    part = work(out / source.document)
-    pages: list[Page] = []
-    rejected: list[Rejected] = []
-    sha256: dict[str, str] = {}
-
-    def write(name: str, data: bytes) -> str:
-        (part / name).write_bytes(data)
-        sha256[name] = hashlib.sha256(data).hexdigest()
-        return f"{source.document}/{name}"
-
-    try:
-        for number, page in engine.pages(source.path, parameters.long_side_px, parameters.colour, parameters.max_pages):
-            if isinstance(page, engines.Refused):
-                rejected.append(refusal(source.document, page.reason, page.message, number))
+def outcomes(
+    todo: list[Source], secrets: dict[str, str], out: Path, parameters: Render, recipe: str
+) -> Iterator[tuple[Source, Outcome]]:
+    """Read each document, in as many attempts as it takes, and keep what came of it."""
+    readings = {source.document: Reading(source.document) for source in todo}
+    queue = deque(first(source, next((secrets[n] for n in source.names if n in secrets), None)) for source in todo)
+    function = partial(read, out, parameters, parameters, recipe)
+    for attempt, messages, failure in workers.isolated(
+        function, queue, parameters.max_seconds, parameters.max_memory_mib
+    ):
+        source, reading = attempt.source, readings[attempt.source.document]
+        begun = reading.add(messages)
+        if failure:
+            again, lost = after(attempt, begun, failure)
+            if lost:
+                reading.lose(attempt, begun, again, refused(lost, parameters))
+            if again:
+                queue.append(again)
                 continue
-            if parameters.contrast == "autocontrast":
-                page = images.stretched(page)
-            name = f"{number:04d}.png"
-            row = Page(
-                page_id=f"{source.document}-p{number:04d}",
-                document=source.document,
-                page=number,
-                files=(),
-                image=write(name, page.png()),
-                image_sha256=sha256[name],
-                width_px=page.width_px,
-                height_px=page.height_px,
-                px_per_pt=page.px_per_pt,
-                text=write(f"{number:04d}.txt", page.text.encode()) if page.text else None,
-                repaired=page.repaired,
-                recipe=recipe,
-            )
-            pages.append(row)
-    except engines.Refused as refused:
-        rejected.append(refusal(source.document, refused.reason, refused.message))
-    if any(page.repaired for page in pages):  # the damage may show on a later page only
-        pages = [page.model_copy(update={"repaired": True}) for page in pages]
-    return Outcome(
-        recipe=recipe, limits=limits_of(parameters), pages=tuple(pages), rejected=tuple(rejected), sha256=sha256
+        yield source, settled(source, reading, out / source.document, parameters, recipe)
+
+
+def settled(source: Source, reading: Reading, place: Path, parameters: Render, recipe: str) -> Outcome:
+    if not unchanged(source):
+        refusal = engines.Refused("changed", "The file changed while it was read; run again when it is whole.")
+        reading = Reading(source.document, rejected={0: rejection(source.document, 0, refusal)})
+    drawn = [reading.drawn[number] for number in sorted(reading.drawn)]
+    repaired = any(page.page.repaired for page in drawn)  # the damage may show on a later page only
+    outcome = Outcome(
+        recipe=recipe,
+        limits=limits_of(parameters),
+        pages=tuple(page.page.model_copy(update={"repaired": repaired}) for page in drawn),
+        rejected=tuple(reading.rejected[number] for number in sorted(reading.rejected)),
+        sha256={name: value for page in drawn for name, value in page.sha256.items()},
     )
+    save(place, outcome)
+    return outcome
 
 
-def refusal(document: str, reason: str, message: str, page: int | None = None) -> Rejected:
-    return Rejected(file="", document=document, page=page, reason=reason, message=message)
-
-
-def given_up(document: str, failure: workers.Failure, parameters: Render, recipe: str) -> Outcome:
-    why = {
-        "timeout": f"It took more than {parameters.max_seconds} s of processor time; raise max_seconds",
-        "memory": f"It needed more than {parameters.max_memory_mib} MiB; raise max_memory_mib",
-        "crashed": f"The reader died of it ({failure.detail}); leave it out",
-    }
-    row = refusal(document, failure.reason, f"{why[failure.reason]} or print it to a new PDF.")
-    return Outcome(recipe=recipe, limits=limits_of(parameters), pages=(), rejected=(row,), sha256={})
+def summary(pages: list[Page], rejected: list[Rejected]) -> dict[str, Any]:
+    """Counts for `dvc metrics`; `pages_<what>` of the pages, `rejected_<reason>` of the rest."""
+    counts = Counter(
+        name
+        for page in pages
+        for name in (f"pages_{page.origin}", f"pages_by_{page.engine}", f"pages_script_{page.script or 'none'}")
+    )
+    counts["pages_blank"] = sum(page.ink == 0 for page in pages)
+    counts["pages_with_text_layer"] = sum(page.text is not None for page in pages)
+    counts["pages_damaged"] = sum(page.damage is not None for page in pages)
+    counts["pages_repaired"] = sum(page.repaired for page in pages)
+    counts.update(f"rejected_{row.reason}" for row in rejected)
+    return {"documents": len({page.document for page in pages}), "pages": len(pages)} | dict(sorted(counts.items()))
 
 
 def run(raw: Path, out: Path, parameters: Render) -> None:
-    """Raises InputError where there is nothing to render."""
+    """Raises InputError where there is nothing to render, RuntimeError where `out` cannot be written."""
     if not raw.is_dir():
         raise InputError(f"{raw} is not a folder; create it and put PDF, PNG, JPEG or TIFF files there.")
     if out.resolve().is_relative_to(raw.resolve()):
         raise InputError(f"{out} lies in {raw} and would be read as input; choose another folder for --out.")
-    recipe = recipe_of(parameters)
+    secrets = passwords(raw)
     sources, rejected = found(raw)
-    outcomes = {
-        source.document: outcome
-        for source in sources
-        if (outcome := load(out / source.document)) and holds(outcome, parameters, recipe)
-    }
-    todo = [source for source in sources if source.document not in outcomes]
-    reused = sum(len(outcome.pages) for outcome in outcomes.values())
-    if todo:
-        engines.warm()
-        function = partial(read, out, parameters, recipe)
-        results = workers.isolated(function, todo, parameters.max_seconds, parameters.max_memory_mib)
-        for source, result in workers.progress(results, len(todo), "render", "documents"):
-            if isinstance(result, workers.Failure):
-                work(out / source.document)
-                result = given_up(source.document, result, parameters, recipe)
-            save(out / source.document, result)
-            outcomes[source.document] = result
-    pages = []
-    for source in sources:
-        outcome = outcomes[source.document]
-        pages += [page.model_copy(update={"files": source.names}) for page in outcome.pages]
-        rejected += [row.model_copy(update={"file": name}) for row in outcome.rejected for name in source.names]
-    write_rows(out / "pages.jsonl", pages, key=lambda row: (row.document, row.page))
-    write_rows(out / "rejected.jsonl", rejected, key=lambda row: (row.file, row.page or 0))
-    for entry in out.iterdir():
-        if re.fullmatch(r"[0-9a-f]{12}(\.part)?", entry.name) and entry.name not in outcomes:
-            shutil.rmtree(entry)
+    try:
+        pages, rendered = _write(sources, rejected, secrets, out, parameters)
+    except OSError as error:
+        raise RuntimeError(
+            f"{out} cannot be written ({error.strerror}); make room there and run again: what is rendered stays."
+        ) from error
     reasons = ", ".join(f"{reason} {n}" for reason, n in sorted(Counter(row.reason for row in rejected).items()))
     left_out = f"{len(rejected)} rejected ({reasons})" if rejected else "0 rejected"
     if not pages:
         raise InputError(f"{raw} has no page to render, {left_out}; put PDF, PNG, JPEG or TIFF files there.")
     logger.info(
         "render: %d documents, %d pages (%d rendered, %d reused), %s",
-        len({page.document for page in pages}), len(pages), len(pages) - reused, reused, left_out,
+        len({page.document for page in pages}), len(pages), rendered, len(pages) - rendered, left_out,
     )  # fmt: skip
+
+
+def _write(
+    sources: list[Source], rejected: list[Rejected], secrets: dict[str, str], out: Path, parameters: Render
+) -> tuple[list[Page], int]:
+    """Bring `out` up to date, and `rejected` with it. Returns its pages, and how many of them are new."""
+    recipe = recipe_of(parameters)
+    held = {
+        source.document: outcome
+        for source in sources
+        if (outcome := load(out / source.document)) and holds(outcome, parameters, recipe)
+    }
+    todo = [source for source in sources if source.document not in held]
+    rendered = 0
+    if todo:
+        engines.warm()
+        results = outcomes(todo, secrets, out, parameters, recipe)
+        for source, outcome in workers.progress(results, len(todo), "render", "documents"):
+            held[source.document] = outcome
+            rendered += len(outcome.pages)
+    pages = []
+    for source in sources:
+        outcome = held[source.document]
+        pages += [page.model_copy(update={"files": source.names}) for page in outcome.pages]
+        rejected += [row.model_copy(update={"file": name}) for row in outcome.rejected for name in source.names]
+    write_rows(out / "pages.jsonl", pages, key=lambda row: (row.document, row.page))
+    write_rows(out / "rejected.jsonl", rejected, key=lambda row: (row.file, row.page or 0))
+    write_json(out / "summary.json", summary(pages, rejected))
+    for entry in out.iterdir():
+        if re.fullmatch(r"[0-9a-f]{12}(\.part)?", entry.name) and entry.name not in held:
+            shutil.rmtree(entry)
+    return pages, rendered

@@ -29,6 +29,7 @@ CHARACTERS = (
     + "".join(map(chr, [*range(0x20, 0x7F), *range(0xA0, 0x180), *range(0x600, 0x700)]))  # Latin, Arabic
     + "\u200b\u200c\u200d\u200e\u200f‐‑‒–—―‘’‚“”„†‡•…‰′″‹›⁄₪€₺₹№™←↑→↓↔−√∞≈≠≤≥■□▪▫▲▼◆◇○●★☆☐☑☒✓✔✗✘⟦⟧﴾﴿ﷲﷺ﷼"
 )
+TABLE = ("<table><tr><td>", "</td><td>", "</td></tr><tr><td>", "</td></tr></table>")
 CHAT_TEMPLATE = """\
 {%- macro written(content) -%}
     {%- if content is string -%}
@@ -59,6 +60,7 @@ CHAT_TEMPLATE = """\
 def pieces(answers: list[type[BaseModel]], prompts: list[str]) -> list[str]:
     """What becomes one token each: the constant parts of the answers as compact JSON, the sentences of the prompts."""
     found = {piece for answer in answers for piece in _object(answer, "{")}
+    found.update(TABLE)
     for prompt in prompts:
         sentences = prompt.split(". ")
         found.update(sentence + ". " for sentence in sentences[:-1])
@@ -130,10 +132,9 @@ def config(vocabulary: int) -> "Gemma3Config":
     """The architecture, with every size that is ours to choose; `vocabulary` is the tokenizer's length."""
     from transformers import Gemma3Config, Gemma3TextConfig, SiglipVisionConfig
 
-    image_px, patch_px = 256, 16
-    tokens_per_image = 64  # 32 x 32 px each; 256 of them take twice the time to train
-    vision_width, vision_layers = 128, 3
-    text_width, text_layers = 128, 6
+    image_px, patch_px = 320, 16  # less than two letters of the documents of `warraq synth` a patch
+    tokens_per_image = (image_px // patch_px) ** 2  # one a patch: pooling mixes letters
+    vision_width, text_width = 192, 128
     ids = {token: index for index, token in enumerate(SPECIAL)}
     stops = [ids["<eos>"], ids["<end_of_turn>"]]
     vision = SiglipVisionConfig(
@@ -141,21 +142,21 @@ def config(vocabulary: int) -> "Gemma3Config":
         patch_size=patch_px,
         hidden_size=vision_width,
         intermediate_size=3 * vision_width,
-        num_hidden_layers=vision_layers,
-        num_attention_heads=4,
+        num_hidden_layers=3,
+        num_attention_heads=6,
         vision_use_head=False,
     )
     text = Gemma3TextConfig(
         vocab_size=-(-vocabulary // 64) * 64,
         hidden_size=text_width,
         intermediate_size=3 * text_width,
-        num_hidden_layers=text_layers,
+        num_hidden_layers=5,
         num_attention_heads=4,
         num_key_value_heads=2,
         head_dim=32,
         query_pre_attn_scalar=32,
-        layer_types=["sliding_attention", "full_attention"] * (text_layers // 2),
-        sliding_window=2 * tokens_per_image,  # at least one image
+        layer_types=[f"{kind}_attention" for kind in ("sliding", "full", "sliding", "full", "full")],
+        sliding_window=1024,  # a whole page: image, prompt and answer
         max_position_embeddings=8192,
         rope_theta=100_000.0,
         pad_token_id=ids["<pad>"],

@@ -2,12 +2,17 @@
 
 Only the patches with text and some of the others are in a batch, until the whole image is asked for: a card is mostly
 blank, and blank patches cost as much as the others.
+
+Of every card one of three things is asked: to copy it; to copy it with given marks, pieces of JSON in no sensible
+order, before its lines; or to give the values of named fields, each behind such a mark. So the student learns to write
+what a prompt sets before it, and to go to a value rather than to the next line, and meets no schema.
 """
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from warraq.synth.cards import CARDS_PER_BLOCK, Card, block
+from warraq.synth.phrases import PHRASES
 from warraq.synth.strips import CHARACTERS
 
 if TYPE_CHECKING:
@@ -20,9 +25,15 @@ if TYPE_CHECKING:
 PASSES = 4  # of a block; a card is moved anew each time
 SHIFT_PX = 7
 KEPT = 96  # patches
-WHOLE_SHARE = 0.15  # of the batches of the decoder, with all patches
+FORMS = {"copy": 0.5, "marked": 0.25, "fields": 0.25}  # shares of the batches of the decoder
+FIELDS_ASKED = 6  # at most, of a card
+WHOLE_SHARE = 0.1  # of the batches of the decoder, with all patches
 SLOTS = 4  # characters named for a patch, from left to right
 IGNORED = -100
+MARKED, FIELDS, ABSENT = "Copy with marks:", "Fields:", "-"
+CLOSING = '"}],{['  # what stands alone in JSON, a token each
+NAMES = "abcdefghijklmnopqrstuvwxyz_"
+KEYS = (*PHRASES["en"].labels, "title", "stamp", "signature")
 
 
 @dataclass(frozen=True)
@@ -39,13 +50,21 @@ class Grid:
 
 @dataclass(frozen=True)
 class Words:
-    """Token ids: what stands before the image tokens, the endings of the prompt, and each character."""
+    """Token ids: what stands before the image tokens, what opens and closes the prompt behind them, the prompts for a
+    copy, each character, and the pieces to be set as marks."""
 
     before: list[int]
+    opening: list[int]
+    closing: list[int]
     prompts: list[list[int]]
     characters: dict[str, int]
+    pieces: list[int]
     image: int
     end: int
+
+
+Answer = list[tuple[int, int]]  # token, patch
+Exchange = tuple[list[int], Answer]  # prompt, answer
 
 
 @dataclass(frozen=True)
@@ -67,7 +86,7 @@ class Batch:
     text_start: int
 
 
-def words(tokenizer: "PreTrainedTokenizerFast", prompts: list[str]) -> Words:
+def words(tokenizer: "PreTrainedTokenizerFast", prompts: list[str], pieces: list[str]) -> Words:
     """The chat format of nano, as its processor writes it around an image."""
 
     def ids(text: str) -> list[int]:
@@ -78,8 +97,11 @@ def words(tokenizer: "PreTrainedTokenizerFast", prompts: list[str]) -> Words:
 
     return Words(
         ids("<bos><start_of_turn>user\n\n\n<start_of_image>"),
-        [ids(f"<end_of_image>\n\n{prompt}<end_of_turn>\n<start_of_turn>model\n") for prompt in prompts],
-        {character: one(character) for character in CHARACTERS + "|\n"},
+        ids("<end_of_image>\n\n"),
+        ids("<end_of_turn>\n<start_of_turn>model\n"),
+        [ids(prompt) for prompt in prompts],
+        {character: one(character) for character in {*CHARACTERS, *NAMES, *MARKED, *FIELDS, *ABSENT, *CLOSING, *"|\n"}},
+        [one(piece) for piece in (*pieces, *CLOSING)],
         one("<image_soft_token>"),
         one("<end_of_turn>"),
     )
@@ -139,9 +161,44 @@ def _batch(draw: "Generator", cards: list[Card], count: int, grid: Grid, words: 
     first = named[:, :, 0] > 0
     kept = np.sort(np.argsort(-(first * 2 + draw.random(first.shape)), axis=1)[:, :count], axis=1)
     patches = np.take_along_axis(_patches(np.stack(images), grid), kept[:, :, None], axis=1)
-    prompt = words.prompts[int(draw.integers(len(words.prompts)))]
     named = np.take_along_axis(named, kept[:, :, None], axis=1)
-    return Batch(patches, kept, named, *_tokens(cards, cells, kept, prompt, grid, words))
+    form = str(draw.choice(list(FORMS), p=list(FORMS.values())))
+    said = [exchange(draw, form, card, where, words) for card, where in zip(cards, cells, strict=True)]
+    return Batch(patches, kept, named, *_tokens(said, kept, grid, words))
+
+
+def exchange(draw: "Generator", form: str, card: Card, cells: "Array", words: Words) -> Exchange:
+    """What is asked of a card, and the answer with the patch of each of its tokens, -1 where it is on none."""
+    letters = words.characters
+
+    def mark() -> list[int]:
+        """Some pieces of JSON, the first of them often the quotation mark that ends a value."""
+        pieces = [words.pieces[index] for index in draw.integers(0, len(words.pieces), int(draw.integers(1, 4)))]
+        return [letters['"'], *pieces] if draw.random() < 0.5 else pieces
+
+    def printed(start: int, end: int) -> Answer:
+        return [(letters[card.text[place]], int(cells[place])) for place in range(start, end)]
+
+    if form == "copy":
+        return words.prompts[int(draw.integers(len(words.prompts)))], printed(0, len(card.text))
+    prompt, answer = [letters[character] for character in (MARKED if form == "marked" else FIELDS)], Answer()
+    if form == "marked":
+        start = 0
+        for line in card.text.split("\n"):
+            pieces = mark()
+            prompt += [letters["\n"], *pieces]
+            answer += [(piece, -1) for piece in pieces] + printed(start, start + len(line))
+            start += len(line) + 1
+        return prompt, answer
+    there = [key for key, _, _ in card.fields]
+    places = {key: printed(start, end) for key, start, end in card.fields if there.count(key) == 1}
+    absent = draw.choice([key for key in KEYS if key not in there], int(draw.integers(1, 3)), replace=False)
+    asked = [*draw.permutation([*places])[:FIELDS_ASKED], *absent]
+    for key in draw.permutation(asked):
+        pieces = mark()
+        prompt += [letters["\n"], *(letters[character] for character in key), *pieces]
+        answer += [(piece, -1) for piece in pieces] + places.get(str(key), [(letters[ABSENT], -1)])
+    return prompt, answer
 
 
 def cells_of(places: "Array", grid: Grid) -> "Array":
@@ -174,25 +231,27 @@ def _patches(images: "Array", grid: Grid) -> "Array":
 
 
 def _tokens(
-    cards: list[Card], cells: list["Array"], kept: "Array", prompt: list[int], grid: Grid, words: Words
+    said: list[Exchange], kept: "Array", grid: Grid, words: Words
 ) -> tuple["Array", "Array", "Array", "Array", "Array", int, int]:
     """Ids, positions, labels, last, following, start of the image and of the text; an image token keeps the position
     it has in a whole image."""
     import numpy as np
 
     head, image = len(words.before), kept.shape[1]
-    start = head + image + len(prompt)
-    shape = (len(cards), start + max(len(card.text) for card in cards) + 1)
+    start = head + image
+    rows = [([*words.opening, *prompt, *words.closing], [*answer, (words.end, -1)]) for prompt, answer in said]
+    shape = (len(rows), start + max(len(prompt) + len(answer) for prompt, answer in rows))
     ids, positions = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     labels, last, following = (np.full(shape, fill, np.int64) for fill in (IGNORED, -1, -1))
-    ids[:, :head], ids[:, head : head + image], ids[:, head + image : start] = words.before, words.image, prompt
-    positions[:, :head], positions[:, head : head + image] = np.arange(head), head + kept
-    positions[:, head + image :] = head + grid.side**2 + np.arange(shape[1] - head - image)
-    for row, card in enumerate(cards):
-        text = [words.characters[character] for character in card.text] + [words.end]
-        ids[row, start : start + len(text)] = labels[row, start - 1 : start - 1 + len(text)] = text
-        token = np.full(grid.side**2 + 1, -1)  # the last one for characters that are nowhere
+    ids[:, :head], ids[:, head:start] = words.before, words.image
+    positions[:, :head], positions[:, head:start] = np.arange(head), head + kept
+    positions[:, start:] = head + grid.side**2 + np.arange(shape[1] - start)
+    for row, (prompt, answer) in enumerate(rows):
+        token = np.full(grid.side**2 + 1, -1)  # the last one for what is on no patch
         token[kept[row]] = head + np.arange(image)
-        end = start + len(card.text)
-        last[row, start:end] = following[row, start - 1 : end - 1] = token[cells[row]]
+        begin, end = start + len(prompt), start + len(prompt) + len(answer)
+        tokens, cells = np.array(answer).T
+        ids[row, start:begin], ids[row, begin:end] = prompt, tokens
+        labels[row, begin - 1 : end - 1] = tokens
+        last[row, begin:end] = following[row, begin - 1 : end - 1] = token[cells]
     return ids, positions, labels, last, following, head, start

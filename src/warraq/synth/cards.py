@@ -1,8 +1,8 @@
 """seed -> an endless stream of small cards: image, text in reading order, and where on the image each character stands.
 
 A card is a small page like those of `warraq synth`: headings, `label: value` lines, tables, sentences, in Arabic or
-English, pale, askew, noisy. Cards come in blocks, each put together from strips of its own, so any block can be made
-without the ones before it.
+English, a stamp and a signature at the foot, pale, askew, noisy. Cards come in blocks, each put together from strips of
+its own, so any block can be made without the ones before it.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from warraq.synth.strips import Pixels, Places
 
-PAGE_PT = (295, 330)  # width, height: between the extremes of the documents of `warraq synth`
+WIDTH_PT, HEIGHT_PT = 252, (252, 340)  # as of the documents of `warraq synth`
+FOOT_PX = 164  # where stamp and signature stand side by side
 CARDS_PER_BLOCK = 256
 PAGES_PER_BLOCK = 24  # of strips; a strip is on about five cards of its block
 Store = dict[tuple[Language, str], list[Strip]]
@@ -26,12 +27,14 @@ Store = dict[tuple[Language, str], list[Strip]]
 @dataclass(frozen=True)
 class Card:
     """`image` is grey (side, side); `places` is (len(text), 2): x and y of each character as shares of the image, NaN
-    for what is not printed: line breaks and the bars between cells."""
+    for what is not printed: line breaks and the bars between cells. `fields` has the key, start and end in `text` of
+    what stands behind a label, in the title, the stamp and the signature; a key may be there twice."""
 
     language: Language
     text: str
     image: "Pixels"
     places: "Places"
+    fields: tuple[tuple[str, int, int], ...]
 
 
 def block(seed: int, number: int, side_px: int) -> list[Card]:
@@ -41,7 +44,7 @@ def block(seed: int, number: int, side_px: int) -> list[Card]:
     draw = np.random.default_rng([seed, number])
     store: Store = {}
     for _ in range(PAGES_PER_BLOCK):
-        for strip in strips(draw, PAGE_PT[0] - 22):
+        for strip in strips(draw, WIDTH_PT - 22):
             store.setdefault((strip.language, strip.kind), []).append(strip)
     return [_card(draw, store, side_px) for _ in range(CARDS_PER_BLOCK)]
 
@@ -49,16 +52,17 @@ def block(seed: int, number: int, side_px: int) -> list[Card]:
 class _Canvas:
     """A card in the making, at PX_PER_PT; what is printed is noted in the same breath."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int, height: int) -> None:
         import numpy as np
 
-        self.width, self.height = PAGE_PT[0] * PX_PER_PT, PAGE_PT[1] * PX_PER_PT
+        self.width, self.height = width, height
         self.ink: Pixels = np.zeros((self.height, self.width), np.uint8)
         self.text = ""
         self.places: list[Places] = []
+        self.fields: list[tuple[str, int, int]] = []
 
-    def put(self, strip: Strip, left: int, y: int) -> None:
-        """Print a strip with its letters' middle at `y`; it must lie within the canvas."""
+    def put(self, strip: Strip, left: int, y: int, field: str = "") -> None:
+        """Print a strip with its letters' middle at `y`; it must lie within the canvas, left to right."""
         import numpy as np
 
         top = y - round(strip.y)
@@ -66,8 +70,11 @@ class _Canvas:
         piece = strip.ink[above : self.height - top]
         target = self.ink[top + above : top + above + piece.shape[0], left : left + piece.shape[1]]
         np.maximum(target, piece, out=target)
+        start = len(self.text)
         self.text += strip.text
         self.places.append(np.stack([strip.x + left, np.full_like(strip.x, y)], 1))
+        if strip.field or field:
+            self.fields.append((strip.field or field, start + strip.value, len(self.text)))
 
     def unprinted(self, text: str) -> None:
         import numpy as np
@@ -79,28 +86,47 @@ class _Canvas:
         self.ink[top : top + 2, left:right] = self.ink[bottom - 2 : bottom, left:right] = 255
         self.ink[top:bottom, left : left + 2] = self.ink[top:bottom, right - 2 : right] = 255
 
+    def paste(self, plate: "_Canvas", centre: tuple[int, int], angle_deg: float, field: str) -> None:
+        """Print all of `plate` around `centre`, turned to the left by `angle_deg`."""
+        import numpy as np
+        from PIL import Image
+
+        turned = np.asarray(Image.fromarray(plate.ink).rotate(angle_deg, Image.Resampling.BILINEAR, expand=True))
+        left, top = centre[0] - turned.shape[1] // 2, centre[1] - turned.shape[0] // 2
+        rows = slice(max(top, 0), min(top + turned.shape[0], self.height))
+        columns = slice(max(left, 0), min(left + turned.shape[1], self.width))
+        target = self.ink[rows, columns]
+        piece = turned[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+        np.maximum(target, piece, out=target)
+        x, y = (np.concatenate(plate.places) - np.array([plate.width / 2, plate.height / 2], np.float32)).T
+        cos, sin = np.cos(np.radians(angle_deg)), np.sin(np.radians(angle_deg))
+        self.fields.append((field, len(self.text), len(self.text) + len(plate.text)))
+        self.text += plate.text
+        self.places.append(
+            np.stack([centre[0] + x * cos + y * sin, centre[1] - x * sin + y * cos], 1).astype(np.float32)
+        )
+
 
 def _card(draw: "Generator", store: Store, side_px: int) -> Card:
     import numpy as np
     from PIL import Image
 
     language: Language = "ar" if draw.random() < 0.5 else "en"
-    canvas = _Canvas()
+    canvas = _Canvas(WIDTH_PT * PX_PER_PT, int(draw.integers(*HEIGHT_PT)) * PX_PER_PT)
     if draw.random() < 0.5:
         canvas.frame(10, 10, canvas.width - 10, canvas.height - 10)
     pitch, margin = int(draw.integers(48, 62)), int(draw.integers(22, 36))
-    rows = int(draw.integers(1, 5) if draw.random() < 0.25 else draw.integers(5, 11))
-    y = int(draw.integers(42, 60))
-    while rows > 0 and y < canvas.height - 36:
+    rows = int(draw.integers(1, 5) if draw.random() < 0.25 else draw.integers(4, 10))
+    footed = draw.random() < 0.5
+    y, end = int(draw.integers(42, 60)), canvas.height - (FOOT_PX + 36 if footed else 36)
+    while rows > 0 and y < end:
         kind = str(draw.choice(["field", "prose", "table"], p=[0.6, 0.22, 0.18]))
         if not canvas.text and draw.random() < 0.6:
             kind = "title"
         if canvas.text:
             canvas.unprinted("\n")
         if kind == "table":
-            used = _table(
-                draw, store, canvas, language, margin, y, pitch, min(rows, (canvas.height - 36 - y) // pitch + 1)
-            )
+            used = _table(draw, store, canvas, language, margin, y, pitch, min(rows, (end - y) // pitch + 1))
             rows, y = rows - used, y + used * pitch + 4
             continue
         other: Language = "en" if language == "ar" else "ar"
@@ -112,15 +138,49 @@ def _card(draw: "Generator", store: Store, side_px: int) -> Card:
             left = free // 2
         elif draw.random() < 0.06:
             left = int(draw.integers(free + 1))
-        canvas.put(strip, min(max(left, 0), free), y)
+        canvas.put(strip, min(max(left, 0), free), y, "title" if kind == "title" else "")
         rows, y = rows - 1, y + pitch + (14 if kind == "title" else 0)
+    if footed:
+        _foot(draw, store, canvas, language, y - pitch // 2 + 8)
     size = np.array([canvas.width, canvas.height], np.float32)
     places: Places = np.concatenate([part / size for part in canvas.places])
-    ink = Image.fromarray(canvas.ink)
-    if y < canvas.height - 160 and draw.random() < 0.5:
-        _marks(draw, ink, y)
-    image, places = _printed(draw, ink, places, side_px)
-    return Card(language, canvas.text, image, places)
+    image, places = _printed(draw, Image.fromarray(canvas.ink), places, side_px)
+    return Card(language, canvas.text, image, places, tuple(canvas.fields))
+
+
+def _foot(draw: "Generator", store: Store, canvas: _Canvas, language: Language, y: int) -> None:
+    """A signature and a stamp side by side below `y`, or one of them; what is first in reading order is noted first."""
+    import numpy as np
+
+    signature_first, which = draw.random() < 0.5, int(draw.integers(4))
+    parts = [part for part, there in (("signature", which != 0), ("stamp", which != 1)) if there]
+    for part in parts if signature_first else parts[::-1]:
+        leftmost = (part == "signature") == (signature_first == (language == "en"))
+        x = round(canvas.width * (0.27 if leftmost else 0.73))
+        options = [strip for strip in store[language, "mark"] if strip.ink.shape[1] < canvas.width * 0.46]
+        chosen = [options[int(draw.integers(len(options)))] for _ in range(1 + (draw.random() < 0.4))]
+        plate = _Canvas(max(strip.ink.shape[1] for strip in chosen) + 28, 40 * len(chosen) + 36)
+        angle = 0.0
+        if part == "stamp":
+            angle = float(draw.choice([-1, 1]) * draw.uniform(3, 14))
+            if draw.random() < 0.5:
+                plate.frame(0, 0, plate.width, plate.height)
+        for number, strip in enumerate(chosen):
+            if number:
+                plate.unprinted(" ")
+            plate.put(
+                strip, (plate.width - strip.ink.shape[1]) // 2, plate.height // 2 + 40 * number - 20 * (len(chosen) - 1)
+            )
+        plate.ink = (plate.ink * draw.uniform(0.6, 1.0)).astype(np.uint8) if part == "stamp" else plate.ink
+        if canvas.text:
+            canvas.unprinted("\n")
+        below = 20 if part == "signature" else 0
+        centre = (min(max(x, plate.width // 2), canvas.width - plate.width // 2), y + FOOT_PX // 2 + below)
+        canvas.paste(plate, centre, angle, part)
+        if part == "stamp" and angle and draw.random() < 0.4:
+            _ring(draw, canvas, centre)
+        if part == "signature" and draw.random() < 0.8:
+            _pen(draw, canvas, (x, centre[1] - plate.height // 2 - 14))
 
 
 def _table(
@@ -151,19 +211,28 @@ def _table(
     return rows
 
 
-def _marks(draw: "Generator", ink: "Image", y: int) -> None:
-    """A ring or a pen line below `y`, which are not text."""
+def _ring(draw: "Generator", canvas: _Canvas, centre: tuple[int, int]) -> None:
     import numpy as np
-    from PIL import ImageDraw
+    from PIL import Image, ImageDraw
 
-    pen = ImageDraw.Draw(ink)
-    middle, centre = int(draw.integers(110, ink.width - 110)), int(draw.integers(y + 75, ink.height - 60))
-    if draw.random() < 0.5:
-        pen.ellipse((middle - 72, centre - 72, middle + 72, centre + 72), outline=int(draw.integers(120, 255)), width=3)
-        return
+    image = Image.fromarray(canvas.ink)
+    (x, y), radius = centre, 76
+    box = (x - radius, y - radius, x + radius, y + radius)
+    ImageDraw.Draw(image).ellipse(box, outline=int(draw.integers(120, 255)), width=3)
+    canvas.ink = np.array(image)
+
+
+def _pen(draw: "Generator", canvas: _Canvas, centre: tuple[int, int]) -> None:
+    """A line that loops, as a hand signs."""
+    import numpy as np
+    from PIL import Image, ImageDraw
+
+    image = Image.fromarray(canvas.ink)
     turn = np.linspace(0, draw.uniform(18, 36), 80)
-    x = middle - 80 + turn * 4 + 16 * np.cos(turn)
-    pen.line([*zip(x.tolist(), (centre + 20 * np.sin(turn)).tolist(), strict=True)], fill=200, width=3)
+    x = centre[0] - 80 + turn * 4 + 16 * np.cos(turn)
+    points = [*zip(x.tolist(), (centre[1] + draw.uniform(12, 24) * np.sin(turn)).tolist(), strict=True)]
+    ImageDraw.Draw(image).line(points, fill=int(draw.integers(150, 255)), width=3)
+    canvas.ink = np.array(image)
 
 
 def _printed(draw: "Generator", ink: "Image", places: "Places", side_px: int) -> "tuple[Pixels, Places]":

@@ -155,7 +155,7 @@ def _letter_head(
     dates: Dates,
     reference: str | None,
 ) -> None:
-    """Heading, date, recipient, subject, a sentence, and as many other lines as there is room for."""
+    """Heading, date, recipient, subject, and a sentence and as many other lines as there is room for."""
     optional = {
         "sensitivity": rng.choice(phrases.sensitivities),
         "urgency": rng.choice(phrases.urgencies),
@@ -178,7 +178,9 @@ def _letter_head(
     _dated(sheet, dates)
     sheet.line("recipient", values.name())
     sheet.line("subject", values.filled(phrases.subjects))
-    sheet.text(values.filled(phrases.sentences))
+    sentence = values.filled(phrases.sentences)
+    if room >= LETTER_LINES:
+        sheet.text(sentence)
     for label in ("answers", "instructions", "attachment", "copy"):
         if label in chosen:
             sheet.line(label, optional[label])

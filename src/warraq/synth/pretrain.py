@@ -32,8 +32,6 @@ from warraq.synth.cards import CARDS_PER_BLOCK
 from warraq.workers import count, progress
 
 if TYPE_CHECKING:
-    from transformers import Gemma3Config
-
     from warraq.synth.trainer import Trainer
 
 logger = logging.getLogger(__name__)
@@ -49,10 +47,10 @@ class Phase:
 
 
 PHASES = {
-    "vision": Phase(0.5, 5e-3, 0.05),
-    "decoder": Phase(0.15, 4e-3, 1.0),
-    "together": Phase(0.3, 4e-3, 0.1),
-    "whole": Phase(0.05, 4e-4, 0.1),
+    "vision": Phase(0.5848, 5e-3, 0.05),
+    "decoder": Phase(0.1595, 4e-3, 1.0),
+    "together": Phase(0.1680, 4e-3, 0.1),
+    "whole": Phase(0.0877, 1.2e-3, 0.1),
 }
 WARMUP_STEPS = 60
 CHECKPOINT_STEPS = 100
@@ -73,19 +71,6 @@ def phase(step: int, steps: int) -> tuple[str, float]:
     raise ValueError(f"no phase for step {step}")
 
 
-def architecture(vocabulary: int) -> "Gemma3Config":
-    """nano with the sizes that reading needs: a token for each 16 x 16 px, less than two letters, and no pooling."""
-    config = nano.config(vocabulary)
-    vision, text = config.vision_config, config.text_config
-    vision.image_size, vision.patch_size = 288, 16
-    vision.hidden_size, vision.intermediate_size, vision.num_hidden_layers, vision.num_attention_heads = 192, 576, 3, 6
-    text.num_hidden_layers = 5
-    text.layer_types = ["sliding_attention", "full_attention", "sliding_attention", "full_attention", "full_attention"]
-    text.sliding_window = 1024  # a whole page: image, prompt and answer
-    config.mm_tokens_per_image = (vision.image_size // vision.patch_size) ** 2
-    return config
-
-
 def run(out: Path, steps: int, seed: int, batch_size: int = 16) -> dict[str, float]:
     """Train, write `out` and return the character error rates on held-out cards.
 
@@ -104,12 +89,14 @@ def run(out: Path, steps: int, seed: int, batch_size: int = 16) -> dict[str, flo
     part.mkdir(parents=True, exist_ok=True)
     loaded = [tasks.load(name) for name in TASKS]
     prompts = [task.PROMPT for task in loaded]
-    tokenizer = nano.tokenizer(nano.pieces([task.Answer for task in loaded], prompts))
-    config = architecture(len(tokenizer))
+    pieces = nano.pieces([task.Answer for task in loaded], prompts)
+    tokenizer = nano.tokenizer(pieces)
+    config = nano.config(len(tokenizer))
     grid = Grid(config.vision_config.image_size // config.vision_config.patch_size, config.vision_config.patch_size)
     names = [phase(step, steps)[0] for step in range(steps)]
     mixed_from, whole_from = (names.index(name) if name in names else steps for name in ("decoder", "whole"))
-    words = batches.words(tokenizer, [*[PROMPT] * len(prompts), *prompts])
+    marks = [piece for piece in pieces if not any(piece in prompt for prompt in prompts)]
+    words = batches.words(tokenizer, [*[PROMPT] * len(prompts), *prompts], marks)
     stream = Stream(seed, grid, words, batch_size, mixed_from, whole_from)
     trainer = Trainer(config, seed, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     numbers = {"steps": steps, "seed": seed, "batch_size": batch_size}

@@ -33,6 +33,7 @@ NUMBERS = (
     "{}{}/{}{}/{}{}{}{}", "{}{}{}{}/{}{}/{}{}", "{}{}{}.{}{}", "{}{}.{}{}", "{}{}{}{}{}{}", "{}{}{}{}", "{}{}",
     "{}{}/{}{}{}", "{}",
 )  # fmt: skip
+KINDS = ("field", "field", "field", "prose", "prose", "cell", "cell", "title", "mark")
 CHARACTERS = " " + LETTERS["ar"] + "٠١٢٣٤٥٦٧٨٩٫" + LETTERS["en"] + LETTERS["en"].upper() + "0123456789.,:/"
 
 _LEFT_TO_RIGHT = re.compile(
@@ -44,7 +45,8 @@ _LEFT_TO_RIGHT = re.compile(
 @dataclass(frozen=True)
 class Strip:
     """`ink` is (height, width) at PX_PER_PT, 255 is full ink; `x` (len(text),) and `y` are the characters' middles in
-    px of it."""
+    px of it. `field` is the label's key in phrases.py, "" for none, and `value` is where what stands behind it begins.
+    """
 
     text: str
     language: Language
@@ -52,6 +54,8 @@ class Strip:
     ink: "Pixels"
     x: "Places"
     y: float
+    field: str = ""
+    value: int = 0
 
 
 def visual(text: str, right_to_left: bool) -> list[int]:
@@ -125,22 +129,35 @@ def number(draw: "Generator", language: Language) -> str:
     return text
 
 
-def line(draw: "Generator", language: Language) -> tuple[str, str]:
-    """Kind and text of a strip."""
+@lru_cache(maxsize=2)
+def labels(language: Language) -> dict[str, str]:
+    """Wording -> key of each label; a wording of two keys belongs to the first."""
+    found: dict[str, str] = {}
+    for key, wordings in PHRASES[language].labels.items():
+        for wording in wordings:
+            found.setdefault(wording, key)
+    return found
+
+
+def line(draw: "Generator", language: Language) -> tuple[str, str, str]:
+    """Kind, text and field of a strip."""
     phrases = PHRASES[language]
-    kind = str(draw.choice(["field", "field", "field", "prose", "prose", "cell", "cell", "title"]))
+    kind = str(draw.choice(KINDS))
     if kind == "cell":
-        return kind, number(draw, language) if draw.random() < 0.55 else word(draw, language)
+        return kind, number(draw, language) if draw.random() < 0.55 else word(draw, language), ""
+    if kind == "mark":
+        words = " ".join(word(draw, language) for _ in range(draw.integers(1, 3)))
+        return kind, str(draw.choice([*phrases.stamps, *phrases.roles])) if draw.random() < 0.3 else words, ""
     if kind != "field":
         words = " ".join(word(draw, language) for _ in range(draw.integers(1, 3 if kind == "title" else 5)))
-        return kind, words + (str(draw.choice([".", ".", ","])) if kind == "prose" and draw.random() < 0.3 else "")
-    labels = [wording for wordings in phrases.labels.values() for wording in wordings]
-    label = str(draw.choice(labels)) if draw.random() < 0.7 else word(draw, language)
+        return kind, words + (str(draw.choice([".", ".", ","])) if kind == "prose" and draw.random() < 0.3 else ""), ""
+    wordings = labels(language)
+    label = str(draw.choice(list(wordings))) if draw.random() < 0.75 else word(draw, language)
     if draw.random() < 0.5:
         value = number(draw, language) + (f" {draw.choice(phrases.currencies)}" if draw.random() < 0.25 else "")
     else:
         value = " ".join(word(draw, language) for _ in range(draw.integers(1, 4)))
-    return kind, f"{label}: {value}"
+    return kind, f"{label}: {value}", wordings.get(label, "")
 
 
 def strips(draw: "Generator", width_pt: float) -> list[Strip]:
@@ -148,18 +165,18 @@ def strips(draw: "Generator", width_pt: float) -> list[Strip]:
     import numpy as np
     import pymupdf
 
-    wanted: list[tuple[Language, str, str, float]] = []
+    wanted: list[tuple[Language, str, str, str, float]] = []
     html = []
     for _ in range(STRIPS_PER_PAGE):
         language: Language = "ar" if draw.random() < 0.5 else "en"
-        kind, text = line(draw, language)
+        kind, text, field = line(draw, language)
         size = float(draw.integers(17, 20) if language == "en" else draw.integers(19, 22))
-        size *= 1.25 if kind == "title" else 0.92 if draw.random() < 0.3 else 1
+        size *= 1.25 if kind == "title" else 0.85 if kind == "mark" else 0.92 if draw.random() < 0.3 else 1
         face = "serif" if draw.random() < 0.5 else "sans-serif"
         weight = "bold" if kind == "title" or draw.random() < 0.15 else "normal"
         bold_label = kind == "field" and language == "en" and draw.random() < 0.35
         shown = re.sub("^(.*?:)", r"<b>\1</b>", text) if bold_label else text
-        wanted.append((language, kind, text, size))
+        wanted.append((language, kind, text, field, size))
         style = f"font-family:{face};font-size:{size}px;font-weight:{weight}"
         html.append(f'<p dir="{"rtl" if language == "ar" else "ltr"}" style="{style}">{shown}</p>')
     with pymupdf.open() as document:
@@ -177,7 +194,7 @@ def strips(draw: "Generator", width_pt: float) -> list[Strip]:
         baseline = char["origin"][1]
         glyphs[int(baseline // SLOT_PT)].append((char["bbox"][0], char["bbox"][2], baseline, char["c"]))
     made = []
-    for index, (language, kind, text, size) in enumerate(wanted):
+    for index, (language, kind, text, field, size) in enumerate(wanted):
         seen = sorted(glyphs[index], key=lambda glyph: glyph[0] + glyph[1])
         order = visual(text, language == "ar")
         if not _agree([text[place] for place in order], [glyph[3] for glyph in seen]):
@@ -189,7 +206,8 @@ def strips(draw: "Generator", width_pt: float) -> list[Strip]:
         x[order] = [(glyph[0] + glyph[1]) / 2 * PX_PER_PT - left for glyph in seen]
         top, bottom = SLOT_PT * PX_PER_PT * index, SLOT_PT * PX_PER_PT * (index + 1)
         y = (seen[0][2] - 0.3 * size) * PX_PER_PT - top  # middle of the small letters
-        made.append(Strip(text, language, kind, ink[top:bottom, left:right].copy(), x, y))
+        value = text.index(": ") + 2 if field else 0
+        made.append(Strip(text, language, kind, ink[top:bottom, left:right].copy(), x, y, field, value))
     return made
 
 

@@ -80,8 +80,8 @@ def choose(rng: Random, language: Language) -> Style:
         labels={label: rng.choice(wordings) for label, wordings in phrases.labels.items()},
         columns={column: rng.choice(wordings) for column, wordings in phrases.columns.items()},
         font=rng.choice(("sans-serif", "serif")),
-        size_pt=rng.randint(17, 19) if latin else rng.randint(19, 21),
-        width_pt=rng.randint(284, 300),
+        size_pt=rng.randint(17, 19) if latin else rng.randint(18, 20),
+        width_pt=rng.randint(244, 258),
         centred=rng.random() < 0.6,
         bold_labels=latin and rng.random() < 0.4,  # the Arabic face has no bold
         ruled=rng.random() < 0.6,

@@ -5,35 +5,25 @@ A task module has
     INSTRUCTION  what the teacher is told besides: how to copy, what null means
     Answer       the pydantic class of the answer; the teacher's schema, the check of its answer, the training target
                  and the check of the student's answer all come from it
-    score(gold, answer, raw) -> Score
-    plain(answer) -> str  the running text, only in tasks whose score counts characters
+    KINDS        how the values of its fields are compared, by path; in tasks that are scored by fields
+    elements(answer)  the kind and text of each element of the page; in tasks that are scored by their text
+    confidence(answer)  how sure an answer says it is, 0 to 1; where it says so
 """
 
 import importlib
 import json
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from warraq.metrics.json import Outcomes
-from warraq.metrics.text import Edits
+from warraq.records import strict_json
 
 
 class Answered(BaseModel):
     """Base of every answer: each field is required, what is not on the page is null, an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-@dataclass(frozen=True)
-class Score:
-    """What one answer is worth: `characters` and `words` for running text, `fields` for tasks with fields."""
-
-    characters: Edits | None = None
-    words: Edits | None = None
-    fields: Outcomes | None = None
 
 
 COPYING = (
@@ -57,28 +47,14 @@ def dumps(answer: dict[str, Any]) -> str:
 def parse(answer: type[BaseModel], raw: str) -> tuple[dict[str, Any] | None, bool]:
     """Read a model's raw answer without repairing it.
 
-    Strict JSON has no NaN, no key twice, no half of a surrogate pair, and no nesting that ends the parser.
-
     Returns:
         (the answer with every field or None if it does not fit the schema, whether it is strict JSON).
     """
     try:
-        value = json.loads(raw, object_pairs_hook=_each_once, parse_constant=_no_number)
-        dumps(value).encode("utf-8")
-    except (ValueError, RecursionError):
+        value = strict_json(raw)
+    except ValueError:
         return None, False
     try:
         return answer.model_validate(value, strict=True).model_dump(mode="json"), True
     except ValidationError:
         return None, True
-
-
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        raise ValueError("a key stands twice")
-    return value
-
-
-def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")

@@ -5,8 +5,7 @@ Only blocks are asked for; Markdown is derived from them, so the text is paid fo
 
 from typing import Any, Literal
 
-from warraq.metrics.text import characters, words
-from warraq.tasks import COPYING, Answered, Score
+from warraq.tasks import COPYING, Answered
 
 PROMPT = (
     "You are a professional OCR details extractor. Task: content. Copy the page in reading order as structural "
@@ -41,13 +40,6 @@ def markdown(answer: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
-def plain(answer: dict[str, Any]) -> str:
-    """The running text alone, which is what character and word errors are counted on."""
-    return "\n".join(block["text"] for block in answer["blocks"])
-
-
-def score(gold: dict[str, Any], answer: dict[str, Any] | None, raw: str) -> Score:
-    """Errors of the text; an answer that does not fit the schema is scored on its raw text, so that a model which
-    transcribes without the schema is not called blind."""
-    text = raw if answer is None else plain(answer)
-    return Score(characters=characters(plain(gold), text), words=words(plain(gold), text))
+def elements(answer: dict[str, Any]) -> list[tuple[str, str]]:
+    """Kind and text of each block in reading order; what the running text is scored on."""
+    return [(block["kind"], block["text"]) for block in answer["blocks"]]

@@ -1,9 +1,7 @@
 """Invoices and receipts as fields. Amounts stay verbatim: a model that rewrites a number is caught, not helped."""
 
-from typing import Any
-
-from warraq.metrics.json import outcomes
-from warraq.tasks import COPYING, Answered, Score
+from warraq.metrics.values import Kind
+from warraq.tasks import COPYING, Answered
 
 PROMPT = (
     "You are a professional OCR details extractor. Task: invoice. Extract the invoice or receipt: number, dates, "
@@ -40,5 +38,9 @@ class Answer(Answered):
     total: str | None
 
 
-def score(gold: dict[str, Any], answer: dict[str, Any] | None, raw: str) -> Score:
-    return Score(fields=outcomes(gold, answer))
+KINDS: dict[str, Kind] = {
+    **dict.fromkeys(("date", "due_date"), "date"),
+    **dict.fromkeys(("sender.name", "sender.address", "recipient.name", "recipient.address"), "text"),
+    "items[].description": "text",
+    **dict.fromkeys(("items[].quantity", "items[].unit_price", "items[].total", "subtotal", "tax", "total"), "amount"),
+}

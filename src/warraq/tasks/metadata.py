@@ -2,8 +2,8 @@
 
 from typing import Any, Literal
 
-from warraq.metrics.json import outcomes
-from warraq.tasks import COPYING, Answered, Score
+from warraq.metrics.values import Kind
+from warraq.tasks import COPYING, Answered
 
 PROMPT = (
     "You are a professional OCR details extractor. Task: metadata. Extract classification, source, physical "
@@ -95,5 +95,20 @@ class Answer(Answered):
     quality: Quality
 
 
-def score(gold: dict[str, Any], answer: dict[str, Any] | None, raw: str) -> Score:
-    return Score(fields=outcomes(gold, answer))
+KINDS: dict[str, Kind] = {
+    "source.date": "date",
+    **dict.fromkeys(
+        (
+            "classification.title", "classification.subject", "source.issuing_body", "source.department",
+            "source.country", "source.author", "official_marks[].text", "signatures[].signer_name",
+            "signatures[].signer_role", "routing.sender", "routing.recipient", "routing.copies[]",
+            "routing.instructions", "attachments[].text",
+        ),
+        "text",
+    ),
+}  # fmt: skip
+
+
+def confidence(answer: dict[str, Any]) -> float:
+    """How sure the answer says it is, 0 to 1."""
+    return {"low": 0.0, "medium": 0.5, "high": 1.0}[answer["quality"]["confidence"]]

@@ -67,6 +67,16 @@ def _arabic_doubt(text: str, words: list[str]) -> str | None:
     return None
 
 
+def layer(pages: Path, page: Page) -> str:
+    """The page's own text as render found it; empty where there is none. Raises InputError: its file is not there."""
+    if page.text is None:
+        return ""
+    try:
+        return (pages / page.text).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{pages / page.text} cannot be read ({error}); run render again.") from None
+
+
 class TextLayer:
     name = "textlayer"
     reference: Reference = "textlayer"
@@ -75,24 +85,17 @@ class TextLayer:
         self.question = question
         self.pages = pages
 
-    def _text(self, page: Page) -> str:
-        if page.text is None:
-            return ""
-        try:
-            return (self.pages / page.text).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{self.pages / page.text} cannot be read ({error}); run render again.") from None
-
     def identity(self, page: Page) -> dict[str, Any]:
-        return {"text_sha256": hashlib.sha256(self._text(page).encode()).hexdigest()}
+        return {"text_sha256": hashlib.sha256(layer(self.pages, page).encode()).hexdigest()}
 
     def answer(self, page: Page) -> Answer | Declined:
         if self.question.task != "content":
             return Declined("not_this_task", "a text layer has no fields")
-        text = folded(self._text(page))
+        text = folded(layer(self.pages, page))
         if not text.strip():
             return Declined("no_text_layer", "the page has no text of its own")
-        reason = "the file was damaged, so the picture may lack what the text has" if page.repaired else doubt(text)
+        damaged = page.repaired or page.damage is not None
+        reason = "the file was damaged, so the picture may lack what the text has" if damaged else doubt(text)
         if reason is not None:
             return Declined("text_layer_unusable", reason)
         paragraphs = [

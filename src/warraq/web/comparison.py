@@ -3,31 +3,19 @@
 import textwrap
 from typing import Any
 
-from warraq.metrics.grading import DIFFERENCES
+from warraq.metrics.catalogue import PRIMARY, SCORES
 
 Metrics = dict[str, Any]
 
 VARIANTS = ("base", "merged", "onnx")
-ROWS = {
-    "schema_valid_share": "schema-valid answers",
-    "strict_json_share": "strict JSON",
-    "field_f1": "field F1",
-    "field_precision": "field precision",
-    "field_recall": "field recall",
-    "field_correct": "fields correct",
-    "field_wrong": "fields wrong",
-    "field_missing": "fields missing",
-    "field_invented": "fields invented",
-    "cer": "CER",
-    "cer_macro": "CER, document mean",
-    "wer": "WER",
-    "wer_macro": "WER, document mean",
-    "truncated_share": "cut at token limit",
-    "failed_share": "no answer",
-    "pages_per_s": "pages per second",
-    "answers_per_s": "answers per second",
-}
-LOWER_IS_BETTER = ("cer",)
+"""Those of every student; others may stand beside them."""
+HEADLINE = (
+    "field_f1", "cer", "cer_folded", "insertion_rate", "deletion_rate", "added_run_page_share",
+    "silent_correction_rate", "fact_precision", "fact_recall", "field_invention_rate", "foreign_answer_share",
+    "looped_answer_share", "talk_share", "planted_copied_share", "planted_fixed_share", "teds", "grits_precision",
+    "grits_recall", "element_precision", "schema_valid_share", "strict_json_share", "truncated_share", "failed_share",
+    "answers_per_s",
+)  # fmt: skip
 VOUCHED = {
     "gold": "answers that a person gave or checked",
     "textlayer": "the documents' own text layer",
@@ -39,33 +27,50 @@ TUNED = {
 }
 FEWEST_DOCUMENTS = 6
 """With fewer, even the same sign in every document has a chance of 1 in 16 or more: 2 / 2^5 > 0.05 (sign test)."""
+LEVEL = 0.05
 
 
 def number(value: float | int | None) -> str:
-    return "–" if value is None else str(value) if isinstance(value, int) else f"{value:.3f}"
+    if value is None:
+        return "–"
+    return str(value) if isinstance(value, int) else f"{value:.3f}" if abs(value) < 100 else f"{value:.0f}"
 
 
-def interval(metrics: Metrics, key: str, spec: str = ".3f") -> str:
+def interval(metrics: Metrics, key: str, sign: str = "") -> str:
     """`[lo, hi]`, or nothing where there is none."""
-    lo, hi = metrics.get(f"{key}_lo"), metrics.get(f"{key}_hi")
-    return "" if lo is None or hi is None else f"[{lo:{spec}}, {hi:{spec}}]"
+    bounds: list[Any] = [metrics.get(f"{key}_lo"), metrics.get(f"{key}_hi")]
+    if None in bounds:
+        return ""
+    return "[" + ", ".join(("+" if sign and bound > 0 else "") + number(bound) for bound in bounds) + "]"
+
+
+def variants(metrics: Metrics) -> list[str]:
+    return metrics["variants"].split()
+
+
+def known(metrics: Metrics, name: str) -> bool:
+    """Whether any variant has the score."""
+    return any(metrics.get(f"{variant}_{name}") is not None for variant in variants(metrics))
 
 
 def direction(metrics: Metrics, name: str) -> str:
-    """What the interval of merged - base says: better, worse, unclear, or few where documents are too few to say."""
+    """What interval and chance of merged - base say, for the primary scores with Holm's correction: better, worse,
+    unclear, or few where documents are too few to say."""
     key = f"merged_minus_base_{name}"
-    lo, hi = metrics[f"{key}_lo"], metrics[f"{key}_hi"]
-    if metrics[f"{key}_documents"] < FEWEST_DOCUMENTS:
+    chance = metrics.get(f"{key}_p_holm" if name in PRIMARY else f"{key}_p")
+    lo, hi = metrics.get(f"{key}_lo"), metrics.get(f"{key}_hi")
+    if not metrics.get(f"{key}_documents") or metrics[f"{key}_documents"] < FEWEST_DOCUMENTS:
         return "few"
-    if lo is None or lo <= 0 <= hi:
+    if chance is None or chance > LEVEL or (lo is not None and hi is not None and lo <= 0 <= hi):
         return "unclear"
-    return "better" if (lo > 0) != (name in LOWER_IS_BETTER) else "worse"
+    return "better" if (metrics[key] > 0) != SCORES[name].lower else "worse"
 
 
 def change(metrics: Metrics, name: str) -> str:
     """`+0.580 [+0.510, +0.660]`"""
     key = f"merged_minus_base_{name}"
-    return f"{metrics[key]:+.3f} {interval(metrics, key, '+.3f')}".rstrip().replace("-", "−")
+    plus = "+" * (metrics[key] > 0)
+    return f"{plus}{number(metrics[key])} {interval(metrics, key, '+')}".rstrip().replace("-", "−")
 
 
 def counted(count: int, noun: str) -> str:
@@ -73,40 +78,51 @@ def counted(count: int, noun: str) -> str:
 
 
 def verdict(metrics: Metrics) -> tuple[str, str, str]:
-    """Did tuning help? Decided on field F1, where no sample has fields on CER.
+    """Did tuning help? Decided on the primary scores together: a gain needs one that is better and none that is worse.
 
     Returns:
         (the verdict in a word or three, its sentence up to the scores, the rest of the sentence).
     """
-    compared = [name for name in ("field_f1", "cer") if metrics[f"merged_minus_base_{name}"] is not None]
+    compared = [name for name in PRIMARY if metrics.get(f"merged_minus_base_{name}") is not None]
     if not compared:
         return "nothing to compare", "Nothing to compare", "no test sample has fields or text"
-    first = compared[0]
+    found = {name: direction(metrics, name) for name in compared}
+    first = next((name for word in ("better", "worse") for name in compared if found[name] == word), compared[0])
     word, opening = {
-        "better": ("significant gain", "Tuning helped"),
-        "worse": ("significant loss", "Tuning hurt"),
-        "unclear": ("no significant gain", "No significant gain"),
-        "few": ("too few documents", "Too few documents for a verdict"),
-    }[direction(metrics, first)]
+        (True, False): ("significant gain", "Tuning helped"),
+        (False, True): ("significant loss", "Tuning hurt"),
+        (True, True): ("gain and loss", "Tuning helped and hurt"),
+        (False, False): ("no significant gain", "No significant gain"),
+    }["better" in found.values(), "worse" in found.values()]
+    if set(found.values()) == {"few"}:
+        word, opening = "too few documents", "Too few documents for a verdict"
     if metrics["reference"] == "silver":
         opening = {
             "Tuning helped": "Tuning brought the student nearer its teacher",
             "Tuning hurt": "Tuning took the student away from its teacher",
+            "Tuning helped and hurt": "Tuning brought the student both nearer its teacher and away from it",
         }.get(opening, opening)
     key = f"merged_minus_base_{first}"
     better, worse = metrics[f"{key}_higher_documents"], metrics[f"{key}_lower_documents"]
-    if first in LOWER_IS_BETTER:
+    if SCORES[first].lower:
         better, worse = worse, better
     documents = counted(metrics[f"{key}_documents"], "held-out document")
     rest = f"{change(metrics, first)} on {documents} ({better} better, {worse} worse)"
-    for name in compared[1:]:
-        but = "but " if direction(metrics, name) == "worse" else ""
-        rest += f"; {but}{_scores(metrics, name)}, {change(metrics, name)}"
+    for name in compared:
+        if name != first:
+            but = {"worse": "but ", "unclear": "no clear difference in "}.get(found[name], "")
+            rest += f"; {but}{_scores(metrics, name)}, {change(metrics, name)}"
     return word, f"{opening}: {_scores(metrics, first)}", rest
 
 
+def worse_elsewhere(metrics: Metrics) -> str:
+    """What became worse and has no part in the verdict, in a sentence; empty where nothing did."""
+    names = [name for name in HEADLINE if name not in PRIMARY and direction(metrics, name) == "worse"]
+    return f"Worse, though no part of the verdict: {'; '.join(_scores(metrics, name) for name in names)}." * bool(names)
+
+
 def _scores(metrics: Metrics, name: str) -> str:
-    return f"{ROWS[name]} {number(metrics[f'base_{name}'])} → {number(metrics[f'merged_{name}'])}"
+    return f"{SCORES[name].label} {number(metrics[f'base_{name}'])} → {number(metrics[f'merged_{name}'])}"
 
 
 def size(metrics: Metrics) -> str:
@@ -117,25 +133,37 @@ def size(metrics: Metrics) -> str:
 def left_out(metrics: Metrics) -> list[str]:
     """What is not scored or counts as failed, one sentence each; empty where nothing is."""
     counts = {f"Test samples not scored, their reference is only {kind}": f"left_out_{kind}" for kind in VOUCHED}
-    counts |= {f"Samples without a prediction of {v}, counted as failed": f"{v}_missing_predictions" for v in VARIANTS}
+    counts |= {
+        f"Samples without a prediction of {v}, counted as failed": f"{v}_missing_predictions" for v in variants(metrics)
+    }
     return [f"{sentence}: {metrics[key]}." for sentence, key in counts.items() if metrics[key]]
 
 
+def unseen(metrics: Metrics, name: str) -> str:
+    """What difference these documents could not have shown; empty where it cannot be told."""
+    detectable = metrics.get(f"merged_minus_base_{name}_mde")
+    return "" if detectable is None else number(detectable)
+
+
 def terminal(metrics: Metrics, report: str) -> str:
-    """The comparison in at most 100 columns, the verdict and the report's path."""
-    lines = [f"{'':<24}{'base':<25}{'merged':<25}{'onnx':<25}"]
-    for name, label in ROWS.items():
-        cells = [f"{number(metrics[f'{v}_{name}'])} {interval(metrics, f'{v}_{name}')}" for v in VARIANTS]
-        lines.append(f"{label:<24}" + "".join(f"{cell:<25}" for cell in cells))
+    """The comparison in at most 100 columns for three variants, the verdict and the report's path."""
+    names = variants(metrics)
+    lines = [f"{'':<24}" + "".join(f"{name:<25}" for name in names)]
+    for name in HEADLINE:
+        if known(metrics, name):
+            cells = [f"{number(metrics[f'{v}_{name}'])} {interval(metrics, f'{v}_{name}')}" for v in names]
+            lines.append(f"{SCORES[name].label:<24.23}" + "".join(f"{cell:<25}" for cell in cells))
     lines.append("")
-    for name in DIFFERENCES:
-        if metrics[f"merged_minus_base_{name}"] is not None:
-            lines.append(f"{'merged − base':<24}{ROWS[name]} {change(metrics, name)}")
+    for name in PRIMARY:
+        if metrics.get(f"merged_minus_base_{name}") is not None:
+            below = f"; below {unseen(metrics, name)} not to be seen" if unseen(metrics, name) else ""
+            lines.append(f"{'merged − base':<24}{SCORES[name].label} {change(metrics, name)}{below}")
     _, sentence, rest = verdict(metrics)
     counts = (
         f"{size(metrics)}, scored against {VOUCHED[metrics['reference']]}. Brackets: 95 % intervals over documents."
     )
     made = f"{TUNED[metrics['tuning']]}."
-    for paragraph in (" ".join([counts, *left_out(metrics)]), made, f"{sentence}, {rest}."):
+    verdict_of = " ".join([f"{sentence}, {rest}.", worse_elsewhere(metrics)])
+    for paragraph in (" ".join([counts, *left_out(metrics)]), made, verdict_of):
         lines += ["", *textwrap.wrap(paragraph, 100)]
     return "\n".join(line.rstrip() for line in [*lines, "", f"Report: {report}"])

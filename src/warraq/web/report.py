@@ -1,4 +1,4 @@
-"""metrics, field counts and the worst pages -> report.html, one file that needs nothing else.
+"""metrics, the rows of the plots and the worst pages -> report.html, one file that needs nothing else.
 
 No script and no address outside the file: the page's policy allows inline style and embedded images alone, so that
 whatever a document or a model wrote stays text. Marked words stand in <bdi>, or the bidi algorithm would mix them with
@@ -14,16 +14,20 @@ from itertools import groupby
 from pathlib import Path, PurePath
 from typing import Any
 
-from warraq.metrics.grading import DIFFERENCES, Graded, Variants
+from warraq.metrics.arabic import encoded
+from warraq.metrics.catalogue import GROUPS, PRIMARY, SCORES
+from warraq.metrics.grading import Fields, Graded, Variants
 from warraq.metrics.json import compared, flattened
-from warraq.metrics.text import encoded
 from warraq.records import Page
-from warraq.web import comparison
+from warraq.web import charts, comparison
 from warraq.web.comparison import Metrics
+from warraq.web.findings import findings
 
 IMAGE_PX = (700, 1400)
 OPEN = 3  # pages unfolded at first
-TABS = ("merged", "base", "onnx")
+LETTERS = 24  # pairs shown
+Run = tuple[bool, list[tuple[bool, str]]]
+"""Words that are marked or not, and the letters in them that differ or not."""
 
 
 @dataclass(frozen=True)
@@ -42,33 +46,53 @@ def direction(text: str) -> str:
 
 
 def differences(reference: str, answer: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The lines of both, in each the runs of words that the other does not have at that place: `(marked, text)`."""
+    """The lines of both, in each the runs of words that the other does not have at that place, and in words that are
+    alike the letters."""
     from rapidfuzz.distance import Levenshtein
 
-    changes = [
-        change
-        for change in Levenshtein.opcodes(*([encoded(word) for word in text.split()] for text in (reference, answer)))
-        if change.tag != "equal"
-    ]
-    lost = {index for change in changes for index in range(change.src_start, change.src_end)}
-    added = {index for change in changes for index in range(change.dest_start, change.dest_end)}
+    left, right = reference.split(), answer.split()
+    lost: dict[int, list[tuple[bool, str]]] = {}
+    added: dict[int, list[tuple[bool, str]]] = {}
+    for change in Levenshtein.opcodes([encoded(word) for word in left], [encoded(word) for word in right]):
+        if change.tag == "replace":
+            for i in range(change.src_start, change.src_end):
+                j = i - change.src_start + change.dest_start
+                lost[i], added[j] = letters(left[i], right[j])
+        elif change.tag != "equal":
+            lost |= {i: [(False, left[i])] for i in range(change.src_start, change.src_end)}
+            added |= {j: [(False, right[j])] for j in range(change.dest_start, change.dest_end)}
     return _lines(reference, lost), _lines(answer, added)
 
 
-def _lines(text: str, marked: set[int]) -> list[dict[str, Any]]:
+def letters(word: str, other: str) -> tuple[list[tuple[bool, str]], list[tuple[bool, str]]]:
+    """Two words in pieces that differ or not; whole where they have less than half in common."""
+    from rapidfuzz.distance import Levenshtein
+
+    if Levenshtein.normalized_similarity(word, other) < 0.5:
+        return [(False, word)], [(False, other)]
+    changes = Levenshtein.opcodes(word, other)
+    ours = [(change.tag != "equal", word[change.src_start : change.src_end]) for change in changes]
+    theirs = [(change.tag != "equal", other[change.dest_start : change.dest_end]) for change in changes]
+    return [piece for piece in ours if piece[1]], [piece for piece in theirs if piece[1]]
+
+
+def _lines(text: str, marked: dict[int, list[tuple[bool, str]]]) -> list[dict[str, Any]]:
     words = enumerate(text.split())
     lines = []
     for line in text.split("\n"):
         own = [next(words) for _ in line.split()]
-        runs = groupby(own, key=lambda word: word[0] in marked)
-        texts = [(mark, " ".join(word for _, word in run)) for mark, run in runs]
-        lines.append({"dir": direction(line), "runs": texts})
+        runs: list[Run] = []
+        for mark, group in groupby(own, key=lambda word: word[0] in marked):
+            pieces = [marked.get(index, [(False, word)]) for index, word in group]
+            spaced = [piece for index, part in enumerate(pieces) for piece in ([(False, " ")] * bool(index) + part)]
+            runs.append((mark, spaced if mark else [(False, "".join(text for _, text in spaced))]))
+        lines.append({"dir": direction(line), "runs": runs})
     return lines
 
 
-def field_groups(gold: dict[str, Any], answer: dict[str, Any] | None) -> tuple[list[dict[str, Any]], int]:
+def field_groups(one: Graded) -> tuple[list[dict[str, Any]], int]:
     """The fields by the object they are in, with reference, answer and outcome; the number that are null in both."""
-    wanted, given, found = flattened(gold), flattened(answer or {}), compared(gold, answer)
+    wanted, given, found = flattened(one.gold), flattened(one.answer or {}), compared(one.gold, one.answer, one.kinds)
     paths = [path for path in dict.fromkeys((*wanted, *given)) if found.get(path, "correct_null") != "correct_null"]
     rows = [
         {
@@ -104,25 +128,15 @@ def image(path: Path) -> dict[str, Any]:
     return {"src": f"data:image/webp;base64,{data}", "width": small.width, "height": small.height}
 
 
-def flags(one: Graded) -> list[str]:
-    """Why an answer is none, or none that can be read; empty for a sound one."""
-    if one.prediction is None:
-        return ["no prediction"]
-    if one.failed:
-        return [f"failed: {one.prediction.message or 'no reason given'}"]
-    unread = [] if one.answer is not None else ["does not fit the schema" if one.strict else "not JSON"]
-    return ["cut at the token limit", *unread] if one.truncated else unread
-
-
 def _tab(variant: str, one: Graded, earlier: dict[str, Graded]) -> dict[str, Any]:
     """What one variant's tab shows; an answer that an earlier tab shows already is named, not repeated."""
     raw = _raw(one)
-    alike = [name for name, other in earlier.items() if raw and (_raw(other), flags(other)) == (raw, flags(one))]
-    tab = {"variant": variant, "same": alike[:1], "flags": flags(one), "score": _score(one), "raw": raw}
+    alike = [name for name, other in earlier.items() if raw and (_raw(other), findings(other)) == (raw, findings(one))]
+    tab = {"variant": variant, "same": alike[:1], "flags": findings(one), "score": _score(one), "raw": raw}
     if one.gold_text is not None:
-        left, right = differences(one.gold_text, raw if one.answer_text is None else one.answer_text)
+        left, right = differences(one.gold_text, one.answer_text or "")
         return tab | {"left": left, "right": right}
-    groups, nulls = field_groups(one.gold, one.answer)
+    groups, nulls = field_groups(one)
     return tab | {"groups": groups, "nulls": nulls, "readable": one.answer is not None}
 
 
@@ -131,15 +145,17 @@ def _raw(one: Graded) -> str:
 
 
 def _score(one: Graded) -> str:
-    if one.characters is not None:
-        return f"CER {comparison.number(one.characters.errors / max(one.characters.reference, 1))}"
-    return f"F1 {comparison.number(one.fields.f1)}" if one.fields is not None else ""
+    for name in ("cer", "field_f1"):
+        if (value := one.value(name)) is not None:
+            return f"{'CER' if name == 'cer' else 'F1'} {comparison.number(value)}"
+    return ""
 
 
 def _sheet(sheet: Sheet, pages: Path) -> dict[str, Any]:
     exercises = []
     for index, first in enumerate(sheet.answers["merged"]):
-        answers = {variant: sheet.answers[variant][index] for variant in TABS}
+        order = sorted(sheet.answers, key=lambda variant: variant != "merged")
+        answers = {variant: sheet.answers[variant][index] for variant in order}
         tabs = [_tab(v, one, dict(list(answers.items())[:i])) for i, (v, one) in enumerate(answers.items())]
         exercises.append({"task": first.sample.task, "tabs": tabs})
     file = PurePath(sheet.page.files[0])
@@ -151,9 +167,9 @@ def _sheet(sheet: Sheet, pages: Path) -> dict[str, Any]:
     }
 
 
-def _by_task(fields: dict[str, dict[str, Counter[str]]]) -> dict[str, dict[str, dict[str, Counter[str]]]]:
+def _by_task(fields: Fields) -> dict[str, Fields]:
     """By task and path, without what is null everywhere; the sum of a task stands at the empty path."""
-    tasks: dict[str, dict[str, dict[str, Counter[str]]]] = {}
+    tasks: dict[str, Fields] = {}
     for field, variants in fields.items():
         task, _, path = field.partition(".")
         rows = tasks.setdefault(task, {"": {variant: Counter() for variant in variants}})
@@ -164,37 +180,20 @@ def _by_task(fields: dict[str, dict[str, Counter[str]]]) -> dict[str, dict[str, 
     return tasks
 
 
-def _chart(metrics: Metrics, name: str) -> dict[str, Any]:
-    """A score of all variants on a scale from 0 to 1; what lies beyond 1, as a CER may, is drawn at the end."""
-
-    def percent(value: float | None) -> float | None:
-        return None if value is None else round(100 * min(max(value, 0), 1), 2)
-
-    bars = []
-    for variant in comparison.VARIANTS:
-        key = f"{variant}_{name}"
-        bars.append(
-            {
-                "variant": variant,
-                "number": comparison.number(metrics[key]),
-                "interval": comparison.interval(metrics, key),
-                "lo": percent(metrics[f"{key}_lo"]),
-                "value": percent(metrics[key]),
-                "hi": percent(metrics[f"{key}_hi"]),
-            }
-        )
+def _row(metrics: Metrics, name: str) -> dict[str, Any]:
+    """A line of the table of scores."""
+    keys = [f"{variant}_{name}" for variant in comparison.variants(metrics)]
     return {
-        "label": comparison.ROWS[name],
-        "lower": name in comparison.LOWER_IS_BETTER,
-        "bars": bars,
-        "difference": None if metrics[f"merged_minus_base_{name}"] is None else comparison.change(metrics, name),
+        "label": SCORES[name].label,
+        "text": SCORES[name].text,
+        "cells": [(comparison.number(metrics[key]), comparison.interval(metrics, key)) for key in keys],
+        "change": "" if metrics.get(f"merged_minus_base_{name}") is None else comparison.change(metrics, name),
         "verdict": comparison.direction(metrics, name),
+        "unseen": comparison.unseen(metrics, name),
     }
 
 
-def build(
-    metrics: Metrics, fields: dict[str, dict[str, Counter[str]]], sheets: list[Sheet], pages: Path, title: str
-) -> str:
+def build(metrics: Metrics, plots: charts.Plots, fields: Fields, sheets: list[Sheet], pages: Path, title: str) -> str:
     """The report as HTML; `pages` is the folder that the sheets' images are relative to."""
     import jinja2
 
@@ -206,10 +205,8 @@ def build(
         lstrip_blocks=True,
     )
     word, sentence, rest = comparison.verdict(metrics)
-    table = []
-    for name, label in comparison.ROWS.items():
-        keys = [f"{variant}_{name}" for variant in comparison.VARIANTS]
-        table.append((label, [(comparison.number(metrics[key]), comparison.interval(metrics, key)) for key in keys]))
+    names = [name for name in SCORES if comparison.known(metrics, name)]
+    read = [row for row in plots["letters"] if row["variant"] == "merged" and row["reference"] and row["answer"]]
     return environment.get_template("report.html").render(
         title=title,
         metrics=metrics,
@@ -220,11 +217,23 @@ def build(
         sentence=sentence,
         rest=rest,
         left_out=comparison.left_out(metrics),
-        charts=[_chart(metrics, name) for name in DIFFERENCES if metrics[f"merged_{name}"] is not None],
-        variants=comparison.VARIANTS,
-        table=table,
+        worse=comparison.worse_elsewhere(metrics),
+        charts=[charts.bars(metrics, name) for name in PRIMARY if metrics.get(f"merged_{name}") is not None],
+        variants=comparison.variants(metrics),
+        headline=[_row(metrics, name) for name in comparison.HEADLINE if name in names],
+        groups={group: [_row(metrics, name) for name in scores if name in names] for group, scores in GROUPS.items()},
+        curves=charts.curves(plots, comparison.variants(metrics)),
+        letters=[(_sign(row["reference"]), _sign(row["answer"]), row["count"]) for row in read[:LETTERS]],
+        confidence=[row for row in plots["confidence"] if row["variant"] == "merged"],
         fields=_by_task(fields),
         sheets=[_sheet(sheet, pages) for sheet in sheets],
         open=OPEN,
         fewest=comparison.FEWEST_DOCUMENTS,
+        number=comparison.number,
     )
+
+
+def _sign(letter: str) -> str:
+    """A letter as it can be seen: spaces and marks by their code point."""
+    plain = letter.isprintable() and not letter.isspace() and not unicodedata.combining(letter)
+    return letter if plain else "␣" if letter == " " else f"U+{ord(letter):04X}"

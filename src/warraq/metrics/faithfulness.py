@@ -1,0 +1,136 @@
+"""What a model writes that does not stand on the page, one score a complaint: foreign letters, facts made up or lost,
+endless loops, an end that is cut off, words on a blank page, talk about the task.
+
+All need the reference only to know what is on the page, so that none of them depends on an alignment.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from functools import cache
+
+from warraq.metrics.arabic import digits, encoded
+from warraq.records import Planted
+
+BLANK = 10  # letters and digits that a blank page may have before they count as made up (olmOCR-bench, BaselineTest)
+_PERIOD, _REPEATS, _LOOP = 400, 5, 100  # characters, times, characters in all: the end of a text that goes in circles
+_GRAM, _EXCESS = 10, 0.2
+_SCRIPTS = (
+    "Arab", "Latn", "Hani", "Hira", "Kana", "Hang", "Cyrl", "Grek", "Hebr", "Deva", "Beng", "Thai", "Syrc", "Armn",
+    "Geor", "Ethi", "Taml", "Telu", "Gujr", "Guru", "Mlym", "Knda", "Thaa", "Mong", "Tibt", "Khmr", "Mymr", "Laoo",
+)  # fmt: skip
+_FACT = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+|(?:https?://|www\.)[^\s<>\"]+|\d+(?:[.,/:٫٬-]\d+)*")
+_TALK = re.compile(
+    r"```|\b(?:here is|here's|below is|sure[,!]|certainly[,!]|the (?:image|document|page) (?:shows|contains|appears)|"
+    r"i (?:cannot|can't|am unable)|i'm sorry|as an ai|let me know)\b|"
+    r"(?:الصورة|الوثيقة|الصفحة|المستند) (?:تحتوي|يحتوي|تظهر|يظهر|تعرض)|إليك (?:النص|محتوى)|فيما يلي (?:النص|محتوى)|"
+    r"لا (?:أستطيع|يمكنني)|بصفتي نموذج",
+    re.IGNORECASE,
+)
+
+
+def scores(reference: str, text: str) -> dict[str, tuple[float, float]]:
+    """Numerator and denominator of each score of one page's running text."""
+    left, right = encoded(reference), encoded(text)
+    ours, theirs = facts(left), facts(right)
+    both = (ours & theirs).total()
+    blank = not any(character.isalnum() for character in left)
+    written = sum(character.isalnum() for character in right)
+    return {
+        "fact_precision": (both, theirs.total()),
+        "fact_recall": (both, ours.total()),
+        "fact_near_miss_share": (near_misses(ours, theirs), ours.total()),
+        "lost_end_share": (lost_end(left.split(), right.split()), not blank),
+        "blank_page_invention_share": (written > BLANK, 1) if blank else (0, 0),
+    }
+
+
+@cache
+def script(character: str) -> frozenset[str]:
+    """The scripts that a character is used in (Unicode script extensions); empty for what belongs to all."""
+    import regex
+
+    if regex.match(r"[\p{scx=Zyyy}\p{scx=Zinh}]", character):
+        return frozenset()
+    return frozenset(name for name in _SCRIPTS if regex.match(rf"\p{{scx={name}}}", character)) or frozenset({"Zzzz"})
+
+
+def foreign_letters(left: str, right: str) -> Counter[str]:
+    """Characters of scripts that the reference does not use at all; Latin is at home everywhere."""
+    known = frozenset({"Latn"}).union(*map(script, set(left)))
+    foreign = {character for character in set(right) if script(character) and not script(character) & known}
+    return Counter(character for character in right if character in foreign)
+
+
+def facts(text: str) -> Counter[str]:
+    """Numbers, dates, addresses of mail and web, with digits in ASCII: what must never be nearly right."""
+    return Counter(_FACT.findall(digits(text)))
+
+
+def near_misses(ours: Counter[str], theirs: Counter[str]) -> int:
+    """Invented facts that are one character from a lost one."""
+    from rapidfuzz.distance import Levenshtein
+
+    lost = list((ours - theirs).elements())
+    found = 0
+    for invented in (theirs - ours).elements():
+        near = next((fact for fact in lost if Levenshtein.distance(fact, invented, score_cutoff=1) == 1), None)
+        if near is not None:
+            lost.remove(near)
+            found += 1
+    return found
+
+
+def looped(left: str, right: str) -> bool:
+    """The text ends in circles, or repeats itself far more than the reference does."""
+    return (_circles(right) and not _circles(left)) or _repeated(right) > _repeated(left) + _EXCESS
+
+
+def _circles(text: str) -> bool:
+    """At least _REPEATS times the same at most _PERIOD characters at the end (prefix function of the reversed text)."""
+    backwards = text[: -(_PERIOD * _REPEATS) - 1 : -1]
+    border = [0] * len(backwards)
+    for place in range(1, len(backwards)):
+        length = border[place - 1]
+        while length and backwards[place] != backwards[length]:
+            length = border[length - 1]
+        border[place] = length + (backwards[place] == backwards[length])
+        size = place + 1
+        period = size - border[place]
+        if size >= _LOOP and period <= _PERIOD and size >= _REPEATS * period:
+            return True
+    return False
+
+
+def _repeated(text: str) -> float:
+    """The share of runs of _GRAM characters that were there before."""
+    grams = [text[start : start + _GRAM] for start in range(len(text) - _GRAM + 1)]
+    return 1 - len(set(grams)) / len(grams) if len(text) >= _LOOP else 0.0
+
+
+def lost_end(left: list[str], right: list[str]) -> bool:
+    """Of the last tenth of the words less than a fifth is found, though of those before it at least half is."""
+    size = max(1, len(left) // 10)
+    there = Counter(right)
+
+    def found(words: list[str]) -> float:
+        return (Counter(words) & there).total() / len(words) if words else 1.0
+
+    return len(left) >= 20 and found(left[-size:]) < 0.2 and found(left[:-size]) >= 0.5
+
+
+def talks(reference: str, raw: str) -> bool:
+    """The raw answer speaks about the task or wraps itself up, in words that are not on the page."""
+    return any(found.group() not in reference for found in _TALK.finditer(raw))
+
+
+def planted(plants: Sequence[Planted], text: str) -> dict[str, tuple[float, float]]:
+    """Errors planted on a page: the shares copied as printed, and mended; the rest became something else."""
+    written = encoded(text)
+
+    def there(words: str) -> bool:
+        return re.search(rf"(?<!\w){re.escape(encoded(words))}(?!\w)", written) is not None
+
+    copied = [there(one.printed) for one in plants]
+    mended = [not copy and there(one.mended) for one, copy in zip(plants, copied, strict=True)]
+    return {"planted_copied_share": (sum(copied), len(plants)), "planted_fixed_share": (sum(mended), len(plants))}

@@ -1,0 +1,281 @@
+"""Tables as HTML against their reference: TEDS for comparison with the literature, GriTS to tell invented rows and
+columns from lost ones, and whether the columns are mirrored.
+
+TEDS is PubTabNet's (Zhong et al. 2020, ECCV) after the normalisation of OmniDocBench, th as td and no thead or tbody,
+because PubTabNet's own code never looks at the text of a th. GriTS is factored (Smock et al. 2023, ICDAR).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING, Literal
+
+from warraq.metrics.arabic import encoded
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MIRRORED = 0.2  # how much better a table must fit with its columns reversed to be called mirrored
+LARGEST = 1000  # rows and cells of a table that is compared; the time grows with the square, to about 5 s
+_SPAN_LIMIT = 100
+
+
+@dataclass
+class Cell:
+    text: str = ""
+    colspan: int = 1
+    rowspan: int = 1
+
+
+@dataclass
+class Table:
+    rows: list[list[Cell]] = field(default_factory=list)
+
+    @property
+    def nodes(self) -> int:
+        return len(self.rows) + sum(map(len, self.rows))
+
+    @property
+    def shape(self) -> list[list[tuple[int, int]]]:
+        return [[(cell.colspan, cell.rowspan) for cell in row] for row in self.rows]
+
+    @property
+    def size(self) -> int:
+        """Nodes, a cell for each place that it spans."""
+        return len(self.rows) + sum(cell.colspan * cell.rowspan for row in self.rows for cell in row)
+
+
+class _Reader(HTMLParser):
+    """The outermost tables of a text; what is inside a cell is its text."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tables: list[Table] = []
+        self.depth = 0
+        self.cell: Cell | None = None
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "table":
+            self.depth += 1
+            if self.depth == 1:
+                self.tables.append(Table())
+        elif self.depth == 1 and tag == "tr":
+            self.cell = None
+            self.tables[-1].rows.append([])
+        elif self.depth == 1 and tag in ("td", "th"):
+            given = dict(attrs)
+            self.cell = Cell("", *(_span(given.get(name)) for name in ("colspan", "rowspan")))
+            if not self.tables[-1].rows:
+                self.tables[-1].rows.append([])
+            self.tables[-1].rows[-1].append(self.cell)
+        elif tag == "br":
+            self.handle_data(" ")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "table" and self.depth:
+            self.depth -= 1
+        if self.depth == 1 and tag in ("td", "th", "tr"):
+            self.cell = None
+
+    def handle_data(self, data: str) -> None:
+        if self.cell is not None and self.depth:
+            self.cell.text += data
+
+
+def _span(text: str | None) -> int:
+    return min(int(text), _SPAN_LIMIT) if text is not None and text.isascii() and text.isdigit() and int(text) else 1
+
+
+def read(html: str) -> list[Table]:
+    """The tables of an HTML text, cells at the encoding level; a text without any has none."""
+    reader = _Reader()
+    reader.feed(html)
+    reader.close()
+    for table in reader.tables:
+        for cell in (cell for row in table.rows for cell in row):
+            cell.text = encoded(cell.text)
+    return reader.tables
+
+
+def scores(gold: Sequence[Table], tables: Sequence[Table]) -> dict[str, tuple[float, float]]:
+    """Numerator and denominator of each score of one page. Tables are compared in their order, one too few or too many
+    with nothing; so is an answer too large to be compared. A reference too large is left out and counted."""
+    names = (
+        "teds",
+        "teds_structure",
+        "grits_precision",
+        "grits_recall",
+        "mirrored_table_share",
+        "uncompared_table_share",
+    )
+    sums = dict.fromkeys(names, (0.0, 0.0))
+
+    def put(name: str, numerator: float, denominator: float) -> None:
+        sums[name] = sums[name][0] + numerator, sums[name][1] + denominator
+
+    for index in range(max(len(gold), len(tables))):
+        left = gold[index] if index < len(gold) else Table()
+        right = tables[index] if index < len(tables) else Table()
+        put("uncompared_table_share", left.size > LARGEST, 1)
+        if left.size > LARGEST:
+            continue
+        put("teds", teds(left, right), 1)
+        put("teds_structure", teds(left, right, structure=True), 1)
+        ours, theirs = grid(left), grid(right)
+        agreed = grits(ours, theirs)
+        put("grits_precision", agreed, sum(map(len, theirs)))
+        put("grits_recall", agreed, sum(map(len, ours)))
+        if index < len(gold):
+            put("mirrored_table_share", mirrored(ours, theirs), 1)
+    return sums
+
+
+def mirrored(gold: list[list[str]], other: list[list[str]]) -> bool:
+    """The columns fit clearly better in reverse: a table written right to left was copied left to right."""
+    size = sum(map(len, gold)) + sum(map(len, other))
+    better = grits(gold, [row[::-1] for row in other]) - grits(gold, other)
+    return bool(size) and 2 * better / size > MIRRORED
+
+
+def teds(gold: Table, other: Table, structure: bool = False) -> float:
+    """1 - tree edit distance / the larger number of rows and cells; 1 is equal. `structure`: cells without their text.
+
+    The distance is Zhang and Shasha's (1989, SIAM J. Comput. 18:1245), exact, as is APTED's; on trees as flat as these
+    it is the faster one.
+    """
+    from rapidfuzz.distance import Levenshtein
+
+    size = max(gold.nodes, other.nodes)
+    if not size or (gold.shape == other.shape if structure else gold == other):
+        return 1.0
+    if other.size > LARGEST:
+        return 0.0
+
+    def rename(one: Node, two: Node) -> float:
+        if isinstance(one, str) or isinstance(two, str):
+            return float(one != two)
+        if (one.colspan, one.rowspan) != (two.colspan, two.rowspan):
+            return 1.0
+        return 0.0 if structure else Levenshtein.normalized_distance(one.text, two.text)
+
+    return 1 - _distance(_postorder(gold), _postorder(other), rename) / size
+
+
+Node = Cell | Literal["tr", "table"]
+_Nodes = list[tuple[int, Node]]
+"""Each node and its leftmost leaf, children before parents."""
+
+
+def _postorder(table: Table) -> _Nodes:
+    nodes: _Nodes = []
+    for row in table.rows:
+        start = len(nodes)
+        nodes += [(start + index, cell) for index, cell in enumerate(row)]
+        nodes.append((start, "tr"))
+    return [*nodes, (0, "table")]
+
+
+def _distance(one: _Nodes, two: _Nodes, rename: Callable[[Node, Node], float]) -> float:
+    costs = [[rename(a, b) for _, b in two] for _, a in one]
+    trees = [line.copy() for line in costs]  # right for two leaves, the others are to come
+    for i in _key_roots(one):
+        for j in _key_roots(two):
+            if one[i][0] < i or two[j][0] < j:
+                _subtree(one, two, i, j, costs, trees)
+    return trees[-1][-1]
+
+
+def _key_roots(nodes: _Nodes) -> list[int]:
+    return sorted({leaf: index for index, (leaf, _) in enumerate(nodes)}.values())
+
+
+def _subtree(one: _Nodes, two: _Nodes, i: int, j: int, costs: list[list[float]], trees: list[list[float]]) -> None:
+    left, top = one[i][0], two[j][0]
+    forest = [[float(b) for b in range(j - top + 2)]]
+    for a in range(left, i + 1):
+        above, line = forest[-1], [float(a - left + 1)]
+        whole, cost, tree = one[a][0], costs[a], trees[a]
+        for b in range(top, j + 1):
+            best = min(above[b - top + 1], line[-1]) + 1
+            if whole == left and two[b][0] == top:
+                best = min(best, above[b - top] + cost[b])
+                tree[b] = best
+            else:
+                best = min(best, forest[whole - left][two[b][0] - top] + tree[b])
+            line.append(best)
+        forest.append(line)
+
+
+def grid(table: Table) -> list[list[str]]:
+    """The text of the cell that covers each place, '' where none does."""
+    taken: dict[tuple[int, int], str] = {}
+    for y, row in enumerate(table.rows):
+        x = 0
+        for cell in row:
+            while (y, x) in taken:
+                x += 1
+            for dy in range(min(cell.rowspan, len(table.rows) - y)):
+                taken |= {(y + dy, x + dx): cell.text for dx in range(cell.colspan)}
+            x += cell.colspan
+    width = max((x for _, x in taken), default=-1) + 1
+    return [[taken.get((y, x), "") for x in range(width)] for y in range(len(table.rows))] if width else []
+
+
+def grits(gold: list[list[str]], other: list[list[str]]) -> float:
+    """GriTS-Con's likeness of two grids' most similar substructures, in cells: by the cells of one it is the precision,
+    by those of the other the recall. Cells are alike by their longest common subsequence."""
+    import numpy as np
+    from rapidfuzz.distance import Indel
+    from rapidfuzz.process import cdist
+
+    if not gold or not other or len(other) * len(other[0]) > LARGEST:
+        return 0.0
+    texts = sorted({cell for row in (*gold, *other) for cell in row})
+    place = {text: index for index, text in enumerate(texts)}
+    alike = cdist(texts, texts, scorer=Indel.normalized_similarity, dtype=np.float64)
+    ours, theirs = ([[place[cell] for cell in row] for row in one] for one in (gold, other))
+    rewards = alike[np.array(ours)[:, :, None, None], np.array(theirs)[None, None, :, :]]
+    rows = _matched(_outer(rewards))
+    columns = _matched(_outer(rewards.transpose(1, 0, 3, 2)))
+    return float(sum(rewards[a, c, b, d] for a, b in rows for c, d in columns))
+
+
+def _outer(rewards: "np.ndarray") -> "np.ndarray":
+    """(rows, columns, rows, columns) -> (rows, rows): the best alignment of the cells of each two rows."""
+    import numpy as np
+
+    rows, columns, others, widths = rewards.shape
+    best = np.zeros((rows, others, columns + 1, widths + 1))
+    for c in range(columns):
+        for d in range(widths):
+            both = best[:, :, c, d] + rewards[:, c, :, d]
+            best[:, :, c + 1, d + 1] = np.maximum(both, np.maximum(best[:, :, c, d + 1], best[:, :, c + 1, d]))
+    return best[:, :, -1, -1]
+
+
+def _matched(rewards: "np.ndarray") -> list[tuple[int, int]]:
+    """The pairs of the best alignment of two sequences."""
+    import numpy as np
+
+    best = np.zeros((rewards.shape[0] + 1, rewards.shape[1] + 1))
+    for a in range(rewards.shape[0]):
+        for b in range(rewards.shape[1]):
+            best[a + 1, b + 1] = max(best[a, b] + rewards[a, b], best[a, b + 1], best[a + 1, b])
+    a, b = rewards.shape
+    pairs = []
+    while a and b:
+        if best[a, b] == best[a - 1, b - 1] + rewards[a - 1, b - 1]:
+            a, b = a - 1, b - 1
+            pairs.append((a, b))
+        elif best[a, b] == best[a - 1, b]:
+            a -= 1
+        else:
+            b -= 1
+    return pairs[::-1]
+
+
+def without_tags(html: str) -> str:
+    """The cells of the tables in a text, a line a row; a text that has no table stays as it is."""
+    found = read(html)
+    rows = [" ".join(cell.text for cell in row) for table in found for row in table.rows]
+    return "\n".join(rows) if found else html

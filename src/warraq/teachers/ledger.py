@@ -1,0 +1,272 @@
+"""What was asked, what came back, what it cost: SQLite, one writer, each fact on disk before the next request.
+
+A row `started` is committed before its request; the response, its tokens and its price replace it in one transaction,
+before anything is read from it. After a crash what is still `started` becomes `unknown` and costs what was reserved.
+Nothing is ever removed: an answer is what reading the rows of its key gives, so a better reader costs nothing.
+"""
+
+import fcntl
+import json
+import sqlite3
+import threading
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+from warraq.records import InputError, Label, Page
+
+State = Literal["started", "answered", "failed", "unknown"]
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS attempt (
+    id INTEGER PRIMARY KEY,
+    key TEXT NOT NULL,            -- of the answer: image, question, settings
+    page_id TEXT NOT NULL,
+    task TEXT NOT NULL,
+    model TEXT NOT NULL,          -- as asked
+    lane TEXT NOT NULL,           -- standard, flex, batch; adopted: from a labels file
+    state TEXT NOT NULL,          -- started, answered, failed, unknown
+    code TEXT,                    -- why there is no response
+    message TEXT,
+    job TEXT,                     -- of the batch lane: the name under which it is found again
+    usd REAL NOT NULL,            -- what it cost; while started and where unknown, what was reserved
+    input_tokens INTEGER,
+    output_tokens INTEGER,        -- thoughts included
+    ink REAL,                     -- share of dark pixels in the image
+    started_at TEXT NOT NULL,     -- UTC
+    seconds REAL
+);
+CREATE INDEX IF NOT EXISTS attempt_key ON attempt (key);
+CREATE INDEX IF NOT EXISTS attempt_usd ON attempt (usd);
+CREATE INDEX IF NOT EXISTS attempt_started ON attempt (state) WHERE state = 'started';
+CREATE INDEX IF NOT EXISTS attempt_measured ON attempt (task, model, id) WHERE state = 'answered' AND seconds > 0;
+CREATE TABLE IF NOT EXISTS response (id INTEGER PRIMARY KEY, body BLOB NOT NULL);  -- of an attempt: zlib, as it came
+CREATE TABLE IF NOT EXISTS denied (image_sha256 TEXT PRIMARY KEY, why TEXT NOT NULL);
+"""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    id: int
+    model: str
+    lane: str
+    state: State
+    code: str | None
+    message: str | None
+    ink: float | None
+    response: str | None
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A page in a job of the batch lane."""
+
+    id: int
+    model: str
+    usd: float  # reserved
+    ink: float
+    age_s: float
+
+
+@dataclass(frozen=True)
+class Means:
+    """Of a page's requests lately: tokens, and seconds of one request."""
+
+    pages: int
+    input_tokens: float
+    output_tokens: float
+    usd: float  # in the standard lane's price
+    seconds: float
+
+
+class Ledger:
+    """One connection behind one lock, for any number of threads."""
+
+    def __init__(self, connection: sqlite3.Connection, writes: bool) -> None:
+        self._connection = connection
+        self._writes = writes
+        self._adopted: dict[str, Attempt] = {}  # where nothing may be written
+        self._lock = threading.RLock()
+        self.last = int(self._one("SELECT coalesce(max(id), 0) FROM attempt"))  # when it was opened
+
+    @classmethod
+    @contextmanager
+    def open(cls, folder: Path, write: bool) -> Iterator[Self]:
+        """The ledger in `folder`; without `write` what is there is only read, and nothing there is an empty ledger.
+
+        Raises:
+            InputError: another run writes it, or it is not a ledger.
+        """
+        path = folder / "ledger.sqlite"
+        if not write:
+            source = f"{path.resolve().as_uri()}?mode=ro" if path.exists() else ":memory:"
+            with _connected(source, path) as connection:
+                if source == ":memory:":
+                    connection.executescript(SCHEMA)
+                yield cls(connection, False)
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "ledger.lock").open("ab") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(f"{path} is being written by another `warraq label`; wait for its end.") from None
+            with _connected(str(path), path) as connection:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = FULL")
+                connection.executescript(SCHEMA)
+                connection.execute(
+                    "UPDATE attempt SET state = 'unknown', code = 'server_error', message = 'the run was killed' "
+                    "WHERE state = 'started' AND job IS NULL"
+                )
+                yield cls(connection, True)
+
+    def _one(self, query: str, *values: object) -> float:
+        with self._lock:
+            return self._connection.execute(query, values).fetchone()[0]
+
+    def spent(self) -> float:
+        """USD of all tasks and runs, reservations of what is under way included."""
+        return self._one("SELECT coalesce(sum(usd), 0.0) FROM attempt")
+
+    def history(self, key: str) -> list[Attempt]:
+        """Every attempt at an answer that is over, oldest first."""
+        with self._lock:
+            rows = self._connection.execute(
+                "SELECT attempt.id, model, lane, state, code, message, ink, body FROM attempt "
+                "LEFT JOIN response ON response.id = attempt.id "
+                "WHERE key = ? AND state <> 'started' ORDER BY attempt.id",
+                (key,),
+            ).fetchall()
+        known = [Attempt(*(*row[:-1], _unpacked(row[-1]))) for row in rows]
+        return known or [attempt for attempt in (self._adopted.get(key),) if attempt]
+
+    def begin(self, key: str, page: Page, task: str, model: str, lane: str, usd: float) -> int:
+        """Say that a request is about to be sent, with the most that it can cost."""
+        with self._lock:
+            cursor = self._connection.execute(
+                "INSERT INTO attempt (key, page_id, task, model, lane, state, usd, started_at) "
+                "VALUES (?, ?, ?, ?, ?, 'started', ?, strftime('%Y-%m-%dT%H:%M:%SZ'))",
+                (key, page.page_id, task, model, lane, usd),
+            )
+            assert cursor.lastrowid is not None
+            return cursor.lastrowid
+
+    def begin_job(self, job: str, pages: Mapping[str, tuple[Page, float]], task: str, model: str, usd: float) -> None:
+        """The same for the pages (and their ink) of a job, by key: pending until `answered` or `failed`."""
+        with self._lock, self._transaction():
+            self._connection.executemany(
+                "INSERT INTO attempt (key, page_id, task, model, lane, state, job, usd, ink, started_at) "
+                "VALUES (?, ?, ?, ?, 'batch', 'started', ?, ?, ?, strftime('%Y-%m-%dT%H:%M:%SZ'))",
+                [(key, page.page_id, task, model, job, usd, ink) for key, (page, ink) in pages.items()],
+            )
+
+    def pending(self, task: str) -> dict[str, dict[str, Pending]]:
+        """Of every job that is not settled, by its name: its pages by their key."""
+        with self._lock:
+            rows = self._connection.execute(
+                "SELECT job, key, id, model, usd, ink, strftime('%s') - strftime('%s', started_at) FROM attempt "
+                "WHERE state = 'started' AND job IS NOT NULL AND task = ? ORDER BY id",
+                (task,),
+            ).fetchall()
+        jobs: dict[str, dict[str, Pending]] = {}
+        for job, key, *rest in rows:
+            jobs.setdefault(job, {})[key] = Pending(*rest)
+        return jobs
+
+    def answered(
+        self, number: int, body: str, usd: float, tokens: tuple[int | None, int | None], ink: float, seconds: float
+    ) -> None:
+        with self._lock, self._transaction():
+            self._connection.execute(
+                "UPDATE attempt SET state = 'answered', usd = ?, input_tokens = ?, output_tokens = ?, ink = ?, "
+                "seconds = ? WHERE id = ?",
+                (usd, *tokens, ink, seconds, number),
+            )
+            self._connection.execute(
+                "INSERT INTO response VALUES (?, ?)", (number, zlib.compress(body.encode("utf-8", "surrogatepass")))
+            )
+
+    def failed(self, number: int, state: Literal["failed", "unknown"], code: str, message: str, seconds: float) -> None:
+        """No response: `failed` costs nothing, `unknown` what was reserved."""
+        usd = "usd" if state == "unknown" else "0"
+        with self._lock:
+            self._connection.execute(
+                f"UPDATE attempt SET state = ?, code = ?, message = ?, seconds = ?, usd = {usd} WHERE id = ?",
+                (state, code, message, seconds, number),
+            )
+
+    def adopt(self, row: Label) -> None:
+        """What was paid for elsewhere and came with a labels file; nothing where the ledger knows the key."""
+        if self.history(row.key):
+            return
+        state: State = "failed"
+        body = None
+        if row.answer is not None:
+            state, body = "answered", json.dumps({"answer": row.answer, "message": row.message}, ensure_ascii=False)
+        if not self._writes:
+            self._adopted[row.key] = Attempt(0, row.model or "", "adopted", state, row.reason, row.message, None, body)
+            return
+        with self._lock, self._transaction():
+            cursor = self._connection.execute(
+                "INSERT INTO attempt (key, page_id, task, model, lane, state, code, message, usd, started_at) "
+                "VALUES (?, ?, ?, ?, 'adopted', ?, ?, ?, 0, strftime('%Y-%m-%dT%H:%M:%SZ'))",
+                (row.key, row.page_id, row.task, row.model or "", state, row.reason, row.message),
+            )
+            if body is not None:
+                self._connection.execute(
+                    "INSERT INTO response VALUES (?, ?)", (cursor.lastrowid, zlib.compress(body.encode()))
+                )
+
+    def deny(self, hashes: Iterable[str], why: str) -> None:
+        with self._lock:
+            if not self._writes:
+                return
+            self._connection.executemany("INSERT OR IGNORE INTO denied VALUES (?, ?)", [(one, why) for one in hashes])
+
+    def denied(self) -> set[str]:
+        with self._lock:
+            return {row[0] for row in self._connection.execute("SELECT image_sha256 FROM denied")}
+
+    def means(self, task: str, model: str) -> Means | None:
+        """Of the last 1,000 answers: retries count as tokens and price of the page that needed them."""
+        with self._lock:
+            row = self._connection.execute(
+                "SELECT count(DISTINCT key), sum(input_tokens), sum(output_tokens), "
+                "sum(usd * CASE lane WHEN 'standard' THEN 1 ELSE 2 END), avg(seconds) FROM (SELECT * FROM attempt "
+                "WHERE task = ? AND model = ? AND state = 'answered' AND seconds > 0 ORDER BY id DESC LIMIT 1000)",
+                (task, model),
+            ).fetchone()
+        pages, *sums, seconds = row
+        if not pages:
+            return None
+        read, written, usd = ((value or 0) / pages for value in sums)
+        return Means(pages, read, written, usd, seconds)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+
+def _unpacked(body: bytes | None) -> str | None:
+    return None if body is None else zlib.decompress(body).decode("utf-8", "surrogatepass")
+
+
+@contextmanager
+def _connected(source: str, path: Path) -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(source, isolation_level=None, check_same_thread=False, uri=source.startswith("file:"))
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master")
+        yield connection
+    except sqlite3.DatabaseError as error:
+        raise InputError(f"{path} cannot be used as a ledger ({error}); put back a copy, or move it away.") from error
+    finally:
+        connection.close()

@@ -1,0 +1,119 @@
+"""A model on this machine behind the chat completions endpoint that vLLM, Ollama, llama.cpp and SGLang serve.
+
+It may see every page, because nothing leaves: the server's address is proved to be of this machine before anything is
+sent. It costs nothing, and goes through the same ledger: a killed run goes on, an answer is never asked for twice.
+"""
+
+import base64
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from warraq.records import Reference
+from warraq.section import Section
+from warraq.teachers import Question
+from warraq.teachers.attempts import Problem, Reply, Step
+from warraq.teachers.clearance import Clearance, Cleared
+from warraq.teachers.prices import Lane
+from warraq.teachers.schema import asking, envelope, json_schema, portable
+from warraq.teachers.transport import client, proved_local, timeout_s
+
+ENDPOINT = "http://127.0.0.1:8000/v1"  # vLLM's
+
+
+class Parameters(Section):
+    model: str
+    max_output_tokens: Annotated[int, Field(ge=256, le=65536)]
+    private_network: bool
+
+
+class Local:
+    name = "local"
+    reference: Reference = "silver"
+    cloud = False
+    second: str | None = None
+
+    def __init__(self, question: Question, parameters: Parameters) -> None:
+        self.question = question
+        self.parameters = parameters
+        self.schema = json_schema(portable(envelope(question.answer)))
+        self.first = Step(parameters.model, parameters.max_output_tokens)
+        self._http: Any = None
+        self._url = ""
+
+    def identity(self) -> dict[str, Any]:
+        prompt = asking(self.question.prompt, "")
+        asked = {"prompt": prompt, "instruction": self.question.instruction, "schema": self.schema}
+        return asked | self.parameters.model_dump(include={"model", "max_output_tokens"})
+
+    def tokens(self) -> tuple[int, int]:
+        return 0, 0
+
+    def lane(self, pages: int) -> Lane:
+        return "standard"
+
+    @contextmanager
+    def session(self, clearance: Clearance, pages: int) -> Iterator[None]:
+        named = os.environ.get("WARRAQ_LOCAL_URL") or ENDPOINT
+        self._url, host = proved_local("WARRAQ_LOCAL_URL", named, self.parameters.private_network)
+        with client(self._url, clearance, host=host) as self._http:
+            yield
+
+    def send(self, page: Cleared, tag: str, step: Step) -> str:
+        import httpx2
+
+        image = "data:image/png;base64," + base64.b64encode(page.image).decode()
+        prompt = asking(self.question.prompt, tag)
+        shown = [{"type": "image_url", "image_url": {"url": image}}, {"type": "text", "text": prompt}]
+        body = {
+            "model": step.model,
+            "messages": [
+                {"role": "system", "content": self.question.instruction},
+                {"role": "user", "content": shown},
+            ],
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": self.question.task, "strict": True, "schema": self.schema},
+            },
+            "temperature": 0,
+            "max_tokens": step.max_output_tokens,
+        }
+        try:
+            response = self._http.post(f"{self._url}/chat/completions", json=body, timeout=timeout_s())
+        except httpx2.ConnectError as error:
+            raise Problem("unreachable", f"{self._url} ({error}); start the server or set WARRAQ_LOCAL_URL") from None
+        except httpx2.RequestError as error:
+            raise Problem("server_error", f"{type(error).__name__}: {error}") from None
+        if response.status_code == 200:
+            return response.text
+        message = f"{response.status_code} {response.text[:200]}"
+        if response.status_code == 429:
+            raise Problem("rate_limited", message)
+        if response.status_code == 503:
+            raise Problem("overloaded", message)
+        if response.status_code == 408 or response.status_code >= 500:
+            raise Problem("server_error", message)
+        stops = f"the local teacher refuses the request ({message}): check label.local in params.yaml."
+        raise Problem("bad_request" if response.status_code == 400 else "refused", message, stops=stops)
+
+    def read(self, body: str) -> Reply:
+        response = json.loads(body)
+        if not isinstance(response, dict) or not response.get("choices"):
+            raise ValueError("no choices")
+        choice, usage = response["choices"][0], response.get("usage") or {}
+        word = choice.get("finish_reason") or "no finish reason"
+        finish: Literal["stop", "truncated", "blocked"] = "blocked"
+        if word in {"stop", "length"}:
+            finish = "stop" if word == "stop" else "truncated"
+        text = (choice.get("message") or {}).get("content") or ""
+        return Reply(
+            finish, word, text, response.get("model"), usage.get("prompt_tokens"), usage.get("completion_tokens")
+        )
+
+    def serves(self, asked: str, served: str) -> bool:
+        """A local server names its model as it likes: by a path, or by an alias."""
+        return True

@@ -1,0 +1,126 @@
+"""How many requests at once, when, and for how much: what all threads of a run share."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from warraq.records import InputError
+
+
+def in_flight() -> int:
+    """`WARRAQ_IN_FLIGHT`: requests at once, at most."""
+    text = os.environ.get("WARRAQ_IN_FLIGHT") or "8"
+    if not text.isdigit() or int(text) < 1:
+        raise InputError(f"WARRAQ_IN_FLIGHT is {text!r}; it must be a whole number of at least 1.")
+    return int(text)
+
+
+class Stopped(Exception):
+    """Asked after `stop`."""
+
+
+class Pace:
+    """A limit of requests in flight that finds the server's own (additive increase, decrease to what was admitted).
+
+    A refusal for the rate lowers the limit to the requests that the server did take, a sign of overload halves it; in
+    one second it falls to half at most. A round of good answers raises it by one. A wait that the server names holds
+    for all requests.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.limit = float(most)
+        self.active = 0
+        self.refused = 0  # for the rate, in all
+        self.stopped = threading.Event()
+        self._changed = threading.Condition()
+        self._not_before = 0.0
+        self._second = 0.0
+        self._floor = 1.0
+        self._step = 1.0
+
+    def enter(self) -> None:
+        """Wait for a place. Raises Stopped."""
+        with self._changed:
+            while not self.stopped.is_set():
+                wait_s = self._not_before - time.monotonic()
+                if wait_s <= 0 and self.active < int(self.limit):
+                    self.active += 1
+                    return
+                self._changed.wait(wait_s if wait_s > 0 else None)
+            raise Stopped
+
+    def leave(self, outcome: str, wait_s: float = 0.0) -> None:
+        """`outcome`: `good`, `rate_limited`, `overloaded`, `server_error`; anything else says nothing of the pace."""
+        with self._changed:
+            now = time.monotonic()
+            self.active -= 1
+            if outcome == "good":
+                self.limit = min(self.most, self.limit + self._step / self.limit)
+            elif outcome in {"rate_limited", "overloaded", "server_error"}:
+                if now - self._second >= 1:
+                    self._second, self._floor = now, max(1.0, self.limit / 2)
+                aim = self.active if outcome == "rate_limited" else self.limit / 2
+                self.limit = max(self._floor, min(self.limit, aim))
+                self._step = 0.5  # near the server's own limit: climb gently
+                self.refused += outcome == "rate_limited"
+            self._not_before = max(self._not_before, now + wait_s)
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        with self._changed:
+            self.stopped.set()
+            self._changed.notify_all()
+
+
+class Purse:
+    """USD spent and reserved, by any number of threads; together never above the cap."""
+
+    def __init__(self, cap: float, spent: float) -> None:
+        self.cap = cap
+        self.spent = spent
+        self._reserved: list[float] = []
+        self._changed = threading.Condition()
+
+    def reserve(self, usd: float) -> bool:
+        """Wait until `usd` fit; False where they cannot, whatever comes back from the requests in flight."""
+        with self._changed:
+            while self.spent + sum(self._reserved) + usd > self.cap:
+                if not self._reserved:
+                    return False
+                self._changed.wait()
+            self._reserved.append(usd)
+            return True
+
+    def correct(self, usd: float) -> None:
+        """What counted as spent is more or less than it was."""
+        with self._changed:
+            self.spent += usd
+            self._changed.notify_all()
+
+    def settle(self, reserved: float, usd: float) -> None:
+        with self._changed:
+            self._reserved.remove(reserved)
+            self.spent += usd
+            self._changed.notify_all()
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM is a KeyboardInterrupt inside it: no request is begun any more, those in flight are awaited."""
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

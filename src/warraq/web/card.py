@@ -1,0 +1,80 @@
+"""metrics.json and the proof of merge -> the model card, Markdown with the header that the Hugging Face hub reads."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from warraq.metrics.catalogue import SCORES
+from warraq.records import read_json
+from warraq.web import comparison
+from warraq.web.comparison import HEADLINE, Metrics
+
+
+def build(metrics: Metrics, lineage: dict[str, Any], dataset: Path, name: str) -> str:
+    """The card of a student; `lineage` is merge's parity.json."""
+    word, sentence, rest = comparison.verdict(metrics)
+    rows = [
+        f"| {SCORES[score].label} | {_cell(metrics, 'base', score)} | {_cell(metrics, 'merged', score)} | "
+        f"{_cell(metrics, 'onnx', score)} |"
+        for score in HEADLINE
+        if comparison.known(metrics, score)
+    ]
+    base = lineage["base"]
+    header = f"base_model: {base}\n" if "/" in base else ""
+    told = [*comparison.left_out(metrics), comparison.worse_elsewhere(metrics)]
+    notes = "".join(f"* {line}\n" for line in told if line)
+    return f"""---
+{header}pipeline_tag: image-text-to-text
+language: [ar, en]
+---
+
+# {name}
+
+{sentence}, {rest}.
+
+## What it was trained on
+
+| | |
+|---|---|
+| base | {base}, revision `{lineage["revision"]}` |
+| tuning | {comparison.TUNED[metrics["tuning"]]} |
+| training set | {_side(dataset, "train")} |
+| validation set | {_side(dataset, "val")} |
+| test set | {comparison.size(metrics)}; `test.json` {metrics["test_sha256"]} |
+| prompts | {metrics["prompts_sha256"]} |
+| images, preprocessing | {metrics["images_sha256"]}, {metrics["preprocessing_sha256"]} |
+
+Hashes are the first 12 hex digits of SHA-256. No page of a test document was trained on.
+
+## Scores
+
+Against {comparison.VOUCHED[metrics["reference"]]}. Brackets are 95 % intervals over documents. {word.capitalize()}.
+
+| | base | merged | onnx |
+|---|---|---|---|
+{chr(10).join(rows)}
+
+## Limits
+
+* These scores hold for documents like those of the test set, and for its prompts; nothing else was measured.
+{notes}* It may write what does not stand on the page: see the rates of added characters and invented fields above.
+
+## Serving
+
+`models/{name}/onnx` with onnxruntime, or `models/{name}/merged` with transformers or any server that speaks OpenAI's
+interface. Ask with the task's prompt, image first, greedily.
+"""
+
+
+def _cell(metrics: Metrics, variant: str, score: str) -> str:
+    key = f"{variant}_{score}"
+    return f"{comparison.number(metrics[key])} {comparison.interval(metrics, key)}".strip()
+
+
+def _side(dataset: Path, side: str) -> str:
+    counts = read_json(dataset / "audit.json")["splits"][side]
+    samples = ", ".join(f"{count} {task}" for task, count in counts["samples"].items())
+    vouched = ", ".join(f"{count} {kind}" for kind, count in counts["references"].items())
+    digest = hashlib.sha256((dataset / f"{side}.json").read_bytes()).hexdigest()[:12]
+    size = f"{comparison.counted(counts['documents'], 'document')}, {comparison.counted(counts['pages'], 'page')}"
+    return f"{size}; {samples}; {vouched}; `{side}.json` {digest}"

@@ -1,0 +1,109 @@
+"""The batch lane: jobs that outlive the run, results in any order, nothing paid twice."""
+
+import sqlite3
+
+import pytest
+
+from gemini_server import GeminiServer
+from label_project import Project, content
+from warraq.teachers import batch
+
+
+@pytest.fixture
+def server(gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch) -> GeminiServer:
+    monkeypatch.setenv("WARRAQ_POLL", "0.01")
+    return gemini
+
+
+def right(project: Project) -> bool:
+    return [row.answer for row in project.rows()] == [content(page.image_sha256) for page in project.pages]
+
+
+def test_results_find_their_pages_in_any_order(
+    project: Project, server: GeminiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some by the tag that the answer repeats, since the server lost their key."""
+    monkeypatch.setattr(batch, "JOB_PAGES", 4)
+    project.cleared(10)
+    server.script = ["ok", "no_key", "ok", "no_key"]
+
+    result = project.label("gemini", lane="batch")
+
+    assert result.exit_code == 0, result.output
+    assert right(project)
+    assert len(server.jobs) == 3 and len(server.requests) == 10
+    assert project.spent() == pytest.approx(10 * (2000 * 0.75 + 500 * 3.75) / 1e6 / 2)
+
+
+def test_what_a_job_does_not_answer_is_asked_by_flex(project: Project, server: GeminiServer) -> None:
+    project.cleared(4)
+    server.script = ["lost", "error_500", "truncated", "other_page"]
+
+    result = project.label("gemini", lane="batch")
+
+    assert result.exit_code == 0, result.output
+    assert right(project)
+    assert [request.body.get("serviceTier") for request in server.requests[4:]] == ["flex"] * 4
+
+
+def test_an_answer_for_another_page_is_not_taken(project: Project, server: GeminiServer) -> None:
+    project.cleared(2)
+    server.script = ["other_page"] * 4
+
+    project.label("gemini", lane="batch")
+
+    assert [row.reason for row in project.rows()] == ["wrong_tag"] * 2
+
+
+@pytest.mark.parametrize("lane", ["batch", "standard"])
+def test_a_killed_run_leaves_its_job_to_the_next_one(project: Project, server: GeminiServer, lane: str) -> None:
+    """Whichever lane that one takes: the pages are paid for."""
+    project.cleared(5)
+    server.jobs_over = False
+    with project.started("gemini", lane="batch"):
+        server.await_requests(5)
+
+    server.jobs_over = True
+    result = project.label("gemini", lane=lane)
+
+    assert result.exit_code == 0, result.output
+    assert right(project)
+    assert len(server.requests) == 5
+
+
+def test_a_reservation_without_a_job_is_given_up_in_the_end(project: Project, server: GeminiServer) -> None:
+    """As after a kill between the two: its price counts, and the pages are asked again."""
+    project.cleared(2)
+    server.jobs_over = False
+    with project.started("gemini", lane="batch"):
+        server.await_requests(2)
+    server.unlisted = {name for name, _ in server.jobs}
+    server.jobs_over = True
+    with sqlite3.connect(project.root / "ledger/ledger.sqlite") as ledger:
+        ledger.execute("UPDATE attempt SET started_at = '2026-01-01T00:00:00Z'")
+
+    project.label("gemini", lane="batch")
+
+    assert right(project)
+    assert len(server.requests) == 4
+    assert [attempt.state for attempt in project.attempts()] == ["unknown", "answered"] * 2
+
+
+def test_a_job_reserves_before_it_is_created(project: Project, server: GeminiServer) -> None:
+    project.cleared(6)
+
+    project.label("gemini", lane="batch", max_usd=0.015, max_output_tokens=1024)
+
+    assert {row.reason for row in project.rows()} == {None, "budget"}
+    assert project.spent() <= 0.015
+
+
+def test_only_cleared_pages_are_in_a_job(project: Project, server: GeminiServer) -> None:
+    for number in range(6):
+        project.page(number)
+    project.public([1, 3])
+
+    project.label("gemini", lane="batch")
+
+    sent = {image for request in server.requests for image in request.images}
+    assert sent == {project.pages[1].image_sha256, project.pages[3].image_sha256}

@@ -1,0 +1,154 @@
+"""What labels cost: told before, bounded while, counted after."""
+
+import datetime
+import random
+import re
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gemini_server import GeminiServer
+from label_project import Project
+from warraq.records import InputError
+from warraq.teachers.prices import Price, price
+
+COST = (2000 * 0.75 + 500 * 3.75) / 1e6  # USD of each answer of the server, thoughts included
+
+
+@pytest.mark.parametrize(("in_flight", "fit"), [(1, 1), (6, 4)])
+def test_the_budget_is_never_passed(
+    project: Project, gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch, in_flight: int, fit: int
+) -> None:
+    """`fit` requests at their worst fit at once; the others wait for what those really cost."""
+    monkeypatch.setenv("WARRAQ_IN_FLIGHT", str(in_flight))
+    project.cleared(12)
+    gemini.hold(after=0)
+
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(project.label, "gemini", max_usd=0.034, max_output_tokens=1024)
+        gemini.await_requests(fit)
+        gemini.release()
+        running.result()
+
+    bought = [row for row in project.rows() if row.answer]
+    assert {row.reason for row in project.rows()} == {None, "budget"}
+    assert len(gemini.requests) == len(bought)
+    assert 0.034 - 0.009 < len(bought) * COST <= 0.034
+    assert project.spent() == pytest.approx(len(bought) * COST)
+
+
+def test_the_budget_is_of_all_runs_and_tasks_together(project: Project, gemini: GeminiServer) -> None:
+    project.cleared(6)
+    for task in ("content", "invoice", "metadata"):
+        gemini.reply = lambda image: {}  # no task's answer: bought all the same
+        project.label("gemini", task=task, max_usd=0.1)
+
+    assert project.spent() <= 0.1
+    assert {row.reason for row in project.rows("metadata")} == {"budget"}
+
+
+def test_random_budgets_hold(project: Project, gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The long form, 50 runs, is benchmarks/label.py."""
+    monkeypatch.setenv("WARRAQ_IN_FLIGHT", "8")
+    project.cleared(20)
+    dice = random.Random(3)
+    caps = sorted(round(dice.uniform(0.02, 0.09), 4) for _ in range(4))
+    gemini.usage = lambda: {"promptTokenCount": dice.randrange(1200, 2400), "candidatesTokenCount": dice.randrange(900)}
+    for cap in caps:
+        project.label("gemini", max_usd=cap, max_output_tokens=1024)
+
+        assert project.spent() <= cap
+
+
+def told(output: str, row: str) -> list[float]:
+    """The figures of a row of the table: low, expected, high."""
+    found = re.search(rf"^ *{re.escape(row)}(.*)$", output, re.M)
+    assert found, output
+    return [float(figure.replace(",", "")) for figure in found[1].split()]
+
+
+def test_a_dry_run_tells_all_and_sends_nothing(
+    project: Project, gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GEMINI_API_KEY")
+    for number in range(5):
+        project.page(number)
+    project.public(range(3))
+
+    result = project.label("human", "gemini", options=["--dry-run"])
+
+    assert result.exit_code == 0, result.output
+    assert "label content: 5 pages: 2 not_sendable, 3 to buy" in result.output
+    assert "3 pages to buy from gemini-3.8-flash in the standard lane" in result.output
+    low, expected, high = told(result.output, "USD, standard")
+    assert 0 < low <= expected < high
+    assert told(result.output, "USD, flex")[2] == pytest.approx(high / 2, abs=0.01)
+    assert "assumed" in result.output and "label.max_usd leaves 5.00" in result.output
+    assert not gemini.requests and not project.out.exists() and not (project.root / "ledger").exists()
+
+
+def test_a_dry_run_with_nothing_to_buy_says_so(project: Project) -> None:
+    project.page(1)
+
+    result = project.label("human", options=["--dry-run"])
+
+    assert result.output == "label content: 1 pages: 1 no_review\nnothing to buy\n"
+
+
+def test_after_a_pilot_the_estimate_is_measured(project: Project, gemini: GeminiServer) -> None:
+    """Within 20 % of what the whole then costs."""
+    dice = random.Random(5)
+    gemini.usage = lambda: {
+        "promptTokenCount": dice.randrange(1800, 2600),
+        "candidatesTokenCount": dice.randrange(300, 3000),
+        "thoughtsTokenCount": dice.randrange(0, 400),
+    }
+    project.cleared(100)
+
+    pilot = project.label("gemini", options=["--pilot", "20"])
+    asked, spent = len(gemini.requests), project.spent()
+    project.label("gemini", lane="standard")
+
+    assert asked == 20 and "measured on 20 pages" in pilot.output and "80 to buy" in pilot.output
+    _, expected, _ = told(pilot.output, "USD, standard")
+    assert expected == pytest.approx(project.spent() - spent, rel=0.2)
+    assert len(gemini.requests) == 100
+
+
+def test_many_pages_go_by_the_cheap_lane(project: Project) -> None:
+    project.cleared(201)
+
+    result = project.label("gemini", options=["--dry-run"])
+
+    assert "201 pages to buy from gemini-3.8-flash in the flex lane" in result.output
+
+
+@pytest.mark.parametrize("options", [[], ["--dry-run"]])
+def test_an_unknown_price_refuses_to_run(project: Project, gemini: GeminiServer, options: list[str]) -> None:
+    project.cleared(1)
+
+    result = project.label("gemini", model="gemini-9-new", options=options)
+
+    assert result.exit_code == 2 and "no price of gemini-9-new" in result.output
+    assert not gemini.requests
+
+
+ROWS = [
+    Price(model="m", since="2026-01-01", input=1, output=2),
+    Price(model="m", since="2027-01-01", input=3, output=4),
+    Price(model="n", since="2026-06-01", input=5, output=6),
+]
+
+
+@given(st.dates(datetime.date(2026, 1, 1), datetime.date(2030, 1, 1)), st.permutations(ROWS))
+def test_the_price_is_the_one_of_the_day(day: datetime.date, rows: list[Price]) -> None:
+    assert price(rows, "m", day).input == (1 if day.year == 2026 else 3)
+
+
+@pytest.mark.parametrize(("model", "day"), [("m", "2025-12-31"), ("n", "2026-05-31"), ("o", "2027-01-01")])
+def test_no_price_is_never_nothing(model: str, day: Any) -> None:
+    with pytest.raises(InputError, match=f"no price of {model}"):
+        price(ROWS, model, datetime.date.fromisoformat(day))

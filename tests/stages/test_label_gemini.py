@@ -1,0 +1,273 @@
+"""Gemini over real HTTP: what a request says, and what comes of each answer that a server can give."""
+
+import json
+
+import pytest
+
+from gemini_server import CYRILLIC, KEY, GeminiServer
+from label_project import Project, content
+from warraq import tasks
+
+PRICE = (2000 * 0.75 + 500 * 3.75) / 1e6  # USD of each answer of the server, thoughts included
+
+
+def test_a_request_says_all_that_matters(
+    project: Project, gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GOOGLE_GEMINI_BASE_URL", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("GOOGLE_API_KEY", "another-key")
+    monkeypatch.setenv("GOOGLE_GENAI_USE_VERTEXAI", "true")
+    page = project.page(1)
+    project.public([1])
+
+    result = project.label("human", "textlayer", "gemini")
+
+    assert result.exit_code == 0, result.output
+    (request,) = gemini.requests
+    (row,) = project.rows()
+    task = tasks.load("content")
+    assert request.path == "/v1/models/gemini-3.8-flash:generateContent"
+    assert request.headers["x-goog-api-key"] == KEY
+    assert request.headers["x-server-timeout"] == "900"
+    assert request.images == (page.image_sha256,)
+    assert request.body["contents"][0]["parts"][1:] == [{"text": f"{task.PROMPT}\npage_tag is {row.key[:8]}."}]
+    assert request.body["systemInstruction"]["parts"] == [{"text": task.INSTRUCTION}]
+    assert {setting["threshold"] for setting in request.body["safetySettings"]} == {"OFF"}
+    assert request.body["store"] is False
+    assert "serviceTier" not in request.body and "tools" not in request.body
+    asked = request.body["generationConfig"]
+    assert asked["responseMimeType"] == "application/json"
+    assert asked["mediaResolution"] == "MEDIA_RESOLUTION_HIGH"
+    assert asked["thinkingConfig"] == {"thinking_level": "LOW"}
+    assert asked["maxOutputTokens"] == 16384
+    assert next(iter(asked["responseSchema"]["properties"])) == "page_tag"
+    blocks = asked["responseSchema"]["properties"]["answer"]["properties"]["blocks"]["items"]
+    assert blocks["required"] == blocks["property_ordering"] == ["kind", "text", "level"]
+    assert blocks["properties"]["level"] == {"type": "INTEGER", "nullable": True}
+    assert "additionalProperties" not in json.dumps(asked) and "$" not in json.dumps(asked["responseSchema"])
+    assert (row.answer, row.teacher, row.reference) == (content(page.image_sha256), "gemini", "silver")
+    assert row.model == "gemini-3.8-flash"
+
+
+@pytest.mark.parametrize(
+    ("case", "requests", "reason", "message"),
+    [
+        ("truncated", 2, "truncated", "MAX_TOKENS"),
+        ("thinking_only", 2, "truncated", "MAX_TOKENS"),
+        ("continuation", 2, "truncated", "CONTINUATION"),
+        ("recitation", 3, "recitation", "RECITATION"),
+        ("safety", 1, "blocked", "SAFETY"),
+        ("new_reason", 1, "blocked", "A_REASON_OF_NEXT_YEAR"),
+        ("prompt_blocked", 1, "blocked", "prompt: PROHIBITED_CONTENT"),
+        ("empty", 2, "empty", "STOP"),
+        ("not_json", 2, "schema_invalid", "Invalid JSON"),
+        ("wrong_schema", 2, "schema_invalid", "page_tag: Field required"),
+        ("duplicate", 2, "schema_invalid", "a key stands twice"),
+        ("no_response", 2, "schema_invalid", "not a response"),
+        ("other_page", 2, "wrong_tag", "in place of"),
+        ("no_tag", 2, "wrong_tag", "in place of"),
+        ("loop", 2, "loop", "over and over"),
+        ("foreign", 1, "foreign_script", "letters"),
+        ("marked", 1, "marked_confidential", "سري للغاية"),
+    ],
+)
+def test_a_paid_refusal_is_a_row_with_its_price_and_is_not_bought_again(
+    project: Project, gemini: GeminiServer, case: str, requests: int, reason: str, message: str
+) -> None:
+    project.cleared(1)
+    gemini.script = [case] * 5
+
+    results = [project.label("gemini"), project.label("gemini")]
+
+    assert [result.exit_code for result in results] == [0, 0], results
+    (row,) = project.rows()
+    assert (row.answer, row.reason) == (None, reason)
+    assert row.message is not None and (message in row.message or reason == "marked_confidential")
+    assert len(gemini.requests) == requests
+    assert [attempt.state for attempt in project.attempts()] == ["answered"] * requests
+    assert all(attempt.response for attempt in project.attempts())
+    if case not in {"recitation", "no_response"}:  # another model's price; no usage, so the worst case
+        assert project.spent() == pytest.approx(requests * PRICE)
+
+
+@pytest.mark.parametrize(
+    ("case", "attempts"),
+    [
+        ("ok", ["answered"]),
+        ("dated", ["answered"]),
+        ("no_usage", ["answered"]),
+        ("odd", ["answered"]),
+        ("spoken_to", ["answered"]),
+        ("truncated", ["answered", "answered"]),
+        ("recitation", ["answered", "answered"]),
+        ("empty", ["answered", "answered"]),
+        ("other_page", ["answered", "answered"]),
+        ("rate_limited", ["failed", "answered"]),
+        ("error_500", ["failed", "answered"]),
+        ("html_503", ["failed", "answered"]),
+        ("reset", ["unknown", "answered"]),
+    ],
+)
+def test_what_passes_ends_in_an_answer(project: Project, gemini: GeminiServer, case: str, attempts: list[str]) -> None:
+    project.cleared(1)
+    gemini.script = [case]
+
+    result = project.label("gemini")
+
+    assert result.exit_code == 0, result.output
+    (row,) = project.rows()
+    assert row.answer and row.answer["blocks"][0]["text"]
+    assert [attempt.state for attempt in project.attempts()] == attempts
+    worst = project.spent() > 0.05  # what the server did not say counts as the most that it could be
+    assert worst == (case in {"no_usage", "reset"})
+
+
+def test_a_server_that_never_answers_is_given_up(
+    project: Project, gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WARRAQ_TIMEOUT", "0.1")
+    project.cleared(1)
+    gemini.script = ["hang"] * 3
+
+    project.label("gemini")
+
+    assert [row.reason for row in project.rows()] == ["server_error"]
+    assert [attempt.state for attempt in project.attempts()] == ["unknown"] * 3
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        (["rate_limited"] * 10, "rate_limited"),
+        (["full"] * 10, "overloaded"),
+        (["error_500"] * 3, "server_error"),
+    ],
+)
+def test_what_does_not_pass_is_given_up_and_asked_again_by_the_next_run(
+    project: Project, gemini: GeminiServer, script: list[str], reason: str
+) -> None:
+    project.cleared(1)
+    gemini.script = script
+
+    result = project.label("gemini")
+    first = project.rows()
+    project.label("gemini")
+
+    assert "1 pages have no answer for a passing reason" in result.output
+    assert [row.reason for row in first] == [reason]
+    assert [row.reason for row in project.rows()] == [None]
+    assert len(gemini.requests) == len(script) + 1
+
+
+def test_a_page_that_always_fails_is_given_up_for_good(project: Project, gemini: GeminiServer) -> None:
+    project.cleared(1)
+    gemini.script = ["error_500"] * 20
+
+    for _ in range(5):
+        project.label("gemini")
+
+    assert len(gemini.requests) == 9
+    assert [row.reason for row in project.rows()] == ["server_error"]
+
+
+def test_more_room_is_given_once(project: Project, gemini: GeminiServer) -> None:
+    project.cleared(1)
+    gemini.script = ["truncated"]
+
+    project.label("gemini")
+
+    assert [request.body["generationConfig"]["maxOutputTokens"] for request in gemini.requests] == [16384, 32768]
+
+
+def test_a_quotation_is_asked_of_the_second_model(project: Project, gemini: GeminiServer) -> None:
+    project.cleared(1)
+    gemini.script = ["recitation", "recitation"]
+
+    project.label("gemini")
+
+    models = [request.path.rpartition("/")[2].partition(":")[0] for request in gemini.requests]
+    assert models == ["gemini-3.8-flash", "gemini-3.8-flash", "gemini-3.1-flash-lite"]
+    assert [row.model for row in project.rows()] == ["gemini-3.1-flash-lite"]
+
+
+@pytest.mark.parametrize(
+    ("case", "sentence"),
+    [
+        ("bad_key", "check GEMINI_API_KEY"),
+        ("forbidden", "check GEMINI_API_KEY"),
+        ("retired", "change label.gemini"),
+        ("day_quota", "PerDayPerProject"),
+        ("rerouted", "gemini-9-other answered"),
+    ],
+)
+def test_what_concerns_every_page_stops_the_run_and_keeps_what_was_paid(
+    project: Project, gemini: GeminiServer, case: str, sentence: str
+) -> None:
+    project.cleared(4)
+    gemini.script = ["ok", "ok", case]
+
+    stopped = project.label("gemini")
+    asked = len(gemini.requests)
+    again = project.label("gemini")
+
+    assert stopped.exit_code == 2 and sentence in stopped.output, stopped.output
+    assert stopped.output.count(KEY) == 0
+    assert asked == 3
+    assert again.exit_code == 0
+    assert len(gemini.requests) == 5
+    assert all(row.answer for row in project.rows())
+
+
+def test_a_refused_request_stops_the_run_only_while_nothing_was_answered(
+    project: Project, gemini: GeminiServer
+) -> None:
+    project.cleared(3)
+    gemini.script = ["bad_request", "ok", "bad_request", "ok"]
+
+    first = project.label("gemini")
+    asked = len(gemini.requests)
+    second = project.label("gemini")
+
+    assert (first.exit_code, asked) == (2, 1) and "Gemini refuses the request" in first.output
+    assert second.exit_code == 0
+    assert sorted(row.reason or "" for row in project.rows()) == ["", "", "bad_request"]
+
+
+def test_a_run_in_which_too_much_fails_is_stopped(project: Project, gemini: GeminiServer) -> None:
+    project.cleared(60)
+    gemini.script = ["safety", "ok", "ok"] * 20
+
+    result = project.label("gemini")
+
+    assert result.exit_code == 2 and "pages failed, most with blocked" in result.output
+    assert 50 <= len(gemini.requests) < 55
+
+
+def test_a_server_that_is_not_there_stops_the_run(
+    project: Project, gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.cleared(1)
+    monkeypatch.setenv("WARRAQ_GEMINI_URL", "http://127.0.0.1:9")
+
+    result = project.label("gemini")
+
+    assert result.exit_code == 2 and "no connection to http://127.0.0.1:9" in result.output
+
+
+def test_flex_is_asked_for_by_name_and_costs_half(project: Project, gemini: GeminiServer) -> None:
+    project.cleared(1)
+
+    project.label("gemini", lane="flex")
+
+    assert [request.body["serviceTier"] for request in gemini.requests] == ["flex"]
+    assert project.spent() == pytest.approx(PRICE / 2)
+
+
+def test_foreign_letters_are_not_a_label(project: Project, gemini: GeminiServer) -> None:
+    project.cleared(1)
+    gemini.script = ["foreign"]
+
+    project.label("gemini")
+
+    assert CYRILLIC not in project.out.read_text(encoding="utf-8")

@@ -1,0 +1,225 @@
+"""Paid once: what a kill, a signal, a review, a lost file or another task changes, and what it does not."""
+
+import random
+import signal
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from gemini_server import GeminiServer
+from label_project import Project, content, drawn
+from warraq.teachers.ledger import Ledger
+
+
+def test_a_killed_run_loses_at_most_what_was_in_flight(
+    project: Project, gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WARRAQ_IN_FLIGHT", "3")
+    project.cleared(12)
+    gemini.hold(after=5)
+    with project.started("gemini"):
+        gemini.await_requests(5 + 3)
+
+    gemini.release()
+    resumed = project.label("gemini")
+    requests = len(gemini.requests)
+    again = project.label("gemini")
+
+    assert resumed.exit_code == 0, resumed.output
+    assert [row.answer for row in project.rows()] == [content(page.image_sha256) for page in project.pages]
+    assert requests == 12 + 3
+    assert [attempt.state for attempt in project.attempts()].count("unknown") == 3
+    assert "12 pages, 12 known, 0 asked" in again.output
+    assert len(gemini.requests) == requests
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_awaits_what_is_in_flight(
+    project: Project, gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    monkeypatch.setenv("WARRAQ_IN_FLIGHT", "3")
+    project.cleared(12)
+    gemini.hold(after=2)
+    with project.started("gemini") as process:
+        gemini.await_requests(2 + 3)
+
+        process.send_signal(number)
+        gemini.release()
+        process.wait()
+    project.label("gemini")
+
+    assert process.returncode != 0
+    assert len(gemini.requests) == 12
+    assert all(row.answer for row in project.rows())
+
+
+def test_what_a_killed_run_may_have_spent_counts_as_spent(project: Project, gemini: GeminiServer) -> None:
+    project.cleared(1)
+    gemini.hold(after=0)
+    with project.started("gemini"):
+        gemini.await_requests(1)
+
+    gemini.release()
+    project.label("gemini", max_usd=0.01)
+
+    assert [row.reason for row in project.rows()] == ["budget"]
+    assert 0.05 < project.spent() < 0.1
+    assert len(gemini.requests) == 1
+
+
+def test_a_review_replaces_a_paid_label_without_losing_it(project: Project, gemini: GeminiServer) -> None:
+    project.cleared(1)
+    project.label("human", "gemini")
+    project.review(project.pages[0], content("by hand"))
+    project.label("human", "gemini")
+    (project.root / "reviews/content.jsonl").unlink()
+
+    project.label("human", "gemini")
+
+    assert [row.answer for row in project.rows()] == [content(project.pages[0].image_sha256)]
+    assert len(gemini.requests) == 1
+
+
+def test_a_lost_labels_file_is_written_again_for_nothing(project: Project, gemini: GeminiServer) -> None:
+    project.cleared(3)
+    gemini.script = ["ok", "safety", "spoken_to"]
+    project.label("gemini")
+    before = project.out.read_bytes()
+    project.out.unlink()
+
+    project.label("gemini")
+
+    assert project.out.read_bytes() == before
+    assert len(gemini.requests) == 3
+
+
+def test_a_labels_file_without_its_ledger_is_adopted(project: Project, gemini: GeminiServer) -> None:
+    """As after a clone and `dvc pull`; once more without the file, the ledger has it."""
+    project.cleared(3)
+    gemini.script = ["ok", "safety", "spoken_to"]
+    project.label("gemini")
+    before = project.out.read_bytes()
+    for file in (project.root / "ledger").iterdir():
+        file.unlink()
+
+    preview = project.label("gemini", options=["--dry-run"])
+    project.label("gemini")
+    project.out.unlink()
+    project.label("gemini")
+
+    assert "nothing to buy" in preview.output
+    assert project.out.read_bytes() == before
+    assert len(gemini.requests) == 3
+
+
+def test_a_better_reader_costs_nothing(project: Project, gemini: GeminiServer) -> None:
+    """Rows are what reading the stored responses gives: here a text layer that contradicts the answer comes later."""
+    gemini.reply = lambda image: content("كتب المعلم شيئا آخر تماما لا يوجد في هذه الصفحة")
+    project.cleared(1)
+    project.label("gemini")
+    page = project.pages.pop()
+    project.page(0, text="محضر اجتماع اللجنة المالية وأقرت الميزانية إلى نهاية العام\n" * 3)
+    assert project.pages[0].image_sha256 == page.image_sha256
+
+    project.label("gemini")
+
+    assert [row.reason for row in project.rows()] == ["disagrees"]
+    assert len(gemini.requests) == 1
+
+
+def test_an_answer_is_bought_once_until_the_question_changes(project: Project, gemini: GeminiServer) -> None:
+    project.cleared(1)
+    project.label("gemini")
+
+    project.label("human", "gemini", max_usd=1.0, lane="flex", second_model=None)
+    same = len(gemini.requests)
+    project.label("gemini", thinking_level="high")
+
+    assert (same, len(gemini.requests)) == (1, 2)
+
+
+def test_equal_pages_are_bought_once(project: Project, gemini: GeminiServer) -> None:
+    project.page(1, image=drawn("same"))
+    project.page(2, image=drawn("same"))
+    project.public([1, 2])
+
+    project.label("gemini")
+
+    assert len(gemini.requests) == 1
+    first, second = project.rows()
+    assert first.answer == second.answer and first.page_id != second.page_id
+
+
+def test_a_reason_can_be_asked_again(project: Project, gemini: GeminiServer) -> None:
+    project.cleared(2)
+    gemini.script = ["safety"]
+    project.label("gemini")
+
+    project.label("gemini", options=["--retry", "blocked"])
+    project.label("gemini")
+
+    assert all(row.answer for row in project.rows())
+    assert len(gemini.requests) == 3
+
+
+def test_what_is_no_reason_cannot_be_asked_again(project: Project) -> None:
+    project.page(1)
+
+    result = project.label("human", options=["--retry", "blockd"])
+
+    assert result.exit_code == 2 and "there is no such reason" in result.output
+
+
+def test_two_runs_do_not_write_one_ledger(project: Project, gemini: GeminiServer) -> None:
+    project.cleared(1)
+    gemini.hold(after=0)
+    with project.started("gemini"):
+        gemini.await_requests(1)
+
+        result = project.label("gemini")
+        looked_at = project.label("gemini", options=["--dry-run"])
+        gemini.release()
+
+    assert result.exit_code == 2 and "is being written by another" in result.output
+    assert looked_at.exit_code == 0
+
+
+def test_what_is_no_ledger_is_told(project: Project, gemini: GeminiServer) -> None:
+    project.cleared(1)
+    (project.root / "ledger").mkdir()
+    (project.root / "ledger/ledger.sqlite").write_bytes(b"not a database" * 100)
+
+    result = project.label("gemini")
+
+    assert result.exit_code == 2 and "cannot be used as a ledger" in result.output
+
+
+def test_kills_at_random_moments_lose_nothing(
+    project: Project, gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The long form, 600 pages and 16 in flight, is benchmarks/label.py."""
+    monkeypatch.setenv("WARRAQ_IN_FLIGHT", "4")
+    project.cleared(40)
+    dice = random.Random(1)
+    for _ in range(2):
+        seen = len(gemini.requests)
+        with project.started("gemini"):
+            gemini.await_requests(seen + dice.randrange(4, 12))
+
+    project.label("gemini")
+    requests = len(gemini.requests)
+    project.label("gemini")
+
+    assert all(row.answer for row in project.rows()) and len(project.rows()) == 40
+    assert requests <= 40 + 2 * 4
+    assert len(gemini.requests) == requests
+
+
+def test_an_attempt_is_on_disk_before_its_request(tmp_path: Path, project: Project) -> None:
+    page = project.page(1)
+    with Ledger.open(tmp_path / "books", write=True) as ledger:
+        ledger.begin("key", page, "content", "model", "standard", 0.5)
+
+        with sqlite3.connect(tmp_path / "books/ledger.sqlite") as other:
+            assert other.execute("SELECT state, usd FROM attempt").fetchall() == [("started", 0.5)]

@@ -1,0 +1,226 @@
+"""Three locks between a page and the network, each tried alone."""
+
+import base64
+import hashlib
+import json
+import socket
+
+import httpx2
+import pytest
+
+from gemini_server import KEY, GeminiServer
+from label_project import Project, drawn
+from warraq.records import InputError
+from warraq.teachers.clearance import Clearance, everything
+from warraq.teachers.transport import Leak, check, client, proved_local
+
+
+def test_only_pages_called_public_reach_the_server(
+    project: Project, gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WARRAQ_IN_FLIGHT", "4")
+    for number in range(8):
+        project.page(number, image=drawn("shared") if number in {5, 6} else None)
+    project.pages[7] = project.pages[7].model_copy(update={"files": ("7.pdf", "secret/7.pdf")})
+    project.manifest(
+        "0.pdf,public,archive", "1.pdf,internal,archive", "2.pdf,,archive", "3.pdf,Public,archive",
+        "4.pdf,public,archive", "4.pdf,secret,archive", "5.pdf,public,archive", "7.pdf,public,archive",
+    )  # fmt: skip
+
+    result = project.label("gemini")
+
+    assert result.exit_code == 0, result.output
+    assert [request.images for request in gemini.requests] == [(project.pages[0].image_sha256,)]
+    assert [row.reason for row in project.rows()] == [None] + ["not_sendable"] * 7
+
+
+def test_no_way_in_sends_a_denied_page(project: Project, gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """100 pages, half of them not public: standard, flex, the second model, a retry, and another name of the same."""
+    monkeypatch.setenv("WARRAQ_IN_FLIGHT", "8")
+    connected = []
+    connect = socket.socket.connect
+    monkeypatch.setattr(socket.socket, "connect", lambda self, to: (connected.append(to), connect(self, to))[1])
+    for number in range(100):
+        project.page(number, image=drawn(f"page {number % 90}"))  # the last ten are also the first ten
+    project.manifest(*(f"{n}.pdf,{'public' if n % 2 else 'secret'}" for n in range(0, 90)))
+    public = {project.pages[n].image_sha256 for n in range(11, 90, 2)}
+    gemini.script = ["recitation"] * 20
+
+    for lane in ("standard", "flex"):
+        result = project.label("gemini", lane=lane, thinking_level="low" if lane == "flex" else "medium")
+        assert result.exit_code == 0, result.output
+    project.label("gemini", options=["--retry", "recitation"])
+    project.label("gemini", task="invoice", options=["--pilot", "60"])
+
+    sent = {image for request in gemini.requests for image in request.images}
+    assert sent == public
+    assert any("gemini-3.1-flash-lite" in request.path for request in gemini.requests)
+    assert {to[0] for to in connected} == {"127.0.0.1"}
+
+
+def test_without_a_manifest_nothing_is_sent(project: Project, gemini: GeminiServer) -> None:
+    project.page(1)
+
+    project.label("gemini")
+
+    assert [row.reason for row in project.rows()] == ["not_sendable"]
+    assert not gemini.requests
+
+
+def test_a_manifest_without_its_column_is_refused(project: Project) -> None:
+    project.page(1)
+    (project.root / "raw").mkdir()
+    (project.root / "raw/documents.csv").write_text("name,sensitivity\n1.pdf,public\n", encoding="utf-8")
+
+    result = project.label("gemini")
+
+    assert result.exit_code == 2 and "has no column file" in result.output
+
+
+def test_an_image_that_is_not_the_one_named_is_not_sent(project: Project, gemini: GeminiServer) -> None:
+    project.cleared(1)
+    (project.root / "pages" / project.pages[0].image).write_bytes(b"something else")
+
+    result = project.label("gemini")
+
+    assert result.exit_code == 2 and "run render again" in result.output
+    assert not gemini.requests
+
+
+def test_a_document_that_says_it_is_confidential_is_quarantined_whole(project: Project, gemini: GeminiServer) -> None:
+    for number in (1, 2, 3):
+        project.page(number, document="0" * 12)
+    other = project.page(4)
+    project.public([1, 2, 3, 4])
+    gemini.script = ["ok", "marked"]
+
+    result = project.label("gemini")
+    asked = len(gemini.requests)
+    project.label("gemini")
+    for file in (project.root / "ledger").iterdir():  # as after a clone: the labels file says it
+        file.unlink()
+    project.label("gemini")
+    project.label("gemini", task="invoice", options=["--pilot", "9"])
+
+    assert "its document is not sent to a cloud any more" in result.output
+    assert [row.reason for row in project.rows()] == ["marked_confidential"] * 3 + [None]
+    assert {request.images[0] for request in gemini.requests[3:]} == {other.image_sha256}  # for the invoice task
+    assert asked == 3  # the third page was never sent
+
+
+def test_what_a_local_teacher_finds_confidential_it_may_answer_and_a_cloud_never_sees(
+    project: Project, gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WARRAQ_LOCAL_URL", f"{gemini.url}/v1")
+    project.cleared(1)
+    gemini.script = ["marked"]
+
+    project.label("local")
+    local = project.rows()
+    project.label("gemini")
+
+    assert local[0].answer and local[0].message and "marked_confidential" in local[0].message
+    assert [row.reason for row in project.rows()] == ["marked_confidential"]
+    assert len(gemini.requests) == 1
+
+
+def test_a_missing_key_stops_before_spending_only_where_it_is_needed(
+    project: Project, gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.page(1)
+    project.page(2)
+    project.public([1])
+    monkeypatch.delenv("GEMINI_API_KEY")
+    without = project.label("textlayer", "gemini")
+    monkeypatch.setenv("GEMINI_API_KEY", KEY)
+    project.label("textlayer", "gemini")
+    monkeypatch.delenv("GEMINI_API_KEY")
+    known = project.label("textlayer", "gemini")
+
+    assert without.exit_code == 2
+    assert "1 pages need gemini for task content: set GEMINI_API_KEY" in without.output
+    assert known.exit_code == 0
+    assert len(gemini.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "url", ["http://example.com", "http://127.0.0.1@example.com", "ftp://127.0.0.1", "example.com"]
+)
+def test_pages_never_travel_in_the_clear(project: Project, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    project.cleared(1)
+    monkeypatch.setenv("GEMINI_API_KEY", KEY)
+    monkeypatch.setenv("WARRAQ_GEMINI_URL", url)
+
+    result = project.label("gemini")
+
+    assert result.exit_code == 2 and "WARRAQ_GEMINI_URL" in result.output
+
+
+def test_the_transport_lets_only_cleared_bytes_out(gemini: GeminiServer) -> None:
+    """Whoever asks it: the second lock does not know the first."""
+    image = drawn("secret")
+    data = base64.b64encode(image).decode()
+    body = {"contents": [{"parts": [{"inlineData": {"mimeType": "image/png", "data": data}}]}]}
+    with client(gemini.url, Clearance(frozenset())) as http, pytest.raises(Leak, match="not cleared"):
+        http.post(f"{gemini.url}/v1/models/m:generateContent", json=body)
+    assert not gemini.requests
+
+
+@pytest.mark.parametrize("to", ["http://127.0.0.1:1/v1", "http://localhost:{port}/v1", "https://127.0.0.1:{port}/v1"])
+def test_the_transport_reaches_one_host_alone(gemini: GeminiServer, to: str) -> None:
+    with client(gemini.url, everything([])) as http, pytest.raises(Leak, match="about to go to"):
+        http.post(to.format(port=gemini.server_address[1]), json={})
+
+
+def test_a_redirect_is_not_followed() -> None:
+    with client("http://127.0.0.1:9", everything([])) as http:
+        assert http.follow_redirects is False and http.trust_env is False
+        assert isinstance(http, httpx2.Client)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"image_url": {"url": "data:image/png;base64," + base64.b64encode(b"secret").decode()}},
+        {"data": base64.urlsafe_b64encode(b"\xff\xfe secret").decode()},
+        {"data": "%%%"},
+        {"text": "x" * 60_000},
+        {"fileData": {"fileUri": "files/1"}},
+    ],
+)
+def test_an_image_in_any_form_is_looked_at(value: object) -> None:
+    with pytest.raises(Leak):
+        check(json.dumps({"parts": [value]}).encode(), Clearance(frozenset()))
+
+
+def test_what_is_denied_wins_over_what_is_cleared() -> None:
+    digest = hashlib.sha256(b"image").hexdigest()
+    body = json.dumps({"data": base64.b64encode(b"image").decode()}).encode()
+    check(body, Clearance(frozenset({digest})))
+    with pytest.raises(Leak):
+        check(body, Clearance(frozenset({digest}), {digest}))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://8.8.8.8/v1", "http://0.0.0.0:8000/v1", "http://169.254.169.254/v1", "http://10.0.0.5:8000/v1",
+        "http://127.0.0.1@8.8.8.8/v1", "https://127.0.0.1/v1", "ftp://127.0.0.1", "127.0.0.1:8000", "http://[::]:8000/v1",
+    ],
+)  # fmt: skip
+def test_a_local_teacher_is_proved_local(url: str) -> None:
+    with pytest.raises(InputError, match="WARRAQ_LOCAL_URL"):
+        proved_local("WARRAQ_LOCAL_URL", url, private=False)
+
+
+def test_a_private_network_has_to_be_allowed() -> None:
+    assert proved_local("V", "http://10.0.0.5:8000/v1", private=True) == ("http://10.0.0.5:8000/v1", "10.0.0.5:8000")
+    for url in ("http://8.8.8.8/v1", "http://169.254.169.254/v1", "http://0.0.0.0/v1"):
+        with pytest.raises(InputError):
+            proved_local("V", url, private=True)
+
+
+def test_a_name_is_resolved_once() -> None:
+    """So that it cannot come to mean another machine between the proof and the request."""
+    url, host = proved_local("V", "http://localhost:8000/v1", private=False)
+    assert url in {"http://127.0.0.1:8000/v1", "http://[::1]:8000/v1"} and host == "localhost:8000"

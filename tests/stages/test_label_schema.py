@@ -1,0 +1,68 @@
+"""One schema for every server, and nothing in it that one of them does not understand."""
+
+from typing import Any, Literal
+
+import pytest
+
+from warraq import tasks
+from warraq.tasks import Answered
+from warraq.teachers.schema import envelope, json_schema, portable
+
+
+@pytest.mark.parametrize("task", ["content", "metadata", "invoice"])
+def test_each_task_has_a_portable_schema(task: str) -> None:
+    schema = portable(tasks.load(task).Answer)
+
+    assert schema["type"] == "OBJECT"
+    assert schema["required"] == list(tasks.load(task).Answer.model_fields)
+
+
+class Union(Answered):
+    field: int | str
+
+
+class Free(Answered):
+    field: dict[str, str]
+
+
+class Default(Answered):
+    field: str = ""
+
+
+class Recursive(Answered):
+    field: "list[Recursive]"
+
+
+class Anything(Answered):
+    field: Any
+
+
+class Numbered(Answered):
+    field: Literal[1, 2]
+
+
+@pytest.mark.parametrize("answer", [Union, Free, Default, Recursive, Anything, Numbered])
+def test_a_schema_that_is_not_portable_is_refused(answer: type[Answered]) -> None:
+    with pytest.raises(TypeError, match=r"portable|needs fields"):
+        portable(answer)
+
+
+@pytest.mark.parametrize("task", ["content", "metadata", "invoice"])
+def test_the_two_dialects_say_the_same(task: str) -> None:
+    """What Gemini is told as OpenAPI, others are told as strict JSON Schema: each field required, no other allowed."""
+
+    def check(openapi: dict[str, Any], plain: dict[str, Any]) -> None:
+        kinds = [plain["type"]] if isinstance(plain["type"], str) else plain["type"]
+        assert kinds[0] == openapi["type"].lower() and ("null" in kinds) == openapi.get("nullable", False)
+        assert [one for one in plain.get("enum", []) if one is not None] == openapi.get("enum", [])
+        if "properties" in openapi:
+            assert plain["required"] == list(plain["properties"]) == openapi["required"]
+            assert plain["additionalProperties"] is False
+            for name, field in openapi["properties"].items():
+                check(field, plain["properties"][name])
+        if "items" in openapi:
+            check(openapi["items"], plain["items"])
+
+    openapi = portable(envelope(tasks.load(task).Answer))
+    check(openapi, json_schema(openapi))
+    assert openapi["required"] == ["page_tag", "answer", "addresses_the_reader_as_ai"]

@@ -1,0 +1,264 @@
+"""Typed equality, lists, mending, tables and elements: against values computed elsewhere, and by properties."""
+
+import json as stdlib
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from warraq.metrics import json, structure, tables, values
+from warraq.metrics.json import Outcomes, aligned, outcomes
+
+
+@pytest.mark.parametrize(
+    ("text", "number", "around"),
+    [
+        ("1,250.00 SAR", "1250", "SAR"),
+        ("١٬٢٥٠٫٠٠ SAR", "1250", "SAR"),
+        ("1,250", "1250", ""),
+        ("1.250", "1.25", ""),  # dinars have three decimals
+        ("12,5", "12.5", ""),
+        ("1.234.567,89", "1234567.89", ""),
+        ("1 250,50 €", "1250.5", "€"),
+        ("-5", "-5", ""),
+    ],
+)
+def test_amounts_are_decimals(text: str, number: str, around: str) -> None:
+    assert values.amount(text) == (Decimal(number).normalize(), around)
+
+
+@pytest.mark.parametrize("text", ["USD", "", "10 to 12 pieces of 3", "1.2,3.4"])
+def test_what_is_no_amount_is_not_guessed(text: str) -> None:
+    assert values.amount(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2024-03-05", ("gregorian", 2024, 3, 5)),
+        ("5/3/2024", ("gregorian", 2024, 3, 5)),
+        ("٥ مارس ٢٠٢٤", ("gregorian", 2024, 3, 5)),
+        ("5 آذار 2024م", ("gregorian", 2024, 3, 5)),
+        ("March 5th, 2024", ("gregorian", 2024, 3, 5)),
+        ("١٥ شعبان ١٤٤٥ هـ", ("hijri", 1445, 8, 15)),
+        ("15/8/1445", ("hijri", 1445, 8, 15)),
+        ("15 من ذي الحجة 1444", ("hijri", 1444, 12, 15)),
+    ],
+)
+def test_dates_of_both_calendars_and_digit_systems(text: str, expected: tuple[str, int, int, int]) -> None:
+    assert values.date(text) == expected
+
+
+@pytest.mark.parametrize("text", ["tomorrow", "2024/13", "5 Foo 2024", "45/1/2024", "", "12"])
+def test_what_is_no_date_is_not_guessed(text: str) -> None:
+    assert values.date(text) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "left", "right", "same"),
+    [
+        ("exact", "٢٠٢٤/١", "2024/1", True),
+        ("exact", "INV-1", "INV-7", False),
+        ("text", "مُحَمَّد", "محمد", True),
+        ("text", "محمد", "محمود", False),
+        ("text", "مدرسه", "مدرسة", False),
+        ("amount", "9.5", "9.50", True),
+        ("amount", "9.50 JOD", "9.50", False),
+        ("date", "2024-03-05", "2024-03-06", False),
+        ("date", "15/8/1445", "15 شعبان 1445", True),
+    ],
+)
+def test_values_are_equal_by_their_kind(kind: values.Kind, left: str, right: str, same: bool) -> None:
+    assert values.same(kind, left, right) is same
+
+
+def test_anls_of_free_text() -> None:
+    assert values.likeness("kitten", "sitten") == pytest.approx(5 / 6)
+    assert values.likeness("abc", "xyz") == 0
+    assert values.likeness("abcd", "ab") == 0.5
+
+
+ROWS = [{"d": "a", "t": "1"}, {"d": "b", "t": "2"}, {"d": "c", "t": "3"}]
+
+
+def test_reordered_items_are_equal_and_swapped_values_are_not() -> None:
+    assert outcomes({"i": ROWS}, {"i": ROWS[::-1]}) == Outcomes(correct=6)
+    swapped = [{"d": "a", "t": "2"}, {"d": "b", "t": "1"}, ROWS[2]]
+    assert outcomes({"i": ROWS}, {"i": swapped}) == Outcomes(correct=4, wrong=2)
+
+
+def test_an_item_in_front_makes_none_after_it_wrong() -> None:
+    extra = [{"d": "x", "t": "9"}, *ROWS]
+    assert outcomes({"i": ROWS}, {"i": extra}) == Outcomes(correct=6, invented=2)
+    assert outcomes({"i": extra}, {"i": ROWS}) == Outcomes(correct=6, missing=2)
+
+
+def test_lists_of_words_are_sets_with_repeats() -> None:
+    assert outcomes({"i": ["ar", "en", "ar"]}, {"i": ["ar", "ar", "fr"]}) == Outcomes(correct=2, wrong=1)
+
+
+LISTS = st.lists(
+    st.fixed_dictionaries({"a": st.sampled_from(["1", "2", None]), "b": st.sampled_from("xyz")}), max_size=4
+)
+
+
+@settings(deadline=None)
+@given(LISTS, LISTS, st.randoms())
+def test_the_order_of_an_answers_list_changes_no_count(gold: list, answer: list, rng: object) -> None:
+    shuffled = list(answer)
+    rng.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert outcomes({"i": gold}, {"i": answer}).correct == outcomes({"i": gold}, {"i": shuffled}).correct
+    placed = aligned({"i": gold}, {"i": answer}, {})["i"]
+    assert sorted(map(str, filter(None, placed))) == sorted(map(str, answer))
+
+
+def test_right_but_rewritten_counts_as_both() -> None:
+    kinds = {"total": "amount"}
+    found = json.scores({"total": "١٢٫٥٠", "id": "7"}, {"total": "12.5", "id": "7"}, kinds)
+    assert found["field_f1"] == (4, 4)
+    assert found["field_rewritten_share"] == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("raw", "value"),
+    [
+        ('```json\n{"a": 1}\n```', {"a": 1}),
+        ('Here is it: {"a": [1, 2]} I hope', {"a": [1, 2]}),
+        ('{"a":"x","b":[{"c":"unfin', {"a": "x", "b": [{"c": "unfin"}]}),
+        ('{"a":1,"b":{"c":2},"d', {"a": 1, "b": {"c": 2}}),
+        ('{"a":1,"b":', {"a": 1}),
+        ('{"a":"quote \\" and {","b":2', {"a": 'quote " and {'}),
+        ("no JSON", None),
+        ("", None),
+        ('{"a": 1]', None),
+    ],
+)
+def test_mending_closes_and_unwraps_and_makes_nothing_up(raw: str, value: object) -> None:
+    assert next(json.mended(raw), None) == value
+
+
+JSON = st.recursive(
+    st.one_of(st.text('ab"\\{[,]}:', max_size=4), st.sampled_from(["", "أ"])),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.sampled_from("xyz"), inner, max_size=3)),
+    max_leaves=8,
+).filter(lambda value: isinstance(value, dict | list))
+
+
+@given(JSON, st.data())
+def test_each_value_mended_from_a_cut_text_begins_one_that_was_there(value: object, data: st.DataObject) -> None:
+    whole = stdlib.dumps(value, ensure_ascii=False)
+    assert next(json.mended("so: " + whole + " there")) == value
+    there = [str(leaf) for leaf in json.flattened(value).values()]
+    for found in json.mended(whole[: data.draw(st.integers(1, len(whole)))]):
+        for leaf in json.flattened(found).values():
+            assert any(one.startswith(str(leaf)) for one in there)
+
+
+def html(rows: list[list[str]], cell: str = "td") -> str:
+    inner = "".join("<tr>" + "".join(f"<{cell}>{text}</{cell}>" for text in row) + "</tr>" for row in rows)
+    return f"<table>{inner}</table>"
+
+
+PRICES = [["البند", "السعر"], ["كتاب", "12"], ["قلم", "34"]]
+
+
+# as PubTabNet's metric.py (th as td) and Microsoft's GriTS give them
+@pytest.mark.parametrize(
+    ("rows", "teds", "structure", "precision", "recall", "mirrored"),
+    [
+        (PRICES, 1, 1, 1, 1, 0),
+        ([PRICES[0], ["كتاب", "13"], PRICES[2]], 0.944, 1, 0.917, 0.917, 0),
+        (PRICES[:2], 0.667, 0.667, 1, 0.667, 0),
+        ([*PRICES, ["دفتر", "56"]], 0.75, 0.75, 0.75, 1, 0),
+        ([row[::-1] for row in PRICES], 0.422, 1, 0.5, 0.5, 1),
+    ],
+    ids=["equal", "digit wrong", "row missing", "row invented", "mirrored"],
+)
+def test_tables_by_published_behaviour(
+    rows: list[list[str]], teds: float, structure: float, precision: float, recall: float, mirrored: float
+) -> None:
+    found = tables.scores(tables.read(html(PRICES)), tables.read(html(rows)))
+    values = {name: numerator / denominator for name, (numerator, denominator) in found.items()}
+    assert values == {
+        "teds": pytest.approx(teds, abs=5e-4), "teds_structure": pytest.approx(structure, abs=5e-4),
+        "grits_precision": pytest.approx(precision, abs=5e-4), "grits_recall": pytest.approx(recall, abs=5e-4),
+        "mirrored_table_share": mirrored, "uncompared_table_share": 0,
+    }  # fmt: skip
+
+
+# as apted 1.0.3 gives them with the same costs
+@pytest.mark.parametrize(
+    ("left", "right", "similarity"),
+    [
+        (
+            "<tr><td>ab</td><td>c</td></tr><tr><td colspan='2'>dd</td></tr>",
+            "<tr><td>ab</td></tr><tr><td>c</td><td>dx</td></tr>",
+            0.4,
+        ),
+        ("<tr><td>a</td><td>b</td><td>c</td></tr>", "<tr><td>a</td></tr><tr><td>b</td></tr><tr><td>c</td></tr>", 1 / 3),
+        (
+            "<tr><td>a</td><td>b</td></tr><tr><td>c</td><td>d</td></tr><tr><td rowspan='2'>e</td><td>f</td></tr>",
+            "<tr><td>c</td><td>d</td></tr><tr><td>e</td><td>fg</td></tr>",
+            0.5,
+        ),
+        ("<tr><td>abcd</td></tr>", "", 0),
+    ],
+)
+def test_the_tree_distance_is_the_one_of_apted(left: str, right: str, similarity: float) -> None:
+    (one,), (two,) = (tables.read(f"<table>{rows}</table>") for rows in (left, right))
+    assert tables.teds(one, two) == pytest.approx(similarity, abs=1e-9)
+
+
+def test_headers_and_groups_of_rows_do_not_matter_but_their_text_does() -> None:
+    (plain,) = tables.read(html(PRICES))
+    (head,) = tables.read(html(PRICES, "th").replace("<table>", "<table><thead>", 1))
+    assert tables.teds(plain, head) == 1
+    (other,) = tables.read(html([["x", "y"], *PRICES[1:]], "th"))
+    assert tables.teds(plain, other) < 1
+
+
+def test_cells_without_end_tags_spans_and_tables_within() -> None:
+    found = tables.read("<table><tr><td rowspan=2>a<td>b<tr><td>c<table><tr><td>in</table></table> t <table></table>")
+    assert [[cell.text for cell in row] for row in found[0].rows] == [["a", "b"], ["cin"]]
+    assert tables.grid(found[0]) == [["a", "b"], ["a", "cin"]]
+    assert len(found) == 2 and found[1].rows == []
+
+
+def test_a_table_too_few_or_too_many_is_compared_with_nothing() -> None:
+    one = tables.read(html(PRICES))
+    assert tables.scores(one, [])["teds"] == (0, 1)
+    assert tables.scores([], one)["grits_precision"] == (0, 6)
+    assert tables.scores([], [])["teds"] == (0, 0)
+
+
+def test_an_endless_table_scores_nothing_quickly() -> None:
+    endless = tables.read("<table>" + "<tr><td colspan=999>1</td></tr>" * 5000)
+    found = tables.scores(tables.read(html(PRICES)), endless)
+    assert found["teds"] == (0, 1) and found["grits_recall"] == (0, 6)
+
+
+CELLS = st.lists(st.lists(st.sampled_from(["1", "22", "أ", ""]), min_size=1, max_size=3), min_size=1, max_size=3)
+
+
+@settings(deadline=None)
+@given(CELLS, CELLS)
+def test_tables_are_like_themselves_and_likeness_is_mutual(left: list[list[str]], right: list[list[str]]) -> None:
+    (one,) = tables.read(html(left))
+    (two,) = tables.read(html(right))
+    assert tables.teds(one, one) == 1
+    assert tables.teds(one, two) == pytest.approx(tables.teds(two, one))
+    ours, theirs = tables.grid(one), tables.grid(two)
+    assert tables.grits(ours, ours) == pytest.approx(sum(map(len, ours)))
+    assert tables.grits(ours, theirs) <= min(sum(map(len, ours)), sum(map(len, theirs))) + 1e-9
+
+
+def test_elements_found_invented_miscalled_and_out_of_order() -> None:
+    gold = [("heading", "Invoice"), ("paragraph", "Dear Sir"), ("paragraph", "Yours faithfully")]
+    found = structure.scores(gold, [gold[2], ("heading", "Dear Sir"), ("paragraph", "A new sentence of its own")])
+    assert found["element_precision"] == (2, 3)
+    assert found["element_recall"] == (2, 3)
+    assert found["element_kind_accuracy"] == (1, 2)
+    assert found["reading_order"] == (0, 1)
+    same = structure.scores(gold, gold)
+    assert same["element_f1"] == (6, 6) and same["reading_order"] == (3, 3)
