@@ -111,7 +111,9 @@ def verdict(metrics: Metrics) -> tuple[str, str, str]:
     for name in compared:
         if name != first:
             but = {"worse": "but ", "unclear": "no clear difference in "}.get(found[name], "")
-            rest += f"; {but}{_scores(metrics, name)}, {change(metrics, name)}"
+            chance = metrics.get(f"merged_minus_base_{name}_p_holm")
+            doubt = f" (p {chance:.2f})" if found[name] == "unclear" and chance is not None else ""
+            rest += f"; {but}{_scores(metrics, name)}, {change(metrics, name)}{doubt}"
     return word, f"{opening}: {_scores(metrics, first)}", rest
 
 

@@ -36,4 +36,6 @@ def track(reports: Path, folder: Path) -> str:
         run.summary.update(numbers)
         columns: list[str | int] = list(rows[0]) if rows else ["page_id"]
         run.log({"pages": wandb.Table(columns=columns, data=[[row[key] for key in columns] for row in rows])})
-        return run.url or str(Path(run.dir).parent)
+        place = run.url or str(Path(run.dir).parent)
+    wandb.teardown()  # its own process may still be writing after the run has ended
+    return place
