@@ -101,7 +101,7 @@ def test_an_export_parameter_retrains_nothing(checkout: Path) -> None:
 
 
 def test_a_comment_in_metrics_retrains_nothing(checkout: Path) -> None:
-    with (checkout / "src/warraq/metrics/text.py").open("a", encoding="utf-8") as stream:
+    with (checkout / "src/warraq/metrics/arabic.py").open("a", encoding="utf-8") as stream:
         stream.write("# a remark\n")
     done = ran(repro(checkout, "merge@nano"))
     assert "dataset" in done and not done & {"render", "train@nano", "merge@nano"}
