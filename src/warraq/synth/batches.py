@@ -3,11 +3,13 @@
 Only the patches with text and some of the others are in a batch, until the whole image is asked for: a card is mostly
 blank, and blank patches cost as much as the others.
 
-Of every card one of three things is asked: to copy it; to copy it with given marks, pieces of JSON in no sensible
-order, before its lines; or to give the values of named fields, each behind such a mark. So the student learns to write
-what a prompt sets before it, and to go to a value rather than to the next line, and meets no schema.
+Of every card one of four things is asked: to copy it; to copy it with given marks, pieces of JSON in no sensible
+order, before its lines; to copy it into pieces in one of a few such orders, which the prompt only names; or to give the
+values of named fields, each behind a mark. So the student learns to write what a prompt sets before it, to go on in an
+order that it knows by heart, and to go to a value rather than to the next line, and meets no schema.
 """
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +27,13 @@ if TYPE_CHECKING:
 PASSES = 4  # of a block; a card is moved anew each time
 SHIFT_PX = 7
 KEPT = 96  # patches
-FORMS = {"copy": 0.5, "marked": 0.25, "fields": 0.25}  # shares of the batches of the decoder
+FORMS = {"copy": 0.4, "marked": 0.15, "ordered": 0.2, "fields": 0.25}  # shares of the batches of the decoder
 FIELDS_ASKED = 6  # at most, of a card
+ORDERS = 2
 WHOLE_SHARE = 0.1  # of the batches of the decoder, with all patches
 SLOTS = 4  # characters named for a patch, from left to right
 IGNORED = -100
-MARKED, FIELDS, ABSENT = "Copy with marks:", "Fields:", "-"
+MARKED, ORDERED, FIELDS, ABSENT = "Copy with marks:", "Copy in order ", "Fields:", "-"
 CLOSING = '"}],{['  # what stands alone in JSON, a token each
 NAMES = "abcdefghijklmnopqrstuvwxyz_"
 KEYS = (*PHRASES["en"].labels, "title", "stamp", "signature")
@@ -51,7 +54,7 @@ class Grid:
 @dataclass(frozen=True)
 class Words:
     """Token ids: what stands before the image tokens, what opens and closes the prompt behind them, the prompts for a
-    copy, each character, and the pieces to be set as marks."""
+    copy, each character, the pieces to be set as marks, those of them that open a text, and the orders of all."""
 
     before: list[int]
     opening: list[int]
@@ -59,6 +62,8 @@ class Words:
     prompts: list[list[int]]
     characters: dict[str, int]
     pieces: list[int]
+    opens: frozenset[int]
+    orders: list[list[int]]
     image: int
     end: int
 
@@ -88,6 +93,7 @@ class Batch:
 
 def words(tokenizer: "PreTrainedTokenizerFast", prompts: list[str], pieces: list[str]) -> Words:
     """The chat format of nano, as its processor writes it around an image."""
+    import numpy as np
 
     def ids(text: str) -> list[int]:
         return list(tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -95,13 +101,16 @@ def words(tokenizer: "PreTrainedTokenizerFast", prompts: list[str], pieces: list
     def one(token: str) -> int:
         return int(tokenizer.get_vocab()[token])
 
+    orders = [np.random.default_rng(number).permutation(pieces).tolist() for number in range(ORDERS)]
     return Words(
         ids("<bos><start_of_turn>user\n\n\n<start_of_image>"),
         ids("<end_of_image>\n\n"),
         ids("<end_of_turn>\n<start_of_turn>model\n"),
         [ids(prompt) for prompt in prompts],
-        {character: one(character) for character in {*CHARACTERS, *NAMES, *MARKED, *FIELDS, *ABSENT, *CLOSING, *"|\n"}},
+        {character: one(character) for character in {*CHARACTERS, *NAMES, *ORDERED, *ABSENT, *CLOSING, *"|\n"}},
         [one(piece) for piece in (*pieces, *CLOSING)],
+        frozenset(one(piece) for piece in pieces if piece.endswith(':"')),
+        [[one(piece) for piece in order] for order in orders],
         one("<image_soft_token>"),
         one("<end_of_turn>"),
     )
@@ -181,12 +190,21 @@ def exchange(draw: "Generator", form: str, card: Card, cells: "Array", words: Wo
 
     if form == "copy":
         return words.prompts[int(draw.integers(len(words.prompts)))], printed(0, len(card.text))
-    prompt, answer = [letters[character] for character in (MARKED if form == "marked" else FIELDS)], Answer()
-    if form == "marked":
-        start = 0
+    number = int(draw.integers(ORDERS))
+    said = {"marked": MARKED, "ordered": f"{ORDERED}{number}:", "fields": FIELDS}[form]
+    prompt, answer = [letters[character] for character in said], Answer()
+    if form in ("marked", "ordered"):
+        start, place = 0, int(draw.integers(len(words.orders[number])))
+        order = itertools.cycle([*words.orders[number][place:], *words.orders[number][:place]])
         for line in card.text.split("\n"):
-            pieces = mark()
-            prompt += [letters["\n"], *pieces]
+            if form == "marked":
+                pieces = mark()
+                prompt += [letters["\n"], *pieces]
+            else:
+                pieces = [letters['"']] if start else []
+                while not pieces or pieces[-1] not in words.opens:
+                    pieces.append(next(order))
+                prompt += pieces[:1] if not start else []
             answer += [(piece, -1) for piece in pieces] + printed(start, start + len(line))
             start += len(line) + 1
         return prompt, answer

@@ -5,6 +5,8 @@ English, a stamp and a signature at the foot, pale, askew, noisy. Cards come in 
 its own, so any block can be made without the ones before it.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ from warraq.synth.words import Language
 if TYPE_CHECKING:
     from numpy.random import Generator
     from PIL.Image import Image
+    from PIL.ImageDraw import ImageDraw
 
     from warraq.synth.strips import Pixels, Places
 
@@ -85,6 +88,16 @@ class _Canvas:
     def frame(self, left: int, top: int, right: int, bottom: int) -> None:
         self.ink[top : top + 2, left:right] = self.ink[bottom - 2 : bottom, left:right] = 255
         self.ink[top:bottom, left : left + 2] = self.ink[top:bottom, right - 2 : right] = 255
+
+    @contextmanager
+    def pen(self) -> "Iterator[ImageDraw]":
+        """To draw on the ink with."""
+        import numpy as np
+        from PIL import Image, ImageDraw
+
+        image = Image.fromarray(self.ink)
+        yield ImageDraw.Draw(image)
+        self.ink = np.array(image)
 
     def paste(self, plate: "_Canvas", centre: tuple[int, int], angle_deg: float, field: str) -> None:
         """Print all of `plate` around `centre`, turned to the left by `angle_deg`."""
@@ -171,16 +184,17 @@ def _foot(draw: "Generator", store: Store, canvas: _Canvas, language: Language, 
             plate.put(
                 strip, (plate.width - strip.ink.shape[1]) // 2, plate.height // 2 + 40 * number - 20 * (len(chosen) - 1)
             )
-        plate.ink = (plate.ink * draw.uniform(0.6, 1.0)).astype(np.uint8) if part == "stamp" else plate.ink
+        if part == "stamp":
+            plate.ink = (plate.ink * draw.uniform(0.6, 1.0)).astype(np.uint8)
         if canvas.text:
             canvas.unprinted("\n")
         below = 20 if part == "signature" else 0
         centre = (min(max(x, plate.width // 2), canvas.width - plate.width // 2), y + FOOT_PX // 2 + below)
         canvas.paste(plate, centre, angle, part)
-        if part == "stamp" and angle and draw.random() < 0.4:
+        if part == "stamp" and draw.random() < 0.4:
             _ring(draw, canvas, centre)
         if part == "signature" and draw.random() < 0.8:
-            _pen(draw, canvas, (x, centre[1] - plate.height // 2 - 14))
+            _signed(draw, canvas, (x, centre[1] - plate.height // 2 - 14))
 
 
 def _table(
@@ -212,27 +226,20 @@ def _table(
 
 
 def _ring(draw: "Generator", canvas: _Canvas, centre: tuple[int, int]) -> None:
-    import numpy as np
-    from PIL import Image, ImageDraw
-
-    image = Image.fromarray(canvas.ink)
     (x, y), radius = centre, 76
-    box = (x - radius, y - radius, x + radius, y + radius)
-    ImageDraw.Draw(image).ellipse(box, outline=int(draw.integers(120, 255)), width=3)
-    canvas.ink = np.array(image)
+    with canvas.pen() as pen:
+        pen.ellipse((x - radius, y - radius, x + radius, y + radius), outline=int(draw.integers(120, 255)), width=3)
 
 
-def _pen(draw: "Generator", canvas: _Canvas, centre: tuple[int, int]) -> None:
+def _signed(draw: "Generator", canvas: _Canvas, centre: tuple[int, int]) -> None:
     """A line that loops, as a hand signs."""
     import numpy as np
-    from PIL import Image, ImageDraw
 
-    image = Image.fromarray(canvas.ink)
     turn = np.linspace(0, draw.uniform(18, 36), 80)
     x = centre[0] - 80 + turn * 4 + 16 * np.cos(turn)
     points = [*zip(x.tolist(), (centre[1] + draw.uniform(12, 24) * np.sin(turn)).tolist(), strict=True)]
-    ImageDraw.Draw(image).line(points, fill=int(draw.integers(150, 255)), width=3)
-    canvas.ink = np.array(image)
+    with canvas.pen() as pen:
+        pen.line(points, fill=int(draw.integers(150, 255)), width=3)
 
 
 def _printed(draw: "Generator", ink: "Image", places: "Places", side_px: int) -> "tuple[Pixels, Places]":
