@@ -1,6 +1,6 @@
 """The label stage against a server on loopback.
 
-    python benchmarks/label.py kills|terms|rate|loop|budget|pilot|again|ledger|memory
+    python benchmarks/label.py kills|terms|rate|loop|budget|pilot|again|ledger|memory|batch
 
 Each prints one line of figures. The server is that of the tests; `warraq` runs in a process of its own.
 """
@@ -151,8 +151,8 @@ def ledger(root: Path, rows: int = 1_000_000) -> str:
         for start in range(0, rows, 10_000):
             numbers = range(start + 1, start + 10_001)
             connection.executemany(
-                "INSERT INTO attempt VALUES (?, ?, ?, 'content', 'm', 'flex', 'answered', NULL, NULL, 0.001, 3270, "
-                "1800, 0.05, '2026-01-01T00:00:00Z', 12.5)",
+                "INSERT INTO attempt VALUES (?, ?, ?, 'content', 'm', 'flex', 'answered', 'STOP', NULL, NULL, 0.001, "
+                "3270, 1800, 0.05, '2026-01-01T00:00:00Z', 12.5)",
                 ((n, f"{n:064x}", page.page_id) for n in numbers),
             )
             connection.executemany("INSERT INTO response VALUES (?, ?)", ((n, os.urandom(1100)) for n in numbers))
@@ -172,7 +172,7 @@ def ledger(root: Path, rows: int = 1_000_000) -> str:
     )
 
 
-def memory(root: Path, pages: int = 10_000) -> str:
+def memory(root: Path, lane: str, pages: int) -> str:
     """Pages of 1 MB; the peak of the process that asks for them."""
     filler = os.urandom(1_000_000)
     with GeminiServer(reply=content) as server:
@@ -190,11 +190,11 @@ def memory(root: Path, pages: int = 10_000) -> str:
             project.pages.append(project.pages[0].model_copy(update=changes))
         project.public(range(pages))
         server.hold(after=500)
-        with project.started("gemini", max_usd=100_000.0, lane="standard") as process:
+        with project.started("gemini", max_usd=100_000.0, lane=lane) as process:
             server.await_requests(500, seconds=500)
             status = Path(f"/proc/{process.pid}/status").read_text()
         peak = next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]
-        return f"{pages} pages of 1 MB queued, 500 answered, 16 in flight: peak {int(peak) / 1024:.0f} MiB"
+        return f"{pages} pages of 1 MB queued, 500 asked by {lane}, 16 in flight: peak {int(peak) / 1024:.0f} MiB"
 
 
 def run(name: str, root: Path) -> str:
@@ -207,7 +207,8 @@ def run(name: str, root: Path) -> str:
         "pilot": lambda: pilot(root),
         "again": lambda: again(root),
         "ledger": lambda: ledger(root),
-        "memory": lambda: memory(root),
+        "memory": lambda: memory(root, "standard", 10_000),
+        "batch": lambda: memory(root, "batch", 600),
     }
     return cases[name]()
 

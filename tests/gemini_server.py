@@ -77,7 +77,12 @@ class GeminiServer(ThreadingHTTPServer):
         self.ended = threading.Event()
         self._arrived = threading.Condition()
         self._open_until: int | None = None
-        self.jobs: list[tuple[str, list[tuple[Any, Request]]]] = []  # display name; metadata and request of each page
+        self.files: dict[str, list[dict[str, Any]]] = {}  # lines of each uploaded file, by its name
+        self.most_files = 0  # at once
+        self.full = False  # takes no file
+        self.written: str | None = None  # in place of every answer
+        self.seen: set[str] = set()  # SHA-256 of every image that came, in whatever way
+        self.jobs: list[tuple[str, list[tuple[Any, Request]]]] = []  # display name; key and request of each page
         self.jobs_over = True
         self.unlisted: set[str] = set()
         self._tokens, self._filled = rate, time.monotonic()
@@ -114,7 +119,7 @@ class GeminiServer(ThreadingHTTPServer):
             self._open_until = None
             self._arrived.notify_all()
 
-    def await_requests(self, count: int, seconds: float = 60) -> None:
+    def await_requests(self, count: int, seconds: float = 300) -> None:
         with self._arrived:
             assert self._arrived.wait_for(lambda: len(self.requests) >= count, seconds), (
                 f"{len(self.requests)} requests"
@@ -132,6 +137,7 @@ class GeminiServer(ThreadingHTTPServer):
                 case = "rate_limited"
             request = Request(path, headers, body, images, tag, case)
             self.requests.append(request)
+            self.seen.update(images)
             self.times.append(time.monotonic())
             self._arrived.notify_all()
             self._arrived.wait_for(lambda: self._open_until is None or number < self._open_until)
@@ -148,6 +154,8 @@ class GeminiServer(ThreadingHTTPServer):
 
     def text(self, request: Request) -> str:
         """What the model writes in this case."""
+        if self.written is not None:
+            return self.written
         answer = self.reply(request.images[0])
         whole = {"page_tag": request.tag, "answer": answer, "addresses_the_reader_as_ai": False}
         texts: dict[str, Any] = {
@@ -189,6 +197,7 @@ class GeminiServer(ThreadingHTTPServer):
             "html_503": (503, "<html><body>Service Unavailable</body></html>"),
             "bad_request": failure(400, "INVALID_ARGUMENT"),
             "bad_key": failure(400, "INVALID_ARGUMENT", {"reason": "API_KEY_INVALID"}),
+            "unknown_key": failure(401, "UNAUTHENTICATED"),
             "forbidden": failure(403, "PERMISSION_DENIED"),
             "retired": failure(404, "NOT_FOUND"),
         }
@@ -197,35 +206,45 @@ class GeminiServer(ThreadingHTTPServer):
             return self.completion(request, whole)
         return cases.get(request.case, (200, good))
 
+    def upload(self, name: str, data: bytes) -> dict[str, Any]:
+        """A file of requests; its pages are in the log when a job names it."""
+        self.files[name] = [json.loads(text) for text in data.split(b"\n")]
+        self.most_files = max(self.most_files, len(self.files))
+        for one in self.files[name]:
+            self.seen.update(hashlib.sha256(image).hexdigest() for image in shown(one["request"])[1])
+        return {"file": {"name": name, "state": "ACTIVE"}}
+
     def begin_job(self, path: str, headers: dict[str, str], body: dict[str, Any]) -> dict[str, Any]:
         """A batch: each of its pages is a request of the log."""
-        listed = body["batch"]["inputConfig"]["requests"]["requests"]
-        pages = [(one["metadata"], self.receive(path, headers, one["request"])) for one in listed]
+        listed = self.files[body["batch"]["inputConfig"]["fileName"]]
+        pages = [(one["key"], self.receive(path, headers, one["request"])) for one in listed]
         self.jobs.append((body["batch"]["displayName"], pages))
-        return self.job(len(self.jobs) - 1, False)
+        return self.job(len(self.jobs) - 1)
 
-    def job(self, number: int, whole: bool) -> dict[str, Any]:
-        name, pages = self.jobs[number]
+    def job(self, number: int) -> dict[str, Any]:
         state = "BATCH_STATE_SUCCEEDED" if self.jobs_over else "BATCH_STATE_RUNNING"
-        job: dict[str, Any] = {"name": f"batches/{number}", "metadata": {"state": state, "displayName": name}}
-        if whole and self.jobs_over:
-            known = [page for page in reversed(pages) if page[1].case != "lost"]
-            results = [self.result(metadata, request) for metadata, request in known]
-            job["metadata"]["output"] = {"inlinedResponses": {"inlinedResponses": results}}
-        return job
+        job: dict[str, Any] = {"state": state, "displayName": self.jobs[number][0]}
+        if self.jobs_over:
+            job["output"] = {"responsesFile": f"files/results-{number}"}
+        return {"name": f"batches/{number}", "metadata": job}
 
-    def result(self, metadata: Any, request: Request) -> dict[str, Any]:
+    def results(self, number: int) -> str:
+        """In another order than they were asked."""
+        asked = [(key, request) for key, request in reversed(self.jobs[number][1]) if request.case != "lost"]
+        return "\n".join(json.dumps(self.result(key, request), ensure_ascii=False) for key, request in asked)
+
+    def result(self, key: str, request: Request) -> dict[str, Any]:
         if request.case == "error_500":
-            return {"metadata": metadata, "error": {"code": 13, "message": "internal"}}
+            return {"key": key, "error": {"code": 13, "message": "internal"}}
         answer = self.play(request)[1]
-        return {"response": answer} if request.case == "no_key" else {"metadata": metadata, "response": answer}
+        return {"response": answer} if request.case == "no_key" else {"key": key, "response": answer}
 
     def look(self, path: str) -> dict[str, Any]:
         """The list of jobs, or one of them."""
         if path.endswith("/batches"):
             shown = [number for number, (name, _) in enumerate(self.jobs) if name not in self.unlisted]
-            return {"operations": [self.job(number, False) for number in shown]}
-        return self.job(int(path.rpartition("/")[2]), True)
+            return {"operations": [self.job(number) for number in shown]}
+        return self.job(int(path.rpartition("/")[2]))
 
     def completion(self, request: Request, whole: str) -> tuple[int, dict[str, Any] | str]:
         """The same in the dialect of chat completions."""
@@ -256,8 +275,12 @@ class _Handler(BaseHTTPRequestHandler):
     server: GeminiServer
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or "{}")
+        data = self.rfile.read(int(self.headers["Content-Length"]))
         headers = {name.lower(): value for name, value in self.headers.items()}
+        if self.path.startswith("/upload/"):
+            self.upload(headers, data)
+            return
+        body = json.loads(data or "{}")
         if self.path.endswith(":batchGenerateContent"):
             self.give(200, self.server.begin_job(self.path, headers, body))
             return
@@ -271,18 +294,40 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         code, answer = self.server.play(request)
-        if code == 200 and self.server.latency_s:
-            self.server.ended.wait(self.server.latency_s)
+        latency_s = 0.2 if request.case == "slow" else self.server.latency_s
+        if code == 200 and latency_s:
+            self.server.ended.wait(latency_s)
         self.give(code, answer)
 
-    def do_GET(self) -> None:
-        self.give(200, self.server.look(self.path.partition("?")[0]))
+    def upload(self, headers: dict[str, str], data: bytes) -> None:
+        """In two steps: the first tells where the bytes go."""
+        if self.server.full:
+            self.give(*failure(503, "UNAVAILABLE"))
+            return
+        if headers["x-goog-upload-command"] == "start":
+            name = json.loads(data)["file"]["name"]
+            self.give(200, {}, {"X-Goog-Upload-URL": f"{self.server.url}/upload/v1/{name}"})
+            return
+        assert headers["x-goog-upload-command"] == "upload, finalize"
+        name = self.path.removeprefix("/upload/v1/")
+        self.give(200, self.server.upload(name, data), {"X-Goog-Upload-Status": "final"})
 
-    def give(self, code: int, answer: dict[str, Any] | str) -> None:
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        results = re.search(r"/files/results-(\d+):download$", path)
+        self.give(200, self.server.results(int(results[1])) if results else self.server.look(path))
+
+    def do_DELETE(self) -> None:
+        del self.server.files[self.path.removeprefix("/v1/")]
+        self.give(200, {})
+
+    def give(self, code: int, answer: dict[str, Any] | str, more: dict[str, str] | None = None) -> None:
         data = (answer if isinstance(answer, str) else json.dumps(answer)).encode()
         self.send_response(code)
         self.send_header("Content-Type", "text/html" if isinstance(answer, str) else "application/json")
         self.send_header("Content-Length", str(len(data)))
+        for name, value in (more or {}).items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(data)
 

@@ -3,10 +3,11 @@
 import hashlib
 import io
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
@@ -139,6 +140,11 @@ class Project:
         with Ledger.open(self.root / "ledger", write=False) as ledger:
             keys = [row.key for row in self.rows()]
             return [attempt for key in dict.fromkeys(keys) for attempt in ledger.history(key)]
+
+    def charges(self) -> list[tuple[str, str | None, float]]:
+        """State, code and USD of every request, in the order of the ledger."""
+        with closing(sqlite3.connect(self.root / "ledger/ledger.sqlite")) as ledger:
+            return ledger.execute("SELECT state, code, usd FROM attempt ORDER BY id").fetchall()
 
     def spent(self) -> float:
         with Ledger.open(self.root / "ledger", write=False) as ledger:

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pymupdf
 import pytest
 
 from gemini_server import GeminiServer
@@ -126,6 +127,20 @@ def test_an_unproved_text_layer_is_declined(project: Project, text: str | None, 
 
     (row,) = project.rows()
     assert (row.answer, row.reason) == (None, reason)
+
+
+def test_the_layer_that_pymupdf_writes_is_declined(project: Project) -> None:
+    """Letters mapped to foreign ones, and numbers written backwards."""
+    with pymupdf.open() as document:
+        sheet = document.new_page()
+        sheet.insert_htmlbox(pymupdf.Rect(50, 50, 500, 300), f"<p dir=rtl>{ARABIC} ٢٠٢٤</p>")
+        text = sheet.get_text()
+    project.page(1, text=text)
+
+    project.label("textlayer")
+
+    assert "٤٢٠٢" in text
+    assert [row.reason for row in project.rows()] == ["text_layer_unusable"]
 
 
 def test_a_text_layer_has_no_fields(project: Project) -> None:

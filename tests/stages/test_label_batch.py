@@ -1,5 +1,6 @@
 """The batch lane: jobs that outlive the run, results in any order, nothing paid twice."""
 
+import json
 import sqlite3
 
 import pytest
@@ -105,5 +106,51 @@ def test_only_cleared_pages_are_in_a_job(project: Project, server: GeminiServer)
 
     project.label("gemini", lane="batch")
 
-    sent = {image for request in server.requests for image in request.images}
-    assert sent == {project.pages[1].image_sha256, project.pages[3].image_sha256}
+    assert server.seen == {project.pages[1].image_sha256, project.pages[3].image_sha256}
+
+
+def test_a_job_asks_what_a_request_asks_and_its_file_is_deleted(project: Project, server: GeminiServer) -> None:
+    project.cleared(1)
+    server.script = ["other_page"]  # so that the same page is asked again, by flex
+
+    project.label("gemini", lane="batch")
+
+    job, request = server.requests
+    assert request.body.pop("serviceTier") == "flex"
+    assert job.body == json.loads(json.dumps(request.body).replace("mime_type", "mimeType"))  # either is understood
+    assert server.files == {}
+
+
+def test_few_jobs_are_under_way_at_once(
+    project: Project, server: GeminiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "JOB_PAGES", 1)
+    monkeypatch.setattr(batch, "JOBS", 2)
+    project.cleared(5)
+
+    project.label("gemini", lane="batch")
+
+    assert right(project) and len(server.jobs) == 5
+    assert server.most_files == 2  # a file is deleted when its job is settled
+
+
+def test_another_model_in_a_job_stops_the_run(project: Project, server: GeminiServer) -> None:
+    """What it answered is paid for, so it is in the ledger before."""
+    project.cleared(2)
+    server.script = ["ok", "rerouted"]
+
+    result = project.label("gemini", lane="batch")
+
+    assert result.exit_code == 2 and "gemini-9-other answered" in result.output
+    assert len(server.requests) == 2
+    assert project.spent() == pytest.approx(2 * (2000 * 0.75 + 500 * 3.75) / 1e6 / 2)
+
+
+def test_a_job_that_cannot_be_created_costs_nothing(project: Project, server: GeminiServer) -> None:
+    project.cleared(2)
+    server.full = True
+
+    result = project.label("gemini", lane="batch")
+
+    assert result.exit_code == 2 and "no job can be created (503" in result.output
+    assert project.spent() == 0 and not server.seen

@@ -90,6 +90,39 @@ def test_a_dry_run_tells_all_and_sends_nothing(
     assert not gemini.requests and not project.out.exists() and not (project.root / "ledger").exists()
 
 
+@pytest.mark.parametrize(
+    ("limits", "hours"),
+    [
+        ({}, "5 minutes with 8 in flight"),
+        ({"WARRAQ_RPM": "20"}, "11 minutes with 8 in flight"),  # 211 pages, one in 3 s
+        ({"WARRAQ_RPM": "20", "WARRAQ_TPM": "1000"}, "hours with 8 in flight"),
+    ],
+)
+def test_a_dry_run_tells_the_time_at_the_known_limits(
+    project: Project, monkeypatch: pytest.MonkeyPatch, limits: dict[str, str], hours: str
+) -> None:
+    project.cleared(211)
+    monkeypatch.setenv("WARRAQ_IN_FLIGHT", "8")
+    for name, value in limits.items():
+        monkeypatch.setenv(name, value)
+
+    result = project.label("gemini", options=["--dry-run"], lane="standard")
+
+    assert hours in result.output, result.output
+
+
+def test_requests_are_no_closer_than_the_known_limit(
+    project: Project, gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WARRAQ_IN_FLIGHT", "8")
+    monkeypatch.setenv("WARRAQ_RPM", "1200")
+    project.cleared(12)
+
+    project.label("gemini")
+
+    assert gemini.times[-1] - gemini.times[0] > 0.7 * 11 * 60 / 1200
+
+
 def test_a_dry_run_with_nothing_to_buy_says_so(project: Project) -> None:
     project.page(1)
 
@@ -146,6 +179,22 @@ ROWS = [
 @given(st.dates(datetime.date(2026, 1, 1), datetime.date(2030, 1, 1)), st.permutations(ROWS))
 def test_the_price_is_the_one_of_the_day(day: datetime.date, rows: list[Price]) -> None:
     assert price(rows, "m", day).input == (1 if day.year == 2026 else 3)
+
+
+@pytest.mark.parametrize(
+    ("day", "rates"), [("2026-11-22", (0.75, 3.75)), ("2027-01-02", (1.5, 7.5))], ids=["before", "after"]
+)
+def test_the_list_knows_the_day_on_which_a_price_changes(day: str, rates: tuple[float, float]) -> None:
+    listed = price(ROWS, "gemini-3.8-flash", datetime.date.fromisoformat(day))
+    own = Price(model="gemini-3.8-flash", since="2026-01-01", input=9, output=9)
+
+    assert (listed.input, listed.output) == pytest.approx(rates)
+    assert price([own], "gemini-3.8-flash", datetime.date.fromisoformat(day)) is own
+
+
+def test_a_like_name_has_no_price() -> None:
+    with pytest.raises(InputError, match="no price"):
+        price([], "gemini-3.8-flash-other", datetime.date(2026, 11, 22))
 
 
 @pytest.mark.parametrize(("model", "day"), [("m", "2025-12-31"), ("n", "2026-05-31"), ("o", "2027-01-01")])

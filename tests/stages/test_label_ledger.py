@@ -81,11 +81,16 @@ def test_a_review_replaces_a_paid_label_without_losing_it(project: Project, gemi
     assert len(gemini.requests) == 1
 
 
-def test_a_lost_labels_file_is_written_again_for_nothing(project: Project, gemini: GeminiServer) -> None:
+@pytest.fixture
+def before(project: Project, gemini: GeminiServer) -> bytes:
+    """A labels file of three pages: an answer, a refusal, an answer in doubt."""
     project.cleared(3)
     gemini.script = ["ok", "safety", "spoken_to"]
     project.label("gemini")
-    before = project.out.read_bytes()
+    return project.out.read_bytes()
+
+
+def test_a_lost_labels_file_is_written_again_for_nothing(project: Project, gemini: GeminiServer, before: bytes) -> None:
     project.out.unlink()
 
     project.label("gemini")
@@ -94,12 +99,8 @@ def test_a_lost_labels_file_is_written_again_for_nothing(project: Project, gemin
     assert len(gemini.requests) == 3
 
 
-def test_a_labels_file_without_its_ledger_is_adopted(project: Project, gemini: GeminiServer) -> None:
+def test_a_labels_file_without_its_ledger_is_adopted(project: Project, gemini: GeminiServer, before: bytes) -> None:
     """As after a clone and `dvc pull`; once more without the file, the ledger has it."""
-    project.cleared(3)
-    gemini.script = ["ok", "safety", "spoken_to"]
-    project.label("gemini")
-    before = project.out.read_bytes()
     for file in (project.root / "ledger").iterdir():
         file.unlink()
 

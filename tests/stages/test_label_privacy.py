@@ -31,12 +31,14 @@ def test_only_pages_called_public_reach_the_server(
 
     assert result.exit_code == 0, result.output
     assert [request.images for request in gemini.requests] == [(project.pages[0].image_sha256,)]
+    assert "1/1 pages, 0 without an answer, 7 denied" in result.output
     assert [row.reason for row in project.rows()] == [None] + ["not_sendable"] * 7
 
 
 def test_no_way_in_sends_a_denied_page(project: Project, gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """100 pages, half of them not public: standard, flex, the second model, a retry, and another name of the same."""
+    """100 pages, half of them not public: standard, flex, batch, the second model, a retry, another name."""
     monkeypatch.setenv("WARRAQ_IN_FLIGHT", "8")
+    monkeypatch.setenv("WARRAQ_POLL", "0.01")
     connected = []
     connect = socket.socket.connect
     monkeypatch.setattr(socket.socket, "connect", lambda self, to: (connected.append(to), connect(self, to))[1])
@@ -46,14 +48,16 @@ def test_no_way_in_sends_a_denied_page(project: Project, gemini: GeminiServer, m
     public = {project.pages[n].image_sha256 for n in range(11, 90, 2)}
     gemini.script = ["recitation"] * 20
 
-    for lane in ("standard", "flex"):
-        result = project.label("gemini", lane=lane, thinking_level="low" if lane == "flex" else "medium")
+    for lane, level in {"standard": "low", "flex": "medium", "batch": "high"}.items():
+        result = project.label("gemini", lane=lane, thinking_level=level, max_usd=50.0)
         assert result.exit_code == 0, result.output
     project.label("gemini", options=["--retry", "recitation"])
     project.label("gemini", task="invoice", options=["--pilot", "60"])
 
-    sent = {image for request in gemini.requests for image in request.images}
-    assert sent == public
+    assert gemini.seen == public
+    assert {"generateContent", "batchGenerateContent"} == {
+        request.path.rpartition(":")[2] for request in gemini.requests
+    }
     assert any("gemini-3.1-flash-lite" in request.path for request in gemini.requests)
     assert {to[0] for to in connected} == {"127.0.0.1"}
 
@@ -164,6 +168,17 @@ def test_the_transport_lets_only_cleared_bytes_out(gemini: GeminiServer) -> None
     with client(gemini.url, Clearance(frozenset())) as http, pytest.raises(Leak, match="not cleared"):
         http.post(f"{gemini.url}/v1/models/m:generateContent", json=body)
     assert not gemini.requests
+
+
+def test_the_transport_looks_into_every_line_of_a_file(gemini: GeminiServer) -> None:
+    cleared, secret = (
+        json.dumps({"request": {"data": base64.b64encode(image).decode()}}) for image in (drawn("a"), drawn("b"))
+    )
+    clearance = Clearance(frozenset({hashlib.sha256(drawn("a")).hexdigest()}))
+    check(f"{cleared}\n{cleared}".encode(), clearance)
+    with client(gemini.url, clearance) as http, pytest.raises(Leak, match="not cleared"):
+        http.post(f"{gemini.url}/upload/v1/files/x", content=f"{cleared}\n{secret}".encode())
+    assert not gemini.seen
 
 
 @pytest.mark.parametrize("to", ["http://127.0.0.1:1/v1", "http://localhost:{port}/v1", "https://127.0.0.1:{port}/v1"])

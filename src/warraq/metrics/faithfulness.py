@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from functools import cache
 
 from warraq.metrics.arabic import digits, encoded
+from warraq.metrics.loops import loop
 from warraq.records import Planted
 
 BLANK = 10  # letters and digits that a blank page may have before they count as made up (olmOCR-bench, BaselineTest)
-_PERIOD, _REPEATS, _LOOP = 400, 5, 100  # characters, times, characters in all: the end of a text that goes in circles
-_GRAM, _EXCESS = 10, 0.2
+_TIMES = 5  # in a row, at least: a text that goes in circles
+_GRAM, _EXCESS, _SHORT = 10, 0.2, 100  # characters, share, characters: a text that repeats itself
 _SCRIPTS = (
     "Arab", "Latn", "Hani", "Hira", "Kana", "Hang", "Cyrl", "Grek", "Hebr", "Deva", "Beng", "Thai", "Syrc", "Armn",
     "Geor", "Ethi", "Taml", "Telu", "Gujr", "Guru", "Mlym", "Knda", "Thaa", "Mong", "Tibt", "Khmr", "Mymr", "Laoo",
@@ -82,30 +83,15 @@ def near_misses(ours: Counter[str], theirs: Counter[str]) -> int:
 
 
 def looped(left: str, right: str) -> bool:
-    """The text ends in circles, or repeats itself far more than the reference does."""
-    return (_circles(right) and not _circles(left)) or _repeated(right) > _repeated(left) + _EXCESS
-
-
-def _circles(text: str) -> bool:
-    """At least _REPEATS times the same at most _PERIOD characters at the end (prefix function of the reversed text)."""
-    backwards = text[: -(_PERIOD * _REPEATS) - 1 : -1]
-    border = [0] * len(backwards)
-    for place in range(1, len(backwards)):
-        length = border[place - 1]
-        while length and backwards[place] != backwards[length]:
-            length = border[length - 1]
-        border[place] = length + (backwards[place] == backwards[length])
-        size = place + 1
-        period = size - border[place]
-        if size >= _LOOP and period <= _PERIOD and size >= _REPEATS * period:
-            return True
-    return False
+    """The text goes in circles, or repeats itself far more than the reference does."""
+    circles = loop(right, _TIMES) is not None and loop(left, _TIMES) is None
+    return circles or _repeated(right) > _repeated(left) + _EXCESS
 
 
 def _repeated(text: str) -> float:
     """The share of runs of _GRAM characters that were there before."""
     grams = [text[start : start + _GRAM] for start in range(len(text) - _GRAM + 1)]
-    return 1 - len(set(grams)) / len(grams) if len(text) >= _LOOP else 0.0
+    return 1 - len(set(grams)) / len(grams) if len(text) >= _SHORT else 0.0
 
 
 def lost_end(left: list[str], right: list[str]) -> bool:

@@ -6,8 +6,8 @@ the ledger before it is read. The rows are made of the ledger; a labels file tha
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -16,17 +16,16 @@ from pydantic import Field
 from warraq import records, tasks, teachers
 from warraq.records import InputError, Page
 from warraq.section import Section
-from warraq.teachers import Answer, Declined, Teacher, clearance, gemini, identify, local, plan
+from warraq.teachers import Teacher, clearance, gemini, local, plan
 from warraq.teachers.attempts import Provider
 from warraq.teachers.human import Human
 from warraq.teachers.ledger import Ledger
 from warraq.teachers.model import Model
+from warraq.teachers.order import Work
 from warraq.teachers.prices import Price
 from warraq.teachers.textlayer import TextLayer
 
 logger = logging.getLogger(__name__)
-
-SILENT = {"not_this_task", "no_review"}  # tell less of a page than any other reason
 
 
 class Label(Section):
@@ -37,38 +36,26 @@ class Label(Section):
     local: local.Parameters
 
 
-def labelled(page: Page, task: str, teacher: Teacher, outcome: Answer | Declined) -> records.Label:
-    if isinstance(outcome, Answer):
-        rest = {"answer": outcome.value, "model": outcome.model, "reason": None}
-        rest["message"] = "; ".join(outcome.doubts) or None
-    else:
-        rest = {"answer": None, "model": None, "reason": outcome.reason, "message": outcome.message}
-    known = {"page_id": page.page_id, "task": task, "key": identify(page, task, teacher)}
-    return records.Label.model_validate(known | {"teacher": teacher.name, "reference": teacher.reference} | rest)
-
-
-def settle(page: Page, task: str, asked: list[Teacher]) -> records.Label | Model:
-    """The first answer to a page; without one, the refusal that tells most; or who has to be paid to know."""
-    refusals = []
-    for teacher in asked:
-        outcome = teacher.answer(page)
-        if outcome is None:
-            assert isinstance(teacher, Model)
-            return teacher
-        row = labelled(page, task, teacher, outcome)
-        if row.answer is not None:
-            return row
-        refusals.append(row)
-    telling = [row for row in refusals if row.reason not in SILENT]
-    return telling[-1] if telling else refusals[0]
+def adopt(before: Iterable[records.Label], asked: list[Teacher], rows: list[Page]) -> None:
+    """What a labels file holds of models and the ledger does not, as after a clone, is in the ledger from now on."""
+    models = {teacher.name: teacher for teacher in asked if isinstance(teacher, Model)}
+    pages = {page.page_id: page for page in rows}
+    for row in before:
+        if row.teacher not in models or row.reason in teachers.PASSING | {"not_sendable"}:
+            continue
+        if row.reason != "marked_confidential":
+            models[row.teacher].ledger.adopt(row)
+        elif row.page_id in pages:
+            models[row.teacher].heed(pages[row.page_id], teachers.declined(row.reason, row.message))
 
 
 @contextmanager
 def opened(
-    raw: Path, pages: Path, reviews: Path, ledger: Path, rows: list[Page], task: str, parameters: Label, write: bool,
-    retry: str | None,
-) -> Iterator[list[Teacher]]:  # fmt: skip
-    """The teachers, in their order; the ledger is opened only where one of them needs it."""
+    raw: Path, pages: Path, reviews: Path, ledger: Path, before: list[records.Label], task: str, parameters: Label,
+    write: bool, retry: str | None = None,
+) -> Iterator[Work]:  # fmt: skip
+    """What there is to do; the ledger is opened only where a teacher needs it."""
+    rows = records.read_rows(pages / "pages.jsonl", Page)
     module = tasks.load(task)
     question = teachers.Question(task, module.PROMPT, module.INSTRUCTION, module.Answer)
 
@@ -84,29 +71,11 @@ def opened(
             sendable = clearance.cleared(rows, raw / "documents.csv")
         return Model(question, provider, sendable, book, pages, rows, parameters.prices, parameters.max_usd, retry)
 
-    if {"gemini", "local"}.isdisjoint(parameters.teachers):
-        yield [teacher(name, None) for name in parameters.teachers]
-        return
-    with Ledger.open(ledger, write) as book:
-        yield [teacher(name, book) for name in parameters.teachers]
-
-
-def adopt(before: list[records.Label], asked: list[Teacher], rows: list[Page]) -> None:
-    """What a labels file holds of models and the ledger does not, as after a clone, is in the ledger from now on."""
-    models = {teacher.name: teacher for teacher in asked if isinstance(teacher, Model)}
-    pages = {page.page_id: page for page in rows}
-    for row in before:
-        if row.teacher not in models or row.reason in teachers.PASSING | {"not_sendable"}:
-            continue
-        if row.reason != "marked_confidential":
-            models[row.teacher].ledger.adopt(row)
-        elif row.page_id in pages:
-            models[row.teacher].heed(pages[row.page_id], teachers.declined(row.reason, row.message))
-
-
-def wanted(teacher: Teacher, task: str, settled: dict[str, records.Label | Model], rows: list[Page]) -> dict[str, Page]:
-    """What has to be bought of a teacher, by its key: equal pages once."""
-    return {identify(page, task, teacher): page for page in rows if settled[page.page_id] is teacher}
+    paid = not {"gemini", "local"}.isdisjoint(parameters.teachers)
+    with Ledger.open(ledger, write) if paid else nullcontext() as book:
+        asked = [teacher(name, book) for name in parameters.teachers]
+        adopt(before, asked, rows)
+        yield Work(task, rows, asked)
 
 
 def report(task: str, rows: list[records.Label], before: dict[str, records.Label]) -> None:
@@ -143,20 +112,14 @@ def run(
     """
     if retry is not None and retry not in get_args(teachers.Reason):
         raise InputError(f"--retry {retry}: there is no such reason; docs/pipeline.md lists them.")
-    rows = records.read_rows(pages / "pages.jsonl", Page)
     before = records.read_rows(out, records.Label) if out.exists() else []
-    with opened(raw, pages, reviews, ledger, rows, task, parameters, True, retry) as asked:
-        adopt(before, asked, rows)
-        settled = {page.page_id: settle(page, task, asked) for page in rows}
-        for teacher in asked:  # each buys once, by construction
-            if isinstance(teacher, Model) and (to_buy := wanted(teacher, task, settled, rows)):
-                logger.info("label %s: %s", task, plan.summary(teacher, len(to_buy)))
-                teacher.buy(to_buy)
-                for page in rows:
-                    if settled[page.page_id] is teacher:
-                        settled[page.page_id] = settle(page, task, asked)
-    labels = [row for row in settled.values() if isinstance(row, records.Label)]
-    if len(labels) < len(rows):
+    with opened(raw, pages, reviews, ledger, before, task, parameters, True, retry) as work:
+        for model in work.models:
+            if wanted := work.wanted(model):
+                logger.info("label %s: %s", task, plan.summary(model, len(wanted)))
+                work.buy(model, wanted)
+    labels = [row for row in work.settled.values() if isinstance(row, records.Label)]
+    if len(labels) < len(work.rows):
         raise AssertionError("a page was bought and is not settled")
     records.write_rows(out, labels, lambda row: row.page_id)
     records.write_json(metrics, counted(labels))
@@ -170,19 +133,13 @@ def preview(
 
     The labels file stays as it is; what the pilot buys is in the ledger.
     """
-    rows = records.read_rows(pages / "pages.jsonl", Page)
     before = records.read_rows(out, records.Label) if out.exists() else []
-    with opened(raw, pages, reviews, ledger, rows, task, parameters, pilot > 0, None) as asked:
-        adopt(before, asked, rows)
-        settled = {page.page_id: settle(page, task, asked) for page in rows}
-        models = [teacher for teacher in asked if isinstance(teacher, Model)]
-        for model in models if pilot else []:
-            model.buy(
-                dict(sorted(wanted(model, task, settled, rows).items())[:pilot])
-            )  # keys are hashes: a fair sample
-            settled = {page.page_id: settle(page, task, asked) for page in rows}
-        names = ("to buy" if isinstance(one, Model) else one.reason or one.teacher for one in settled.values())
+    with opened(raw, pages, reviews, ledger, before, task, parameters, pilot > 0) as work:
+        for model in work.models if pilot else []:
+            sample = sorted(work.wanted(model).items())[:pilot]  # keys are hashes: a fair one
+            work.buy(model, dict(sample))
+        names = ("to buy" if isinstance(one, Model) else one.reason or one.teacher for one in work.settled.values())
         counts = ", ".join(f"{count} {name}" for name, count in sorted(Counter(names).items()))
-        numbers = ((model, len(wanted(model, task, settled, rows))) for model in models)
+        numbers = ((model, len(work.wanted(model))) for model in work.models)
         tables = [plan.table(model, number) for model, number in numbers if number]
-    return "\n".join([f"label {task}: {len(rows)} pages: {counts}", *(tables or ["nothing to buy"])])
+    return "\n".join([f"label {task}: {len(work.rows)} pages: {counts}", *(tables or ["nothing to buy"])])

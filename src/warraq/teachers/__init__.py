@@ -6,6 +6,7 @@
     clearance, transport who may see a page: the first and the second lock
     ledger, prices, pace what was asked, what it costs, how fast
     gates                what an answer must pass to become a label
+    order                the teachers in their order, and the row that comes of a page
 
 A teacher answers or says why it does not; it never raises for a page. It raises InputError where the whole run has to
 stop (a wrong key, a used-up quota).

@@ -1,8 +1,9 @@
 """The lane that answers within a day for half the price: jobs of many pages.
 
-Creating a job cannot be repeated, so its pages are reserved in the ledger under its name before it is created. After a
-kill the job is found by that name and adopted; an interrupted run leaves its jobs to the next one. Results are mapped
-by the key that each page was sent with, and where that is lost by the tag that its answer repeats, never by order.
+The pages of a job travel as one file of requests. Creating a job cannot be repeated, so its pages are reserved in the
+ledger under its name before it is created. After a kill the job is found by that name and adopted; an interrupted run
+leaves its jobs to the next one. Results are mapped by the key that each page was sent with, and where that is lost by
+the tag that its answer repeats, never by order.
 """
 
 import logging
@@ -12,6 +13,8 @@ import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from warraq.records import InputError, Page
@@ -27,8 +30,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-JOB_BYTES = 12_000_000  # of images; a third more as text, and a request may have 20 MB
-JOB_PAGES = 1000
+JOB_BYTES = 48_000_000  # of images, in memory until they are sent; a third more as text
+JOB_PAGES = 4000
+JOBS = 50  # under way at once; the server takes 100
 PROGRESS = {"progress": True, "last": False}
 DEADLINE_S = 48 * 3600  # of a job; after it, its pages are free to be asked in another way
 APPEARS_S = 600  # a job that is not listed after it was never created
@@ -47,12 +51,16 @@ class Batches(Protocol):
     """A provider that takes jobs."""
 
     def submit(self, job: str, asked: dict[str, Cleared], step: Step) -> None:
-        """Create a job of pages by their key. Raises Problem."""
+        """Create a job of pages by their key. Raises Problem; `spent`: it may exist all the same."""
 
     def collect(self, jobs: set[str]) -> dict[str, list[Result] | None]:
         """Those of the named jobs that the server knows: what came of it, or None while it is under way."""
 
-    def cancel(self, job: str) -> None: ...
+    def cancel(self, job: str) -> None:
+        """Raises Problem."""
+
+    def forget(self, job: str) -> None:
+        """Have its pages deleted at the server. Raises Problem."""
 
 
 def poll_s() -> float:
@@ -64,20 +72,24 @@ def poll_s() -> float:
 
 
 def ask(model: "Model", provider: Batches, wanted: dict[str, Page]) -> None:
-    """Create jobs for `wanted` and await them, and those of earlier runs.
+    """Create jobs for `wanted`, a number of them at a time, and await them, and those of earlier runs.
 
     Raises:
         InputError: the server refuses. What was created goes on, and is adopted by the next run.
     """
     task = model.question.task
-    under_way = {key for pages in model.ledger.pending(task).values() for key in pages}
-    step = replace(model.provider.first, lane="batch")
-    for asked in chunks(model, {key: page for key, page in wanted.items() if key not in under_way}):
-        _create(model, provider, asked, step)
-    interval_s, failed = poll_s(), 0
-    while pending := model.ledger.pending(task):
+    pending = model.ledger.pending(task)
+    under_way = {key for pages in pending.values() for key in pages}
+    left = chunks({key: page for key, page in wanted.items() if key not in under_way}, model.pages)
+    interval_s, failed, last = poll_s(), 0, False
+    while pending or not last:
+        last = True
+        for asked in islice(left, max(0, JOBS - len(pending))):
+            _create(model, provider, asked)
+            last = False
+        pending = model.ledger.pending(task)
         try:
-            found = provider.collect(set(pending))
+            found = provider.collect(set(pending)) if pending else {}
             failed = 0
         except Problem as problem:
             failed += 1
@@ -93,35 +105,45 @@ def ask(model: "Model", provider: Batches, wanted: dict[str, Page]) -> None:
                 results = []
             if results is not None:
                 _settle(model, pages, results)
+                with suppress(Problem):  # the server forgets it by itself after two days
+                    provider.forget(job)
                 for key in pages.keys() & wanted.keys():
                     model.heed(wanted[key], model.known(wanted[key], key))
-        if open_jobs := len(model.ledger.pending(task)):
-            logger.info("label %s: %d jobs under way; they go on without this run", task, open_jobs, extra=PROGRESS)
+                asked_model = next(iter(pages.values())).model
+                for result in results:
+                    model.expect(asked_model, model.reader.reply(result.body or ""))
+        if pending := model.ledger.pending(task):
+            logger.info("label %s: %d jobs under way; they go on without this run", task, len(pending), extra=PROGRESS)
             time.sleep(interval_s)
 
 
-def chunks(model: "Model", wanted: dict[str, Page]) -> Iterator[dict[str, Cleared]]:
-    """Jobs that fit into one request, read as they are needed."""
-    job: dict[str, Cleared] = {}
+def chunks(wanted: dict[str, Page], pages: Path) -> Iterator[dict[str, Page]]:
+    """The pages of one job after another."""
+    job: dict[str, Page] = {}
     size = 0
     for key, page in wanted.items():
-        cleared = model.clearance.page(page, model.pages)
-        if job and (size + len(cleared.image) > JOB_BYTES or len(job) == JOB_PAGES):
+        path = pages / page.image
+        more = path.stat().st_size if path.is_file() else 0
+        if job and (size + more > JOB_BYTES or len(job) == JOB_PAGES):
             yield job
             job, size = {}, 0
-        job[key] = cleared
-        size += len(cleared.image)
+        job[key] = page
+        size += more
     if job:
         yield job
 
 
-def _create(model: "Model", provider: Batches, asked: dict[str, Cleared], step: Step) -> None:
+def _create(model: "Model", provider: Batches, asked: dict[str, Page]) -> None:
+    step = replace(model.provider.first, lane="batch")
     usd = model.worst(step)
     fits: dict[str, Cleared] = {}
     for key, page in asked.items():
+        if model.marked(page):  # as an answer of an earlier job found
+            continue
+        cleared = model.clearance.page(page, model.pages)
         if model.purse.reserve(usd):
             model.purse.settle(usd, usd)  # spent, until the results say less
-            fits[key] = page
+            fits[key] = cleared
         else:
             model.passing[key] = Declined("budget", f"a request may cost USD {usd:.4f}, more than label.max_usd leaves")
     if not fits:

@@ -22,7 +22,6 @@ _MIXED = re.compile(r"[0-9][٠-٩۰-۹]|[٠-٩][0-9۰-۹]|[۰-۹][0-9٠-٩]")
 _MARK = re.compile("[\u064b-\u0652\u0670]")
 _ARABIC = re.compile("[\u0621-\u064a]")
 _TAG = re.compile(r"<[^<>]{0,200}>")
-_LOOP = re.compile(r"(.{2,40}?)\1{7,}")
 _CONFIDENTIAL = re.compile(
     r"\(?\s*(?<!غير )(?:سر[يى]ة?(?: للغاي[ةه]| جدا[\u064b]?)?|مكتوم|(?:top )?secret|"
     r"(?:strictly )?confidential|restricted)\s*\)?",
@@ -41,28 +40,6 @@ def strings(answer: dict[str, Any]) -> dict[str, str]:
     """The texts of an answer by their path; the names of kinds and languages are the schema's words, not the page's."""
     flat = flattened(answer)
     return {path: text for path, text in flat.items() if isinstance(text, str) and not path.endswith((".kind", "type"))}
-
-
-def loop(text: str) -> str | None:
-    """What is written eight times and more in a row, over 100 characters in all; rules and rows of numbers are not."""
-    words = _TAG.sub(" ", text).split()
-    for size in range(1, 25):  # words of what is repeated
-        run = 0
-        for at, (one, other) in enumerate(zip(words, words[size:], strict=False)):
-            run = run + 1 if one == other else 0
-            if run >= 7 * size and run % size == 0:
-                repeated = " ".join(words[at - size + 1 : at + 1])
-                if _tells(repeated, run // size + 1):
-                    return repeated
-    for word in words:
-        found = _LOOP.search(word) if len(word) > 100 else None
-        if found and _tells(found[1], len(found[0]) // len(found[1])):
-            return found[1]
-    return None
-
-
-def _tells(repeated: str, times: int) -> bool:
-    return len(repeated) * times >= 100 and len({letter for letter in repeated if letter.isalpha()}) >= 3
 
 
 def findings(task: str, answer: dict[str, Any], ink: float | None, layer: str) -> list[Finding]:
@@ -130,10 +107,8 @@ def _agreement(task: str, whole: str, layer: str) -> Iterator[Finding]:
         yield Finding(
             "disagrees", f"{added:.0%} of the words are not in the text layer, {missed:.0%} of its are missing"
         )
-    elif task != "content":
-        numbers = {word for word in written if word.isdigit()} - {word for word in known if word.isdigit()}
-        if numbers:
-            yield Finding("number_not_in_layer", ", ".join(sorted(numbers)[:3]))
+    elif numbers := {word for word in written if word.isdigit()} - there:
+        yield Finding("number_not_in_layer", ", ".join(sorted(numbers)[:3]))
 
 
 def _words(text: str) -> list[str]:

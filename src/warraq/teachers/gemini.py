@@ -5,6 +5,7 @@ version, time-out, no proxy from the environment, no continuation, no storing, n
 """
 
 import copy
+import io
 import json
 import os
 import re
@@ -21,6 +22,7 @@ from warraq.teachers import Question
 from warraq.teachers.attempts import Problem, Reply, Step
 from warraq.teachers.batch import Result
 from warraq.teachers.clearance import Clearance, Cleared
+from warraq.teachers.gemini_answers import problem, reply, result
 from warraq.teachers.prices import Lane
 from warraq.teachers.reading import tag
 from warraq.teachers.schema import asking, envelope, portable
@@ -34,6 +36,7 @@ IMAGE_TOKENS = {"low": 280, "medium": 560, "high": 1120}
 FRAME_TOKENS = 512  # what the server adds around a request, generously
 OVER = {"SUCCEEDED", "PARTIALLY_SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED"}
 UNSAFE = ("HARASSMENT", "HATE_SPEECH", "SEXUALLY_EXPLICIT", "DANGEROUS_CONTENT")
+SAFETY = [{"category": f"HARM_CATEGORY_{name}", "threshold": "OFF"} for name in UNSAFE]
 
 Name = Annotated[str, Field(pattern=r"^gemini-[a-z0-9.-]+$")]
 
@@ -59,6 +62,13 @@ def endpoint() -> str:
     if not (loopback or (parts.scheme == "https" and parts.hostname)) or parts.username is not None:
         raise InputError(f"WARRAQ_GEMINI_URL is {url!r}; it must be https://… or http://127.0.0.1:….")
     return url.rstrip("/")
+
+
+class Whole(io.BytesIO):
+    """The SDK sends what one read gives as one request: all of it, so that the second lock sees whole lines."""
+
+    def read(self, _: int | None = -1) -> bytes:
+        return super().read()
 
 
 class Gemini:
@@ -109,10 +119,11 @@ class Gemini:
             finally:
                 self._sdk = None
 
-    def _contents(self, page: Cleared, mark: str) -> list[Any]:
+    def _contents(self, page: Cleared, mark: str) -> Any:
         from google.genai import types
 
-        return [types.Part.from_bytes(data=page.image, mime_type="image/png"), asking(self.question.prompt, mark)]
+        image = types.Part.from_bytes(data=page.image, mime_type="image/png")
+        return types.Content(role="user", parts=[image, types.Part(text=asking(self.question.prompt, mark))])
 
     @contextmanager
     def _problems(self, model: str) -> Iterator[None]:
@@ -123,7 +134,7 @@ class Gemini:
         try:
             yield
         except errors.APIError as error:
-            raise self._problem(error, model) from None
+            raise problem(error, model) from None
         except httpx2.ConnectError as error:
             raise Problem("unreachable", f"{endpoint()} ({error})") from None
         except (httpx2.RequestError, errors.UnknownApiResponseError) as error:
@@ -137,16 +148,32 @@ class Gemini:
         return response.sdk_http_response.body or ""
 
     def submit(self, job: str, asked: dict[str, Cleared], step: Step) -> None:
-        from google.genai import types
-
-        requests = [
-            types.InlinedRequest(
-                contents=self._contents(page, tag(key)), config=self._config(step), metadata={"key": key}
-            )
-            for key, page in asked.items()
-        ]
+        file = f"files/{job}"
+        body = Whole("\n".join(json.dumps(self._line(key, page, step)) for key, page in asked.items()).encode())
+        try:
+            with self._problems(step.model):
+                self._sdk.files.upload(file=body, config={"name": file, "display_name": job, "mime_type": "jsonl"})
+        except Problem as failed:
+            failed.spent = False  # there is no job yet
+            raise
+        except (KeyError, ValueError) as error:  # of the SDK, where the server does not take it whole
+            raise Problem("server_error", f"the upload failed: {error}") from None
         with self._problems(step.model):
-            self._sdk.batches.create(model=step.model, src=requests, config={"display_name": job})
+            self._sdk.batches.create(model=step.model, src=file, config={"display_name": job})
+
+    def _line(self, key: str, page: Cleared, step: Step) -> dict[str, Any]:
+        """A request in the dialect of REST; the same as `_config` makes of it for the SDK."""
+        contents = self._contents(page, tag(key)).model_dump(mode="json", by_alias=True, exclude_none=True)
+        return {
+            "key": key,
+            "request": {
+                "contents": [contents],
+                "systemInstruction": {"parts": [{"text": self.question.instruction}], "role": "user"},
+                "generationConfig": self._generation(step),
+                "safetySettings": SAFETY,
+                "store": False,
+            },
+        }
 
     def collect(self, jobs: set[str]) -> dict[str, list[Result] | None]:
         found: dict[str, list[Result] | None] = {}
@@ -155,9 +182,11 @@ class Gemini:
                 if listed.display_name not in jobs:
                     continue
                 job = self._sdk.batches.get(name=listed.name)
-                over = job.state is not None and job.state.value.removeprefix("JOB_STATE_") in OVER
-                results = (job.dest.inlined_responses if job.dest else None) or []
-                found[listed.display_name] = [self._result(one) for one in results] if over else None
+                found[listed.display_name] = None
+                if job.state is not None and job.state.value.removeprefix("JOB_STATE_") in OVER:
+                    file = job.dest.file_name if job.dest else None
+                    body = self._sdk.files.download(file=file) if file else b""
+                    found[listed.display_name] = [result(text) for text in body.split(b"\n") if text.strip()]
         return found
 
     def cancel(self, job: str) -> None:
@@ -166,84 +195,39 @@ class Gemini:
                 if listed.display_name == job:
                     self._sdk.batches.cancel(name=listed.name)
 
-    def _result(self, one: Any) -> Result:
-        key = (one.metadata or {}).get("key")
-        if one.response is None:
-            return Result(key, None, f"{one.error.code} {one.error.message}" if one.error else "no response")
-        return Result(key, one.response.model_dump_json(by_alias=True, exclude_none=True), "")
+    def forget(self, job: str) -> None:
+        with self._problems(self.parameters.model):
+            self._sdk.files.delete(name=f"files/{job}")
+
+    def _generation(self, step: Step) -> dict[str, Any]:
+        asked = self.parameters
+        return {
+            "responseMimeType": "application/json",
+            "responseSchema": copy.deepcopy(self.schema),  # the SDK rewrites it, and it is part of the key
+            "mediaResolution": f"MEDIA_RESOLUTION_{asked.media_resolution.upper()}",
+            "thinkingConfig": {"thinking_level": asked.thinking_level.upper()},
+            "maxOutputTokens": step.max_output_tokens,
+        }
 
     def _config(self, step: Step) -> Any:
         from google.genai import types
 
-        asked = self.parameters
-        return types.GenerateContentConfig(
-            should_return_http_response=None if step.lane == "batch" else True,  # the body as it came is stored
-            system_instruction=self.question.instruction,
-            response_mime_type="application/json",
-            response_schema=copy.deepcopy(self.schema),  # the SDK rewrites it, and it is part of the key
-            media_resolution=types.MediaResolution(f"MEDIA_RESOLUTION_{asked.media_resolution.upper()}"),
-            thinking_config=types.ThinkingConfig(thinking_level=types.ThinkingLevel(asked.thinking_level.upper())),
-            max_output_tokens=step.max_output_tokens,
-            automatic_continuation=False,
-            automatic_function_calling=types.AutomaticFunctionCallingConfig(disable=True),
-            service_tier=types.ServiceTier.FLEX if step.lane == "flex" else None,
-            store=False,
-            safety_settings=[
-                types.SafetySetting(
-                    category=types.HarmCategory(f"HARM_CATEGORY_{name}"), threshold=types.HarmBlockThreshold.OFF
-                )
-                for name in UNSAFE
-            ],
+        return types.GenerateContentConfig.model_validate(
+            self._generation(step)
+            | {
+                "should_return_http_response": True,  # the body as it came is stored
+                "system_instruction": self.question.instruction,
+                "automatic_continuation": False,
+                "automatic_function_calling": {"disable": True},
+                "service_tier": "flex" if step.lane == "flex" else None,
+                "store": False,
+                "safety_settings": SAFETY,
+            }
         )
 
     def read(self, body: str) -> Reply:
-        """Thoughts are billed as output and are not among the candidates' tokens."""
-        response = json.loads(body)
-        if not isinstance(response, dict):
-            raise ValueError("not an object")
-        usage = response.get("usageMetadata") or {}
-        taken = usage.get("promptTokenCount")
-        given = usage.get("candidatesTokenCount", 0) + usage.get("thoughtsTokenCount", 0)
-        known = (response.get("modelVersion"), taken, None if taken is None else given)
-        candidates = response.get("candidates") or []
-        if not candidates:
-            reason = (response.get("promptFeedback") or {}).get("blockReason", "no candidate")
-            return Reply("blocked", f"prompt: {reason}", "", *known)
-        word = candidates[0].get("finishReason", "no finish reason")
-        parts = (candidates[0].get("content") or {}).get("parts") or []
-        text = "".join(part.get("text", "") for part in parts if not part.get("thought"))
-        finish: Literal["stop", "truncated", "recitation", "blocked"] = "blocked"
-        if word == "STOP":
-            finish = "stop"
-        elif word in {"MAX_TOKENS", "CONTINUATION"}:
-            finish = "truncated"
-        elif word == "RECITATION":
-            finish = "recitation"
-        return Reply(finish, word, text, *known)
+        return reply(body)
 
     def serves(self, asked: str, served: str) -> bool:
         """Dated and numbered versions of a model are that model."""
         return re.fullmatch(re.escape(asked) + r"(-\d[\d-]*)?", served) is not None
-
-    def _problem(self, error: Any, model: str) -> Problem:
-        body = error.details.get("error", {}) if isinstance(error.details, dict) else {}
-        details = body.get("details", [])
-        message = f"{error.code} {error.status or ''}".strip()
-        told = next((d["retryDelay"] for d in details if "retryDelay" in d), None)
-        wait_s = float(told.removesuffix("s")) if told else None
-        if error.code == 429:
-            quotas = [v.get("quotaId", "") for d in details for v in d.get("violations", [])]
-            day = any("PerDay" in quota for quota in quotas)
-            stops = f"the day's quota of Gemini is used up ({', '.join(quotas)}): go on tomorrow." if day else None
-            return Problem("rate_limited", message, wait_s, stops=stops)
-        if error.code == 503:
-            return Problem("overloaded", message, wait_s)
-        if error.code == 408 or error.code >= 500:
-            return Problem("server_error", message, wait_s)
-        stops = f"Gemini refuses the request ({message}: {error.message})."
-        if error.code in {401, 403} or any(d.get("reason") == "API_KEY_INVALID" for d in details):
-            return Problem("refused", message, stops=f"Gemini refuses the key ({message}): check GEMINI_API_KEY.")
-        if error.code == 404:
-            stops = f"Gemini has no model {model}: change label.gemini in params.yaml."
-            return Problem("refused", message, stops=stops)
-        return Problem("bad_request", f"{message}: {error.message}", stops=stops)

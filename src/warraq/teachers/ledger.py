@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS attempt (
     model TEXT NOT NULL,          -- as asked
     lane TEXT NOT NULL,           -- standard, flex, batch; adopted: from a labels file
     state TEXT NOT NULL,          -- started, answered, failed, unknown
-    code TEXT,                    -- why there is no response
+    code TEXT,                    -- why there is no response; of one, how it says that it ended
     message TEXT,
     job TEXT,                     -- of the batch lane: the name under which it is found again
     usd REAL NOT NULL,            -- what it cost; while started and where unknown, what was reserved
@@ -177,13 +177,14 @@ class Ledger:
         return jobs
 
     def answered(
-        self, number: int, body: str, usd: float, tokens: tuple[int | None, int | None], ink: float, seconds: float
-    ) -> None:
+        self, number: int, body: str, finish: str, usd: float, tokens: tuple[int | None, int | None], ink: float,
+        seconds: float,
+    ) -> None:  # fmt: skip
         with self._lock, self._transaction():
             self._connection.execute(
-                "UPDATE attempt SET state = 'answered', usd = ?, input_tokens = ?, output_tokens = ?, ink = ?, "
-                "seconds = ? WHERE id = ?",
-                (usd, *tokens, ink, seconds, number),
+                "UPDATE attempt SET state = 'answered', code = ?, usd = ?, input_tokens = ?, output_tokens = ?, "
+                "ink = ?, seconds = ? WHERE id = ?",
+                (finish, usd, *tokens, ink, seconds, number),
             )
             self._connection.execute(
                 "INSERT INTO response VALUES (?, ?)", (number, zlib.compress(body.encode("utf-8", "surrogatepass")))

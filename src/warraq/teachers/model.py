@@ -18,12 +18,12 @@ from typing import Any, Literal
 
 from warraq.records import InputError, Page
 from warraq.teachers import Answer, Declined, Question, batch, declined, identify
-from warraq.teachers.attempts import A_RUN, Problem, Provider, Step, following
+from warraq.teachers.attempts import A_RUN, Problem, Provider, Reply, Step, following
 from warraq.teachers.batch import Batches
 from warraq.teachers.clearance import Clearance, Cleared, NotCleared
 from warraq.teachers.gates import ink
 from warraq.teachers.ledger import Ledger
-from warraq.teachers.pace import Pace, Purse, Stopped, in_flight, terminable
+from warraq.teachers.pace import Pace, Purse, Stopped, in_flight, interval_s, terminable
 from warraq.teachers.prices import Lane, Price, price
 from warraq.teachers.progress import Progress
 from warraq.teachers.reading import Reader, tag
@@ -56,7 +56,7 @@ class Model:
         self.retry = retry
         self.reader = Reader(question, provider, envelope(question.answer), pages)
         self.passing: dict[str, Declined] = {}  # what this run gave up, by key
-        self.pace = Pace(in_flight())
+        self.pace = Pace(in_flight(), interval_s(provider.tokens()[0]) if provider.cloud else 0.0)
         self.purse = Purse(max_usd, ledger.spent())
         self.answered = 0  # responses of this run
         self._identity = provider.identity()
@@ -128,7 +128,8 @@ class Model:
                 self._ask_all(wanted, lane)
 
     def _ask_all(self, wanted: dict[str, Page], lane: Lane) -> None:
-        progress = Progress(f"label {self.question.task}", len(wanted), self.pace, self.purse)
+        denied = sum(not self.clearance.allows(page) for page in self.all_pages)
+        progress = Progress(f"label {self.question.task}", len(wanted), denied, self.pace, self.purse)
         waiting = iter(wanted.items())
         running: set[Future[Answer | Declined]] = set()
         with ThreadPoolExecutor(self.pace.most) as pool:
@@ -218,11 +219,12 @@ class Model:
         finally:
             self.purse.settle(usd, cost)
         self.answered += 1
-        reply = self.reader.reply(body)
-        if reply and reply.model and not self.provider.serves(step.model, reply.model):
-            raise InputError(
-                f"{step.model} was asked and {reply.model} answered: change the model in params.yaml. {KEPT}"
-            )
+        self.expect(step.model, self.reader.reply(body))
+
+    def expect(self, asked: str, reply: Reply | None) -> None:
+        """Raises InputError: another model answered than the one asked."""
+        if reply and reply.model and not self.provider.serves(asked, reply.model):
+            raise InputError(f"{asked} was asked and {reply.model} answered: change the model in params.yaml. {KEPT}")
 
     def record(self, number: int, body: str, step: Step, usd: float, dark: float, seconds: float) -> float:
         """Put a response into the ledger; what it cost: all that was reserved, where the server does not say less."""
@@ -231,7 +233,7 @@ class Model:
         cost = usd
         if tokens[0] is not None and tokens[1] is not None:
             cost = self.price(step.model).usd(tokens[0], tokens[1], step.lane)
-        self.ledger.answered(number, body, cost, tokens, dark, seconds)
+        self.ledger.answered(number, body, reply.message if reply else "not a response", cost, tokens, dark, seconds)
         return cost
 
     def _body(self, cleared: Cleared, key: str, step: Step) -> str:

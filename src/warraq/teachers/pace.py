@@ -19,6 +19,18 @@ def in_flight() -> int:
     return int(text)
 
 
+def interval_s(input_tokens: float) -> float:
+    """Seconds between two requests by the provider's limits, where they are known: `WARRAQ_RPM`, `WARRAQ_TPM`."""
+    per_minute = []
+    for name, share in (("WARRAQ_RPM", 1.0), ("WARRAQ_TPM", input_tokens)):
+        text = os.environ.get(name) or "0"
+        if not text.isdigit():
+            raise InputError(f"{name} is {text!r}; it must be a whole number: what the provider allows in a minute.")
+        if int(text):
+            per_minute.append(share / int(text))
+    return 60 * max(per_minute, default=0.0)
+
+
 class Stopped(Exception):
     """Asked after `stop`."""
 
@@ -28,17 +40,19 @@ class Pace:
 
     A refusal for the rate lowers the limit to the requests that the server did take, a sign of overload halves it; in
     one second it falls to half at most. A round of good answers raises it by one. A wait that the server names holds
-    for all requests.
+    for all requests; no two requests are closer than `interval_s` on average.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, interval_s: float = 0.0) -> None:
         self.most = most
+        self.interval_s = interval_s
         self.limit = float(most)
         self.active = 0
         self.refused = 0  # for the rate, in all
         self.stopped = threading.Event()
         self._changed = threading.Condition()
         self._not_before = 0.0
+        self._next = 0.0
         self._second = 0.0
         self._floor = 1.0
         self._step = 1.0
@@ -47,9 +61,11 @@ class Pace:
         """Wait for a place. Raises Stopped."""
         with self._changed:
             while not self.stopped.is_set():
-                wait_s = self._not_before - time.monotonic()
+                now = time.monotonic()
+                wait_s = max(self._not_before, self._next) - now
                 if wait_s <= 0 and self.active < int(self.limit):
                     self.active += 1
+                    self._next = max(self._next, now - self.interval_s) + self.interval_s
                     return
                 self._changed.wait(wait_s if wait_s > 0 else None)
             raise Stopped

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from warraq.teachers.model import Model
+from warraq.teachers.pace import interval_s
 from warraq.teachers.prices import SHARE
 
 LOW_TOKENS, EXPECTED_TOKENS = 300, 1800  # of an answer, before any was measured
-SECONDS = {"standard": 12.0, "flex": 60.0, "batch": 600.0}  # of a request, before any was measured
+SECONDS = {"standard": 12.0, "flex": 60.0, "batch": 0.0}  # of a request, before any was measured
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,21 @@ def table(model: Model, pages: int) -> str:
     told = [summary(model, pages)]
     told += ["".join(f"{cell:>{14 if index else 20}}" for index, cell in enumerate(row)) for row in rows]
     basis = f"measured on {guess.pages} pages" if guess.pages else "assumed: --pilot 20 measures"
-    told.append(f"expected is {basis}; price of {datetime.date.today()}, in force since {cost.since}")
+    rates = f"USD {cost.input:g} in and {cost.output:g} out for 10^6 tokens"
+    told.append(f"expected is {basis}; price of {datetime.date.today()}: {rates}")
     told.append(f"label.max_usd is {model.purse.cap:.2f}, of which {model.purse.spent:.4f} are spent")
-    minutes = pages * guess.seconds / model.pace.most / 60
-    time = f"{minutes / 60:.1f} hours" if minutes > 90 else f"{minutes:.0f} minutes"
-    told.append(f"{time} with {model.pace.most} in flight and {guess.seconds:.1f} s a request")
+    told.append(duration(model, pages, guess))
     return "\n".join(told)
+
+
+def duration(model: Model, pages: int, guess: Estimate) -> str:
+    """Hours at the limits that are known: places in flight, and what the provider allows in a minute."""
+    if model.provider.lane(pages) == "batch":
+        return "jobs of the batch lane are done within a day"
+    apart_s = interval_s(guess.expected[0])
+    minutes = pages * max(apart_s, guess.seconds / model.pace.most) / 60
+    time = f"{minutes / 60:.1f} hours" if minutes > 90 else f"{minutes:.0f} minutes"
+    told = f"{time} with {model.pace.most} in flight (WARRAQ_IN_FLIGHT) and {guess.seconds:.1f} s a request"
+    if apart_s:
+        return f"{told}, no two within {apart_s:.3g} s (WARRAQ_RPM, WARRAQ_TPM)"
+    return f"{told}; the provider's own limits are not known (WARRAQ_RPM, WARRAQ_TPM)"

@@ -1,5 +1,6 @@
 """What a request costs: the list price of the day, half of it in the lanes that may wait.
 
+The list is that of the package genai-prices, with the days on which prices change; rows of params.yaml come before it.
 An unknown price refuses to run: it is never read as nothing.
 """
 
@@ -29,14 +30,30 @@ class Price(Section):
 
 
 def price(prices: Iterable[Price], model: str, day: datetime.date) -> Price:
-    """The price of a model on a day.
+    """The price of a model on a day: of `prices`, else of Google's list as genai-prices knows it, offline.
 
     Raises:
-        InputError: no row says it.
+        InputError: neither says it.
     """
     valid = [row for row in prices if row.model == model and row.since <= day.isoformat()]
-    if not valid:
-        raise InputError(
-            f"params.yaml has no price of {model} on {day} under label.prices; add it from the provider's price list."
+    return max(valid, key=lambda row: row.since) if valid else listed(model, day)
+
+
+def listed(model: str, day: datetime.date) -> Price:
+    """Raises InputError: the list does not have this very model."""
+    from genai_prices import Usage, calc_price
+
+    tokens = 100_000  # no prompt of ours is longer, and a longer one may cost more
+    noon = datetime.datetime.combine(day, datetime.time(12), datetime.UTC)
+    try:
+        found = calc_price(
+            Usage(input_tokens=tokens, output_tokens=tokens), model, provider_id="google", genai_request_timestamp=noon
         )
-    return max(valid, key=lambda row: row.since)
+    except LookupError:
+        found = None
+    if found is None or found.model.id != model:
+        raise InputError(
+            f"there is no price of {model} on {day}; add it to label.prices in params.yaml from the provider's list."
+        )
+    read, written = (float(usd) * 1e6 / tokens for usd in (found.input_price, found.output_price))
+    return Price(model=model, since=day.isoformat(), input=read, output=written)

@@ -16,9 +16,11 @@ FAILURES = 0.2  # largest share of failed pages
 
 
 class Progress:
-    def __init__(self, name: str, total: int, pace: Pace, purse: Purse) -> None:
+    def __init__(self, name: str, total: int, denied: int, pace: Pace, purse: Purse) -> None:
+        """`denied`: pages that may not be asked about, besides the `total`."""
         self.name = name
         self.total = total
+        self.denied = denied
         self.pace = pace
         self.purse = purse
         self.came: Counter[str] = Counter()
@@ -48,8 +50,8 @@ class Progress:
         projected = spent / done * self.total if done else 0.0
         left = f"{(self.total - done) / rate:.0f} s left" if rate else "no page yet"
         logger.info(
-            "%s %d/%d pages, %d without an answer, USD %.4f of about %.2f, %.1f/s, %d of %d in flight, %d refused for "
-            "the rate, %s",
-            self.name, done, self.total, done - self.came["answered"], spent, projected, rate, self.pace.active,
-            int(self.pace.limit), self.pace.refused, left, extra={"progress": True, "last": last},
+            "%s %d/%d pages, %d without an answer, %d denied, USD %.4f of about %.2f, %.1f/s, %d of %d in flight, "
+            "%d refused for the rate, %s",
+            self.name, done, self.total, done - self.came["answered"], self.denied, spent, projected, rate,
+            self.pace.active, int(self.pace.limit), self.pace.refused, left, extra={"progress": True, "last": last},
         )  # fmt: skip

@@ -6,6 +6,7 @@ A request goes to the teacher's own host or nowhere, and each image in it must b
 import base64
 import binascii
 import hashlib
+import io
 import ipaddress
 import json
 import os
@@ -31,7 +32,7 @@ def images(value: Any) -> Iterator[bytes]:
     """Every image in a request's body, in the dialect of Gemini or of OpenAI.
 
     Raises:
-        Leak: a long string that is neither an image nor short enough to be a prompt, or a reference to a file.
+        Leak: a long string that is neither an image nor short enough to be a prompt, or a reference to a file as image.
     """
     if isinstance(value, dict):
         if "fileData" in value or "file_data" in value:
@@ -59,17 +60,16 @@ def _decoded(text: str) -> bytes:
 
 
 def check(body: bytes, clearance: Clearance) -> None:
-    """Raises Leak where a body is not JSON or holds an image that was not cleared."""
-    if not body:
-        return
-    try:
-        value = json.loads(body)
-    except ValueError:
-        raise Leak("a request is not JSON") from None
-    for image in images(value):
-        digest = hashlib.sha256(image).hexdigest()
-        if digest not in clearance.hashes or digest in clearance.denied:
-            raise Leak(f"an image that was not cleared ({digest[:12]}) was about to be sent")
+    """Raises Leak where a line of a body is not JSON or holds an image that was not cleared."""
+    for text in io.BytesIO(body):  # one line, but for an uploaded file of requests
+        try:
+            value = json.loads(text)
+        except ValueError:
+            raise Leak("a request is not JSON") from None
+        for image in images(value):
+            digest = hashlib.sha256(image).hexdigest()
+            if digest not in clearance.hashes or digest in clearance.denied:
+                raise Leak(f"an image that was not cleared ({digest[:12]}) was about to be sent")
 
 
 def client(url: str, clearance: Clearance, **headers: str) -> "httpx2.Client":
