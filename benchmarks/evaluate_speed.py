@@ -51,8 +51,9 @@ def graded(number: int, error: float) -> Graded:
         conversations=turns,
     )  # fmt: skip
     row = Prediction(
-        page_id=sample.page_id, task="content", text=tasks.dumps(answer), finish_reason="stop", tokens=1, seconds=1.0
-    )
+        page_id=sample.page_id, task="content", split="test", text=tasks.dumps(answer), finish_reason="stop", tokens=1,
+        seconds=1.0,
+    )  # fmt: skip
     return grade(Case(sample, content, gold, ()), row)
 
 

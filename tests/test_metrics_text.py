@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from warraq.metrics import faithfulness, text
 from warraq.metrics.arabic import bare, encoded, folded, marks, strict
+from warraq.metrics.loops import loop
 from warraq.records import Planted
 
 TEXTS = st.text(
@@ -87,7 +88,7 @@ def test_the_three_kinds_of_errors_add_up_and_a_copy_has_none(reference: str, an
         if not name.startswith(("ch", "words_f"))
     )
     assert sum(text.confusions(reference, answer).values()) == found["cer"][0]
-    assert sum(missed for missed, _ in text.missed_by_place(reference, answer)) <= found["cer"][0]
+    assert sum(missed + added for missed, added, _ in text.by_place(reference, answer)) <= found["cer"][0]
 
 
 def test_words_in_another_order_are_found_all_the_same() -> None:
@@ -127,9 +128,11 @@ def test_an_added_sentence_is_a_run_and_a_wrong_word_is_not() -> None:
 
 def test_missing_ends_show_in_the_last_tenths() -> None:
     page = "".join(chr(0x4E00 + i) for i in range(100))
-    missed = text.missed_by_place(page, page[:80])
-    assert missed == [(0, 10)] * 8 + [(10, 10)] * 2
-    assert sum(size for _, size in text.missed_by_place("abc" * 7, "")) == 21
+    assert text.by_place(page, page[:80]) == [(0, 0, 10)] * 8 + [(10, 0, 10)] * 2
+    assert text.by_place(page, page[:50] + "abcd" + page[50:] + "e") == [
+        *[(0, 0, 10)] * 5, (0, 4, 10), *[(0, 0, 10)] * 3, (0, 1, 10),
+    ]  # fmt: skip
+    assert sum(size for _, _, size in text.by_place("abc" * 7, "")) == 21
 
 
 @pytest.mark.parametrize(
@@ -171,6 +174,26 @@ def test_loops_of_letters_phrases_and_lines(tail: str, looped: bool) -> None:
     page = "إلى السيد مدير عام الشؤون المالية المحترم تحية طيبة وبعد"
     assert faithfulness.looped(page, page + " " + tail) is looped
     assert not faithfulness.looped(page + " " + tail, page + " " + tail)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_loop"),
+    [
+        ("كرر هذه الجملة الطويلة " * 10, True),
+        ("<tr><td>Name of item</td></tr>" * 9, True),
+        ("." * 500, False),
+        ("0 | 0 | 0 | " * 40, False),
+        ("______\n" * 40, False),
+        ("محضر اجتماع اللجنة المالية وأقرت الميزانية إلى نهاية العام", False),
+        ("نعم لا " * 6, False),
+        ("ها" * 200, False),
+        ("الوزارة " * 40, True),
+        ("هات" * 200, True),
+        ("one two " * 7 + "three", False),
+    ],
+)
+def test_a_loop_is_words_and_not_rules_or_noughts(text: str, is_loop: bool) -> None:
+    assert (loop(text, times=8) is not None) == is_loop
 
 
 def test_a_loop_in_the_middle_is_found_by_its_repeats() -> None:

@@ -46,7 +46,9 @@ def test_a_copyist_and_a_mender_are_told_apart(planted: Path, tmp_path: Path) ->
     mended, copied, silent = [], [], []
     for sample in read_samples(planted / "dataset/test.json"):
         text = sample.conversations[-1].content
-        row = Prediction(page_id=sample.page_id, task="content", text=text, finish_reason="stop", tokens=1, seconds=1)
+        row = Prediction(
+            page_id=sample.page_id, task="content", split="test", text=text, finish_reason="stop", tokens=1, seconds=1
+        )
         copied.append(row)
         silent.append(row.model_copy(update={"text": tasks.dumps({"blocks": []})}))
         for plant in (plant for plant in plants if plant.page_id == sample.page_id):

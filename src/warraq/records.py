@@ -23,6 +23,9 @@ Origin = Literal["born_digital", "scan", "image"]
 Reference = Literal["gold", "textlayer", "silver"]
 """Who vouches for an answer: a person, the document's own text layer, or a teacher model. Never mixed in one number."""
 
+Split = Literal["val", "test"]
+"""The side of the split that a prediction is of: on `val` thresholds are chosen, `test` is scored."""
+
 
 class InputError(ValueError):
     """A bad input, told in one sentence that names the file and the remedy. The command line exits with 2."""
@@ -112,10 +115,12 @@ class Prediction(Row):
 
     page_id: str
     task: str
+    split: Split
     text: str
     finish_reason: Literal["stop", "length", "error"]
     tokens: int
     seconds: float  # the share of its batch's time
+    confidence: float | None = None  # geometric mean of its tokens' probabilities, where the runtime tells them
     message: str | None = None
 
 

@@ -15,8 +15,7 @@ from PIL import Image, ImageDraw
 
 from warraq.cli import main
 from warraq.records import Prediction, line, read_rows, write_json
-from warraq.runtimes import questions
-from warraq.stages.predict import Predict, fingerprint
+from warraq.stages.predict import Predict, asked, fingerprint
 
 ROOT = Path(__file__).parents[2]
 BASE = ROOT / "models" / "nano" / "base"
@@ -111,6 +110,16 @@ def test_killed_run_asks_again_only_what_was_in_flight(work: Path) -> None:
     assert f"{len(kept)} of {2 * PAGES} samples were answered before" in result.output
 
 
+def test_validation_is_asked_too_and_rows_say_which_side_they_are_of(work: Path) -> None:
+    samples = json.loads((work / "dataset/test.json").read_text())
+    write_json(work / "dataset/val.json", samples[:1])
+    write_json(work / "dataset/test.json", samples[1:2])
+    assert predict(work).exit_code == 0
+    assert [(row.page_id, row.task, row.split) for row in rows(work)] == [
+        ("0123456789ab-p0001", "content", "val"), ("0123456789ab-p0001", "invoice", "test"),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("change", ["nothing", "model", "prompt", "image", "parameter"])
 def test_journal_of_another_run_is_not_used(work: Path, change: str) -> None:
     model, test = work / "model", work / "dataset" / "test.json"
@@ -118,10 +127,11 @@ def test_journal_of_another_run_is_not_used(work: Path, change: str) -> None:
     samples = json.loads(test.read_text())[:1]
     write_json(test, samples)
     parameters = Predict(max_new_tokens=TOKENS)
-    key = fingerprint(model, test, questions(test, work / "pages"), parameters)
+    key = fingerprint(model, asked(work / "dataset", work / "pages"), parameters)
     begun = Prediction(
-        page_id="0123456789ab-p0001", task="content", text="begun", finish_reason="stop", tokens=1, seconds=1
-    )
+        page_id="0123456789ab-p0001", task="content", split="test", text="begun", finish_reason="stop", tokens=1,
+        seconds=1,
+    )  # fmt: skip
     (work / "predictions.jsonl.key.part").write_text(key)
     (work / "predictions.jsonl.part").write_text(line(begun))
     if change == "model":

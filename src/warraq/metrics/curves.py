@@ -1,22 +1,23 @@
-"""Graded answers -> the tables behind the plots: by length, by place in the page, letter for letter, by stated
+"""Graded answers -> the tables behind the plots: by length, by place in the page, letter for letter, by
 confidence, page by page. Each is a list of rows with the same keys."""
 
 from collections import Counter
 from itertools import groupby
 from typing import Any, get_args
 
-from warraq.metrics import text
-from warraq.metrics.grading import Graded, Variants, added, field_counts, grouped
-from warraq.metrics.json import Outcome, compared
+from warraq.metrics import grading, review, text
+from warraq.metrics.catalogue import GROUPS
+from warraq.metrics.grading import Graded, Variants, field_counts, grouped
+from warraq.metrics.json import Outcome
 from warraq.metrics.statistics import wilson
 
 Row = dict[str, Any]
 FIFTHS = 5
-BY_LENGTH = ("cer", "insertion_rate", "deletion_rate", "words_found")
+BY_LENGTH = tuple(name for group in ("Faithfulness", "Text", "Tables and structure") for name in GROUPS[group])
 BY_PAGE = ("cer", "insertion_rate", "deletion_rate", "fact_precision", "teds", "field_f1", "schema_valid_share")
 
 
-def plots(graded: Variants) -> dict[str, list[Row]]:
+def plots(graded: Variants, thresholds: review.Thresholds) -> dict[str, list[Row]]:
     """The rows of each file under plots/."""
     return {
         "fields": by_field(graded),
@@ -24,21 +25,22 @@ def plots(graded: Variants) -> dict[str, list[Row]]:
         "place": by_place(graded),
         "letters": by_letter(graded),
         "confidence": by_confidence(graded),
+        "review": by_review(graded, thresholds),
         "pages": by_page(graded),
     }
 
 
 def by_field(graded: Variants) -> list[Row]:
-    """The outcomes of each field."""
+    """The outcomes of each field, a column a variant and outcome."""
     return [
-        {"field": name, "variant": variant, **{outcome: counts[outcome] for outcome in get_args(Outcome)}}
+        {"field": name}
+        | {f"{v}_{outcome}": counts[outcome] for v, counts in variants.items() for outcome in get_args(Outcome)}
         for name, variants in field_counts(graded).items()
-        for variant, counts in variants.items()
     ]
 
 
 def by_length(graded: Variants) -> list[Row]:
-    """Pages with text in fifths by the reference's length, shortest first, a column a variant and score."""
+    """Pages with text in fifths by the reference's length, shortest first, a column a variant and score of the text."""
     rows = []
     pages = [sorted((one for one in part if one.gold_text is not None), key=_length) for part in graded.values()]
     for fifth in range(FIFTHS):
@@ -57,22 +59,19 @@ def _length(one: Graded) -> tuple[int, str]:
 
 
 def _ratios(graded: list[Graded], names: tuple[str, ...]) -> Row:
-    sums = added(graded)
+    sums = grading.added(graded)
     return {name: sums[name][0] / sums[name][1] if sums[name][1] else None for name in names}
 
 
 def by_place(graded: Variants) -> list[Row]:
-    """The share of the reference's characters lost or changed in each tenth of the page, a column a variant."""
+    """Characters lost or changed, and added, by the reference's in each tenth of the page; two columns a variant."""
     rows: list[Row] = [{"tenth": tenth + 1} for tenth in range(text.DECILES)]
     for variant, part in graded.items():
-        missed, sizes = [0] * text.DECILES, [0] * text.DECILES
-        for one in part:
-            if one.gold_text:
-                for tenth, (lost, size) in enumerate(text.missed_by_place(one.gold_text, one.answer_text or "")):
-                    missed[tenth] += lost
-                    sizes[tenth] += size
-        for row, lost, size in zip(rows, missed, sizes, strict=True):
-            row[f"{variant}_missed"] = lost / size if size else None
+        places = [text.by_place(one.gold_text, one.answer_text or "") for one in part if one.gold_text]
+        for tenth, row in enumerate(rows):
+            missed, added, size = (sum(page[tenth][part] for page in places) for part in range(3))
+            row[f"{variant}_missed"] = missed / size if size else None
+            row[f"{variant}_added"] = added / size if size else None
     return rows
 
 
@@ -90,52 +89,69 @@ def by_letter(graded: Variants, most: int = 100) -> list[Row]:
 
 
 def by_confidence(graded: Variants) -> list[Row]:
-    """Stated confidence against the fields of the same answer: `error` where it is stated so high (reliability), and
-    `error_above` and `coverage` if all below it went to a person (risk and coverage)."""
+    """Confidence against the errors of the same answers, the surest fifth first: `error` in it (reliability), and
+    `error_above` and `coverage` if all below it went to a person (risk and coverage). Equal confidence is not parted.
+    Errors are shares of fields, or of characters where the task has none."""
     rows = []
     for variant, part in graded.items():
-        stated = sorted(
-            ((one.confidence, *_fields(one)) for one in part if one.confidence is not None), key=lambda row: -row[0]
-        )
-        everything, above_wrong, above_all = sum(row[2] for row in stated), 0, 0
-        for level, group in groupby(stated, key=lambda row: row[0]):
-            cases = list(group)
-            wrong, size = sum(row[1] for row in cases), sum(row[2] for row in cases)
-            above_wrong, above_all = above_wrong + wrong, above_all + size
-            if size:
-                lo, hi = wilson(wrong / size, size)
-                rows.append(
-                    {
-                        "variant": variant, "confidence": level, "answers": len(cases), "fields": size,
-                        "error": wrong / size, "error_lo": lo, "error_hi": hi,
-                        "coverage": above_all / everything, "error_above": above_wrong / above_all,
-                    }
-                )  # fmt: skip
+        for task in sorted({one.sample.task for one in part}):
+            own = [one for one in part if one.sample.task == task and one.confidence is not None]
+            everything = sum(review.error(one)[1] for one in own)
+            above_wrong, above_all = 0.0, 0.0
+            for group in _fifths(sorted(own, key=review.stated, reverse=True)):
+                wrong, size = (sum(parts) for parts in zip(*map(review.error, group), strict=True))
+                above_wrong, above_all = above_wrong + wrong, above_all + size
+                if size:
+                    lo, hi = wilson(wrong / size, len(group))
+                    rows.append(
+                        {
+                            "variant": variant, "task": task, "highest": group[0].confidence,
+                            "lowest": group[-1].confidence, "answers": len(group), "error": wrong / size,
+                            "error_lo": lo, "error_hi": hi, "coverage": above_all / everything,
+                            "error_above": above_wrong / above_all,
+                        }
+                    )  # fmt: skip
     return rows
 
 
-def _fields(one: Graded) -> tuple[int, int]:
-    """Wrong ones and all of the fields that an answer or its reference has."""
-    outcomes = Counter(compared(one.gold, one.answer, one.kinds).values())
-    size = outcomes.total() - outcomes["correct_null"]
-    return size - outcomes["correct"], size
+def _fifths(answers: list[Graded]) -> list[list[Graded]]:
+    """At most five parts of about the same size, in their order; equal confidence stays together."""
+    parts: list[list[Graded]] = []
+    for _, group in groupby(answers, key=review.stated):
+        if not parts or sum(map(len, parts)) >= len(answers) * len(parts) / FIFTHS:
+            parts.append([])
+        parts[-1] += group
+    return parts
+
+
+def by_review(graded: Variants, thresholds: review.Thresholds) -> list[Row]:
+    """How many answers to each task a person has to read, by the threshold of validation, and what is wrong in the
+    others: a share of fields, or of characters where the task has none."""
+    rows = []
+    for variant, by_task in thresholds.items():
+        for task, level in by_task.items():
+            part = [one for one in graded[variant] if one.sample.task == task]
+            unread = [review.error(one) for one in part if not review.needed(one, level)]
+            wrong, size = (sum(parts) for parts in zip((0, 0), *unread, strict=True))
+            rows.append(
+                {
+                    "task": task, "variant": variant, "threshold": level, "answers": len(part),
+                    "needs_review": len(part) - len(unread), "unread_error": wrong / size if size else None,
+                }
+            )  # fmt: skip
+    return rows
 
 
 def told_apart(graded: list[Graded]) -> float | None:
-    """AUROC of the stated confidence: how often a right field is stated with more confidence than a wrong one, ties
-    half; 0.5 is no information. None without confidence, right or wrong fields."""
-    levels = sorted({one.confidence for one in graded if one.confidence is not None})
-    wrong, right = dict.fromkeys(levels, 0.0), dict.fromkeys(levels, 0.0)
-    for one in graded:
-        if one.confidence is not None:
-            errors, size = _fields(one)
-            wrong[one.confidence] += errors
-            right[one.confidence] += size - errors
-    pairs = sum(right.values()) * sum(wrong.values())
-    if not pairs:
-        return None
-    won = sum(right[a] * wrong[b] * (1 if a > b else 0.5) for a in levels for b in levels if a >= b)
-    return won / pairs
+    """AUROC of the confidence: how often a right field has more of it than a wrong one, ties half; 0.5 is no
+    information. None without confidence, right or wrong fields."""
+    known = [one for one in graded if one.confidence is not None and one.kinds is not None]
+    won, wrong_below, right_all = 0.0, 0.0, 0.0
+    for _, group in groupby(sorted(known, key=review.stated), key=review.stated):
+        wrong, size = (sum(parts) for parts in zip(*map(review.error, group), strict=True))
+        won += (size - wrong) * (wrong_below + wrong / 2)
+        wrong_below, right_all = wrong_below + wrong, right_all + size - wrong
+    return won / (right_all * wrong_below) if right_all and wrong_below else None
 
 
 def by_page(graded: Variants) -> list[Row]:

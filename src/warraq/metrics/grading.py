@@ -6,7 +6,7 @@ here as numerator and denominator, so that intervals and differences of all scor
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from warraq.metrics import faithfulness, json, structure, tables, text
@@ -38,7 +38,7 @@ class Graded:
     kinds: Kinds | None
     gold_text: str | None
     answer_text: str | None
-    confidence: float | None  # as the answer itself states it, 0 to 1
+    confidence: float | None  # 0 to 1: the model's, or as the answer states it where the runtime does not tell
     sums: Sums
 
     @property
@@ -177,6 +177,20 @@ def _difference(drawings: Drawings, name: str, share: bool) -> dict[str, float |
         f"{key}_mde": drawings.detectable(left, right),
         f"{key}_p": drawings.sign_flip(left, right) if difference.documents > 1 else None,
     }
+
+
+def beside_teacher(graded: Sequence[Graded], teacher: Sequence[Graded]) -> list[Graded]:
+    """The same with how many of the fields that the teacher has wrong or missing are right here: the evidence that a
+    student does more than copy its teacher's errors."""
+    found = []
+    for one, other in zip(graded, teacher, strict=True):
+        if one.kinds is not None:
+            ours, theirs = (compared(each.gold, each.answer, one.kinds) for each in (one, other))
+            wrong = [path for path, outcome in theirs.items() if outcome in ("wrong", "missing")]
+            right = sum(ours[path] == "correct" for path in wrong)
+            one = replace(one, sums=one.sums | {"right_where_teacher_wrong": (right, len(wrong))})
+        found.append(one)
+    return found
 
 
 Fields = dict[str, dict[str, Counter[str]]]

@@ -163,13 +163,14 @@ def _ngrams(text: str, order: int) -> Counter[str]:
     return Counter(map("".join, zip(*(islice(text, start, None) for start in range(order)), strict=False)))
 
 
-def missed_by_place(reference: str, text: str) -> list[tuple[int, int]]:
-    """Reference characters lost or changed, and their number, in each tenth of the page from its beginning."""
+def by_place(reference: str, text: str) -> list[tuple[int, int, int]]:
+    """Characters lost or changed, characters added, and the reference's, in each tenth of it from its beginning."""
     from rapidfuzz.distance import Levenshtein
 
     left, right = encoded(reference), encoded(text)
     tenths = [place * DECILES // len(left) for place in range(len(left))]
     changes = Levenshtein.editops(left, right)
     missed = Counter(tenths[change.src_pos] for change in changes if change.tag != "insert")
+    added = Counter(tenths[min(change.src_pos, len(left) - 1)] for change in changes if change.tag == "insert" and left)
     sizes = Counter(tenths)
-    return [(missed[tenth], sizes[tenth]) for tenth in range(DECILES)]
+    return [(missed[tenth], added[tenth], sizes[tenth]) for tenth in range(DECILES)]

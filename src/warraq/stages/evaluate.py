@@ -1,8 +1,9 @@
-"""predictions -> metrics.json, plots/*.csv, report.html, model_card.md.
+"""predictions -> metrics.json, review.json, plots/*.csv, report.html, model_card.md.
 
 Every test sample counts for every variant: one without an answer is scored as if nothing had been copied. Only the
 samples with the strongest reference present are scored, so that a person's answers and a teacher's are never in one
-number. The models themselves are not needed: what they answered is on disk.
+number. On validation samples it is only chosen which answers may go unread. The models themselves are not needed: what
+they answered is on disk.
 """
 
 import hashlib
@@ -15,15 +16,17 @@ from typing import Annotated, Any, get_args
 from pydantic import Field, ValidationError
 
 from warraq import tasks
-from warraq.metrics import curves, faithfulness, grading, json
-from warraq.metrics.grading import Graded, Variants, field_counts, grouped, measured
+from warraq.metrics import curves, faithfulness, grading, json, review
+from warraq.metrics.grading import Graded, Variants, beside_teacher, field_counts, measured
 from warraq.records import (
     InputError,
+    Label,
     Page,
     Planted,
     Prediction,
     Reference,
     Sample,
+    Split,
     read_json,
     read_rows,
     read_samples,
@@ -34,8 +37,16 @@ from warraq.section import Section
 from warraq.web import card, comparison, report
 from warraq.workers import progress
 
+Key = tuple[str, str]
+"""Page and task."""
+Answers = dict[Key, Prediction]
+
+UNASKED = {"no_review", "not_this_task", "not_sendable", "budget"}
+"""Reasons of a label for which its teacher never saw the page."""
+
 
 class Evaluate(Section):
+    accepted_error: Annotated[float, Field(gt=0, lt=1)]
     resamples: Annotated[int, Field(ge=100, le=100_000)]
     seed: Annotated[int, Field(ge=0)]
     worst_pages: Annotated[int, Field(ge=0, le=500)]
@@ -43,7 +54,7 @@ class Evaluate(Section):
 
 @dataclass(frozen=True)
 class Case:
-    """A test sample with its task, its gold answer and the errors planted on its page."""
+    """A sample with its task, its gold answer and the errors planted on its page."""
 
     sample: Sample
     task: ModuleType
@@ -51,13 +62,13 @@ class Case:
     planted: tuple[Planted, ...]
 
 
-def cases(dataset: Path) -> list[Case]:
-    """The test samples, sorted by page and task.
+def cases(path: Path) -> list[Case]:
+    """The samples of val.json or test.json, sorted by page and task.
 
     Raises:
         InputError: the file cannot be read, or has an answer that its task's schema refuses.
     """
-    path, plants = dataset / "test.json", dataset / "planted.jsonl"
+    plants = path.with_name("planted.jsonl")
     planted = read_rows(plants, Planted) if plants.exists() else []
     found = []
     for sample in read_samples(path):
@@ -70,19 +81,41 @@ def cases(dataset: Path) -> list[Case]:
     return found
 
 
-def answers(path: Path, known: list[Case]) -> dict[tuple[str, str], Prediction]:
+def answers(path: Path, sides: dict[Key, Split]) -> Answers:
     """A variant's predictions by page and task; raises InputError where one is stale or there twice."""
-    keys = {_key(case.sample) for case in known}
-    found: dict[tuple[str, str], Prediction] = {}
+    found: Answers = {}
     for row in read_rows(path, Prediction):
-        if _key(row) not in keys or _key(row) in found:
-            what = "twice" if _key(row) in found else "but no test sample asks for it"
+        if sides.get(key(row)) != row.split or key(row) in found:
+            what = "twice" if key(row) in found else f"but no {row.split} sample asks for it"
             raise InputError(f"{path} answers {row.page_id}, {row.task} {what}; run `warraq predict` again.")
-        found[_key(row)] = row
+        found[key(row)] = row
     return found
 
 
-def _key(row: Sample | Prediction) -> tuple[str, str]:
+def taught(labels: Path, scored: list[Case]) -> tuple[Answers, set[str]]:
+    """What the teacher labelled of samples that a person answers for, as predictions, and the names of its models."""
+    wanted = {key(case.sample) for case in scored}
+    files = [labels / f"{task}.jsonl" for task in sorted({task for _, task in wanted})]
+    rows = [row for file in files for row in read_rows(file, Label)]
+    own = [row for row in rows if key(row) in wanted and row.teacher != "human" and row.reason not in UNASKED]
+    found = {
+        key(row): Prediction(
+            page_id=row.page_id, task=row.task, split="test", tokens=0, seconds=0.0, message=row.reason,
+            text="" if row.answer is None else tasks.dumps(_asked(row.task, row.answer)),
+            finish_reason="error" if row.answer is None else "stop",
+        )
+        for row in own
+    }  # fmt: skip
+    return found, {row.model or row.teacher for row in own}
+
+
+def _asked(task: str, answer: dict[str, Any]) -> dict[str, Any]:
+    """A label's answer without the question that it may hold."""
+    module = tasks.load(task)
+    return module.asked(answer)[1] if hasattr(module, "asked") else answer
+
+
+def key(row: Sample | Prediction | Label) -> Key:
     return row.page_id, row.task
 
 
@@ -94,7 +127,9 @@ def grade(case: Case, prediction: Prediction | None) -> Graded:
     mended = answer if answer is not None else _mended(task, raw)
     reason = "error" if prediction is None else prediction.finish_reason
     sums = grading.answer_sums(tasks.dumps(gold), raw, answer is not None, strict, mended is not None, reason)
-    confidence = task.confidence(answer) if answer is not None and hasattr(task, "confidence") else None
+    confidence = None if prediction is None else prediction.confidence
+    if confidence is None and answer is not None and hasattr(task, "confidence"):
+        confidence = task.confidence(answer)
     gold_text = answer_text = kinds = None
     if hasattr(task, "KINDS"):
         kinds, answer = task.KINDS, json.aligned(gold, answer, task.KINDS)
@@ -103,6 +138,9 @@ def grade(case: Case, prediction: Prediction | None) -> Graded:
         wanted, given = task.elements(gold), task.elements(answer) if answer is not None else None
         gold_text, answer_text = grading.running_text(wanted), raw if given is None else grading.running_text(given)
         sums |= grading.text_sums(wanted, given, raw) | faithfulness.planted(case.planted, answer_text)
+    if hasattr(task, "score"):
+        found = task.score(gold["answer"], "" if answer is None else answer["answer"])
+        sums |= {f"question_{name}": (value, 1) for name, value in found.items()}
     return Graded(
         sample=case.sample, prediction=prediction, gold=gold, answer=answer, strict=strict, kinds=kinds,
         gold_text=gold_text, answer_text=answer_text, confidence=confidence, sums=sums,
@@ -116,13 +154,6 @@ def _mended(task: ModuleType, raw: str) -> dict[str, Any] | None:
         except ValidationError:
             continue
     return None
-
-
-def worst(graded: Variants, pages: dict[str, Page], count: int) -> list[report.Sheet]:
-    """The pages that the merged model read worst by the mean of their samples, worst first."""
-    by_page = grouped(graded, lambda one: one.sample.page_id)
-    quality = {page: sum(one.quality for one in part["merged"]) / len(part["merged"]) for page, part in by_page.items()}
-    return [report.Sheet(pages[page], by_page[page]) for page in sorted(quality, key=quality.__getitem__)[:count]]
 
 
 def hashes(dataset: Path, scored: list[Case], pages: dict[str, Page]) -> dict[str, str]:
@@ -139,9 +170,11 @@ def hashes(dataset: Path, scored: list[Case], pages: dict[str, Page]) -> dict[st
     }
 
 
-def run(dataset: Path, pages: Path, predictions: Path, proof: Path, out: Path, parameters: Evaluate) -> str:
-    """Write metrics.json, plots/*.csv, report.html and model_card.md to `out`. Variants are base, merged and onnx, and
-    whatever else has predictions beside theirs.
+def run(
+    dataset: Path, pages: Path, labels: Path | None, predictions: Path, proof: Path, out: Path, parameters: Evaluate
+) -> str:
+    """Write metrics.json, review.json, plots/*.csv, report.html and model_card.md to `out`. Variants are base, merged,
+    onnx, whatever else has predictions beside theirs, and the teacher, where people answered for the same pages.
 
     Returns:
         The comparison as text for a terminal, at most 100 columns wide.
@@ -149,10 +182,13 @@ def run(dataset: Path, pages: Path, predictions: Path, proof: Path, out: Path, p
     Raises:
         InputError: a file is missing or stale; nothing has been written then.
     """
-    known, lineage = cases(dataset), read_json(proof)
+    known, lineage = cases(dataset / "test.json"), read_json(proof)
+    held = cases(dataset / "val.json") if (dataset / "val.json").exists() else []
+    sides: dict[Key, Split] = {key(case.sample): "val" for case in held}
+    sides |= {key(case.sample): "test" for case in known}
     others = sorted({path.parent.name for path in predictions.glob("*/predictions.jsonl")} - set(comparison.VARIANTS))
-    variants = (*comparison.VARIANTS, *others)
-    answered = {variant: answers(predictions / variant / "predictions.jsonl", known) for variant in variants}
+    names = (*comparison.VARIANTS, *others)
+    answered = {name: answers(predictions / name / "predictions.jsonl", sides) for name in names}
     rendered = {page.page_id: page for page in read_rows(pages / "pages.jsonl", Page)}
     for case in known:
         page = rendered.get(case.sample.page_id)
@@ -162,33 +198,57 @@ def run(dataset: Path, pages: Path, predictions: Path, proof: Path, out: Path, p
     references = Counter(case.sample.reference for case in known)
     strongest = next(kind for kind in get_args(Reference) if references[kind])
     scored = [case for case in known if case.sample.reference == strongest]
-    graded: Variants = {variant: [] for variant in variants}
-    work = [(variant, case) for variant in graded for case in scored]
-    for variant, case in progress(work, len(work), "evaluate", "answers"):
-        graded[variant].append(grade(case, answered[variant].get(_key(case.sample))))
+    told, models = taught(labels, scored) if labels is not None and strongest == "gold" else ({}, set())
+    if len(told) == len(scored):  # all or none: scores of different samples do not stand side by side
+        answered["teacher"] = told
+    held = [case for case in held if case.sample.reference == strongest]
+    graded: Variants = {variant: [] for variant in answered}
+    validation: Variants = {variant: [] for variant in names}
+    work = [
+        (part[variant], variant, case)
+        for part, own in ((validation, held), (graded, scored))
+        for variant in part
+        for case in own
+    ]
+    for rows, variant, case in progress(work, len(work), "evaluate", "answers"):
+        rows.append(grade(case, answered[variant].get(key(case.sample))))
+    asked = sorted({case.sample.task for case in scored})
+    chosen = review.thresholds(validation, asked, parameters.accepted_error)
+    if held:
+        graded |= {variant: review.reviewed(graded[variant], chosen[variant]) for variant in names}
+    if "teacher" in graded:
+        graded |= {variant: beside_teacher(graded[variant], graded["teacher"]) for variant in names}
 
     numbers: comparison.Metrics = {
         "reference": strongest,
-        "variants": " ".join(variants),
+        "variants": " ".join(graded),
+        "teacher": " ".join(sorted(models)) if "teacher" in graded else None,
         "tuning": lineage["tuning"],
         "model_sha256": hashlib.sha256(proof.read_bytes()).hexdigest()[:12],
         **hashes(dataset, scored, rendered),
         "test_documents": len({case.sample.document for case in scored}),
         "test_pages": len({case.sample.page_id for case in scored}),
         "test_samples": len(scored),
+        "teacher_samples": len(told),
+        "validation_documents": len({case.sample.document for case in held}),
+        "validation_documents_needed": review.documents_needed(parameters.accepted_error),
         **{f"left_out_{kind}": references[kind] * (kind != strongest) for kind in get_args(Reference)},
-        **{f"{variant}_missing_predictions": len(known) - len(rows) for variant, rows in answered.items()},
+        **{
+            f"{variant}_missing_predictions": sum(key(case.sample) not in rows for case in scored)
+            for variant, rows in answered.items()
+        },
         **{f"{variant}_confidence_auroc": curves.told_apart(part) for variant, part in graded.items()},
         **measured(graded, parameters.resamples, parameters.seed),
     }
-    metrics = {key: round(value, 6) if isinstance(value, float) else value for key, value in numbers.items()}
+    metrics = {name: round(value, 6) if isinstance(value, float) else value for name, value in numbers.items()}
     metrics = dict(sorted({**metrics, "verdict": comparison.verdict(metrics)[0]}.items()))
-    drawn, name = curves.plots(graded), predictions.resolve().name
-    sheets = worst(graded, rendered, parameters.worst_pages)
-    write_text(out / "report.html", report.build(metrics, drawn, field_counts(graded), sheets, pages, name))
-    for plot, rows in drawn.items():
-        write_text(out / f"plots/{plot}.csv", curves.csv(rows))
+    drawn, title = curves.plots(graded, chosen), predictions.resolve().name
+    sheets = report.worst(graded, rendered, parameters.worst_pages)
+    write_text(out / "report.html", report.build(metrics, drawn, field_counts(graded), sheets, pages, title))
+    for plot, lines in drawn.items():
+        write_text(out / f"plots/{plot}.csv", curves.csv(lines))
     if (dataset / "audit.json").exists():  # a test set alone trained nothing
-        write_text(out / "model_card.md", card.build(metrics, lineage, dataset, name))
+        write_text(out / "model_card.md", card.build(metrics, lineage, dataset, title))
+    write_json(out / "review.json", chosen)
     write_json(out / "metrics.json", metrics)
     return comparison.terminal(metrics, str(out / "report.html"))

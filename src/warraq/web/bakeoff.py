@@ -5,7 +5,9 @@ intervals overlap, the table does not say which is better.
 """
 
 import csv
+import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from warraq.metrics.catalogue import SCORES
 from warraq.records import InputError, read_json
@@ -16,26 +18,55 @@ PAGES = 10  # shown of those that became worse
 _WORSE = {"cer": 1, "insertion_rate": 1, "field_f1": -1}  # the sign of a change for the worse
 
 
-def build(folders: list[Path], variant: str) -> str:
-    """Raises InputError where a folder has no such variant, or the test sets differ."""
-    reports = [read_json(folder / "metrics.json") for folder in folders]
-    for folder, metrics in zip(folders, reports, strict=True):
+def since(folder: Path, revision: str, variant: str) -> str:
+    """The same folder as a git revision has it, and as it is now.
+
+    Raises:
+        InputError: the revision has no such folder, or its pages.csv is neither in the cache nor in the remote of DVC.
+    """
+    import dvc.api
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    with TemporaryDirectory() as scratch:
+        before = Path(scratch)
+        try:
+            root = Repo.find_root()
+            for name in ("metrics.json", "plots/pages.csv"):
+                path = os.path.relpath(folder.resolve() / name, root)
+                text = dvc.api.read(path, repo=root, rev=revision)
+                (before / name).parent.mkdir(parents=True, exist_ok=True)
+                (before / name).write_text(text, encoding="utf-8")
+        except DvcException as error:
+            raise InputError(
+                f"{folder} cannot be had as it was at {revision}: {str(error).rstrip('.')}; metrics.json must be in "
+                "git and plots/ in DVC's cache (`dvc fetch --all-commits`)."
+            ) from None
+        return build([(f"{folder} at {revision}", before), (str(folder), folder)], variant)
+
+
+def build(folders: list[tuple[str, Path]], variant: str) -> str:
+    """The table of `folders`, each with its name; raises InputError where one has no such variant, or the test sets
+    differ."""
+    reports = [read_json(folder / "metrics.json") for _, folder in folders]
+    names = [name for name, _ in folders]
+    for name, metrics in zip(names, reports, strict=True):
         if variant not in comparison.variants(metrics):
-            raise InputError(f"{folder} has no predictions of {variant!r}, only of {metrics['variants']}.")
+            raise InputError(f"{name} has no predictions of {variant!r}, only of {metrics['variants']}.")
         for key in ("test_sha256", "reference", "images_sha256"):
             if metrics[key] != reports[0][key]:
                 raise InputError(
-                    f"{folder} was scored on another test set than {folders[0]} ({key} {metrics[key]}, not "
+                    f"{name} was scored on another test set than {names[0]} ({key} {metrics[key]}, not "
                     f"{reports[0][key]}); run `dvc repro` for both."
                 )
-    head = ["", *(str(folder) for folder in folders)]
+    head = ["", *names]
     lines = [_line(head), _line(["---"] * len(head))]
-    for name in HEADLINE:
-        if any(metrics.get(f"{variant}_{name}") is not None for metrics in reports):
-            lines.append(_line([SCORES[name].label, *(_cell(metrics, variant, name) for metrics in reports)]))
+    for score in HEADLINE:
+        if any(metrics.get(f"{variant}_{score}") is not None for metrics in reports):
+            lines.append(_line([SCORES[score].label, *(_cell(metrics, variant, score) for metrics in reports)]))
     lines += ["", f"{variant}; {comparison.size(reports[0])}, scored against {_vouched(reports[0])}. "
               "Brackets: 95 % intervals over documents."]  # fmt: skip
-    return "\n".join(lines + (_regressions(folders[0], folders[1], variant) if len(folders) == 2 else []))
+    return "\n".join(lines + (_regressions(folders[0][1], folders[1][1], variant) if len(folders) == 2 else []))
 
 
 def _line(cells: list[str]) -> str:

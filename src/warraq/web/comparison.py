@@ -10,11 +10,11 @@ Metrics = dict[str, Any]
 VARIANTS = ("base", "merged", "onnx")
 """Those of every student; others may stand beside them."""
 HEADLINE = (
-    "field_f1", "cer", "cer_folded", "insertion_rate", "deletion_rate", "added_run_page_share",
+    "question_score", "field_f1", "cer", "cer_folded", "insertion_rate", "deletion_rate", "added_run_page_share",
     "silent_correction_rate", "fact_precision", "fact_recall", "field_invention_rate", "foreign_answer_share",
     "looped_answer_share", "talk_share", "planted_copied_share", "planted_fixed_share", "teds", "grits_precision",
     "grits_recall", "element_precision", "schema_valid_share", "strict_json_share", "truncated_share", "failed_share",
-    "answers_per_s",
+    "needs_review_share", "answers_per_s",
 )  # fmt: skip
 VOUCHED = {
     "gold": "answers that a person gave or checked",
@@ -138,7 +138,22 @@ def left_out(metrics: Metrics) -> list[str]:
     counts |= {
         f"Samples without a prediction of {v}, counted as failed": f"{v}_missing_predictions" for v in variants(metrics)
     }
-    return [f"{sentence}: {metrics[key]}." for sentence, key in counts.items() if metrics[key]]
+    told = [f"{sentence}: {metrics[key]}." for sentence, key in counts.items() if metrics[key]]
+    if 0 < metrics["teacher_samples"] < metrics["test_samples"]:
+        told.append(
+            f"The teacher labelled {metrics['teacher_samples']} of these {metrics['test_samples']} samples and is not "
+            "shown; with human last under label.teachers it is asked about all of them."
+        )
+    return told
+
+
+def review(metrics: Metrics) -> str:
+    """Why answers go unread or do not; empty without validation documents."""
+    documents, needed = metrics["validation_documents"], metrics["validation_documents_needed"]
+    if not documents:
+        return ""
+    few = f"; at least {needed} are needed, even if all is right there" if documents < needed else ""
+    return f"Which answers may go unread was chosen on {counted(documents, 'validation document')}{few}."
 
 
 def unseen(metrics: Metrics, name: str) -> str:

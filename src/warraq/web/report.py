@@ -16,7 +16,7 @@ from typing import Any
 
 from warraq.metrics.arabic import encoded
 from warraq.metrics.catalogue import GROUPS, PRIMARY, SCORES
-from warraq.metrics.grading import Fields, Graded, Variants
+from warraq.metrics.grading import Fields, Graded, Variants, grouped
 from warraq.metrics.json import compared, flattened
 from warraq.records import Page
 from warraq.web import charts, comparison
@@ -36,6 +36,13 @@ class Sheet:
 
     page: Page
     answers: Variants
+
+
+def worst(graded: Variants, pages: dict[str, Page], count: int) -> list[Sheet]:
+    """The pages that the merged model read worst by the mean of their samples, worst first."""
+    by_page = grouped(graded, lambda one: one.sample.page_id)
+    quality = {page: sum(one.quality for one in part["merged"]) / len(part["merged"]) for page, part in by_page.items()}
+    return [Sheet(pages[page], by_page[page]) for page in sorted(quality, key=quality.__getitem__)[:count]]
 
 
 def direction(text: str) -> str:
@@ -225,6 +232,8 @@ def build(metrics: Metrics, plots: charts.Plots, fields: Fields, sheets: list[Sh
         curves=charts.curves(plots, comparison.variants(metrics)),
         letters=[(_sign(row["reference"]), _sign(row["answer"]), row["count"]) for row in read[:LETTERS]],
         confidence=[row for row in plots["confidence"] if row["variant"] == "merged"],
+        review=[row for row in plots["review"] if row["variant"] == "merged"],
+        review_note=comparison.review(metrics),
         fields=_by_task(fields),
         sheets=[_sheet(sheet, pages) for sheet in sheets],
         open=OPEN,

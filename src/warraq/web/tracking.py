@@ -1,16 +1,29 @@
 """The numbers of a report -> a run in Weights & Biases, with a table of the pages, worst first.
 
 Numbers and page ids alone: what stands on a page, its image or its text, never leaves the machine this way, nor does
-wandb look about in it. Where the run goes is wandb's own business: WANDB_API_KEY, WANDB_MODE=offline, WANDB_PROJECT.
+wandb look about in it. The commit goes with them, which metrics.json cannot name, being part of it. Where the run goes
+is wandb's own business: WANDB_API_KEY, WANDB_MODE=offline, WANDB_PROJECT.
 """
 
 import csv
 import os
+import subprocess
 from pathlib import Path
 
 from warraq.records import InputError, read_json
 
 PROJECT = "warraq"
+
+
+def commit(folder: Path) -> str | None:
+    """The commit of the checkout that `folder` is in, with `+dirty` where a tracked file differs from it; None outside
+    of git."""
+    git = ["git", "-C", str(folder)]
+    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    if head.returncode:
+        return None
+    changed = subprocess.run([*git, "status", "--porcelain", "--untracked-files=no"], capture_output=True, check=True)
+    return head.stdout.strip() + "+dirty" * bool(changed.stdout)
 
 
 def track(reports: Path, folder: Path) -> str:
@@ -23,7 +36,7 @@ def track(reports: Path, folder: Path) -> str:
     rows.sort(key=lambda row: (-float(row["cer"] or 0), float(row["field_f1"] or 1), row["page_id"], row["variant"]))
     import wandb
 
-    config = {key: value for key, value in metrics.items() if isinstance(value, str)}
+    config = {key: value for key, value in metrics.items() if isinstance(value, str)} | {"commit": commit(reports)}
     numbers = {key: value for key, value in metrics.items() if isinstance(value, int | float)}
     name = reports.resolve().name
     project = os.environ.get("WANDB_PROJECT", PROJECT)

@@ -1,0 +1,67 @@
+"""The answers of one model in two precisions -> what the coarser one costs, with intervals over documents."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from warraq.metrics import json, text
+from warraq.metrics.json import Kinds
+from warraq.metrics.statistics import Drawings
+
+RESAMPLES, SEED = 1000, 1
+NAMES: Mapping[str, tuple[str, str]] = {
+    "cer_added": ("coarse_cer", "exact_cer"),
+    "field_f1_lost": ("exact_field_f1", "coarse_field_f1"),
+}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One question: its label, and both answers, raw and as far as they fit the schema."""
+
+    document: str
+    reference: str
+    exact: str
+    coarse: str
+    gold: dict[str, Any]
+    exact_fields: dict[str, Any] | None
+    coarse_fields: dict[str, Any] | None
+    kinds: Kinds | None  # None: the task is not scored by fields
+
+
+def cost(pairs: Sequence[Pair]) -> dict[str, float | int | None]:
+    """Character errors added and field F1 lost by the coarser precision, and the share of answers that stay the same.
+
+    Character errors are those of the raw answer against its label, so that structure counts too.
+    """
+    by_document: dict[str, dict[str, list[float]]] = {}
+    for pair in pairs:
+        sums = by_document.setdefault(pair.document, {})
+        for side, raw, fields in (
+            ("exact", pair.exact, pair.exact_fields),
+            ("coarse", pair.coarse, pair.coarse_fields),
+        ):
+            edits = text.characters(pair.reference, raw)
+            _add(sums, f"{side}_cer", (edits.errors, edits.reference))
+            kinds = pair.kinds or {}
+            placed = fields and json.aligned(pair.gold, fields, kinds)
+            f1 = json.scores(pair.gold, placed, kinds)["field_f1"] if pair.kinds is not None else (0.0, 0.0)
+            _add(sums, f"{side}_field_f1", f1)
+    drawings = Drawings(
+        [{name: (above, below) for name, (above, below) in sums.items()} for sums in by_document.values()],
+        RESAMPLES,
+        SEED,
+    )
+    found: dict[str, float | int | None] = {"answers": len(pairs), "documents": len(by_document)}
+    found["equal_answers"] = sum(pair.exact == pair.coarse for pair in pairs) / len(pairs)
+    for name, (first, second) in NAMES.items():
+        estimate = drawings.difference(first, second, share=False)
+        for key, value in ((name, estimate.value), (f"{name}_lo", estimate.lo), (f"{name}_hi", estimate.hi)):
+            found[key] = None if value is None else round(value, 6)
+    return found
+
+
+def _add(sums: dict[str, list[float]], name: str, score: tuple[float, float]) -> None:
+    held = sums.setdefault(name, [0.0, 0.0])
+    held[0] += score[0]
+    held[1] += score[1]

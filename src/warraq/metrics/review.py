@@ -1,0 +1,88 @@
+"""Answers to the validation documents -> from which confidence on an answer may go unread by a person.
+
+The threshold is chosen on documents that are not scored, since on those that are it would flatter itself. Levels are
+tried from the surest down and the first that fails ends it, so that trying several is no second chance (fixed-sequence
+testing; Geifman and El-Yaniv 2017, NeurIPS, "Selective classification").
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import groupby
+
+from warraq.metrics.grading import Graded, Variants
+from warraq.metrics.json import compared
+from warraq.metrics.statistics import wilson
+
+Thresholds = dict[str, dict[str, float | None]]
+"""By variant and task; None where no threshold is justified and every answer goes to a person."""
+
+UNSTATED = 0.0  # the confidence of an answer where neither runtime nor task tells any: all go unread, or none
+
+
+def sound(one: Graded) -> bool:
+    """The answer fits the schema and was not cut; any other goes to a person however sure the model is."""
+    return one.answer is not None and not one.truncated
+
+
+def stated(one: Graded) -> float:
+    return UNSTATED if one.confidence is None else one.confidence
+
+
+def error(one: Graded) -> tuple[float, float]:
+    """Wrong ones and all of the fields that an answer or its reference has; of a task without fields, of characters."""
+    if one.kinds is not None:
+        outcomes = Counter(compared(one.gold, one.answer, one.kinds).values())
+        fields = outcomes.total() - outcomes["correct_null"]
+        return fields - outcomes["correct"], fields
+    wrong, size = one.sums["cer"]
+    return min(wrong, size), size
+
+
+def threshold(validation: Sequence[Graded], accepted_error: float) -> float | None:
+    """The lowest confidence from which on the share of errors is below `accepted_error`, or None.
+
+    By the upper 95 % limit with the documents as trials, as if a document were right or wrong as a whole. The first
+    level tried is the surest with as many documents as could justify any.
+    """
+    chosen, documents, wrong, size = None, set[str](), 0.0, 0.0
+    answers = sorted((one for one in validation if sound(one)), key=stated, reverse=True)
+    for level, group in groupby(answers, key=stated):
+        for one in group:
+            errors, whole = error(one)
+            documents.add(one.sample.document)
+            wrong, size = wrong + errors, size + whole
+        if len(documents) >= documents_needed(accepted_error):
+            if not size or wilson(wrong / size, len(documents))[1] > accepted_error:
+                break
+            chosen = level
+    return chosen
+
+
+def documents_needed(accepted_error: float) -> int:
+    """How many validation documents without any error justify a threshold."""
+    square = wilson(0, 1)[1] / (1 - wilson(0, 1)[1])  # of the normal quantile: the limit of 0 of n is z^2 / (n + z^2)
+    return math.ceil(square * (1 - accepted_error) / accepted_error - 1e-9)
+
+
+def thresholds(validation: Variants, tasks: Sequence[str], accepted_error: float) -> Thresholds:
+    return {
+        variant: {task: threshold([one for one in part if one.sample.task == task], accepted_error) for task in tasks}
+        for variant, part in validation.items()
+    }
+
+
+def needed(one: Graded, threshold: float | None) -> bool:
+    return threshold is None or not sound(one) or stated(one) < threshold
+
+
+def reviewed(graded: Sequence[Graded], chosen: dict[str, float | None]) -> list[Graded]:
+    """The same with what a person would have to read, and what would be wrong in the rest."""
+    found = []
+    for one in graded:
+        unread = not needed(one, chosen[one.sample.task])
+        name = "unread_field_error" if one.kinds is not None else "unread_character_error"
+        sums = {"needs_review_share": (float(not unread), 1.0), name: error(one) if unread else (0.0, 0.0)}
+        found.append(replace(one, sums=one.sums | sums))
+    return found

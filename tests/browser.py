@@ -1,0 +1,102 @@
+"""A headless Chromium, spoken to in the DevTools protocol over a pipe: no driver, no port, nothing to install."""
+
+import itertools
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+PROGRAM = next((path for name in NAMES if (path := shutil.which(name))), None)
+OPTIONS = (
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update", "--disable-extensions", "--remote-debugging-pipe",
+)  # fmt: skip
+
+
+class Browser:
+    """One page. `events` are what it has told since it was opened: console, exceptions, requests."""
+
+    def __init__(self, send: int, receive: int) -> None:
+        self._send, self._receive = os.fdopen(send, "wb", buffering=0), os.fdopen(receive, "rb")
+        self._numbers, self._session = itertools.count(1), ""
+        self.events: list[dict[str, Any]] = []
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.call(f"{domain}.enable")
+
+    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        number = next(self._numbers)
+        message = {"id": number, "method": method, "params": parameters}
+        if self._session:
+            message["sessionId"] = self._session
+        self._send.write(json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self._next()
+            if answer.get("id") == number:
+                assert "error" not in answer, (method, answer)
+                return dict(answer["result"])
+            self.events.append(answer)
+
+    def _next(self) -> dict[str, Any]:
+        parts = bytearray()
+        while (byte := self._receive.read(1)) != b"\0":
+            assert byte, "the browser is gone"
+            parts += byte
+        return dict(json.loads(parts))
+
+    def open(self, page: Path, width: int, height: int, dark: bool) -> None:
+        """Open `page` at this size; a narrow one as a phone does."""
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1,
+                  mobile=width < 600)  # fmt: skip
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.call("Emulation.setEmulatedMedia", features=[scheme])
+        self.events.clear()
+        self.call("Page.navigate", url=page.as_uri())
+        while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
+            self.events.append(self._next())
+
+    def run(self, script: str) -> Any:
+        """The value of a JavaScript expression."""
+        answer = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+    def press(self, name: str, code: int, text: str = "") -> None:
+        for kind in ("keyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=name, code=name, windowsVirtualKeyCode=code, text=text)
+
+    def screenshot(self) -> bytes:
+        """A PNG of the whole page."""
+        import base64
+
+        return base64.b64decode(self.call("Page.captureScreenshot", captureBeyondViewport=True)["data"])
+
+
+@contextmanager
+def browser(profile: Path) -> Iterator[Browser]:
+    assert PROGRAM is not None
+    (ours_in, theirs_out), (theirs_in, ours_out) = os.pipe(), os.pipe()
+
+    def connect() -> None:
+        """The pipe's ends are file descriptors 3 and 4, by the protocol."""
+        first, second = os.dup(theirs_in), os.dup(theirs_out)
+        os.dup2(first, 3)
+        os.dup2(second, 4)
+
+    process = subprocess.Popen(
+        [PROGRAM, *OPTIONS, f"--user-data-dir={profile}"], preexec_fn=connect, close_fds=False,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    os.close(theirs_in)
+    os.close(theirs_out)
+    try:
+        yield Browser(ours_out, ours_in)
+    finally:
+        process.terminate()
+        process.wait()

@@ -1,0 +1,103 @@
+"""What a model adds, mends, loses or breaks moves the score that names it, and is told on its page."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evaluate_project import DOCUMENTS, VARIANTS, answer, change, dataset, gold, metrics, page_id, run, sample, write
+from warraq import tasks
+from warraq.records import Planted, Turn, write_rows
+
+PAGE = (
+    "إلى السيد مدير عام الشؤون المالية المحترم تحية طيبة وبعد نحيطكم بأن الدفعة الثالثة من العقد رقم 20871 قد اعتمدت "
+    "وصرفت فى موعدها المحدد وفق النظام المعتمد لدى الوزارة وتقبلوا فائق الاحترام والتقدير"
+)
+TABLE = "<table><tr><td>البند</td><td>السعر</td></tr><tr><td>كتاب</td><td>12</td></tr></table>"
+MIRRORED = "<table><tr><td>السعر</td><td>البند</td></tr><tr><td>12</td><td>كتاب</td></tr></table>"
+
+
+def page(text: str, table: str = TABLE) -> dict[str, Any]:
+    parts = (("paragraph", text), ("table", table))
+    return {"blocks": [{"kind": kind, "text": part, "level": None} for kind, part in parts]}
+
+
+FAULTS: dict[str, tuple[str, dict[str, Any] | str, set[str], str]] = {
+    # what was done: the task, the answer, the scores that it must move, what the page of the report must say
+    "added sentence": (
+        "content", page(PAGE + " يرجى السداد فورا لتجنب الإجراءات"), {"added_run_page_share", "added_run_rate"},
+        "added: يرجى السداد فورا",
+    ),
+    "fixed spelling": (
+        "content", page(PAGE.replace(" فى ", " في ")), {"silent_correction_rate"}, "spelling mended in 1 letter",
+    ),
+    "Chinese character": (
+        "content", page(PAGE.replace("الوزارة", "الوزارة中")), {"foreign_answer_share", "foreign_letter_rate"},
+        "foreign letters: 中 U+4E2D",
+    ),
+    "looped phrase": ("content", page(PAGE + " وتقبلوا" * 40), {"looped_answer_share"}, "in circles"),
+    "cut JSON": (
+        "content", tasks.dumps(page(PAGE))[:-40], {"truncated_share", "mended_share"}, "cut at the token limit",
+    ),
+    "invented field": ("invoice", {"tax": "0.45"}, {"field_invention_rate"}, "invented: tax"),
+    "mirrored table": ("content", page(PAGE, MIRRORED), {"mirrored_table_share"}, "table mirrored"),
+    "lost digit": ("content", page(PAGE.replace("20871", "2087")), {"fact_near_miss_share"}, "not on the page: 2087"),
+}  # fmt: skip
+NAMED = set().union(*(names for _, _, names, _ in FAULTS.values()))
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_moves_the_score_that_names_it_and_stands_on_its_page(folder: Path, fault: str) -> None:
+    task, spoilt, names, sentence = FAULTS[fault]
+    right = {"content": page(PAGE), "invoice": gold(3, "invoice")}
+    turns = {name: (Turn(role="user", content="<image>?"), Turn(role="assistant", content=tasks.dumps(right[name])))
+             for name in right}  # fmt: skip
+    dataset(folder, [sample(3, name).model_copy(update={"conversations": turns[name]}) for name in right])
+    whole = [answer(3, name, tasks.dumps(right[name])) for name in right]
+    for variant in VARIANTS:
+        write(folder / f"predictions/{variant}/predictions.jsonl", whole)
+    if isinstance(spoilt, dict):
+        spoilt = tasks.dumps(right[task] | spoilt)
+    ends = {"finish_reason": "length"} if fault == "cut JSON" else {}
+    change(folder, "merged", 3, task, lambda row: [row.model_copy(update={"text": spoilt, **ends})])
+    found = metrics(folder)
+    moved = {name for name in NAMED if found.get(f"merged_{name}") != found.get(f"base_{name}")}
+    assert moved == names | ({"added_run_page_share", "added_run_rate"} if fault == "looped phrase" else set())
+    html = (folder / "out/report.html").read_text(encoding="utf-8")
+    assert f'<span class="flag">{sentence}' in html
+
+
+def test_an_answer_that_only_needs_a_wrapper_off_is_counted_as_such(folder: Path) -> None:
+    wrapped = f"```json\n{tasks.dumps(gold(2, 'invoice'))}\n```"
+    change(folder, "merged", 2, "invoice", lambda row: [row.model_copy(update={"text": wrapped})])
+    found = metrics(folder)
+    assert (found["merged_mended_share"], found["merged_lost_share"], found["merged_talk_share"]) == (1 / 16, 0, 1 / 16)
+    assert found["merged_field_f1"] < found["merged_field_f1_mended"] == 1
+
+
+def test_right_values_written_otherwise_are_right_and_counted(folder: Path) -> None:
+    other = gold(1, "invoice") | {"total": "٩٫٥", "invoice_number": "2024/1"}
+    change(folder, "merged", 1, "invoice", lambda row: [row.model_copy(update={"text": tasks.dumps(other)})])
+    found = metrics(folder)
+    assert found["merged_field_f1"] == 1
+    assert found["merged_field_rewritten_share"] == pytest.approx(2 / 56, abs=1e-6)
+
+
+def test_planted_errors_are_scored_where_the_test_set_has_them(folder: Path) -> None:
+    plants = [Planted(page_id=page_id(n), kind="spelling", printed="المدير", mended="الوزير") for n in (4, 5)]
+    write_rows(folder / "dataset/planted.jsonl", plants, key=lambda row: row.page_id)
+    mended = {"blocks": [{"kind": "paragraph", "text": "إلى السيد الوزير رقم 4", "level": None}]}
+    change(folder, "merged", 4, "content", lambda row: [row.model_copy(update={"text": tasks.dumps(mended)})])
+    found = metrics(folder)
+    assert (found["merged_planted_copied_share"], found["merged_planted_fixed_share"]) == (0.5, 0.5)
+    assert (found["onnx_planted_copied_share"], found["base_planted_copied_share"]) == (1, 0)
+
+
+def test_what_became_worse_is_told_beside_a_gain(folder: Path) -> None:
+    for number in range(DOCUMENTS):
+        text = tasks.dumps(gold(number, "invoice") | {"tax": "中"})
+        change(folder, "merged", number, "invoice", lambda row, text=text: [row.model_copy(update={"text": text})])
+    assert metrics(folder)["verdict"] == "significant gain"
+    told = "Worse, though no part of the verdict: answers, foreign script 0.000 → 0.500"
+    assert told in " ".join(run(folder).stdout.split())
+    assert told in (folder / "out/report.html").read_text(encoding="utf-8")
