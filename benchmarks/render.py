@@ -1,6 +1,6 @@
 """A folder of PDF files -> a table of what a page costs, here and in the ways that people would take instead.
 
-    python benchmarks/render.py FOLDER [--rounds N] [--colour grey] [--into docs/measurements.md]
+    python benchmarks/render.py FOLDER [--rounds N] [--copies N] [--colour grey] [--into FILE]
 
 Processor time of all processes, one worker, the longer side of each page at the same pixels; the ways take turns, and
 the table has the median of the rounds. A way whose program is not installed is left out (`pip install pypdfium2
@@ -33,7 +33,7 @@ SMALLEST_PX = 1000  # a scan with fewer pixels is not enlarged here, but by the 
 def ours(folder: Path, out: Path, colour: str) -> None:
     parameters = Render(
         long_side_px=LONG_SIDE_PX, colour=colour, contrast="none", autocontrast_cutoff_percent=0.0, deskew=False,
-        crop=False, max_pages=2000, max_seconds=60, max_memory_mib=700,
+        crop=False, max_pages=2000, max_seconds=60, max_memory_mib=700, max_output_mib=4096,
     )  # fmt: skip
     run(folder, out, parameters)
 
@@ -109,7 +109,11 @@ def cost_ms(way: Callable[[Path, Path, str], None], folder: Path, colour: str) -
     with tempfile.TemporaryDirectory(dir=folder.parent) as out:
         before = processor_s()
         way(folder, Path(out), colour)
-        return (processor_s() - before) * 1000
+        spent = (processor_s() - before) * 1000
+        rejected = Path(out) / "rejected.jsonl"
+        if rejected.exists() and rejected.stat().st_size:
+            raise SystemExit(f"Of {folder} not all pages came through, so this is no fair race: {rejected.read_text()}")
+        return spent
 
 
 def processor_s() -> float:
@@ -135,8 +139,11 @@ def parts_ms(folder: Path, colour: engines.Colour) -> dict[str, float]:
     return {name: seconds * 1000 for name, seconds in spent.items()}
 
 
-def chosen(files: Path, place: Path, colour: str) -> dict[str, tuple[Path, int]]:
-    """Documents of born-digital pages only and of scans only, and how many pages they have."""
+def chosen(files: Path, place: Path, colour: str, copies: int) -> dict[str, tuple[Path, int]]:
+    """Documents of born-digital pages only and of scans only, and how many pages they have.
+
+    A copy ends in a comment of its own, so that it is another document.
+    """
     ours(files, place / "all", colour)
     documents: dict[str, list[Page]] = {}
     for page in read_rows(place / "all/pages.jsonl", Page):
@@ -148,16 +155,18 @@ def chosen(files: Path, place: Path, colour: str) -> dict[str, tuple[Path, int]]
         count = 0
         for pages in documents.values():
             if all(page.origin == origin and max(page.width_px, page.height_px) >= SMALLEST_PX for page in pages):
-                shutil.copyfile(files / pages[0].files[0], folder / f"{pages[0].document}.pdf")
-                count += len(pages)
+                data = (files / pages[0].files[0]).read_bytes()
+                for copy in range(copies):
+                    (folder / f"{pages[0].document}-{copy}.pdf").write_bytes(data + b"\n%% %d\n" % copy)
+                count += copies * len(pages)
         sets[origin] = folder, count
     return sets
 
 
-def table(files: Path, rounds: int, colour: engines.Colour) -> str:
+def table(files: Path, rounds: int, colour: engines.Colour, copies: int) -> str:
     lines = []
     with tempfile.TemporaryDirectory() as place:
-        sets = chosen(files, Path(place), colour)
+        sets = chosen(files, Path(place), colour, copies)
         head = [f"{origin.replace('_', '-')} ({count} pages)" for origin, (_, count) in sets.items()]
         lines += [f"| ms a page, {colour} | {' | '.join(head)} |", "|---|---|---|"]
         taken: dict[tuple[str, str], list[float]] = {}
@@ -182,11 +191,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--copies", type=int, default=1, help="of each file; what is paid once a run weighs less")
     parser.add_argument("--colour", choices=["rgb", "grey"], default="rgb")
     parser.add_argument("--into", type=Path, help="a document with the lines <!-- render COLOUR --> and <!-- end -->")
     given = parser.parse_args()
     os.environ["WARRAQ_WORKERS"] = "1"
-    text = table(given.folder, given.rounds, given.colour)
+    text = table(given.folder, given.rounds, given.colour, given.copies)
     print(text)
     if given.into:
         document = given.into.read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ from warraq.stages.render import Render, run
 
 PARAMETERS = Render(
     long_side_px=400, colour="grey", contrast="none", autocontrast_cutoff_percent=0.0, deskew=False, crop=False,
-    max_pages=50, max_seconds=20, max_memory_mib=1024,
+    max_pages=50, max_seconds=20, max_memory_mib=1024, max_output_mib=1024,
 )  # fmt: skip
 
 

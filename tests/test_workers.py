@@ -18,6 +18,10 @@ from warraq import workers
 _seen: list[str] = []  # in this process
 
 
+def _warm() -> None:
+    """Nothing to import."""
+
+
 def _call(item: str) -> Generator[str, None, bool]:
     yield "begun"
     if item == "timeout":
@@ -42,7 +46,7 @@ def _call(item: str) -> Generator[str, None, bool]:
 def test_an_isolated_call_gives_its_values_or_the_limit_that_it_broke(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WARRAQ_WORKERS", "3")
     items = deque(["blocked", "timeout", "memory", "crashed", "fine"])
-    outcomes = list(workers.isolated(_call, items, max_seconds=1, max_memory_mib=512))
+    outcomes = list(workers.isolated(_call, items, max_seconds=1, max_memory_mib=512, warm=_warm))
     assert {item: (values, failure and failure.reason) for item, values, failure in outcomes} == {
         "blocked": (["begun"], "timeout"),
         "timeout": (["begun"], "timeout"),
@@ -61,13 +65,13 @@ def test_a_process_serves_many_items_and_no_outcome_depends_on_the_ones_before(m
         return item != "dirty"
 
     def processes(*items: str) -> list[int]:
-        return [values[0] for _, values, _ in workers.isolated(numbered, deque(items), 5, 512)]
+        return [values[0] for _, values, _ in workers.isolated(numbered, deque(items), 5, 512, _warm)]
 
     a, b, c, d = processes("a", "b", "c", "d")
     assert a == b == c != d
     a, b = processes("dirty", "b")
     assert a != b
-    assert [(item, failure) for item, _, failure in workers.isolated(_call, deque(["a", "used"]), 5, 512)] == [
+    assert [(item, failure) for item, _, failure in workers.isolated(_call, deque(["a", "used"]), 5, 512, _warm)] == [
         ("a", None),
         ("used", None),
     ]
@@ -76,7 +80,7 @@ def test_a_process_serves_many_items_and_no_outcome_depends_on_the_ones_before(m
 def test_what_is_queued_meanwhile_is_called_too() -> None:
     queue = deque(["a"])
     called = []
-    for item, _, _ in workers.isolated(_call, queue, 5, 512):
+    for item, _, _ in workers.isolated(_call, queue, 5, 512, _warm):
         called.append(item)
         if len(called) < 3:
             queue.append(item + "a")
@@ -86,7 +90,7 @@ def test_what_is_queued_meanwhile_is_called_too() -> None:
 def test_a_mistake_in_the_function_is_raised_and_its_siblings_end() -> None:
     before = multiprocessing.active_children()
     with pytest.raises(ZeroDivisionError):
-        list(workers.isolated(_call, deque(["wrong", "timeout"]), max_seconds=20, max_memory_mib=512))
+        list(workers.isolated(_call, deque(["wrong", "timeout"]), max_seconds=20, max_memory_mib=512, warm=_warm))
     assert multiprocessing.active_children() == before
 
 
@@ -98,7 +102,7 @@ def test_no_process_outlives_a_killed_run(tmp_path: Path) -> None:
         "def call(item):\n"
         "    yield item\n"
         "    while item: pass\n"
-        "for _ in isolated(call, deque([1, 0]), 20, 512): os.kill(os.getpid(), signal.SIGKILL)"
+        "for _ in isolated(call, deque([1, 0]), 20, 512, dict): os.kill(os.getpid(), signal.SIGKILL)"
     )
     marker = str(tmp_path)
     done = subprocess.run([sys.executable, "-c", code, marker], env={**os.environ, "WARRAQ_WORKERS": "2"})

@@ -1,6 +1,7 @@
-"""How many at once, how far along, and a process of its own for what may hang, crash or exhaust the memory.
+"""How many at once, where, how far along, and a process of its own for what may hang, crash or exhaust the memory.
 
-`WARRAQ_WORKERS` sets the number of worker processes or threads (default: the cores). It changes speed, never a result.
+`WARRAQ_WORKERS` sets the number of worker processes or threads (default: the cores), `WARRAQ_ON=ray` spreads them over
+the machines of a Ray cluster. Both change speed, never a result.
 """
 
 import ctypes
@@ -25,6 +26,7 @@ from warraq.records import InputError
 
 T = TypeVar("T")
 R = TypeVar("R")
+BLOCK = 16  # items that go to a Ray worker together: few enough to share out, enough to pay for the way
 ITEMS = 64  # that a process takes before it is replaced: what leaks is small, and a fork costs as much as a page or two
 logger = logging.getLogger(__name__)
 
@@ -76,21 +78,92 @@ class _Worker(Generic[T, R]):
 
 
 def isolated(
-    function: Callable[[T], Generator[R, None, bool]], queue: deque[T], max_seconds: int, max_memory_mib: int
+    function: Callable[[T], Generator[R, None, bool]],
+    queue: deque[T],
+    max_seconds: int,
+    max_memory_mib: int,
+    warm: Callable[[], None],
 ) -> Iterator[tuple[T, list[R], Failure | None]]:
-    """Call `function` on each item of `queue` in forked processes, `count()` at once.
+    """Call `function` on each item of `queue` in forked processes, `count()` at once, or on all cores of a Ray cluster.
 
     Yield, as they complete, item, the values that it yielded, and why it did not come to its end, if it did not. What
-    the caller puts into `queue` meanwhile is called too. From value to value there are `max_seconds` of processor time,
-    so that a busy machine changes no outcome, four times that by the clock, and in all a second a value more; and
-    `max_memory_mib` on top of what a process was forked with. A process takes one item after another, `ITEMS` at most,
-    while `function` returns True: False says that the item may have left traces. An item that fails in a used process
-    is tried again in a new one, so that no outcome depends on what came before. Output goes nowhere, items and values
-    must be picklable. No process outlives this one, however it ends.
+    the caller puts into `queue` meanwhile is called too. `warm` imports what `function` needs, before the fork.
+
+    From value to value there are `max_seconds` of processor time, so that a busy machine changes no outcome, four times
+    that by the clock, and in all a second a value more; and `max_memory_mib` on top of what a process was forked with.
+    A process takes one item after another, `ITEMS` at most, while `function` returns True: False says that the item may
+    have left traces. An item that fails in a used process is tried again in a new one, so that no outcome depends on
+    what came before. Output goes nowhere, items and values must be picklable. No process outlives this one, however it
+    ends.
 
     Raises:
         whatever `function` raises, except MemoryError: only a death or a limit is a Failure.
+        InputError: `WARRAQ_ON` names no place, or Ray is not installed or has no cluster at RAY_ADDRESS.
     """
+    place = os.environ.get("WARRAQ_ON", "")
+    if place not in ("", "ray"):
+        raise InputError(f"WARRAQ_ON is {place!r}; it must be ray, or not be set.")
+    run = _on_ray if place else _here
+    return run(function, queue, max_seconds, max_memory_mib, warm)
+
+
+def _on_ray(
+    function: Callable[[T], Generator[R, None, bool]],
+    queue: deque[T],
+    max_seconds: int,
+    max_memory_mib: int,
+    warm: Callable[[], None],
+) -> Iterator[tuple[T, list[R], Failure | None]]:
+    """Blocks of items as Ray tasks: Ray decides where, and gives what was on a machine that died to another."""
+    try:
+        import ray
+    except ImportError:
+        raise InputError("WARRAQ_ON is ray and Ray is not installed; install warraq[ray].") from None
+    ours = not ray.is_initialized()
+    if ours:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        alone = {"address": "local", "num_cpus": count(), "include_dashboard": False}
+        try:
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, **{} if os.environ.get("RAY_ADDRESS") else alone)
+        except ConnectionError as error:
+            raise InputError(f"There is no Ray cluster at RAY_ADDRESS ({error}); start it or unset that.") from None
+    task = ray.remote(num_cpus=1)(_block)
+    pending: list[Any] = []
+    try:
+        while queue or pending:
+            while queue:
+                block = [queue.popleft() for _ in range(min(BLOCK, len(queue)))]
+                pending.append(task.remote(Path.cwd(), function, block, max_seconds, max_memory_mib, warm))
+            done, pending = ray.wait(pending)
+            yield from ray.get(done[0])
+    finally:
+        for left in pending:
+            ray.cancel(left, force=True)
+        if ours:
+            ray.shutdown()
+
+
+def _block(
+    folder: Path,
+    function: Callable[[T], Generator[R, None, bool]],
+    items: list[T],
+    max_seconds: int,
+    max_memory_mib: int,
+    warm: Callable[[], None],
+) -> list[tuple[T, list[R], Failure | None]]:
+    os.chdir(folder)  # the same on all machines
+    os.environ["WARRAQ_WORKERS"] = "1"
+    return list(_here(function, deque(items), max_seconds, max_memory_mib, warm))
+
+
+def _here(
+    function: Callable[[T], Generator[R, None, bool]],
+    queue: deque[T],
+    max_seconds: int,
+    max_memory_mib: int,
+    warm: Callable[[], None],
+) -> Iterator[tuple[T, list[R], Failure | None]]:
+    warm()
     busy: dict[Connection, _Worker[T, R]] = {}
     idle: dict[Connection, _Worker[T, R]] = {}
     again: deque[T] = deque()  # for new processes

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from rendering import PARAMETERS, picture, render
-from warraq.engines import Refused
+from warraq.engines import Refused, pdfium
 from warraq.engines.attempts import MOST, Attempt, Begun, Drawn, Reading, after
 from warraq.engines.folder import found
 from warraq.engines.reading import read
@@ -91,20 +91,59 @@ def test_a_page_that_is_drawn_in_part_says_what_is_missing(raw, tmp_path: Path) 
     assert damage["part.pdf"] and "error" in damage["part.pdf"]
 
 
-def test_what_mupdf_finds_blank_pdfium_may_see(raw, tmp_path: Path) -> None:
-    """A deflated content stream with a wrong byte: MuPDF drops the stream, PDFium draws what comes before the byte."""
+def broken(count: int) -> bytes:
+    """Pages that share a deflated content stream with a wrong byte: MuPDF drops it, PDFium draws what comes before."""
     document = pymupdf.open()
-    page = document.new_page(width=300, height=300)
     content = document.get_new_xref()
     document.update_object(content, "<<>>")
     lines = b"".join(b"0 0 0 rg 20 %d 260 5 re f\n" % y for y in range(20, 280, 2))
     document.update_stream(content, lines, new=True, compress=True)
-    page.set_contents(content)
+    for _ in range(count):
+        document.new_page(width=300, height=300).set_contents(content)
     data = bytearray(document.tobytes())
     data[data.index(b"stream\n", data.index(b"FlateDecode")) + 7 + 90] ^= 0xFF
-    (page,), rejected = render(raw(**{"broken.pdf": bytes(data)}), tmp_path / "out")
+    return bytes(data)
+
+
+def test_what_mupdf_finds_blank_pdfium_may_see(raw, tmp_path: Path) -> None:
+    (page,), rejected = render(raw(**{"broken.pdf": broken(1)}), tmp_path / "out")
     assert (page.engine, page.ink > 0.01, rejected) == ("pdfium", True, [])
     assert page.damage and "zlib error" in page.damage
+
+
+def test_pdfium_opens_a_document_once(raw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (source,), _ = found(raw(**{"broken.pdf": broken(3)}))
+    opened: list[Path] = []
+    begin = pdfium.Reader.__init__
+    monkeypatch.setattr(
+        pdfium.Reader, "__init__", lambda self, *given: (opened.append(given[0]), begin(self, *given))[1]
+    )
+    messages = list(read(tmp_path / "out", PARAMETERS, PARAMETERS, "recipe", Attempt(source, None, "mupdf")))
+    assert [message.page.engine for message in messages if isinstance(message, Drawn)] == ["pdfium"] * 3
+    assert opened == [source.path]
+
+
+def test_a_document_fills_only_so_much_of_the_disk(raw, tmp_path: Path) -> None:
+    document = pymupdf.open()
+    for _ in range(4):
+        page = document.new_page(width=300, height=300)
+        page.insert_image(page.rect, stream=picture(Image.effect_noise((700, 700), 60)))
+    folder = raw("scan.pdf", **{"noise.pdf": document.tobytes()})
+    pages, rejected = render(folder, tmp_path / "out", long_side_px=700, max_output_mib=1)
+    assert [page.page for page in pages if page.files == ("noise.pdf",)] == [1, 2]
+    assert [(row.page, row.reason) for row in rejected] == [(3, "output"), (4, "output")]
+    kept = next((tmp_path / "out" / page.document) for page in pages if page.files == ("noise.pdf",))
+    assert sum(path.stat().st_size for path in kept.glob("*.png")) <= 2**20
+
+
+@pytest.mark.parametrize(("render_mode", "origin"), [(3, "scan"), (0, "born_digital")])
+def test_a_picture_with_a_layer_of_text_is_a_scan_where_the_text_is_not_drawn(
+    raw, documents, tmp_path: Path, render_mode: int, origin: str
+) -> None:
+    document = pymupdf.open(stream=documents["scan.pdf"])
+    document[0].insert_text((30, 30), "Invoice no. 1001", render_mode=render_mode)
+    (page,), _ = render(raw(**{"layered.pdf": document.tobytes()}), tmp_path / "out")
+    assert (page.origin, page.text is None) == (origin, False)
 
 
 def test_pdfium_draws_what_kills_mupdf(raw, tmp_path: Path) -> None:

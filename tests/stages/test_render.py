@@ -1,6 +1,7 @@
 """render: what comes out of good, bad and hostile files, through `warraq render` where a user would see it."""
 
 import csv
+import ctypes
 import json
 import os
 import shutil
@@ -116,6 +117,7 @@ def test_links_lead_only_inside_the_folder(raw, documents, tmp_path: Path) -> No
         (b"%PDF-1.7\nnot a PDF after all\n%%EOF\n", "damaged"),
         (picture(Image.effect_noise((90, 90), 60))[:900], "damaged"),
         (b"<html>%PDF-1.7</html>", "damaged"),
+        (b"<html><body>Invoice no. 1001</body></html>", "not_a_document"),
     ],
 )
 def test_unreadable_bytes_are_a_reason(raw, tmp_path: Path, data: bytes, reason: str) -> None:
@@ -188,6 +190,18 @@ def test_a_killed_run_keeps_its_finished_documents(raw, documents, tmp_path: Pat
     assert content(out) == content(tmp_path / "fresh")
 
 
+def test_check_tells_what_would_be_rejected_and_keeps_nothing(raw, tmp_path: Path) -> None:
+    folder = raw("letter.pdf", "truncated.pdf", "empty.pdf")
+    params = str(Path(__file__).parents[2] / "params.yaml")
+    result = CliRunner().invoke(main, ["--params", params, "render", "--raw", str(folder), "--check"])
+    assert (result.exit_code, [line.split(": ")[:2] for line in result.stdout.splitlines()]) == (
+        0,
+        [["empty.pdf", "empty"], ["truncated.pdf, page 2", "page_lost"], ["truncated.pdf, page 3", "page_lost"]],
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["raw"]
+    assert CliRunner().invoke(main, ["--params", params, "render", "--raw", str(folder)]).exit_code == 2
+
+
 def test_nothing_to_render_is_one_sentence(raw, tmp_path: Path) -> None:
     result = command(tmp_path / "missing", tmp_path / "out")
     assert (result.exit_code, "missing is not a folder; create it" in result.stderr) == (2, True)
@@ -241,6 +255,28 @@ def test_a_file_that_changes_while_it_is_read_is_no_page(raw, documents, tmp_pat
     monkeypatch.setattr(render_stage, "read", overtaken)
     pages, rejected = render(folder, tmp_path / "out")
     assert ({page.files for page in pages}, reasons(rejected)) == ({("letter.pdf",)}, {"scan.pdf": "changed"})
+
+
+def test_what_may_not_be_read_is_a_reason(raw, documents, tmp_path: Path) -> None:
+    folder = raw("scan.pdf", "letter.pdf")
+    (folder / "closed").mkdir()
+    (folder / "closed/owner.pdf").write_bytes(documents["owner.pdf"])
+    (folder / "letter.pdf").chmod(0)
+    (folder / "closed").chmod(0)
+
+    def as_others_are() -> None:
+        for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH: root is stopped by permissions as well
+            ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
+
+    program = str(Path(sys.executable).with_name("warraq"))
+    params = str(Path(__file__).parents[2] / "params.yaml")
+    words = [program, "--params", params, "render", "--raw", str(folder), "--out", str(tmp_path / "out")]
+    done = subprocess.run(words, preexec_fn=as_others_are, capture_output=True, text=True)
+    (folder / "closed").chmod(0o700)
+    assert done.returncode == 0, done.stderr
+    rejected = read_rows(tmp_path / "out/rejected.jsonl", Rejected)
+    assert reasons(rejected) == {"letter.pdf": "unreadable", "closed": "unreadable"}
+    assert all("Permission denied" in row.message for row in rejected)
 
 
 def test_a_folder_named_like_a_file_is_a_folder(raw, documents, tmp_path: Path) -> None:

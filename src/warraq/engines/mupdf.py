@@ -6,6 +6,7 @@ MuPDF opens half a file without complaint and draws its missing pages blank; `_m
 import os
 import re
 import sys
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,10 +14,7 @@ from typing import Any
 from warraq.engines import Colour, Raster, Refused
 
 SHORT_OF_MEMORY = re.compile(r"alloc \(|memory|system limits")  # as MuPDF, libjpeg and OpenJPEG say it
-ONLY_IMAGES = {"fill-image", "fill-imgmask", "ignore-text"}  # what a scan draws; ignored text is an OCR layer
-
 LOSSY = re.compile(r"^.*(?:library error|treating as end of file|may not be correct).*$", re.MULTILINE)
-SMALLEST_SCAN = 250_000  # pixels
 
 
 def library() -> ModuleType:
@@ -69,10 +67,7 @@ class Reader:
             layer = _utf8(page.get_text("text"))
             text = layer if any(map(str.isalnum, layer)) else None
             images = page.get_images()
-            pixels = sum(image[2] * image[3] for image in images)
-            # What little images a page of text has are no scan of it; the log is as dear as the text.
-            log = [] if not images or (text and pixels < SMALLEST_SCAN) else page.get_bboxlog()
-            scan = bool(log) and {entry[0] for entry in log} <= ONLY_IMAGES
+            scan = _only_pictures(page)
             scale = long_side_px / max(page.rect.width, page.rect.height)
             scale = min(scale, _native(page)) if scan else scale
             tools.reset_mupdf_warnings()
@@ -122,6 +117,40 @@ def _unlock(document: Any, password: str | None) -> None:
         raise Refused("encrypted", message)
     if not document.authenticate(password):
         raise Refused("wrong_password", "The password is not this file's; correct the variable that holds it.")
+
+
+@cache
+def _watcher() -> Any:
+    """A device that hears what a page draws: whether pictures, and whether anything else, where it stops listening."""
+    mupdf = library().mupdf
+
+    class Watcher(mupdf.FzDevice2):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.pictures, self.cookie = False, mupdf.FzCookie()
+            for name in ("path", "text", "shade", "image", "image_mask"):
+                getattr(self, f"use_virtual_fill_{name}")()
+            self.use_virtual_stroke_path()
+            self.use_virtual_stroke_text()
+
+        def fill_image(self, *_: object) -> None:
+            self.pictures = True
+
+        def fill_path(self, *_: object) -> None:
+            self.cookie.m_internal.abort = 1
+
+        fill_image_mask = fill_image
+        stroke_path = fill_text = stroke_text = fill_shade = fill_path
+
+    return Watcher
+
+
+def _only_pictures(page: Any) -> bool:
+    """Whether the page draws pictures and nothing else; text that is not drawn is an OCR layer."""
+    mupdf, device = library().mupdf, _watcher()()
+    mupdf.fz_run_page(page.this, device, mupdf.FzMatrix(), device.cookie)
+    mupdf.fz_close_device(device)
+    return device.pictures and not device.cookie.m_internal.abort
 
 
 def _native(page: Any) -> float:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from warraq.records import Page, Rejected, Row, write_json
+from warraq.records import Page, Rejected, Row, write_text
 
 
 class Outcome(Row):
@@ -33,7 +33,7 @@ def save(place: Path, outcome: Outcome) -> None:
     for path in part.glob("*"):
         if path.name not in outcome.sha256:  # left by a process that died before it could tell
             path.unlink()
-    write_json(part / "outcome.json", outcome.model_dump(mode="json"))
+    write_text(part / "outcome.json", outcome.model_dump_json() + "\n")
     shutil.rmtree(place, ignore_errors=True)
     part.replace(place)
 

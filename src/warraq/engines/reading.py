@@ -7,12 +7,13 @@ import hashlib
 import re
 from collections.abc import Generator
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from warraq.engines import Raster, Refused, enhance, reader
+from warraq.engines import Raster, Reader, Refused, enhance, reader
 from warraq.engines.attempts import Attempt, Begun, Drawn, Message, rejection
 from warraq.engines.outcome import work
 from warraq.records import Engine, Page
@@ -40,6 +41,7 @@ class Limits(Section):
     max_pages: Annotated[int, Field(ge=1, le=100_000)]
     max_seconds: Annotated[int, Field(ge=1, le=3600)]
     max_memory_mib: Annotated[int, Field(ge=256, le=65536)]
+    max_output_mib: Annotated[int, Field(ge=1, le=1_048_576)]
 
 
 def read(out: Path, look: Look, limits: Limits, recipe: str, attempt: Attempt) -> Generator[Message, None, bool]:
@@ -61,6 +63,8 @@ def read(out: Path, look: Look, limits: Limits, recipe: str, attempt: Attempt) -
         yield rejection(document, 0, refused(attempt.failure, limits) if attempt.failure else refusal)
         return False
     yield opened.count
+    second = Second(attempt)
+    room = limits.max_output_mib * 2**20 - sum(path.stat().st_size for path in part.iterdir())
     sound = attempt.engine != "pdfium"
     for number in range(attempt.first, opened.count + 1):
         alone = attempt.alone if number == attempt.first else None
@@ -69,21 +73,28 @@ def read(out: Path, look: Look, limits: Limits, recipe: str, attempt: Attempt) -
         if engine == attempt.engine:
             page = opened.page(number, look.long_side_px, look.colour)
         else:
-            page = _second(attempt, number, look)
+            page = second.page(number, look)
         blank = isinstance(page, Raster) and page.blank()
         if engine == "pdfium" and attempt.failure and (blank or isinstance(page, Refused)):
             page = refused(attempt.failure, limits)  # a blank page is no answer to a death
         elif isinstance(page, Raster) and blank and engine == "mupdf" and not alone:
             yield Begun(number, "pdfium")
-            second = _second(attempt, number, look)
-            if isinstance(second, Raster) and not second.blank():
-                engine, page = "pdfium", replace(second, damage=page.damage)
+            other = second.page(number, look)
+            if isinstance(other, Raster) and not other.blank():
+                engine, page = "pdfium", replace(other, damage=page.damage)
         if isinstance(page, Refused):
             sound = False
             yield rejection(document, number, page)
         else:
             sound = sound and not page.repaired and not page.damage
-            yield drawn(part, number, page, engine, look, recipe)
+            made = drawn(part, number, page, engine, look, recipe)
+            room -= sum((part / name).stat().st_size for name in made.sha256)
+            if room < 0:
+                for left_out in range(number, opened.count + 1):
+                    yield rejection(document, left_out, too_much(limits))
+                return False
+            yield made
+        del page  # so that the next is drawn into the same memory
     return sound
 
 
@@ -97,11 +108,29 @@ def refused(failure: Failure, limits: Limits) -> Refused:
     return Refused(failure.reason, f"{why[failure.reason]} or print it to a new PDF.")
 
 
-def _second(attempt: Attempt, number: int, look: Look) -> Raster | Refused:
-    try:
-        return reader("pdfium", attempt.source.path, attempt.password).page(number, look.long_side_px, look.colour)
-    except Refused as refusal:
-        return refusal
+def too_much(limits: Limits) -> Refused:
+    return Refused(
+        "output",
+        f"The document's pages take more than {limits.max_output_mib} MiB; raise max_output_mib or split the file.",
+    )
+
+
+class Second:
+    """PDFium's opinion of a document, which is opened once, at the first page that asks for it."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
+
+    def page(self, number: int, look: Look) -> Raster | Refused:
+        opened = self._opened
+        return opened if isinstance(opened, Refused) else opened.page(number, look.long_side_px, look.colour)
+
+    @cached_property
+    def _opened(self) -> Reader | Refused:
+        try:
+            return reader("pdfium", self._attempt.source.path, self._attempt.password)
+        except Refused as refusal:
+            return refusal
 
 
 def drawn(part: Path, number: int, page: Raster, engine: Engine, look: Look, recipe: str) -> Drawn:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from warraq import engines, workers
@@ -20,7 +21,7 @@ from warraq.engines.attempts import Reading, after, first, rejection
 from warraq.engines.folder import Source, found, passwords, unchanged
 from warraq.engines.outcome import Outcome, load, save
 from warraq.engines.reading import Limits, Look, read, refused
-from warraq.records import InputError, Page, Rejected, write_json, write_rows
+from warraq.records import InputError, Page, Rejected, read_rows, write_json, write_rows
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ def recipe_of(parameters: Render) -> str:
 
 
 def limits_of(parameters: Render) -> str:
-    return f"{parameters.max_pages} pages, {parameters.max_seconds} s, {parameters.max_memory_mib} MiB"
+    return ", ".join(f"{name} {getattr(parameters, name)}" for name in Limits.model_fields)
 
 
 def holds(outcome: Outcome, parameters: Render, recipe: str) -> bool:
@@ -62,7 +63,7 @@ def outcomes(
     queue = deque(first(source, next((secrets[n] for n in source.names if n in secrets), None)) for source in todo)
     function = partial(read, out, parameters, parameters, recipe)
     for attempt, messages, failure in workers.isolated(
-        function, queue, parameters.max_seconds, parameters.max_memory_mib
+        function, queue, parameters.max_seconds, parameters.max_memory_mib, engines.warm
     ):
         source, reading = attempt.source, readings[attempt.source.document]
         begun = reading.add(messages)
@@ -108,6 +109,17 @@ def summary(pages: list[Page], rejected: list[Rejected]) -> dict[str, Any]:
     return {"documents": len({page.document for page in pages}), "pages": len(pages)} | dict(sorted(counts.items()))
 
 
+def check(raw: Path, parameters: Render) -> str:
+    """What `run` would reject, a line each: all is read and drawn, and nothing is kept. Raises what `run` does."""
+    with TemporaryDirectory() as place:
+        out = Path(place)
+        run(raw, out, parameters)
+        rows = read_rows(out / "rejected.jsonl", Rejected)
+    return "\n".join(
+        f"{row.file}{f', page {row.page}' if row.page else ''}: {row.reason}: {row.message}" for row in rows
+    )
+
+
 def run(raw: Path, out: Path, parameters: Render) -> None:
     """Raises InputError where there is nothing to render, RuntimeError where `out` cannot be written."""
     if not raw.is_dir():
@@ -145,7 +157,6 @@ def _write(
     todo = [source for source in sources if source.document not in held]
     rendered = 0
     if todo:
-        engines.warm()
         results = outcomes(todo, secrets, out, parameters, recipe)
         for source, outcome in workers.progress(results, len(todo), "render", "documents"):
             held[source.document] = outcome
