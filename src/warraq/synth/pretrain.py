@@ -47,10 +47,10 @@ class Phase:
 
 
 PHASES = {
-    "vision": Phase(0.7636, 5e-3, 0.05),
-    "decoder": Phase(0.0955, 4e-3, 1.0),
-    "together": Phase(0.0955, 4e-3, 0.1),
-    "whole": Phase(0.0454, 1.2e-3, 0.1),
+    "vision": Phase(0.7925, 5e-3, 0.05),
+    "decoder": Phase(0.0896, 4e-3, 1.0),
+    "together": Phase(0.0896, 4e-3, 0.1),
+    "whole": Phase(0.0283, 1.2e-3, 0.1),
 }
 WARMUP_STEPS = 60
 CHECKPOINT_STEPS = 100
