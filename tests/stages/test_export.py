@@ -15,11 +15,13 @@ from onnx import numpy_helper
 from PIL import Image, ImageDraw
 
 from warraq.cli import main
-from warraq.records import write_json
-from warraq.runtimes import Request, open_image
+from warraq.records import Page, write_json, write_rows
+from warraq.runtimes import Request, manifest, open_image, questions
 from warraq.runtimes.onnx import OnnxRuntime, Processor
 from warraq.runtimes.torch import TorchRuntime
-from warraq.students import gemma3_onnx
+from warraq.stages.export import Export, weighed
+from warraq.students import gemma3_onnx, precision
+from warraq.students.precision import Precision
 
 ROOT = Path(__file__).parents[2]
 BASE = ROOT / "models" / "nano" / "base"
@@ -47,8 +49,15 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
         turns = [{"role": "user", "content": "<image>" + PROMPT}, {"role": "assistant", "content": "{}"}]
         row = {"page_id": f"0123456789ab-p{number:04}", "document": "0123456789ab", "task": "content"}
         samples.append({**row, "reference": "gold", "images": [image], "conversations": turns})
-    write_json(folder / "dataset" / "val.json", samples)
+    for side in ("train", "val"):
+        write_json(folder / "dataset" / f"{side}.json", samples)
+    page = Page(
+        page_id="0123456789ab-p0001", document="0123456789ab", page=1, files=(), image="", image_sha256="",
+        width_px=310, height_px=440, px_per_pt=None, text=None, repaired=False, recipe="0123",
+    )  # fmt: skip
+    write_rows(folder / "pages" / "pages.jsonl", [page], key=lambda row: row.page)
     text = (ROOT / "params.yaml").read_text().replace("max_new_tokens: 48", "max_new_tokens: 12")
+    text = text.replace("precisions: [int8, fp32]", "precisions: [fp32]")
     (folder / "params.yaml").write_text(text)
     return folder
 
@@ -94,6 +103,52 @@ def test_graphs_are_the_same_bytes_again_and_name_no_path(work: Path, exported: 
     for name in GRAPHS:
         graph = (exported / f"{name}.onnx").read_bytes()
         assert not any(word in graph for word in (str(ROOT).encode(), sys.prefix.encode(), b".py", b"site-packages"))
+
+
+def test_the_folder_says_how_the_model_was_asked(exported: Path) -> None:
+    held = manifest.read(exported)
+    assert held.look == {
+        "long_side_px": 1600, "colour": "rgb", "contrast": "none", "autocontrast_cutoff_percent": 0.0, "deskew": False,
+        "crop": False,
+    }  # fmt: skip
+    assert held.recipe == "0123" and held.tasks["content"].prompt == PROMPT
+    assert set(held.files) == {path.name for path in exported.iterdir()} - {"warraq.json"}
+
+
+@pytest.mark.parametrize(
+    ("precisions", "bound", "shipped"),
+    [(["int4", "int8", "fp32"], 9.0, "int4"), (["int4", "int8_dynamic", "fp32"], -9.0, "fp32")],
+)
+def test_the_first_precision_within_the_bound_is_shipped(
+    work: Path, exported: Path, tmp_path: Path, precisions: list[Precision], bound: float, shipped: str
+) -> None:
+    part = shutil.copytree(exported, tmp_path / "part")
+    parameters = Export.model_construct(precisions=precisions, cer_bound=bound, answers=2, answer_tokens=12)
+    asked = questions(work / "dataset" / "val.json", work / "pages")
+    found, costs = weighed(part, asked, parameters)
+    assert found == shipped and list(costs) == precisions[:-1]
+    assert all(row["answers"] == 2 and -1 <= row["cer_added_lo"] <= row["cer_added_hi"] for row in costs.values()
+               if row["cer_added_lo"] is not None)  # fmt: skip
+    decoder = onnx.load(part / "decoder_model_merged.onnx", load_external_data=False)
+    assert ("MatMulNBits" in {node.op_type for node in decoder.graph.node}) == (shipped == "int4")
+    assert size(part) == costs.get(shipped, {"bytes": size(exported)})["bytes"]
+    assert not [path for path in part.iterdir() if path.is_dir()]
+
+
+def size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.glob("*.onnx*"))
+
+
+def test_lower_precisions_are_nearly_the_same_model(work: Path, exported: Path, tmp_path: Path) -> None:
+    request = Request((work / "pages/0123456789ab/0001.png",), PROMPT)
+    truth = OnnxRuntime(exported).trace([request], [0, 40], np.zeros((1, 8), dtype=np.int64))
+    spread = truth.step_logits.std()
+    for kind, bound in (("int8", 0.05), ("int8_dynamic", 0.15), ("int4", 0.5)):
+        folder = shutil.copytree(exported, tmp_path / kind, ignore=shutil.ignore_patterns("*.onnx*"))
+        precision.write(exported, folder, kind)
+        ours = OnnxRuntime(folder).trace([request], [0, 40], np.zeros((1, 8), dtype=np.int64))
+        assert 0 < np.abs(ours.step_logits - truth.step_logits).mean() < bound * spread, kind
+        assert size(folder) < size(exported)
 
 
 def causal_images(folder: Path) -> None:

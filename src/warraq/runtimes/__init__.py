@@ -6,7 +6,7 @@ A page's image goes in as it is: Gemma-3's processor brings every image to one s
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -16,13 +16,22 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL.Image import Image
 
+LOOP = 512  # tokens; a printed form has fewer empty cells in a row
+PERIOD = 64  # tokens
+
 
 @dataclass(frozen=True)
 class Request:
-    """One question: the images, which come first, and the prompt without their placeholders."""
+    """One question: the images, which come first, and the prompt without their placeholders.
+
+    With a `schema` the answer is JSON that fits it, whatever the model would rather write, also where it is cut. With
+    `stop_loops` an answer that goes round in circles ends there.
+    """
 
     images: tuple[Path, ...]
     prompt: str
+    schema: str | None = None  # JSON Schema, as JSON
+    stop_loops: bool = False
 
 
 @dataclass(frozen=True)
@@ -32,6 +41,8 @@ class Answer:
     text: str
     finish_reason: Literal["stop", "length"]
     tokens: int
+    looped: bool = False  # it was ended because it went round in circles; its finish reason is `length`
+    confidence: float | None = field(default=None, compare=False)  # geometric mean of its tokens' probabilities
 
 
 @dataclass(frozen=True)
@@ -108,6 +119,12 @@ def until_stop(ids: Sequence[int], stops: Sequence[int]) -> tuple[list[int], Lit
     return list(ids), "length"
 
 
+def looping(ids: Sequence[int]) -> bool:
+    """Whether the last `LOOP` tokens are one block of at most `PERIOD` tokens over and over."""
+    tail = list(ids[-LOOP:])
+    return len(tail) == LOOP and any(tail[period:] == tail[:-period] for period in range(1, PERIOD + 1))
+
+
 def whole(name: str) -> int | None:
     """A whole number of at least 1 from the environment, or None where it is not set."""
     text = os.environ.get(name, "")
@@ -131,19 +148,26 @@ def threads() -> int | None:
     return whole("WARRAQ_THREADS") or whole("OMP_NUM_THREADS")
 
 
-def load(folder: Path) -> Runtime:
+def load(folder: Path, name: str | None = None) -> Runtime:
     """The runtime for a model's folder: the one that its config.json names, for a baseline; onnxruntime where it holds
-    graphs, else transformers."""
-    named = read_json(folder / "config.json").get("runtime")
-    if named == "tesseract":
+    graphs, else transformers.
+
+    Raises:
+        InputError: the folder is for another runtime than `name`.
+    """
+    graphs = (folder / "decoder_model_merged.onnx").exists()
+    own = read_json(folder / "config.json").get("runtime") or ("onnx" if graphs else "torch")
+    if name not in (own, None):
+        raise InputError(f"{folder} is for the runtime {own}, not for {name}; name another folder.")
+    if own == "tesseract":
         from warraq.runtimes.tesseract import TesseractRuntime
 
         return TesseractRuntime(folder)
-    if named == "endpoint":
+    if own == "endpoint":
         from warraq.runtimes.endpoint import EndpointRuntime
 
         return EndpointRuntime(folder)
-    if (folder / "decoder_model_merged.onnx").exists():
+    if own == "onnx":
         from warraq.runtimes.onnx import OnnxRuntime
 
         return OnnxRuntime(folder)

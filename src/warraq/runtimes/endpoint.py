@@ -6,6 +6,7 @@ server of this machine is asked, because test pages may be such that must not le
 """
 
 import base64
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,13 @@ class EndpointRuntime:
             for image in request.images
         ]
         content.append({"type": "text", "text": request.prompt})
-        body = {"model": self.model, "messages": [{"role": "user", "content": content}], "temperature": 0,
-                "max_tokens": max_new_tokens}  # fmt: skip
+        turns = [{"role": "user", "content": content}]
+        body: dict[str, Any] = {
+            "model": self.model, "messages": turns, "temperature": 0, "max_tokens": max_new_tokens
+        }  # fmt: skip
+        if request.schema:
+            form = {"name": "answer", "schema": json.loads(request.schema), "strict": True}
+            body["response_format"] = {"type": "json_schema", "json_schema": form}
         try:
             reply = httpx2.post(f"{self.url}/chat/completions", json=body, timeout=TIMEOUT_S, trust_env=False)
         except httpx2.RequestError as error:

@@ -16,7 +16,9 @@ from PIL.Image import Image
 from tokenizers import Tokenizer
 
 from warraq.records import InputError, read_json
-from warraq.runtimes import Answer, Request, Trace, messages, open_image, threads, until_stop
+from warraq.runtimes import Answer, Request, Trace, messages, open_image, threads
+from warraq.runtimes.grammar import Guide, Vocabulary
+from warraq.runtimes.greedy import Greedy
 
 
 @dataclass(frozen=True)
@@ -107,19 +109,24 @@ class OnnxRuntime:
         self.processor = Processor(folder)
         stops = read_json(folder / "generation_config.json")["eos_token_id"]
         self.stops = stops if isinstance(stops, list) else [stops]
+        self._vocabulary: Vocabulary | None = None
 
     def answer(self, requests: Sequence[Request], max_new_tokens: int) -> list[Answer]:
         run = _Run(self, self.processor(requests))
-        chosen = [run.prompt([-1])[:, 0].argmax(axis=-1)]
-        stopped = np.isin(chosen[0], self.stops)
-        while len(chosen) < max_new_tokens and not stopped.all():
-            chosen.append(run.next(chosen[-1]).argmax(axis=-1))
-            stopped |= np.isin(chosen[-1], self.stops)
-        answers = []
-        for row in np.stack(chosen, axis=1).tolist():
-            ids, reason = until_stop(row, self.stops)
-            answers.append(Answer(self.processor.tokenizer.decode(ids, skip_special_tokens=False), reason, len(ids)))
-        return answers
+        rows = [Greedy(request, self.stops, max_new_tokens, self._guide(request)) for request in requests]
+        logits = run.prompt([-1])[:, 0]
+        while True:
+            tokens = [row.take(own) for row, own in zip(rows, logits, strict=True)]
+            if all(row.done for row in rows):
+                return [row.answer(self.processor.tokenizer) for row in rows]
+            logits = run.next(np.array(tokens))
+
+    def _guide(self, request: Request) -> Guide | None:
+        if request.schema is None:
+            return None
+        if self._vocabulary is None:
+            self._vocabulary = Vocabulary(self.processor.tokenizer, self.decoder.get_outputs()[0].shape[2], self.stops)
+        return Guide(self._vocabulary, request.schema)
 
     def trace(self, requests: Sequence[Request], places: Sequence[int], forced: np.ndarray) -> Trace:
         """The numbers of a run led along `forced` (batch, tokens); `tokens` is what it would have chosen itself."""

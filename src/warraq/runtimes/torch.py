@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from warraq.runtimes import Answer, Request, Trace, messages, open_image, threads, until_stop
+from warraq.runtimes import Answer, Request, Trace, messages, open_image, threads
+from warraq.runtimes.grammar import CLOSING, Guide, Vocabulary
+from warraq.runtimes.greedy import Greedy
 
 
 class TorchRuntime:
@@ -31,16 +33,34 @@ class TorchRuntime:
         model: Any = AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype)
         self.model = model.to(device).eval()
         self.stops = self._stops()
+        self._vocabulary: Vocabulary | None = None
 
     def answer(self, requests: Sequence[Request], max_new_tokens: int) -> list[Answer]:
+        import torch
+
         inputs = self._inputs(requests)
-        generated = self._generate(inputs, max_new_tokens, self.stops)
-        answers = []
-        for row in generated.sequences[:, inputs["input_ids"].shape[1] :].tolist():
-            ids, reason = until_stop(row, self.stops)
-            text = self.processor.tokenizer.decode(ids, clean_up_tokenization_spaces=False)
-            answers.append(Answer(text, reason, len(ids)))
-        return answers
+        rows = [Greedy(request, self.stops, max_new_tokens, self._guide(request)) for request in requests]
+
+        def choose(_: Any, scores: Any) -> Any:
+            tokens = [row.take(own) for row, own in zip(rows, scores.float().cpu().numpy(), strict=True)]
+            only = torch.full_like(scores, -torch.inf)
+            only[range(len(rows)), tokens] = 0.0
+            return only
+
+        def done(ids: Any, *_: Any, **__: Any) -> Any:
+            return torch.tensor([row.done for row in rows], device=ids.device)
+
+        most = max_new_tokens + (CLOSING if any(request.schema for request in requests) else 0)
+        self._generate(inputs, most, self.stops, logits_processor=[choose], stopping_criteria=[done])
+        return [row.answer(self.processor.tokenizer.backend_tokenizer) for row in rows]
+
+    def _guide(self, request: Request) -> Guide | None:
+        if request.schema is None:
+            return None
+        if self._vocabulary is None:
+            size = self.model.lm_head.out_features
+            self._vocabulary = Vocabulary(self.processor.tokenizer.backend_tokenizer, size, self.stops)
+        return Guide(self._vocabulary, request.schema)
 
     def trace(self, requests: Sequence[Request], places: Sequence[int], new_tokens: int) -> Trace:
         """Generate `new_tokens` for each request, past any stop token, and keep the numbers."""
@@ -87,7 +107,7 @@ class TorchRuntime:
             inputs["pixel_values"] = inputs["pixel_values"].to(self.model.dtype)
         return inputs
 
-    def _generate(self, inputs: Any, max_new_tokens: int, stops: list[int] | None) -> Any:
+    def _generate(self, inputs: Any, max_new_tokens: int, stops: list[int] | None, **steps: Any) -> Any:
         import torch
         from transformers import GenerationConfig
 
@@ -100,4 +120,4 @@ class TorchRuntime:
             output_logits=stops is None,
         )
         with torch.inference_mode():
-            return self.model.generate(**inputs, generation_config=greedy, use_model_defaults=False)
+            return self.model.generate(**inputs, generation_config=greedy, use_model_defaults=False, **steps)

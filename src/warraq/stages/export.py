@@ -1,29 +1,28 @@
-"""merged model -> ONNX graphs, processor and parity.json.
+"""merged model -> ONNX graphs, processor, parity.json, and warraq.json, by which `read` asks as in training.
 
-The graphs take their name only after transformers and onnxruntime gave the same prompts, pixels, tokens and logits for
-validation pages and for the cases where exports go wrong: image blocks, the sliding window, padding. Work in progress
-is `<out>.part`; a refused export stays there with its parity.json.
+The graphs take their name only after those in fp32 proved to be the model. A lower precision is not the same model: it
+is weighed on validation answers, and shipped if it costs little enough. Work in progress is `<out>.part`; a refused
+export stays there with its parity.json.
 """
 
-import importlib.metadata
 import importlib.util
 import logging
 import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from warraq import runtimes, students
-from warraq.records import InputError, Sample, read_json, write_json
-from warraq.runtimes import Request, Trace
+from warraq import runtimes, students, tasks
+from warraq.metrics.degradation import Pair, cost
+from warraq.records import InputError, Page, Sample, read_json, read_rows, read_samples, write_json
+from warraq.runtimes import Request, manifest, parity
+from warraq.runtimes.manifest import Question, schema_sha256
 from warraq.section import Section
-from warraq.students import Student
-
-if TYPE_CHECKING:
-    from warraq.runtimes.onnx import OnnxRuntime
-    from warraq.runtimes.torch import TorchRuntime
+from warraq.students import Student, precision
+from warraq.students.precision import Precision
 
 logger = logging.getLogger(__name__)
 
@@ -31,96 +30,102 @@ COPIED = (
     "config.json", "tokenizer.json", "tokenizer_config.json", "preprocessor_config.json", "processor_config.json",
     "chat_template.jinja",
 )  # fmt: skip
-PLACES = 256  # of a prompt, where logits are compared: with 262,144 tokens in the vocabulary 256 MiB a row
-PIXEL_BOUND = 1e-6
+BATCH = 8
 
 
 class Export(Section):
-    pages: Annotated[int, Field(ge=1, le=100)]
+    pages: Annotated[int, Field(ge=1, le=1000)]
     max_new_tokens: Annotated[int, Field(ge=1, le=4096)]
     logit_bound: Annotated[float, Field(gt=0)]
+    precisions: Annotated[list[Precision], Field(min_length=1)]
+    answers: Annotated[int, Field(ge=1, le=10_000)]
+    answer_tokens: Annotated[int, Field(ge=1, le=32768)]
+    cer_bound: Annotated[float, Field(ge=0)]
 
 
-def cases(
-    questions: Sequence[tuple[Sample, Request]], count: int, onnx: "OnnxRuntime", window: int
-) -> list[tuple[str, list[Request]]]:
-    """`count` validation samples, evenly spread, and the fixed cases made of the first and the last of them."""
-    count = min(count, len(questions))
+def answered(folder: Path, questions: Sequence[tuple[Sample, Request]], limit: int) -> tuple[list[str], float]:
+    """The raw answers of the model in `folder`, and the seconds that they took."""
+    from warraq.runtimes.onnx import OnnxRuntime
+
+    runtime, began = OnnxRuntime(folder), time.monotonic()
+    texts = []
+    for start in range(0, len(questions), BATCH):
+        batch = [request for _, request in questions[start : start + BATCH]]
+        texts += [answer.text for answer in runtime.answer(batch, limit)]
+    return texts, time.monotonic() - began
+
+
+def compared(sample: Sample, exact: str, coarse: str) -> Pair:
+    module, label = tasks.load(sample.task), sample.conversations[-1].content
+    fields = [tasks.parse(module.Answer, raw)[0] for raw in (label, exact, coarse)]
+    kinds = getattr(module, "KINDS", None)
+    return Pair(sample.document, label, exact, coarse, fields[0] or {}, fields[1], fields[2], kinds)
+
+
+def weighed(
+    part: Path, questions: Sequence[tuple[Sample, Request]], parameters: Export
+) -> tuple[Precision, dict[str, Any]]:
+    """The first of the wanted precisions whose cost is within the bound, now the graphs in `part`; what each costs."""
+    wanted = list(dict.fromkeys(parameters.precisions))
+    rows: dict[str, dict[str, Any]] = {}
+    if wanted == ["fp32"]:
+        return "fp32", rows
+    count = min(parameters.answers, len(questions))
     chosen = [questions[place * len(questions) // count] for place in range(count)]
-    first, last = chosen[0][1], questions[-1][1]
-    longer = first
-    while len(onnx.processor.ids(longer)) <= 2 * window:
-        longer = Request(longer.images, f"{longer.prompt} {first.prompt}")
-    return [
-        *((f"{sample.page_id} {sample.task}", [request]) for sample, request in chosen),
-        ("text only", [Request((), first.prompt)]),
-        ("two images", [Request(first.images + last.images, first.prompt)]),
-        ("beyond the window", [longer]),
-        ("left-padded batch", [first, Request(last.images, f"{last.prompt} {last.prompt}")]),
-    ]
+    exact, seconds = answered(part, chosen, parameters.answer_tokens)
+    shipped: Precision | None = None
+    for kind in wanted:
+        if kind == "fp32":
+            shipped = shipped or kind
+            continue
+        folder = part / kind
+        shutil.copytree(part, folder, ignore=shutil.ignore_patterns("*.onnx", "*.onnx_data", *wanted))
+        precision.write(part, folder, kind)
+        coarse, own_seconds = answered(folder, chosen, parameters.answer_tokens)
+        row: dict[str, Any] = dict(
+            cost([compared(sample, *texts) for (sample, _), *texts in zip(chosen, exact, coarse, strict=True)])
+        )
+        row["passed"] = (row["cer_added"] or 0.0) <= parameters.cer_bound
+        row["bytes"] = sum(path.stat().st_size for path in folder.glob("*.onnx*"))
+        rows[kind] = row
+        logger.info(
+            "export: %s %.0f MB, CER %+.4f, field F1 %+.4f, %.1f times as fast as fp32",
+            kind, row["bytes"] / 1e6, row["cer_added"] or 0.0, -(row["field_f1_lost"] or 0.0), seconds / own_seconds,
+        )  # fmt: skip
+        shipped = shipped or (kind if row["passed"] else None)
+    if shipped is None:
+        raise RuntimeError(f"No precision of export.precisions costs less than export.cer_bound: {rows}; add fp32.")
+    if shipped != "fp32":
+        for path in (part / shipped).glob("*.onnx*"):
+            path.replace(part / path.name)
+    for name in rows:
+        shutil.rmtree(part / name)
+    return shipped, rows
 
 
-def compare(truth: Trace, ours: Trace, places: Sequence[int]) -> dict[str, Any]:
-    """One row of parity.json; differences are the largest of all compared places but padding."""
-    import numpy as np
-
-    prompts = np.array_equal(truth.input_ids, ours.input_ids)
-    prompts = prompts and np.array_equal(truth.attention_mask, ours.attention_mask)
-    real = truth.attention_mask[:, list(places)] == 1
+def trained(dataset: Path) -> dict[str, Question]:
+    """The tasks of the training samples; not such whose question differs from page to page."""
+    prompts: dict[str, set[str]] = {}
+    for sample in read_samples(dataset):
+        prompts.setdefault(sample.task, set()).add(sample.conversations[0].content.removeprefix("<image>"))
     return {
-        "prompt_tokens": int(truth.attention_mask.sum(axis=1).max()),
-        "compared_steps": truth.tokens.shape[1],
-        "prompts_equal": prompts,
-        "tokens_equal": np.array_equal(truth.tokens, ours.tokens),
-        "pixel_difference": _largest(truth.pixel_values, ours.pixel_values),
-        "prompt_logit_difference": _largest(truth.prompt_logits[real], ours.prompt_logits[real]),
-        "step_logit_difference": _largest(truth.step_logits, ours.step_logits),
+        task: Question(prompt=min(found), schema_sha256=schema_sha256(tasks.load(task).Answer.model_json_schema()))
+        for task, found in prompts.items()
+        if len(found) == 1
     }
 
 
-def _largest(truth: Any, ours: Any) -> float:
-    """Two digits, as more would differ from machine to machine; infinite where a value is not a number."""
-    import numpy as np
-
-    if not truth.size:
-        return 0.0
-    largest = float(np.abs(truth - ours).max())
-    return float(f"{largest:.1e}") if np.isfinite(largest) else float("inf")
-
-
-def prove(
-    torch: "TorchRuntime", onnx: "OnnxRuntime", asked: Sequence[tuple[str, list[Request]]], parameters: Export
-) -> dict[str, Any]:
-    """Ask both runtimes; the second is led along the first one's tokens, so that each step compares like with like."""
-    rows = []
-    for name, requests in asked:
-        length = max(len(onnx.processor.ids(request)) for request in requests)
-        places = sorted({place * length // PLACES for place in range(PLACES)} | {length - 1})
-        truth = torch.trace(requests, places, parameters.max_new_tokens)
-        row = compare(truth, onnx.trace(requests, places, truth.tokens), places)
-        equal = row["prompts_equal"] and row["tokens_equal"] and row["pixel_difference"] <= PIXEL_BOUND
-        logits = max(row["prompt_logit_difference"], row["step_logit_difference"])
-        rows.append({"case": name, "passed": equal and logits <= parameters.logit_bound, **row})
-    return {
-        "passed": all(row["passed"] for row in rows),
-        "logit_bound": parameters.logit_bound,
-        "largest_logit_difference": max(
-            max(row["prompt_logit_difference"], row["step_logit_difference"]) for row in rows
-        ),
-        "versions": {
-            name: importlib.metadata.version(name) for name in ("torch", "transformers", "onnx", "onnxruntime")
-        },
-        "cases": rows,
-    }
-
-
-def run(merged: Path, dataset: Path, pages: Path, out: Path, student: Student, parameters: Export) -> None:
+def run(
+    merged: Path, dataset: Path, pages: Path, out: Path, student: Student, look: dict[str, Any], parameters: Export
+) -> None:
+    """`look` are the parameters of render that decide the pixels: the model's folder tells them to its readers."""
     if importlib.util.find_spec(f"warraq.students.{student.family}_onnx") is None:
         raise InputError(f"No way to ONNX is proved right for the family {student.family}; use {merged} as it is.")
     questions = runtimes.questions(dataset / "val.json", pages)
     for name in (*COPIED, "generation_config.json"):
         if not (merged / name).is_file():
             raise InputError(f"{merged / name} is missing; run `warraq merge` again.")
+    questioned, drawn = trained(dataset / "train.json"), read_rows(pages / "pages.jsonl", Page)
     window = read_json(merged / "config.json")["text_config"]["sliding_window"]
 
     part = out.with_name(out.name + ".part")
@@ -139,16 +144,21 @@ def run(merged: Path, dataset: Path, pages: Path, out: Path, student: Student, p
         part / "generation_config.json", read_json(merged / "generation_config.json") | {"eos_token_id": torch.stops}
     )
     onnx = OnnxRuntime(part)
-    proof = prove(torch, onnx, cases(questions, parameters.pages, onnx, window), parameters)
+    asked = parity.cases(questions, parameters.pages, onnx.processor, window)
+    proof = parity.prove(torch, onnx, asked, parameters.max_new_tokens, parameters.logit_bound)
     write_json(part / "parity.json", proof)
+    del torch, onnx
     for row in proof["cases"]:
         if not row["passed"]:
             raise RuntimeError(
                 f"The ONNX graphs are not {merged}: case {row['case']!r} of {part / 'parity.json'} failed."
             )
+    shipped, costs = weighed(part, questions, parameters)
+    write_json(part / "parity.json", proof | {"shipped": shipped, "precisions": costs})
+    manifest.write(part, look, drawn[0].recipe, questioned)
     shutil.rmtree(out, ignore_errors=True)
     part.rename(out)
     logger.info(
-        "export: %d cases equal token for token, largest difference of a logit %.1e",
-        len(proof["cases"]), proof["largest_logit_difference"],
+        "export: %d cases equal token for token in fp32, largest difference of a logit %.1e; %s is shipped",
+        len(proof["cases"]), proof["largest_logit_difference"], shipped,
     )  # fmt: skip

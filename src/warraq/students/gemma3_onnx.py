@@ -6,15 +6,13 @@ the prompt (`past` of length 0) and every later step, with any batch and length.
 the family, so that a change here trains nothing again.
 """
 
-import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-OPSET = 23  # the first with Attention, RMSNormalization and RotaryEmbedding
+from warraq.students import graphs
 
 
 def masks(
@@ -113,30 +111,54 @@ class Decoder(nn.Module):
         return (self.head(hidden.index_select(1, logits_idx)), *cache.layers)
 
 
-def write(merged: Path, out: Path) -> None:
-    """Write the three graphs of the model in `merged` to `out`, weights beside them as `.onnx_data`, in fp32."""
-    from transformers import AttentionInterface, Gemma3ForConditionalGeneration
+def _outline(merged: Path) -> tuple[Any, dict[str, Any]]:
+    """The model without its weights, which take no memory, and its buffers, which no file holds."""
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from transformers import AttentionInterface, Gemma3Config, Gemma3ForConditionalGeneration
 
     AttentionInterface.register("warraq_gqa", _attention)
-    model = Gemma3ForConditionalGeneration.from_pretrained(merged, dtype=torch.float32)
+    small = Gemma3Config.from_pretrained(merged, dtype="float32")
+    small.text_config.num_hidden_layers = small.vision_config.num_hidden_layers = 1
+    small.text_config.layer_types = small.text_config.layer_types[:1]
+    small.text_config.vocab_size = 1 + small.text_config.pad_token_id
+    buffers = dict(Gemma3ForConditionalGeneration(small).named_buffers())
+    config = Gemma3Config.from_pretrained(merged, dtype="float32")
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        model = Gemma3ForConditionalGeneration(config)
     model.eval().requires_grad_(False)
     model.model.language_model.config._attn_implementation = "warraq_gqa"
+    return model, buffers
+
+
+def write(merged: Path, out: Path) -> None:
+    """Write the three graphs of the model in `merged` to `out`, weights beside them as `.onnx_data`, in fp32.
+
+    The graphs are traced without weights, which then go from file to file one at a time.
+    """
+    model, buffers = _outline(merged)
+    weights = graphs.stored(merged, model, buffers)
     vision, text = model.config.vision_config, model.config.text_config
 
     # Example sizes differ from each other and from 0 and 1, which the exporter would take for constants.
     pixels = torch.zeros(2, vision.num_channels, vision.image_size, vision.image_size)
-    _graph(
-        VisionEncoder(model), out / "vision_encoder.onnx", ["image_features"], {"pixel_values": (pixels, {0: "images"})}
+    graphs.write(
+        VisionEncoder(model),
+        weights,
+        out / "vision_encoder.onnx",
+        ["image_features"],
+        {"pixel_values": (pixels, {0: "images"})},
     )
 
     step = {0: "batch", 1: "length"}
     ids = torch.zeros(2, 3, dtype=torch.int64)
-    _graph(model.get_input_embeddings(), out / "embed_tokens.onnx", ["inputs_embeds"], {"input_ids": (ids, step)})
+    embedding = model.get_input_embeddings()
+    graphs.write(embedding, weights, out / "embed_tokens.onnx", ["inputs_embeds"], {"input_ids": (ids, step)})
 
     names = [f"{layer}.{part}" for layer in range(text.num_hidden_layers) for part in ("key", "value")]
     past = [torch.zeros(2, text.num_key_value_heads, 5, text.head_dim) for _ in names]
-    _graph(
+    graphs.write(
         Decoder(model),
+        weights,
         out / "decoder_model_merged.onnx",
         ["logits", *(f"present.{name}" for name in names)],
         {
@@ -149,40 +171,3 @@ def write(merged: Path, out: Path) -> None:
         },
         [f"past_key_values.{name}" for name in names],
     )
-
-
-def _graph(
-    module: nn.Module,
-    path: Path,
-    outputs: list[str],
-    inputs: dict[str, tuple[Any, Any]],  # an example and the names of its free axes
-    listed: Sequence[str] = (),  # names of the inputs in a list, which comes last
-) -> None:
-    """Export one graph. Equal weights give equal bytes: what tells of the code and its paths is taken out."""
-    import onnx_ir
-
-    plain = [name for name, (example, _) in inputs.items() if not isinstance(example, list)]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's, about its own use of torch and onnx
-        program = torch.onnx.export(
-            module.eval(),
-            kwargs={name: example for name, (example, _) in inputs.items()},
-            dynamic_shapes={name: axes for name, (_, axes) in inputs.items()},
-            input_names=[*plain, *listed],
-            output_names=outputs,
-            opset_version=OPSET,
-            dynamo=True,
-            verbose=False,
-        )
-    assert program is not None  # dynamo=True returns one or raises
-    graph = program.model.graph
-    for node in graph:
-        node.doc_string = None
-        node.metadata_props.clear()
-    produced = [value for node in graph for value in node.outputs]
-    for value in (*graph.inputs, *graph.initializers.values(), *produced):
-        value.doc_string = None
-        value.metadata_props.clear()
-    graph.metadata_props.clear()
-    program.model.metadata_props.clear()
-    onnx_ir.save(program.model, path, external_data=f"{path.name}_data")

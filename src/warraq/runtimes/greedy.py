@@ -1,0 +1,43 @@
+"""Logits -> the tokens of one answer: greedy, under a grammar where there is one, until it stops, loops or is cut."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from warraq.runtimes import LOOP, Answer, Request, looping, until_stop
+from warraq.runtimes.grammar import CLOSING, Guide
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+
+class Greedy:
+    """One row of a batch. A guided answer that is cut or loops is closed, with up to `CLOSING` tokens more."""
+
+    def __init__(self, request: Request, stops: Sequence[int], limit: int, guide: Guide | None) -> None:
+        self.stops, self.limit, self.guide, self.stop_loops = stops, limit, guide, request.stop_loops
+        self.ids: list[int] = []
+        self.surprise = 0.0  # sum of the tokens' negative log-probabilities
+        self.closing = self.looped = self.done = False
+
+    def take(self, logits: np.ndarray) -> int:
+        """The next token by its logits (vocabulary); what a finished answer takes does not matter."""
+        if self.done:
+            return self.stops[0]
+        self.closing |= self.guide is not None and len(self.ids) >= self.limit
+        token = self.guide.choose(logits, self.closing) if self.guide else int(logits.argmax())
+        highest = logits.max()
+        self.surprise += float(np.log(np.exp(logits - highest).sum()) + highest - logits[token])
+        self.ids.append(token)
+        if self.stop_loops and len(self.ids) % 16 == 0 and len(self.ids) >= LOOP and looping(self.ids):
+            self.looped = self.closing = True
+        ended = len(self.ids) >= self.limit + CLOSING if self.guide else self.closing or len(self.ids) >= self.limit
+        self.done = token in self.stops or ended
+        return token
+
+    def answer(self, tokenizer: "Tokenizer") -> Answer:
+        ids, reason = until_stop(self.ids, self.stops)
+        text = tokenizer.decode(ids, skip_special_tokens=False)
+        confidence = float(np.exp(-self.surprise / len(self.ids)))
+        return Answer(text, "length" if self.closing else reason, len(ids), self.looped, confidence)

@@ -1,0 +1,96 @@
+"""Prompts -> whether transformers and onnxruntime are the same model: prompts, pixels, tokens and logits.
+
+Among the cases are those where exports go wrong: image blocks, the sliding window, padding. Equal tokens alone prove
+little: most faults leave them as they are.
+"""
+
+import importlib.metadata
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from warraq.records import Sample
+from warraq.runtimes import Request, Trace
+
+if TYPE_CHECKING:
+    from warraq.runtimes.onnx import OnnxRuntime, Processor
+    from warraq.runtimes.torch import TorchRuntime
+
+PLACES = 256  # of a prompt, where logits are compared: with 262,144 tokens in the vocabulary 256 MiB a row
+PIXEL_BOUND = 1e-6
+
+
+def cases(
+    questions: Sequence[tuple[Sample, Request]], count: int, processor: "Processor", window: int
+) -> list[tuple[str, list[Request]]]:
+    """`count` validation samples, evenly spread, and the fixed cases made of the first and the last of them."""
+    count = min(count, len(questions))
+    chosen = [questions[place * len(questions) // count] for place in range(count)]
+    first, last = chosen[0][1], questions[-1][1]
+    longer = first
+    while len(processor.ids(longer)) <= 2 * window:
+        longer = Request(longer.images, f"{longer.prompt} {first.prompt}")
+    return [
+        *((f"{sample.page_id} {sample.task}", [request]) for sample, request in chosen),
+        ("text only", [Request((), first.prompt)]),
+        ("two images", [Request(first.images + last.images, first.prompt)]),
+        ("beyond the window", [longer]),
+        ("left-padded batch", [first, Request(last.images, f"{last.prompt} {last.prompt}")]),
+    ]
+
+
+def compare(truth: Trace, ours: Trace, places: Sequence[int]) -> dict[str, Any]:
+    """One row of parity.json; differences are the largest of all compared places but padding."""
+    import numpy as np
+
+    prompts = np.array_equal(truth.input_ids, ours.input_ids)
+    prompts = prompts and np.array_equal(truth.attention_mask, ours.attention_mask)
+    real = truth.attention_mask[:, list(places)] == 1
+    return {
+        "prompt_tokens": int(truth.attention_mask.sum(axis=1).max()),
+        "compared_steps": truth.tokens.shape[1],
+        "prompts_equal": prompts,
+        "tokens_equal": np.array_equal(truth.tokens, ours.tokens),
+        "pixel_difference": _largest(truth.pixel_values, ours.pixel_values),
+        "prompt_logit_difference": _largest(truth.prompt_logits[real], ours.prompt_logits[real]),
+        "step_logit_difference": _largest(truth.step_logits, ours.step_logits),
+    }
+
+
+def _largest(truth: Any, ours: Any) -> float:
+    """Two digits, as more would differ from machine to machine; infinite where a value is not a number."""
+    import numpy as np
+
+    if not truth.size:
+        return 0.0
+    largest = float(np.abs(truth - ours).max())
+    return float(f"{largest:.1e}") if np.isfinite(largest) else float("inf")
+
+
+def prove(
+    torch: "TorchRuntime",
+    onnx: "OnnxRuntime",
+    asked: Sequence[tuple[str, list[Request]]],
+    max_new_tokens: int,
+    logit_bound: float,
+) -> dict[str, Any]:
+    """Ask both runtimes; the second is led along the first one's tokens, so that each step compares like with like."""
+    rows = []
+    for name, requests in asked:
+        length = max(len(onnx.processor.ids(request)) for request in requests)
+        places = sorted({place * length // PLACES for place in range(PLACES)} | {length - 1})
+        truth = torch.trace(requests, places, max_new_tokens)
+        row = compare(truth, onnx.trace(requests, places, truth.tokens), places)
+        equal = row["prompts_equal"] and row["tokens_equal"] and row["pixel_difference"] <= PIXEL_BOUND
+        logits = max(row["prompt_logit_difference"], row["step_logit_difference"])
+        rows.append({"case": name, "passed": equal and logits <= logit_bound, **row})
+    return {
+        "passed": all(row["passed"] for row in rows),
+        "logit_bound": logit_bound,
+        "largest_logit_difference": max(
+            max(row["prompt_logit_difference"], row["step_logit_difference"]) for row in rows
+        ),
+        "versions": {
+            name: importlib.metadata.version(name) for name in ("torch", "transformers", "onnx", "onnxruntime")
+        },
+        "cases": rows,
+    }

@@ -1,0 +1,137 @@
+"""A module without its weights, and the files that hold them -> an ONNX graph with its weights beside it.
+
+A model of 4 billion weights does not fit twice into the memory of the machines that it is exported on. So the module is
+traced without any (fake tensors), and each weight goes from its file to the graph's file by itself.
+"""
+
+import re
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from warraq.records import InputError
+
+OPSET = 23  # the first with Attention, RMSNormalization and RotaryEmbedding
+SMALL = 16384  # elements of a weight that is read at once, as the graph may be simplified by it
+
+Weight = Callable[[], torch.Tensor]
+
+
+def stored(merged: Path, model: Any, buffers: Mapping[str, torch.Tensor]) -> dict[int, Weight]:
+    """How to get the value of each parameter and buffer of the outline `model`, by its identity.
+
+    Raises:
+        InputError: no file in `merged` holds a parameter.
+    """
+    from safetensors import safe_open
+
+    found: dict[str, Weight] = {}
+    for path in sorted(merged.glob("*.safetensors")):
+        with safe_open(path, "pt") as file:
+            for key in file.keys():  # noqa: SIM118
+                name = key
+                for old, new in model._checkpoint_conversion_mapping.items():
+                    name = re.sub(old, new, name)
+                found[name] = partial(_read, path, key)
+    named = list(model.named_parameters(remove_duplicate=False))
+    weights = {id(value): found[name] for name, value in named if name in found}
+    for name, value in named:
+        if id(value) not in weights:
+            raise InputError(f"{merged} holds no weight {name}; merge again.")
+    return weights | {id(value): partial(buffers.__getitem__, name) for name, value in model.named_buffers()}
+
+
+def _read(path: Path, key: str) -> torch.Tensor:
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        return file.get_tensor(key).float()
+
+
+def _turned(weight: Weight) -> torch.Tensor:
+    return weight().T.contiguous()
+
+
+def write(
+    module: nn.Module,
+    weights: dict[int, Weight],
+    path: Path,
+    outputs: list[str],
+    inputs: dict[str, tuple[Any, Any]],  # an example and the names of its free axes
+    listed: Sequence[str] = (),  # names of the inputs in a list, which comes last
+) -> None:
+    """Export one graph. Equal weights give equal bytes: what tells of the code and its paths is taken out."""
+    import onnx_ir
+    from onnxscript.optimizer import optimize_ir
+    from onnxscript.rewriter.onnx_fusions import fuse
+
+    plain = [name for name, (example, _) in inputs.items() if not isinstance(example, list)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's, about its own use of torch and onnx
+        program = torch.onnx.export(
+            module.eval(),
+            kwargs={name: example for name, (example, _) in inputs.items()},
+            dynamic_shapes={name: axes for name, (_, axes) in inputs.items()},
+            input_names=[*plain, *listed],
+            output_names=outputs,
+            opset_version=OPSET,
+            dynamo=True,
+            optimize=False,  # it would compute with weights that are not there
+            verbose=False,
+        )
+    assert program is not None  # dynamo=True returns one or raises
+    model = program.model
+    _fill(model.graph, module, weights)
+    optimize_ir(model)
+    fuse(model)
+    for node in model.graph:
+        node.doc_string = None
+        node.metadata_props.clear()
+    produced = [value for node in model.graph for value in node.outputs]
+    for value in (*model.graph.inputs, *model.graph.initializers.values(), *produced):
+        value.doc_string = None
+        value.metadata_props.clear()
+    model.graph.metadata_props.clear()
+    model.metadata_props.clear()
+    onnx_ir.save(model, path, external_data=f"{path.name}_data")
+
+
+def _fill(graph: Any, module: nn.Module, weights: dict[int, Weight]) -> None:
+    """Let each initializer be read from its file when it is written; turned matrices are their own initializers."""
+    import onnx_ir
+
+    named = dict([*module.named_parameters(remove_duplicate=False), *module.named_buffers()])
+    for name, value in list(graph.initializers.items()):
+        if name not in named:
+            continue
+        weight = weights[id(named[name])]
+        if value.const_value.size <= SMALL:
+            value.const_value = onnx_ir.tensor(weight().numpy(), name=name)
+            continue
+        value.const_value = _lazy(name, weight, list(value.shape))
+        for node, _ in tuple(value.uses()):
+            if node.op_type != "Transpose" or list(node.attributes["perm"].as_ints()) != [1, 0]:
+                continue
+            turned = f"{name}.T"
+            if turned not in graph.initializers:
+                shape = list(value.shape)[::-1]
+                tensor = _lazy(turned, partial(_turned, weight), shape)
+                graph.register_initializer(onnx_ir.val(turned, const_value=tensor))
+            onnx_ir.convenience.replace_all_uses_with(node.outputs[0], graph.initializers[turned])
+            graph.remove(node, safe=True)
+        if not value.uses():
+            del graph.initializers[name]
+
+
+def _lazy(name: str, weight: Weight, shape: list[int]) -> Any:
+    import onnx_ir
+
+    def read() -> Any:
+        return onnx_ir.tensor(weight().numpy(), name=name)
+
+    return onnx_ir.LazyTensor(read, onnx_ir.DataType.FLOAT, onnx_ir.Shape(shape), name=name)

@@ -1,0 +1,102 @@
+"""fp32 graphs -> the same with weights of 8 or 4 bits.
+
+One weight at a time is read from disk in fp32; what is held is the smaller model. The matrices of the decoder become
+int8 or int4 in blocks of 32 (MatMulNBits, sums in int8), or int8 by column with activations quantised as they come
+(`int8_dynamic`, also of the vision encoder: one scale for a whole activation, fast and coarse). Embeddings stay.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnx_ir as ir
+
+Precision = Literal["fp32", "int8", "int8_dynamic", "int4"]
+
+BLOCK = 32  # rows of a weight that share a scale
+ACCURACY = 4  # int8 sums; with 0, the default, there is no kernel for 8 bits: 23 times slower
+
+
+def write(source: Path, out: Path, precision: Precision) -> None:
+    """Write the three graphs of `source`, which are fp32, to `out`."""
+    import onnx_ir as ir
+
+    for name in ("vision_encoder", "embed_tokens", "decoder_model_merged"):
+        path = f"{name}.onnx"
+        model = ir.load(source / path)
+        if precision == "int8_dynamic" and name != "embed_tokens":
+            _each(model, _columns)
+        elif precision in ("int8", "int4") and name == "decoder_model_merged":
+            _each(model, _blocks(8 if precision == "int8" else 4))
+            model.opset_imports["com.microsoft"] = 1
+        ir.save(model, out / path, external_data=f"{path}_data")
+
+
+Replacement = Callable[[Any, "ir.Graph", "np.ndarray"], "list[ir.Node]"]
+
+
+def _each(model: "ir.Model", replacement: Replacement) -> None:
+    """Put what `replacement` makes of it in the place of each product with a constant matrix, and drop the matrix."""
+    import onnx_ir as ir
+
+    graph = model.graph
+    for node in list(graph):
+        constant: Any = node.inputs[1] if node.op_type == "MatMul" else None
+        if constant is None or constant.name not in graph.initializers or len(constant.shape) != 2:
+            continue
+        new = replacement(node, graph, constant.const_value.numpy())
+        ir.convenience.replace_nodes_and_values(graph, node, [node], new, [node.outputs[0]], [new[-1].outputs[0]])
+        if not constant.uses():
+            del graph.initializers[constant.name]
+            if isinstance(constant.const_value, ir.ExternalTensor):
+                constant.const_value.release()
+
+
+def _blocks(bits: int) -> Replacement:
+    def replacement(node: Any, graph: "ir.Graph", weight: "np.ndarray") -> "list[ir.Node]":
+        import numpy as np
+        import onnx_ir as ir
+        from onnxruntime.capi import _pybind_state as library
+
+        rows, columns = weight.shape
+        blocks = -(-rows // BLOCK)
+        weight = np.ascontiguousarray(np.pad(weight, ((0, blocks * BLOCK - rows), (0, 0))))
+        packed = np.zeros((columns, blocks, BLOCK * bits // 8), dtype=np.uint8)
+        scales = np.zeros((columns, blocks), dtype=np.float32)
+        unused = np.zeros((columns, -(-blocks * bits // 8)), dtype=np.uint8)  # zero points: the scale is symmetric
+        quantize = library.quantize_matmul_8bits if bits == 8 else library.quantize_matmul_4bits
+        quantize(packed, weight, scales, unused, BLOCK, columns, rows, True)
+        inputs = [node.inputs[0], _constant(graph, node, "packed", packed), _constant(graph, node, "scales", scales)]
+        sizes = {"K": rows, "N": columns, "bits": bits, "block_size": BLOCK, "accuracy_level": ACCURACY}
+        return [ir.node("MatMulNBits", inputs, sizes, domain="com.microsoft")]
+
+    return replacement
+
+
+def _columns(node: Any, graph: "ir.Graph", weight: "np.ndarray") -> "list[ir.Node]":
+    import numpy as np
+    import onnx_ir as ir
+
+    scale = np.maximum(np.abs(weight).max(axis=0), np.finfo(np.float32).tiny) / 127
+    whole = np.clip(np.rint(weight / scale), -127, 127).astype(np.int8)
+    known = [user for user, _ in node.inputs[0].uses() if user.op_type == "DynamicQuantizeLinear"]
+    activation = known[0] if known else ir.node("DynamicQuantizeLinear", [node.inputs[0]], num_outputs=3)
+    values, step, zero = activation.outputs
+    product = ir.node("MatMulInteger", [values, _constant(graph, node, "int8", whole), zero])
+    real = ir.node("Cast", [product.outputs[0]], {"to": ir.DataType.FLOAT})
+    steps = ir.node("Mul", [step, _constant(graph, node, "scales", scale.astype(np.float32))])
+    new = [product, real, steps, ir.node("Mul", [real.outputs[0], steps.outputs[0]])]
+    return new if known else [activation, *new]
+
+
+def _constant(graph: "ir.Graph", node: Any, name: str, array: "np.ndarray") -> "ir.Value":
+    import onnx_ir as ir
+
+    full = f"{node.inputs[1].name}.{name}"
+    if full in graph.initializers:  # a matrix of several products
+        return graph.initializers[full]
+    value = ir.val(full, const_value=ir.tensor(array, name=full))
+    graph.register_initializer(value)
+    return value

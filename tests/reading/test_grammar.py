@@ -1,0 +1,88 @@
+"""Any logits under a task's grammar give an answer of its schema; what a model writes rightly by itself stays."""
+
+import json
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+
+from warraq import tasks
+from warraq.records import InputError
+from warraq.runtimes import Request
+from warraq.runtimes.greedy import Greedy
+
+pytest.importorskip("llguidance")
+from warraq.runtimes.grammar import Guide, Vocabulary
+
+BASE = Path(__file__).parents[2] / "models" / "nano" / "base"
+STOP = 5
+CONTENT = (
+    '{"blocks":[{"kind":"heading","text":"وزارة المالية","level":1},{"kind":"table","text":"<table><tr><td>صنف</td>'
+    '<td>٣</td></tr></table>","level":null},{"kind":"paragraph","text":"a \\"b\\" \\n c\\\\","level":null}]}'
+)
+PARTY = '{"name":"Pioneer Paper","address":null,"tax_id":"917815"}'
+INVOICE = (
+    f'{{"invoice_number":"AB7780","date":null,"due_date":null,"sender":{PARTY},"recipient":{PARTY},"items":[{{"description":'
+    '"Mug","quantity":"12","unit_price":"1.50","total":"18.00"}],"currency":null,"subtotal":null,"tax":null,"total":"18"}'
+)
+
+
+@cache
+def vocabulary() -> tuple[Tokenizer, Vocabulary]:
+    tokenizer = Tokenizer.from_file(str(BASE / "tokenizer.json"))
+    size = json.loads((BASE / "config.json").read_text())["text_config"]["vocab_size"]
+    return tokenizer, Vocabulary(tokenizer, size, [1, STOP])
+
+
+def schema(task: str) -> str:
+    return json.dumps(tasks.load(task).Answer.model_json_schema())
+
+
+@pytest.mark.parametrize(("task", "answer"), [("content", CONTENT), ("invoice", INVOICE)])
+def test_a_right_answer_is_left_as_it_is(task: str, answer: str) -> None:
+    """Each token stays, also those that hold several characters of JSON and those that look like markup."""
+    tokenizer, words = vocabulary()
+    guide, wanted = Guide(words, schema(task)), [*tokenizer.encode(answer, add_special_tokens=False).ids, STOP]
+    chosen = []
+    for token in wanted:
+        logits = np.zeros(len(words.tokens), dtype=np.float32)
+        logits[token] = 1.0
+        chosen.append(guide.choose(logits, closing=False))
+    assert chosen == wanted
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.sampled_from(["content", "invoice", "metadata"]), st.integers(0, 2**32), st.integers(1, 60))
+def test_any_logits_give_an_answer_of_the_schema_also_where_it_is_cut(task: str, seed: int, limit: int) -> None:
+    tokenizer, words = vocabulary()
+    draws = np.random.default_rng(seed)
+    row = Greedy(Request((), "", schema(task)), [1, STOP], limit, Guide(words, schema(task)))
+    while not row.done:
+        row.take(draws.normal(size=len(words.tokens)).astype(np.float32))
+    answer = row.answer(tokenizer)
+    assert tasks.parse(tasks.load(task).Answer, answer.text)[0] is not None, answer.text
+    assert answer.finish_reason == "length" or answer.tokens <= limit
+
+
+def test_a_loop_is_ended_and_closed() -> None:
+    tokenizer, words = vocabulary()
+    start = tokenizer.encode('{"blocks":[{"kind":"paragraph","text":"', add_special_tokens=False).ids
+    row = Greedy(Request((), "", schema("content"), stop_loops=True), [1, STOP], 5000, Guide(words, schema("content")))
+    again = tokenizer.encode("la la ", add_special_tokens=False).ids
+    while not row.done:
+        place = len(row.ids)
+        logits = np.zeros(len(words.tokens), dtype=np.float32)
+        logits[start[place] if place < len(start) else again[(place - len(start)) % len(again)]] = 1.0
+        row.take(logits)
+    answer = row.answer(tokenizer)
+    assert answer.looped and answer.finish_reason == "length" and answer.tokens < 600
+    assert tasks.parse(tasks.load("content").Answer, answer.text)[0] is not None
+
+
+def test_a_schema_that_cannot_be_held_is_one_sentence() -> None:
+    with pytest.raises(InputError, match="cannot be held"):
+        Guide(vocabulary()[1], '{"type": "nothing"}')
