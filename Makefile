@@ -14,7 +14,7 @@ export PATH := $(VENV)/bin:$(PATH)
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help setup lock demo test check repro fetch image shell clean
+.PHONY: help setup lock demo test check repro fetch read serve image shell clean
 
 help: ## List the verbs
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,12 @@ repro: fetch ## The pipeline on your own files in data/raw, for STUDENT
 	@if dvc remote list | grep -q .; then dvc pull --allow-missing label; dvc repro --pull --allow-missing evaluate@$(STUDENT); \
 	else dvc repro evaluate@$(STUDENT); fi
 	@warraq show reports/$(STUDENT)
+
+read: setup ## Read FILES (paths of documents or folders) into the folder read, with the finished model of STUDENT
+	@warraq read $(FILES) --model models/$(STUDENT)/onnx --out read
+
+serve: setup ## Read documents in the browser and over HTTP, with the finished model of STUDENT
+	@warraq serve --model models/$(STUDENT)/onnx
 
 image: ## Build the container
 	docker build --tag warraq .

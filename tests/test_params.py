@@ -29,12 +29,13 @@ def refused(folder: Path, old: str, new: str) -> str:
     ("old", "new", "said"),
     [
         (
-            "    rank: 96",
-            "    rank: 9600",
-            "students.gemma3_4b.rank is 9600: input should be less than or equal to 1024",
+            "rank: 96",
+            "rank: 9600",
+            "students.gemma3_4b.tiers.0.rank is 9600: input should be less than or equal to 1024",
         ),
-        ("    rank: 96", "    rank: true", "students.gemma3_4b.rank is True"),
-        ("    rank: 96", "    rnk: 96", "students.gemma3_4b.rnk is not a parameter; did you mean rank?"),
+        ("rank: 96", "rank: true", "students.gemma3_4b.tiers.0.rank is True"),
+        ("rank: 96", "rnk: 96", "students.gemma3_4b.tiers.0.rnk is not a parameter; did you mean rank?"),
+        ("  - language: true  #", "  - language: false  #", "trains nothing"),
         ("  colour: rgb", "  colour: blue", "render.colour is 'blue': input should be 'rgb' or 'grey'"),
         ("  test_share: 0.2", "  test_share: .nan", "dataset.test_share is nan"),
         ("tasks: [content", "tasks: [contents", "there is no task 'contents'"),
@@ -51,7 +52,7 @@ def test_a_wrong_value_is_named_with_what_is_allowed(tmp_path: Path, old: str, n
 def test_a_number_in_scientific_notation_is_a_number(tmp_path: Path) -> None:
     text = PARAMS.read_text(encoding="utf-8").replace("learning_rate: 1.0e-4", "learning_rate: 1e-4")
     (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
-    assert params.load(tmp_path / "params.yaml").students["gemma3_4b"].learning_rate == 1e-4
+    assert params.load(tmp_path / "params.yaml").students["gemma3_4b"].tiers[0].learning_rate == 1e-4
 
 
 def test_no_params_file_is_told_with_the_remedy(tmp_path: Path) -> None:

@@ -92,15 +92,21 @@ def main(context: click.Context, params: Path) -> None:
 
 @main.command()
 @folder("--raw", "Folder of PDF, PNG, JPEG and TIFF files.")
-@folder("--out", "Folder for page images, pages.jsonl and rejected.jsonl.")
+@folder("--out", "Folder for page images, pages.jsonl and rejected.jsonl.", required=False)
+@click.option("--check", is_flag=True, help="Only tell what would be rejected, and why; keep nothing.")
 @click.pass_context
 @_guarded
-def render(context: click.Context, raw: Path, out: Path) -> None:
+def render(context: click.Context, raw: Path, out: Path | None, check: bool) -> None:
     """Files to page images."""
     branch = _params(context).render
     from warraq.stages import render as stage
 
-    stage.run(raw, out, branch)
+    if check:
+        click.echo(stage.check(raw, branch))
+    elif out:
+        stage.run(raw, out, branch)
+    else:
+        raise click.UsageError("Missing option '--out'.")
 
 
 @main.command()
@@ -152,16 +158,22 @@ def dataset(context: click.Context, pages: Path, labels: Path, reviews: Path, ou
 @folder("--base", "Folder of the base model.")
 @folder("--dataset", "What dataset wrote.")
 @folder("--pages", "What render wrote.")
-@folder("--out", "Folder for the adapter.")
+@folder("--out", "Folder for the adapters, one a tier.")
+@folder("--metrics", "File for the audit of the samples, JSON: tokens, px, what was left out.")
+@folder("--curve", "File for the tokens by percent of the samples, CSV.")
+@click.option("--dry-run", is_flag=True, help="Only audit: samples, trainable modules, memory; train nothing.")
 @click.pass_context
 @_guarded
-def train(context: click.Context, student: str, base: Path, dataset: Path, pages: Path, out: Path) -> None:
-    """The dataset to an adapter, by LLaMA-Factory."""
+def train(
+    context: click.Context, student: str, base: Path, dataset: Path, pages: Path, out: Path, metrics: Path,
+    curve: Path, dry_run: bool,
+) -> None:  # fmt: skip
+    """The dataset to adapters, by LLaMA-Factory, once every sample is proved to fit the student."""
     params = _params(context)
     chosen = params.student(student)
     from warraq.stages import train as stage
 
-    stage.run(base, dataset, pages, out, chosen, params.train)
+    stage.run(base, dataset, pages, out, metrics, curve, chosen, params.train, dry_run)
 
 
 @main.command()
@@ -196,20 +208,22 @@ def export(context: click.Context, student: str, merged: Path, dataset: Path, pa
     """The merged model to ONNX, with a proof."""
     params = _params(context)
     chosen = params.student(student)
+    from warraq.engines.reading import Look
     from warraq.stages import export as stage
 
-    stage.run(merged, dataset, pages, out, chosen, params.export)
+    look = {name: getattr(params.render, name) for name in Look.model_fields}
+    stage.run(merged, dataset, pages, out, chosen, look, params.export)
 
 
 @main.command()
 @folder("--model", "Folder of a Hugging Face or ONNX model.")
-@folder("--dataset", "What dataset wrote; its test samples are asked.")
+@folder("--dataset", "What dataset wrote; its validation and test samples are asked.")
 @folder("--pages", "What render wrote.")
 @folder("--out", "File for the predictions, JSON Lines.")
 @click.pass_context
 @_guarded
 def predict(context: click.Context, model: Path, dataset: Path, pages: Path, out: Path) -> None:
-    """A model's answers to the test samples."""
+    """A model's answers to the validation and test samples."""
     branch = _params(context).predict
     from warraq.stages import predict as stage
 
@@ -219,17 +233,75 @@ def predict(context: click.Context, model: Path, dataset: Path, pages: Path, out
 @main.command()
 @folder("--dataset", "What dataset wrote.")
 @folder("--pages", "What render wrote.")
+@folder("--labels", "What label wrote: the teacher is scored where people answered too.", required=False)
 @folder("--predictions", "Folder of <variant>/predictions.jsonl.")
 @folder("--proof", "The parity.json that merge wrote: which base, tuned how.")
-@folder("--out", "Folder for metrics.json, report.html, model_card.md and plots.")
+@folder("--out", "Folder for metrics.json, review.json, report.html, model_card.md and plots.")
 @click.pass_context
 @_guarded
-def evaluate(context: click.Context, dataset: Path, pages: Path, predictions: Path, proof: Path, out: Path) -> None:
+def evaluate(
+    context: click.Context, dataset: Path, pages: Path, labels: Path | None, predictions: Path, proof: Path, out: Path
+) -> None:
     """Predictions to metrics and a report; prints the comparison."""
     params = _params(context)
     from warraq.stages import evaluate as stage
 
-    click.echo(stage.run(dataset, pages, predictions, proof, out, params.evaluate))
+    click.echo(stage.run(dataset, pages, labels, predictions, proof, out, params.evaluate))
+
+
+@main.command()
+@click.argument("files", type=click.Path(path_type=Path, exists=True), nargs=-1, required=True)
+@folder("--model", "Folder that export wrote.")
+@folder("--out", "Folder for a JSON and a Markdown file a document; default: JSON Lines to standard output.", False)
+@click.option("--task", "tasks", multiple=True, help="A task of the model; may be repeated. Default: all.")
+@click.option("--pages", metavar="RANGES", help="Only these pages of each document, like 1-3,7,9-.")
+@click.option("--runtime", type=click.Choice(["onnx", "torch", "endpoint"]), help="Default: what the folder is for.")
+@click.option("--workers", type=click.IntRange(1, 64), default=4, show_default=True, help="Pages asked at once.")
+@folder("--review", "The review.json of evaluate: less sure answers are marked as in need of review.", required=False)
+@_guarded
+def read(
+    files: tuple[Path, ...], model: Path, out: Path | None, tasks: tuple[str, ...], pages: str | None,
+    runtime: str | None, workers: int, review: Path | None,
+) -> None:  # fmt: skip
+    """Read documents (PDF, PNG, JPEG, TIFF, or folders of them) with a finished model."""
+    import json
+    import tempfile
+
+    from warraq.reading import files as reader
+    from warraq.reading.model import known
+
+    finished = known(model, tasks, runtime, review)
+    if out is not None:
+        for document in reader.run(files, out, finished, pages, workers):
+            logging.getLogger("warraq").info("%s", document["files"][0])
+        return
+    with tempfile.TemporaryDirectory() as work:
+        for document in reader.run(files, Path(work), finished, pages, workers):
+            click.echo(json.dumps(document, ensure_ascii=False))
+
+
+@main.command()
+@folder("--model", "Folder that export wrote.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Another one needs a token in WARRAQ_TOKEN.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True)
+@click.option("--runtime", type=click.Choice(["onnx", "torch", "endpoint"]), help="Default: what the folder is for.")
+@folder("--review", "The review.json of evaluate: less sure answers are marked as in need of review.", required=False)
+@click.option("--queue", type=click.IntRange(1, 1000), default=8, show_default=True, help="Requests that may wait.")
+@click.option("--max-mib", type=click.IntRange(1, 4096), default=64, show_default=True, help="Of a request.")
+@click.option("--max-pages", type=click.IntRange(1, 2000), default=50, show_default=True, help="Of a document.")
+@click.option("--max-seconds", type=click.IntRange(1, 86400), default=900, show_default=True, help="Of a document.")
+@_guarded
+def serve(
+    model: Path, host: str, port: int, runtime: str | None, review: Path | None, queue: int, max_mib: int,
+    max_pages: int, max_seconds: int,
+) -> None:  # fmt: skip
+    """Read documents over HTTP with a finished model, and in the browser."""
+    from warraq.reading import server
+    from warraq.reading.jobs import Desk, Limits
+    from warraq.reading.model import known
+
+    desk = Desk(known(model, (), runtime, review), Limits(queue, max_mib, max_pages, max_seconds))
+    server.serve(desk, host, port, os.environ.get("WARRAQ_TOKEN"))
 
 
 @main.command()
@@ -262,6 +334,42 @@ def fetch(context: click.Context, student: str) -> None:
     fetcher.fetch(student, chosen, Path("models") / student / "base")
 
 
+@main.group("import")
+def import_() -> None:
+    """Data sets of others as pages, labels and a dataset."""
+
+
+@import_.command()
+@click.argument("source")
+@click.option("--revision", help="The commit of a data set on the hub, 40 digits.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("tableqa"), show_default=True)
+@click.pass_context
+@_guarded
+def tableqa(context: click.Context, source: str, revision: str | None, out: Path) -> None:
+    """Visual-TableQA, SOURCE on the hub or a folder of parquet, to OUT/pages, OUT/labels and OUT/dataset."""
+    branch = _params(context).dataset
+    from warraq.imports import tableqa as importer
+    from warraq.stages import dataset as stage
+
+    importer.run(source, revision, out)
+    stage.run(out / "pages", out / "labels", out / "reviews", out / "dataset", ["table_qa"], branch)
+
+
+@main.command()
+@click.argument("student", required=False)
+@click.pass_context
+@_guarded
+def doctor(context: click.Context, student: str | None) -> None:
+    """Tell what this machine lacks, and what training STUDENT would need at most."""
+    chosen = _params(context).student(student) if student else None
+    from warraq.students import machine
+
+    lines = machine.report(student or "", chosen, Path("models") / (student or "") / "base")
+    for right, text in lines:
+        click.echo(f"{'ok ' if right else '!! '} {text}")
+    sys.exit(0 if all(right for right, _ in lines) else 1)
+
+
 @main.command()
 @click.argument("reports", type=click.Path(path_type=Path))
 @_guarded
@@ -276,12 +384,18 @@ def show(reports: Path) -> None:
 @main.command()
 @click.argument("reports", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option("--variant", default="merged", show_default=True, help="base, merged, onnx or another that was asked.")
+@click.option("--rev", metavar="REVISION", help="Compare REPORTS with itself at a git revision, say HEAD or v1.0.")
 @_guarded
-def compare(reports: tuple[Path, ...], variant: str) -> None:
+def compare(reports: tuple[Path, ...], variant: str, rev: str | None) -> None:
     """Print several students' scores side by side; of two REPORTS also the pages that became worse."""
+    if rev is not None and len(reports) > 1:
+        raise click.BadParameter("takes one folder of reports.", param_hint="--rev")
     from warraq.web import bakeoff
 
-    click.echo(bakeoff.build(list(reports), variant))
+    if rev is None:
+        click.echo(bakeoff.build([(str(folder), folder) for folder in reports], variant))
+    else:
+        click.echo(bakeoff.since(reports[0], rev, variant))
 
 
 @main.command()

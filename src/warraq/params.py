@@ -19,7 +19,7 @@ from warraq.stages.merge import Merge
 from warraq.stages.predict import Predict
 from warraq.stages.render import Render
 from warraq.stages.train import Train
-from warraq.students import Student
+from warraq.students import Student, Tier
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
 
@@ -108,5 +108,5 @@ def _fields(path: tuple[Any, ...]) -> list[str]:
     branch: Any = Params
     for part in path:
         field = getattr(branch, "model_fields", {}).get(part)
-        branch = field.annotation if field else Student
+        branch = field.annotation if field else Tier if isinstance(part, int) else Student
     return list(getattr(branch, "model_fields", {}))

@@ -1,12 +1,14 @@
 """A dataset small enough to train on within a test, and the params for it."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+import evaluate_project
 from gemini_server import KEY, GeminiServer
 from label_project import Project, content
 from warraq.records import Sample, Turn, write_json
@@ -65,8 +67,8 @@ def params(tmp_path: Path) -> Callable[..., Path]:
         head, nano, tail = (ROOT / "params.yaml").read_text(encoding="utf-8").partition("\n  nano:")
         lines = tail.splitlines()
         for key, value in small.items():
-            place = next(i for i, line in enumerate(lines) if line.startswith(f"    {key}:"))
-            lines[place] = f"    {key}: {json.dumps(value)}"
+            place = next(i for i, line in enumerate(lines) if line.lstrip(" -").startswith(f"{key}:"))
+            lines[place] = lines[place].partition(f"{key}:")[0] + f"{key}: {json.dumps(value)}"
         path = tmp_path / "params.yaml"
         path.write_text(head + nano + "\n".join(lines) + "\n", encoding="utf-8")
         return path
@@ -87,3 +89,17 @@ def gemini(monkeypatch: pytest.MonkeyPatch) -> Iterator[GeminiServer]:
         monkeypatch.setenv("WARRAQ_GEMINI_URL", server.url)
         monkeypatch.setenv("WARRAQ_IN_FLIGHT", "1")
         yield server
+
+
+@pytest.fixture(scope="session")
+def evaluable(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("evaluable")
+    evaluate_project.make(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(evaluable: Path, tmp_path: Path) -> Path:
+    """Eight one-page documents with content and invoice; base writes nonsense, merged and onnx are perfect."""
+    shutil.copytree(evaluable, tmp_path, dirs_exist_ok=True)
+    return tmp_path

@@ -2,19 +2,23 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
+from random import Random
 
 import pytest
 from click.testing import CliRunner, Result
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
+from warraq import tasks
 from warraq.cli import main
 from warraq.records import Label, Page, Review, write_rows
 from warraq.stages.dataset import Dataset, split
+from warraq.tasks import content
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
-CONTENT = {"blocks": [{"kind": "heading", "text": "فاتورة رقم ١٢", "level": 1}]}
 
 
 def document(number: int) -> str:
@@ -29,7 +33,9 @@ def page(number: int) -> Page:
     )  # fmt: skip
 
 
-def label(number: int, answer: dict | None = CONTENT, reason: str | None = None) -> Label:
+def label(number: int, answer: dict | None = None, reason: str | None = None) -> Label:
+    if answer is None and reason is None:
+        answer = {"blocks": [{"kind": "heading", "text": f"فاتورة رقم {number}", "level": 1}]}
     return Label(
         page_id=page(number).page_id, task="content", key="k", teacher="gemini", model="gemini", reference="silver",
         answer=answer, reason=reason, message=None,
@@ -41,7 +47,26 @@ def folder(tmp_path: Path) -> Path:
     """Thirty labelled one-page documents; no reviews."""
     write_rows(tmp_path / "pages/pages.jsonl", [page(n) for n in range(30)], key=lambda row: row.page_id)
     write_rows(tmp_path / "labels/content.jsonl", [label(n) for n in range(30)], key=lambda row: row.page_id)
+    for n in range(30):
+        show(tmp_path, n, Random(n))
     return tmp_path
+
+
+def show(folder: Path, number: int, draw: Random) -> None:
+    """A page image of drawn fields, which looks like no other."""
+    image = Image.frombytes("L", (16, 16), draw.randbytes(256)).resize((160, 160))
+    path = folder / "pages" / page(number).image
+    path.parent.mkdir(exist_ok=True)
+    image.save(path)
+
+
+def words(number: int, count: int = 40) -> str:
+    draw = Random(number)
+    return " ".join("".join(draw.choices("abcdefgh", k=6)) for _ in range(count))
+
+
+def said(number: int, text: str) -> Label:
+    return label(number, {"blocks": [{"kind": "paragraph", "text": text, "level": None}]})
 
 
 def run(folder: Path, **changes: str) -> Result:
@@ -73,7 +98,9 @@ def test_target_is_compact_unescaped_json_after_an_image_prompt(folder: Path) ->
     run(folder)
     user, assistant = samples(folder, "train")[0]["conversations"]
     assert user["content"].startswith("<image>You are a professional OCR details extractor")
-    assert assistant["content"] == '{"blocks":[{"kind":"heading","text":"فاتورة رقم ١٢","level":1}]}'
+    assert re.fullmatch(
+        r'\{"blocks":\[\{"kind":"heading","text":"فاتورة رقم \d+","level":1\}\]\}', assistant["content"]
+    )
     assert "فاتورة" in (folder / "out/train.json").read_text(encoding="utf-8")
 
 
@@ -90,12 +117,86 @@ def test_a_review_beats_the_teacher_and_the_last_review_wins(folder: Path) -> No
 
 def test_pages_without_an_answer_are_counted_by_reason(folder: Path) -> None:
     bad = {"blocks": [{"kind": "poem", "text": "x", "level": None}]}
-    trap = {"blocks": [{"kind": "other", "text": "see <image> here", "level": None}]}
-    rows = [label(n) for n in range(4, 30)] + [label(0, None, "blocked"), label(1, bad), label(2, trap)]
+    rows = [label(n) for n in range(3, 30)] + [label(0, None, "blocked"), label(1, bad)]
     write_rows(folder / "labels/content.jsonl", rows, key=lambda row: row.page_id)
     assert run(folder).exit_code == 0
     audit = json.loads((folder / "out/audit.json").read_text())
-    assert audit["left_out"]["content"] == {"blocked": 1, "control_text": 1, "no_label": 1, "schema_invalid": 1}
+    assert audit["left_out"]["content"] == {"blocked": 1, "no_label": 1, "schema_invalid": 1}
+
+
+COMMANDS = (
+    "<image>",
+    "<end_of_turn>",
+    "<|im_end|>",
+    "{{image}}",
+    "</s>",
+    "<image_soft_token>",
+    "<|vision_start|>",
+    "<pad>",
+)
+
+
+def test_commands_in_a_document_are_escaped_and_read_back(folder: Path) -> None:
+    text = "a \\" + " ".join(COMMANDS) + " <table><tr><td>1 < 2</td></tr></table>"
+    write_rows(folder / "labels/content.jsonl", [said(n, text) for n in range(30)], key=lambda row: row.page_id)
+    assert run(folder, validation_documents="[7.pdf]", test_documents="[]").exit_code == 2  # all pages say the same
+    write_rows(
+        folder / "labels/content.jsonl", [said(n, f"{words(n)} {text}") for n in range(30)], key=lambda row: row.page_id
+    )
+    assert run(folder).exit_code == 0
+    target = samples(folder, "train")[0]["conversations"][1]["content"]
+    assert not [command for command in COMMANDS if command in target]
+    assert "<table><tr><td>1 < 2" in target
+    assert tasks.parse(content.Answer, target)[0]["blocks"][0]["text"].endswith(text)
+
+
+@settings(deadline=None)  # the machine may be busy
+@given(st.lists(st.sampled_from([*COMMANDS, "<", "{", "\\", '"', "ا", " ", "|>", "s>"])).map("".join))
+def test_what_is_escaped_is_read_back_and_holds_no_command(text: str) -> None:
+    written = tasks.dumps({"text": text})
+    assert json.loads(written) == {"text": text}
+    assert not [command for command in COMMANDS if command in written]
+
+
+def test_near_duplicates_go_to_one_side_and_the_closest_pair_is_told(folder: Path) -> None:
+    rows = [said(n, words(n)) for n in range(20)]
+    rows += [said(n, words(n - 20) + " copy") for n in range(20, 30)]  # ten are copies with a word more
+    write_rows(folder / "labels/content.jsonl", rows, key=lambda row: row.page_id)
+    assert run(folder).exit_code == 0
+    sides = {one["document"]: side for side in ("train", "val", "test") for one in samples(folder, side)}
+    assert [n for n in range(10) if sides[document(n)] != sides[document(n + 20)]] == []
+    leaks = json.loads((folder / "out/audit.json").read_text())["leaks"]
+    assert (leaks["clusters"], leaks["documents"]) == (10, 20)
+    assert leaks["closest"] is None or leaks["closest"]["likeness"] < 0.2
+    assert "10 groups of near-duplicates" in (folder / "out/README.md").read_text()
+
+
+def test_a_near_duplicate_that_is_named_for_another_side_is_refused(folder: Path) -> None:
+    rows = [said(n, words(n)) for n in range(29)] + [said(29, words(7) + " copy")]
+    write_rows(folder / "labels/content.jsonl", rows, key=lambda row: row.page_id)
+    result = run(folder, test_documents="[7.pdf]", validation_documents="[29.pdf]")
+    assert result.exit_code == 2
+    assert "are nearly the same (likeness of their texts 0.974)" in result.output
+
+
+def test_pages_that_look_the_same_are_one_where_their_texts_do_not_contradict(folder: Path) -> None:
+    for number in (3, 4, 5):
+        show(folder, number, Random(3))
+    rows = [said(n, words(n)) for n in range(30)]
+    rows[4] = said(4, " ".join(words(3).split()[:30]) + " " + words(4, 10))  # a poorer reading of the same scan
+    write_rows(folder / "labels/content.jsonl", rows, key=lambda row: row.page_id)
+    assert run(folder).exit_code == 0
+    leaks = json.loads((folder / "out/audit.json").read_text())["leaks"]
+    assert (leaks["clusters"], leaks["documents"]) == (1, 2)  # 5 is another filling of the same form
+
+
+def test_samples_with_nothing_to_say_are_at_most_the_stated_share(folder: Path) -> None:
+    rows = [said(n, words(n)) for n in range(15)] + [label(n, {"blocks": []}) for n in range(15, 30)]
+    write_rows(folder / "labels/content.jsonl", rows, key=lambda row: row.page_id)
+    assert run(folder, negative_share="0.1").exit_code == 0
+    audit = json.loads((folder / "out/audit.json").read_text())
+    assert 0 < audit["negatives"]["samples"] <= 0.1 * audit["negatives"]["of"]
+    assert audit["left_out"]["content"]["negative_surplus"] > 5
 
 
 def test_documents_named_by_hand_go_where_they_are_told(folder: Path) -> None:
@@ -127,14 +228,18 @@ def test_equal_inputs_give_equal_bytes(folder: Path) -> None:
 
 @given(st.sets(st.integers(0, 10**6), min_size=3, max_size=60), st.floats(0, 0.4), st.floats(0, 0.4))
 def test_split_is_total_and_gives_a_wanted_side_its_document(numbers: set[int], test: float, val: float) -> None:
-    parameters = Dataset(validation_share=val, test_share=test, validation_documents=[], test_documents=[])
+    parameters = Dataset(
+        validation_share=val, test_share=test, validation_documents=[], test_documents=[], negative_share=0.2
+    )
     sides = split({document(n) for n in numbers}, set(), set(), parameters)
     assert sides.keys() == {document(n) for n in numbers}
     assert set(sides.values()) == {"train"} | ({"test"} if test else set()) | ({"val"} if val else set())
 
 
 def test_split_of_old_documents_stays_when_new_ones_come() -> None:
-    parameters = Dataset(validation_share=0.2, test_share=0.2, validation_documents=[], test_documents=[])
+    parameters = Dataset(
+        validation_share=0.2, test_share=0.2, validation_documents=[], test_documents=[], negative_share=0.2
+    )
     few = split({document(n) for n in range(40)}, set(), set(), parameters)
     many = split({document(n) for n in range(90)}, set(), set(), parameters)
     assert few.items() <= many.items()

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
@@ -15,7 +16,9 @@ from transformers import AutoModelForImageTextToText
 from warraq import params as tree
 from warraq.cli import main
 from warraq.records import write_json
-from warraq.stages.merge import compare
+from warraq.runtimes import Trace
+from warraq.stages.merge import compare, difference
+from warraq.students.tiers import digest_of
 from warraq.students.weights import digest, rounded
 
 ROOT = Path(__file__).parents[2]
@@ -31,14 +34,15 @@ def adapters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     config = LoraConfig(r=4, lora_alpha=8, target_modules=TARGETS, task_type="CAUSAL_LM")
     torch.manual_seed(1)
     tuned = get_peft_model(model, config)
-    tuned.save_pretrained(folder / "idle")
+    tuned.save_pretrained(folder / "idle/1")
     for name, weight in tuned.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(weight, std=0.02)
-    tuned.save_pretrained(folder / "drawn")
+    tuned.save_pretrained(folder / "drawn/1")
     lineage = {"base": "nano", "revision": "0" * 64, "tuning": "lora", "base_sha256": digest(NANO)}
     for name in ("idle", "drawn"):
-        write_json(folder / name / "lineage.json", lineage)
+        tier = {"adopted": True, "sha256": digest_of(folder / name / "1")}
+        write_json(folder / name / "lineage.json", lineage | {"tiers": [tier]})
     return {name: folder / name for name in ("idle", "drawn")}
 
 
@@ -74,7 +78,7 @@ def test_an_adapter_is_merged_and_proved(
     assert {path.name for path in merged.iterdir()} == names
     assert all((merged / name).read_bytes() == (NANO / name).read_bytes() for name in names - {"model.safetensors"})
     before, after = load_file(NANO / "model.safetensors"), load_file(merged / "model.safetensors")
-    adapter = load_file(adapters["drawn"] / "adapter_model.safetensors")
+    adapter = load_file(adapters["drawn"] / "1/adapter_model.safetensors")
     name = "layers.3.mlp.down_proj"
     a, b = (adapter[f"base_model.model.model.language_model.{name}.lora_{side}.weight"] for side in "AB")
     stored = f"language_model.model.{name}.weight"
@@ -86,8 +90,29 @@ def test_an_adapter_that_changes_nothing_is_refused(
     merge: Callable[..., Result], adapters: dict[str, Path], tmp_path: Path
 ) -> None:
     result = merge(adapters["idle"])
-    assert "layers.0.mlp.down_proj.weight did not change" in result.output
+    assert "1 does nothing on model.language_model.layers.0.mlp.down_proj (and 9 more)" in result.output
     assert not [path for path in tmp_path.iterdir() if path.name.startswith("merged")]
+
+
+def test_another_adapter_than_was_trained_there_is_refused(
+    merge: Callable[..., Result], adapters: dict[str, Path], tmp_path: Path
+) -> None:
+    swapped = tmp_path / "swapped"
+    shutil.copytree(adapters["drawn"], swapped)
+    shutil.copyfile(adapters["idle"] / "1/adapter_model.safetensors", swapped / "1/adapter_model.safetensors")
+    result = merge(swapped)
+    assert (result.exit_code, "swapped/1 is not the adapter that was trained there" in result.output) == (2, True)
+
+
+def test_a_shard_that_is_missing_is_refused_by_name(
+    merge: Callable[..., Result], adapters: dict[str, Path], tmp_path: Path
+) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(NANO, base)
+    shards = {"a": "model.safetensors", "b": "model-00002-of-00002.safetensors"}
+    write_json(base / "model.safetensors.index.json", {"weight_map": shards})
+    result = merge(adapters["drawn"], base, base="someone/else")
+    assert (result.exit_code, "lacks model-00002-of-00002.safetensors" in result.output) == (2, True)
 
 
 def test_another_base_than_the_adapter_was_trained_on_is_refused(
@@ -103,6 +128,15 @@ def test_another_base_than_the_adapter_was_trained_on_is_refused(
     result = merge(adapters["drawn"], base, base="someone/else")  # a hub model, which no hash in params.yaml guards
     assert (result.exit_code, "was trained on other weights" in result.output) == (2, True)
     assert not [path for path in tmp_path.iterdir() if path.name.startswith("merged")]
+
+
+def test_answers_that_end_elsewhere_differ() -> None:
+    def run(*rows: list[int]) -> Trace:
+        tokens = np.array(rows)
+        return Trace(*[np.zeros((2, 1))] * 4, np.zeros((*tokens.shape, 9)), tokens)
+
+    assert difference(run([1, 2, 3, 0], [4, 5, 6, 7]), run([1, 2, 3], [4, 5, 8])) == ([1], 0.0)
+    assert difference(run([1, 2], [4, 5]), run([1, 2], [4, 5])) == ([], 0.0)
 
 
 @pytest.fixture
@@ -125,7 +159,7 @@ def test_a_tensor_that_was_not_trained_must_not_change(altered: Callable[..., Pa
         lambda tensors: [tensors[name].add_(0.5) for name in tensors if "q_proj" in name or "down" in name]
     )
     with pytest.raises(RuntimeError, match=r"vision_tower.*q_proj\.bias changed, although"):
-        compare(NANO, folder, folder, adapters["drawn"], student)
+        compare(NANO, folder, folder, [adapters["drawn"] / "1"], student)
 
 
 def test_a_missing_tensor_is_named(altered: Callable[..., Path], tmp_path: Path) -> None:

@@ -14,12 +14,16 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
 
 from warraq import params as tree
 from warraq.cli import main
 from warraq.records import write_json
-from warraq.stages.train import collect
 from warraq.students import llamafactory
+from warraq.students.audit import Row
+from warraq.students.tiers import collect
 
 ROOT = Path(__file__).parents[2]
 NANO = ROOT / "models/nano/base"
@@ -28,6 +32,7 @@ Params = Callable[..., Path]
 
 def arguments(params: Path, lessons: Path, out: Path, base: Path = NANO) -> list[str]:
     places = {"--base": base, "--dataset": lessons / "dataset", "--pages": lessons / "pages", "--out": out}
+    places |= {"--metrics": out.parent / "audit.json", "--curve": out.parent / "tokens.csv"}
     flat = [text for key, place in places.items() for text in (key, str(place))]
     return ["--params", str(params), "train", "--student", "nano", *flat]
 
@@ -85,6 +90,64 @@ def test_a_sample_that_would_be_cut_is_named(refused: Callable[..., str]) -> Non
     assert "000000000000-p0001 invoice: 4" in text
 
 
+def test_a_page_that_is_shrunk_out_of_sight_is_named(refused: Callable[..., str]) -> None:
+    text = refused(min_line_px=99)
+    assert "show lines of text lower than min_line_px 99" in text
+    assert "000000000000-p0001 invoice: " in text and " px" in text
+
+
+def test_a_control_token_in_the_text_is_named(refused: Callable[..., str]) -> None:
+    def spoil(copy: Path) -> None:
+        def change(rows: list[dict[str, Any]]) -> None:
+            rows[3]["conversations"][1]["content"] += "<end_of_turn>"
+
+        rewrite(copy / "dataset/train.json", change)
+
+    assert "hold a control token of the student in their text (000000000003-p0001 invoice: <end_of_turn>)" in refused(
+        spoil
+    )
+
+
+@pytest.mark.parametrize(("mode", "said"), [
+    ("1", "has 1 bit a pixel"), ("P", "has a palette"), ("I;16", "not of 8 bits"), ("LA", "has transparency"),
+    ("RGBA", "has transparency"),
+])  # fmt: skip
+def test_an_image_that_the_trainer_would_spoil_is_named(refused: Callable[..., str], mode: str, said: str) -> None:
+    def spoil(copy: Path) -> None:
+        Image.new(mode, (160, 200)).save(copy / "pages/000000000004/0001.png")
+
+    text = refused(spoil)
+    assert "000000000004/0001.png" in text and said in text
+
+
+def test_a_turned_image_is_named(refused: Callable[..., str]) -> None:
+    def spoil(copy: Path) -> None:
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        Image.new("L", (160, 200)).save(copy / "pages/000000000004/0001.png", exif=exif)
+
+    assert "turned by its EXIF tags" in refused(spoil)
+
+
+def test_misfits_may_be_left_out_and_are_counted(params: Params, lessons: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "lessons"
+    shutil.copytree(lessons, copy)
+
+    def change(rows: list[dict[str, Any]]) -> None:
+        rows[3]["conversations"][1]["content"] += "7" * 800
+
+    rewrite(copy / "dataset/train.json", change)
+    settings = params(cutoff_len=1000)
+    settings.write_text(settings.read_text().replace("misfits: refuse", "misfits: leave_out"))
+    result = CliRunner().invoke(main, [*arguments(settings, copy, tmp_path / "adapter"), "--dry-run"])
+    assert result.exit_code == 0, result.output
+    audit = json.loads((tmp_path / "audit.json").read_text())
+    assert audit["left_out"] == {"too_long": ["000000000003-p0001 invoice"]}
+    assert audit["tasks"]["invoice"]["samples"] == 9
+    assert audit["tasks"]["invoice"]["image_tokens"]["p50"] == 400
+    assert not (tmp_path / "adapter.part").exists()
+
+
 def test_a_missing_page_is_named(refused: Callable[..., str]) -> None:
     assert "000000000009/0001.png" in refused(lambda copy: (copy / "pages/000000000009/0001.png").unlink())
 
@@ -116,13 +179,14 @@ def test_killed_training_goes_on_and_ends_as_if_never_killed(params: Params, les
     settings, whole, out = params(tuning="full"), tmp_path / "whole/adapter", tmp_path / "killed/adapter"
     part = out.with_name("adapter.part")
     child = start(settings, lessons, out)
-    until(lambda: (part / "output/checkpoint-2/trainer_state.json").exists() or child.poll() is not None, 120)
-    assert inside(part), child.communicate()[1]
+    until(lambda: (part / "1/output/checkpoint-2/trainer_state.json").exists() or child.poll() is not None, 240)
+    assert inside(part / "1"), child.communicate()[1]
     child.send_signal(signal.SIGKILL)
     child.wait()
-    until(lambda: not inside(part), 5)  # the trainer does not outlive us
-    steps = sorted(int(path.name.split("-")[1]) for path in (part / "output").glob("checkpoint-*"))
-    torn = part / "output" / f"checkpoint-{steps[-1] + 1}"
+    until(lambda: not inside(part / "1"), 5)  # the trainer does not outlive us
+    assert "invoice_number" not in (part / "1/train.log").read_text()  # no sample is printed
+    steps = sorted(int(path.name.split("-")[1]) for path in (part / "1/output").glob("checkpoint-*"))
+    torn = part / "1/output" / f"checkpoint-{steps[-1] + 1}"
     torn.mkdir()
     (torn / "model.safetensors").write_bytes(b"half")
 
@@ -132,47 +196,111 @@ def test_killed_training_goes_on_and_ends_as_if_never_killed(params: Params, les
     assert not part.exists()
 
     assert start(settings, lessons, whole).communicate()[1].count("from the base") == 1
-    names = sorted(path.name for path in whole.iterdir())
-    assert names == sorted(path.name for path in out.iterdir())
+    names = sorted(str(path.relative_to(whole)) for path in whole.rglob("*") if path.is_file())
+    assert names == sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
     assert [name for name in names if (whole / name).read_bytes() != (out / name).read_bytes()] == []
-    assert "training_loss.png" in names
-    assert not {"README.md", "training_args.bin"} & set(names)
+    assert {"lineage.json", "1/training_loss.png"} <= set(names)
+    assert not {"1/README.md", "1/training_args.bin"} & set(names)
 
-    state = json.loads((whole / "trainer_state.json").read_text())
+    tier = whole / "1"
+    state = json.loads((tier / "trainer_state.json").read_text())
     assert [row["step"] for row in state["log_history"] if "eval_loss" in row] == [2, 4, 6, 8]
-    log = [json.loads(line) for line in (whole / "trainer_log.jsonl").read_text().splitlines()]
+    log = [json.loads(line) for line in (tier / "trainer_log.jsonl").read_text().splitlines()]
     assert [row["current_steps"] for row in log if "loss" in row] == list(range(1, 9))
     assert log[-1]["eval_loss"] < log[2]["eval_loss"]
-    texts = [(whole / name).read_text() for name in ("train.yaml", "lineage.json", "config.json", "trainer_state.json")]
+    texts = [(tier / name).read_text() for name in ("train.yaml", "config.json", "trainer_state.json")]
+    texts.append((whole / "lineage.json").read_text())
     assert not any('"/' in text or "_runtime" in text for text in texts)  # no absolute path, no clock
 
 
+def row(task: str = "content", side: str = "train", **changes: Any) -> Row:
+    told = {"page_id": "p", "prompt_tokens": 10, "image_tokens": 20, "target_tokens": 30, "width_px": 896,
+            "height_px": 896, "line_px": 9.0, "special": None}  # fmt: skip
+    return Row(**{"side": side, "task": task, **told, **changes})
+
+
+def settings(name: str, tier: int = 0, rows: list[Row] | None = None, **changes: Any) -> dict[str, Any]:
+    """What LLaMA-Factory is told for a student of params.yaml."""
+    student = tree.load(ROOT / "params.yaml").student(name).model_copy(update=changes)
+    names = ["model.layers.0.q_proj"]
+    return llamafactory.training(student, student.tiers[tier], names, rows or [row()] * 9, 900_000, 1, 2)
+
+
 def test_settings_name_every_part_of_a_full_tuning_and_only_paths_of_the_project(tmp_path: Path) -> None:
-    student = tree.load(ROOT / "params.yaml").student("nano").model_copy(update={"tuning": "full"})
-    told = llamafactory.training(student, 100, seed=1, checkpoints=2)
-    path = tmp_path / "models/nano/adapter.part/train.yaml"
-    llamafactory.write(path, told, {"dataset_dir": tmp_path / "data/dataset"})
+    told = settings("nano", tuning="full")
+    path = tmp_path / "models/nano/adapter.part/1/train.yaml"
+    llamafactory.write(path, told, {"adapter_name_or_path": [tmp_path / "data/a", tmp_path / "b"]})
     read = yaml.safe_load(path.read_text())
-    assert read["dataset_dir"] == "../../../data/dataset"
+    assert read["adapter_name_or_path"] == "../../../../data/a,../../../../b"
     assert [value for key, value in read.items() if key.startswith("freeze_")] == [False] * 3
 
 
 def test_one_evaluation_where_eval_steps_exceed_all_steps() -> None:
-    student = tree.load(ROOT / "params.yaml").student("nano").model_copy(update={"eval_steps": 1000, "epochs": 3})
-    told = llamafactory.training(student, 9, seed=1, checkpoints=2)
-    assert told["eval_steps"] == told["save_steps"] == llamafactory.updates(9, student) == 6
+    told = settings("nano", eval_steps=1000)
+    assert told["eval_steps"] == told["save_steps"] == 16  # eight epochs of two batches
 
 
-@pytest.mark.parametrize("name", ["nano", "gemma3_4b"])
-def test_llama_factory_accepts_the_settings(name: str, tmp_path: Path, lessons: Path) -> None:
+def test_the_trainers_own_rounding_never_cuts_a_token_below_the_cut_off() -> None:
+    from llamafactory.data.processor.processor_utils import infer_seqlen
+
+    @given(st.integers(1, 3000), st.integers(1, 3000))
+    def whole(source: int, target: int) -> None:
+        assert infer_seqlen(source, target, llamafactory.cutoff(source + target)) == (source, target)
+
+    whole()
+
+
+@pytest.mark.parametrize("name", ["nano", "gemma3_4b", "qwen2_5_vl_7b_tableqa"])
+def test_llama_factory_accepts_the_settings_of_every_tier(name: str, tmp_path: Path, lessons: Path) -> None:
     from llamafactory.hparams import get_train_args
 
-    told = llamafactory.training(tree.load(ROOT / "params.yaml").student(name), 100, seed=1, checkpoints=2)
-    places = {"model_name_or_path": str(NANO), "dataset_dir": str(lessons / "dataset"), "output_dir": str(tmp_path)}
-    model, data, training, tuning, _ = get_train_args({**told, **places, "use_cpu": True, "bf16": False})
-    assert (data.cutoff_len, model.image_max_pixels) == (told["cutoff_len"], told["image_max_pixels"])
-    assert training.eval_steps == told["eval_steps"]
-    assert (tuning.lora_rank == 96) == (name == "gemma3_4b")
+    student = tree.load(ROOT / "params.yaml").student(name)
+    for number, tier in enumerate(student.tiers):
+        told = settings(name, number)
+        places = {"model_name_or_path": str(NANO), "dataset_dir": str(lessons / "dataset"), "output_dir": str(tmp_path)}
+        chain = {"adapter_name_or_path": str(tmp_path), "create_new_adapter": True} if number else {}
+        model, data, training, tuning, _ = get_train_args({**told, **places, **chain, "use_cpu": True, "bf16": False})
+        assert (data.cutoff_len, model.image_max_pixels) == (64, 900_000)  # above 60 tokens; no image is shrunk
+        assert training.eval_steps == told["eval_steps"]
+        assert (tuning.lora_rank, tuning.lora_alpha) == (tier.rank, tier.alpha)
+
+
+def test_the_tables_recipe_is_the_published_one() -> None:
+    first, second = (settings("qwen2_5_vl_7b_tableqa", tier) for tier in (0, 1))
+    shared = {"per_device_train_batch_size": 3, "gradient_accumulation_steps": 8, "lr_scheduler_type": "cosine",
+              "warmup_ratio": 0.07, "early_stopping_steps": 2}  # fmt: skip
+    a = {"lora_rank": 16, "lora_alpha": 8, "lora_dropout": 0.05, "learning_rate": 1e-4, "num_train_epochs": 2}
+    b = {"lora_rank": 8, "lora_alpha": 32, "lora_dropout": 0.1, "learning_rate": 2e-5, "num_train_epochs": 1}
+    assert {**shared, **a}.items() <= first.items()
+    assert {**shared, **b}.items() <= second.items()
+    assert second["disable_gradient_checkpointing"] and second["gradient_checkpointing"]
+    assert second["gradient_checkpointing_kwargs"] == {"use_reentrant": False}
+
+
+@pytest.mark.parametrize("name", ["nano", "gemma3_4b", "qwen2_5_vl_7b_tableqa"])
+def test_known_bad_combinations_are_not_told(name: str) -> None:
+    told = settings(name)
+    assert told["flash_attn"] == "sdpa"
+    assert not told.keys() & {
+        "packing",
+        "neat_packing",
+        "fp16",
+        "image_do_pan_and_scan",
+        "deepspeed",
+        "quantization_bit",
+    }
+    assert told["report_to"] == "none"
+
+
+@pytest.mark.parametrize(("batch", "steps", "devices", "told"), [
+    (3, 8, 2, ["gradient_accumulation_steps=4"]),
+    (8, 1, 2, ["per_device_train_batch_size=4"]),
+    (3, 8, 1, ["gradient_accumulation_steps=8"]),
+])  # fmt: skip
+def test_several_devices_share_the_batch(batch: int, steps: int, devices: int, told: list[str]) -> None:
+    student = tree.load(ROOT / "params.yaml").student("nano")
+    student = student.model_copy(update={"batch_size": batch, "accumulation": steps})
+    assert llamafactory.shared(student, devices) == told
 
 
 def ended(folder: Path, step: int, waited: int) -> Path:
@@ -202,12 +330,12 @@ def test_the_best_checkpoint_is_kept_not_the_last(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
         (folder / "model.safetensors").write_bytes(weights)
     write_json(output / "trainer_state.json", {"best_global_step": 4, "log_history": []})
+    write_json(tmp_path / "modules.json", {})
     (output / "trainer_log.jsonl").touch()
     (tmp_path / "train.yaml").touch()
-    final = collect(
-        tmp_path, NANO, tree.load(ROOT / "params.yaml").student("nano").model_copy(update={"tuning": "full"}), {}
-    )
-    assert (final / "model.safetensors").read_bytes() == b"best"
+    student = tree.load(ROOT / "params.yaml").student("nano").model_copy(update={"tuning": "full"})
+    assert collect(tmp_path, tmp_path / "final", NANO, student)["step"] == 4
+    assert (tmp_path / "final/model.safetensors").read_bytes() == b"best"
 
 
 def test_the_last_error_is_what_is_told(tmp_path: Path) -> None:

@@ -1,170 +1,183 @@
-"""base + dataset -> adapter, by LLaMA-Factory: a LoRA adapter, or the whole model where the student is tuned in full.
+"""base + dataset -> adapters, one a tier, by LLaMA-Factory: or the whole model where the student is tuned in full.
+
+Before anything is trained every sample is audited for this student: nothing may be cut, shrunk out of sight or taken
+for a command. The audit stands here and not in `dataset`, because it depends on the student's tokenizer and processor,
+and a dataset is one for all students.
 
 Work is done in `<out>.part`, which DVC does not know and so cannot delete: a killed run goes on from its last
-checkpoint if what it was made from is still the same. The trainer starts in that folder, so that every path in the
-YAML is relative and also true for `out` beside it. Whether it succeeded is read from the files it left, as its exit
-code says little.
+checkpoint if what it was made from is still the same. Whether the trainer succeeded is read from the files it left, as
+its exit code says little.
 """
 
 import hashlib
 import json
 import logging
-import os
-import re
 import shutil
-import subprocess
-import time
+from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from warraq.records import InputError, Sample, read_json, read_samples, write_json, write_text
 from warraq.section import Section
-from warraq.students import Student, family, llamafactory
+from warraq.students import Student, Tier, audit, contract, family, llamafactory, machine, tiers
+from warraq.students.audit import Row
+from warraq.students.score import adoption
 from warraq.students.weights import digest, sha256, verify
 
 logger = logging.getLogger(__name__)
+Sides = dict[str, list[Sample]]
 
 
 class Train(Section):
     seed: Annotated[int, Field(ge=0)]
     checkpoints: Annotated[int, Field(ge=1, le=100)]
+    misfits: Literal["refuse", "leave_out"]
 
 
-def check(samples: list[Sample], lengths: list[int], pages: Path, cutoff_len: int) -> None:
-    """Refuse what the trainer would drop, cut or die of in the middle.
+def fitting(
+    base: Path, student: Student, sides: Sides, pages: Path, misfits: str
+) -> tuple[Sides, list[Row], list[tuple[Row, str]]]:
+    """The samples that the student can learn from whole, their rows, and those left out with their reasons.
 
     Raises:
-        InputError: the first samples concerned, by page and task.
+        InputError: there are misfits and params do not say to leave them out, or nothing else is left.
     """
-    for sample in samples:
-        name = f"sample {sample.page_id} {sample.task}"
-        if [turn.role for turn in sample.conversations] != ["user", "assistant"]:
-            raise InputError(f"{name} is not one question and one answer; run `warraq dataset` again.")
-        if sum(turn.content.count("<image>") for turn in sample.conversations) != len(sample.images):
-            raise InputError(f"{name} has not as many <image> marks as images; run `warraq dataset` again.")
-        for image in sample.images:
-            if not (pages / image).is_file():
-                raise InputError(f"{name} shows {pages / image}, which is missing; run `warraq render` again.")
-    long = [(count, sample) for count, sample in zip(lengths, samples, strict=True) if count > cutoff_len]
-    if long:
-        long.sort(key=lambda pair: (-pair[0], pair[1].page_id, pair[1].task))
-        named = ", ".join(f"{sample.page_id} {sample.task}: {count}" for count, sample in long[:5])
-        raise InputError(
-            f"{len(long)} of {len(samples)} samples have more tokens than cutoff_len {cutoff_len} and would be cut "
-            f"({named}{', …' if len(long) > 5 else ''}); raise the student's cutoff_len to {long[0][0]}."
-        )
+    rows = audit.rows(base, student, sides, pages)
+    out = [(row, why) for row in rows if (why := audit.misfit(row, student))]
+    if out and misfits == "refuse":
+        raise InputError(audit.sentence(out, len(rows), student))
+    gone = {(row.side, row.name) for row, _ in out}
+    kept = {
+        side: [one for one in part if (side, f"{one.page_id} {one.task}") not in gone] for side, part in sides.items()
+    }
+    for side, part in kept.items():
+        if not part:
+            raise InputError(f"no {side} sample fits the student: {audit.sentence(out, len(rows), student)}")
+    return kept, [row for row in rows if (row.side, row.name) not in gone], out
 
 
-def fingerprint(told: dict[str, Any], base: str, dataset: Path, pages: Path, samples: list[Sample]) -> str:
+def prepare(part: Path, base: Path, student: Student, sides: Sides) -> None:
+    """The samples as this student's template takes them, and the base with its budget of px in the processor."""
+    mark = family(student.family).MARK
+    for side, samples in sides.items():
+        told = [one.model_dump(mode="json") for one in samples]
+        for one in told:
+            one["conversations"][0]["content"] = one["conversations"][0]["content"].replace("<image>", mark)
+        write_json(part / "data" / f"{side}.json", told)
+    tags = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
+    columns = {"messages": "conversations", "images": "images"}
+    info = {"formatting": "sharegpt", "columns": columns, "tags": tags}  # a tag not named here would be absent
+    write_json(part / "data/dataset_info.json", {side: {"file_name": f"{side}.json", **info} for side in sides})
+    settings = read_json(base / "preprocessor_config.json")
+    budget = family(student.family).budget(settings, student.image_max_pixels)
+    llamafactory.linked(part / "base", base, base, {"preprocessor_config.json": budget} if budget != settings else {})
+
+
+def agreed(student: Student, tier: Tier, targets: list[str], rows: list[Row]) -> dict[str, Any]:
+    """What the trainer's process must find before its first step, and which samples it answers at each evaluation."""
+    train, val = ([row for row in rows if row.side == side] for side in ("train", "val"))
+    order = sorted(range(len(val)), key=lambda place: hashlib.sha256(val[place].name.encode()).hexdigest())
+    lora = student.tuning == "lora"
+    return {
+        "family": student.family,
+        "components": sorted(tier.components) if lora else sorted(contract.ORDER),
+        "targets": targets if lora else None,
+        "names": [row.name for row in train],
+        "tokens": [row.tokens for row in train],
+        "loss_by_task": [row.task for row in val] if student.eval_batch_size == 1 else [],
+        "scored": {val[place].name: place for place in sorted(order[: student.scored_samples])},
+    }
+
+
+def fingerprint(told: list[Any], base: str, part: Path, pages: Path, sides: Sides) -> str:
     """Of all that decides the result, and of no path: what was begun with another one is not gone on with."""
-    files = [dataset / name for name in ("dataset_info.json", "train.json", "val.json")]
-    images = [pages / image for image in sorted({image for sample in samples for image in sample.images})]
+    files = [part / "data" / f"{side}.json" for side in sides]
+    images = [pages / one for one in sorted({image for part in sides.values() for s in part for image in s.images})]
     text = json.dumps([told, base, [sha256(path) for path in files + images]])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def follow(child: "subprocess.Popen[bytes]", log: Path) -> None:
-    """Tell steps, loss, rate and time left from the trainer's log, until the trainer ends."""
-    offset = log.stat().st_size if log.exists() else 0
-    start: tuple[float, int] | None = None
-    ended = False
-    while not ended:
-        try:
-            child.wait(timeout=0.5)
-            ended = True
-        except subprocess.TimeoutExpired:
-            pass
-        text = log.read_bytes()[offset:] if log.exists() else b""
-        text = text[: text.rfind(b"\n") + 1]
-        offset += len(text)
-        for entry in map(json.loads, text.splitlines()):
-            step, total = entry["current_steps"], entry["total_steps"]
-            if "eval_loss" in entry:
-                logger.info("train %d/%d steps, validation loss %.3f", step, total, entry["eval_loss"])
-            elif "loss" in entry:
-                now = time.monotonic()
-                start = start or (now, step)
-                rate = (step - start[1]) / max(now - start[0], 1e-9)
-                pace = f", {rate:.2f} steps/s, {(total - step) / rate:.0f} s left" if rate else ""
-                told = {"progress": True, "last": step == total}
-                logger.info("train %d/%d steps, loss %.3f%s", step, total, entry["loss"], pace, extra=told)
-
-
-def launch(part: Path, base: Path, student: Student, samples: int) -> None:
-    """Train, from the last whole checkpoint where there is one.
-
-    Raises:
-        RuntimeError: the trainer ended before its end or left samples out; with its last complaint.
-    """
-    output, log = part / "output", part / "train.log"
-    step = llamafactory.resumable(output)
-    kind = "LoRA" if student.tuning == "lora" else "full (every weight)"
-    start = f"going on from step {step}" if step else "from the base"
-    logger.info("train %d samples, %s tuning, %s; LLaMA-Factory's log is %s", samples, kind, start, log)
-    wandb = os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_MODE") == "offline"
-    loaders = min(len(os.sched_getaffinity(0)) - 1, 8)  # a page is decoded while another is learned
-    place = [f"report_to={'wandb' if wandb else 'none'}", f"dataloader_num_workers={loaders}"]
-    if step and student.tuning == "full":  # see llamafactory.best
-        llamafactory.shown(part / "start", base, output / f"checkpoint-{step}")
-        place.append("model_name_or_path=start")
-    with llamafactory.running(["train", "train.yaml", *place], part, log) as child:
-        follow(child, output / "trainer_log.jsonl")
-    if not llamafactory.finished(output):
-        raise RuntimeError(
-            f"training ended early with exit code {child.returncode}: {llamafactory.complaint(log)} (all in {log})"
-        )
-    seen = re.findall(r"Running training \*{5}\n.*?Num examples = ([\d,]+)", log.read_text(errors="replace"))
-    if seen[-1:] != [f"{samples:,}"]:
-        raise RuntimeError(f"LLaMA-Factory learned from {seen[-1:]} of {samples} samples (see {log})")
-
-
-def collect(part: Path, base: Path, student: Student, lineage: dict[str, Any]) -> Path:
-    """The folder of what is kept: no checkpoint, no absolute path, no time. Linked, so that a kill loses nothing."""
-    output, final = part / "output", part / "final"
-    best = llamafactory.best(output)
-    shutil.rmtree(final, ignore_errors=True)
-    final.mkdir()
-    if student.tuning == "lora":
-        adapter = read_json(best / "adapter_config.json")
-        adapter |= {"base_model_name_or_path": student.base, "revision": student.revision}
-        adapter["target_modules"] = sorted(adapter["target_modules"])  # a set in no order
-        write_json(final / "adapter_config.json", adapter)
-    for path in (*best.glob("adapter_model.safetensors"), *best.glob("model*.safetensors*"), *output.glob("*.png")):
-        (final / path.name).hardlink_to(path)
-    if student.tuning == "full":  # a whole model, configured and asked as its base is
-        for name in ("config.json", "generation_config.json", *family(student.family).PROCESSOR):
-            if (base / name).exists():
-                shutil.copyfile(base / name, final / name)
-    shutil.copyfile(part / "train.yaml", final / "train.yaml")
-    llamafactory.timeless(output, final)
-    write_json(final / "lineage.json", lineage)
-    return final
-
-
-def run(base: Path, dataset: Path, pages: Path, out: Path, student: Student, parameters: Train) -> None:
+def run(
+    base: Path, dataset: Path, pages: Path, out: Path, metrics: Path, curve: Path, student: Student,
+    parameters: Train, dry_run: bool,
+) -> None:  # fmt: skip
     verify(student, base)
-    weights = digest(base)
-    train, val = read_samples(dataset / "train.json"), read_samples(dataset / "val.json")
-    check(train + val, family(student.family).lengths(base, train + val), pages, student.cutoff_len)
+    weights, room = digest(base), family(student.family)
+    known = contract.shapes(base, room)
+    targets = [contract.targets(known, room, tier) if student.tuning == "lora" else [] for tier in student.tiers]
+    every = {side: read_samples(dataset / f"{side}.json") for side in ("train", "val")}
+    sides, rows, left_out = fitting(base, student, every, pages, parameters.misfits)
+    counts = dict(sorted(Counter(why for _, why in left_out).items()))
+    logger.info("audit: %d samples fit, the longest has %d tokens; left out %s", len(rows),
+                max(row.tokens for row in rows), counts or "none")  # fmt: skip
+    machine.check(known, student, targets, rows, out.parent)
+    for number, (tier, names) in enumerate(zip(student.tiers, targets, strict=True), start=1):
+        trained = {name: contract.weights(known, [name], tier.rank) for name in names}
+        if student.tuning == "lora":
+            logger.info("tier %d trains\n%s", number, contract.told(contract.table(known, room, trained)))
+    write_json(metrics, audit.summary(rows, left_out, student.cutoff_len))
+    write_text(curve, audit.curve(rows))
+    if dry_run:
+        return
 
     part = out.with_name(out.name + ".part")
-    marked = part / "fingerprint"
-    told = llamafactory.training(student, len(train), parameters.seed, parameters.checkpoints)
-    mark = fingerprint(told, weights, dataset, pages, train + val)
-    if part.exists() and not (marked.exists() and marked.read_text() == mark):
+    pixels = max(image_pixels(pages / image) for image in {i for p in sides.values() for s in p for i in s.images})
+    told = [
+        llamafactory.training(student, tier, names, rows, pixels, parameters.seed, parameters.checkpoints)
+        for tier, names in zip(student.tiers, targets, strict=True)
+    ]
+    terms = [agreed(student, tier, names, rows) for tier, names in zip(student.tiers, targets, strict=True)]
+    fresh = out.with_name(out.name + ".new.part")
+    shutil.rmtree(fresh, ignore_errors=True)
+    prepare(fresh, base, student, sides)
+    mark = fingerprint([told, terms, student.image_max_pixels], weights, fresh, pages, sides)
+    if part.exists() and not ((part / "fingerprint").exists() and (part / "fingerprint").read_text() == mark):
         logger.info("%s was begun with other data or parameters: starting afresh", part)
         shutil.rmtree(part)
-    write_text(marked, mark)
-    llamafactory.write(
-        part / "train.yaml", told, {"model_name_or_path": base, "dataset_dir": dataset, "media_dir": pages}
-    )
+    if part.exists():
+        shutil.rmtree(fresh)
+    else:
+        write_text(fresh / "fingerprint", mark)
+        fresh.replace(part)
 
-    if not llamafactory.finished(part / "output"):
-        launch(part, base, student, len(train))
-    lineage = {"base": student.base, "revision": student.revision, "tuning": student.tuning, "base_sha256": weights}
-    final = collect(part, base, student, lineage)
+    final = part / "final"
+    shutil.rmtree(final, ignore_errors=True)
+    adopted: list[Path] = []
+    rows_of_tiers: list[dict[str, Any]] = []
+    for number, (settings, term) in enumerate(zip(told, terms, strict=True), start=1):
+        place = part / str(number)
+        (place / "output").mkdir(parents=True, exist_ok=True)
+        write_json(place / "contract.json", term)
+        paths = {"model_name_or_path": [part / "base"], "dataset_dir": [part / "data"], "media_dir": [pages]}
+        if adopted:
+            paths["adapter_name_or_path"] = adopted
+            settings = settings | {"create_new_adapter": True}
+        llamafactory.write(place / "train.yaml", settings, paths)
+        if not llamafactory.finished(place / "output"):
+            tiers.launch(place, student, len(sides["train"]), bool(adopted))
+        row = tiers.collect(place, final / str(number), part / "base", student)
+        if adopted:
+            scores = place / "output/scores"
+            row |= adoption(read_json(scores / "0.json"), read_json(scores / f"{row['step']}.json"), parameters.seed)
+            logger.info("tier %d: gain %s [%s, %s] on %d documents, %s", number, row["gain"], row["gain_lo"],
+                        row["gain_hi"], row["documents"], "adopted" if row["adopted"] else "not adopted")  # fmt: skip
+        if row.setdefault("adopted", True):
+            adopted.append(final / str(number))
+        else:
+            shutil.rmtree(final / str(number))
+        rows_of_tiers.append(row)
+    origin = {"base": student.base, "revision": student.revision, "tuning": student.tuning, "base_sha256": weights}
+    budget = {"image_max_pixels": student.image_max_pixels, "left_out": counts}
+    write_json(final / "lineage.json", {**origin, **budget, "tiers": rows_of_tiers})
     shutil.rmtree(out, ignore_errors=True)
     final.replace(out)
     shutil.rmtree(part)
+
+
+def image_pixels(path: Path) -> int:
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return image.width * image.height

@@ -1,47 +1,90 @@
 """The models that learn. An entry under `students:` of params.yaml is a `Student`; a module here is a model family.
 
 A family module has
+    MODEL        `model_type` in config.json
     TEMPLATE     LLaMA-Factory's template
-    COMPONENTS   {"language" | "projector" | "vision": prefix of the tensor names}
-    MODULES      where a module name of the trainer stands in the files
-    PROCESSOR    files that must stay the base's
-    lengths      tokens of a prompt, its images and its answer
+    MODULES      {pattern of a stored tensor's name: its module's name in transformers}
+    COMPONENTS   {"projector" | "vision" | "language": pattern of the module names}; the first that fits counts
+    LANGUAGE     pattern of the linear layers that a tier with `language` trains
+    PROJECTOR    the same for `projector`; or PROJECTOR_WHOLE, a module without linear layers, which is trained whole
+    ATTENTION    pattern of a vision block's attention, its number the first group; of `vision_attention_last`
+    UNUSED       vision blocks at the end of which nothing is used
+    MARK         what stands for an image in a question; SYSTEM the message before it, or ""
+    spelled      question and answer as the template spells them, in the pieces that are encoded apart, an IMAGE each
+    seen         what the processor makes of an image: width, height in px, and tokens
+    budget       preprocessor_config.json with a cap on px; the same where the size is fixed
 and `<family>_onnx` beside it the graphs, where there is a correct route to ONNX.
 """
 
 import importlib
 from types import ModuleType
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from warraq.section import Section
 
 Count = Annotated[int, Field(ge=1)]
+PROCESSOR = (  # of every family: files that say how a model is asked
+    "added_tokens.json", "chat_template.jinja", "chat_template.json", "merges.txt", "preprocessor_config.json",
+    "processor_config.json", "special_tokens_map.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json",
+    "video_preprocessor_config.json", "vocab.json",
+)  # fmt: skip
+
+
+class Tier(Section):
+    """One LoRA adapter, trained on the base with the adapters of the tiers before it merged."""
+
+    language: bool  # every linear layer of the language model's blocks
+    projector: bool  # between vision and language
+    vision_attention_last: Annotated[int, Field(ge=0, le=100)]  # blocks, counted from the last that is used
+    rank: Annotated[int, Field(ge=1, le=1024)]  # LoRA rank
+    alpha: Annotated[int, Field(ge=1, le=4096)]  # LoRA scale is alpha / rank
+    dropout: Annotated[float, Field(ge=0, lt=1)]  # on the adapter's input, share
+    learning_rate: Annotated[float, Field(gt=0, le=0.1)]
+    epochs: Annotated[float, Field(gt=0, le=1000)]
+    patience: Count  # evaluations without gain before training stops
+
+    @property
+    def components(self) -> set[str]:
+        asked = {"language": self.language, "projector": self.projector, "vision": self.vision_attention_last > 0}
+        return {name for name, wanted in asked.items() if wanted}
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.components:
+            raise ValueError("trains nothing: language, projector or vision_attention_last must be set")
+        return self
 
 
 class Student(Section):
     """How one student is made. The defaults of no field are hidden here: params.yaml states them all."""
 
-    family: Literal["gemma3"]  # module in students/
+    family: Literal["gemma3", "qwen2_5_vl", "qwen3_vl", "llava_1_5", "llava_next"]  # module in students/
     base: str  # Hugging Face id; `warraq fetch` puts it into models/<student>/base. "nano" comes with the project
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]  # hub commit or SHA-256
     tuning: Literal["lora", "full"]
-    rank: Annotated[int, Field(ge=1, le=1024)]  # LoRA rank
-    alpha: Annotated[int, Field(ge=1, le=4096)]  # LoRA scale is alpha / rank
-    dropout: Annotated[float, Field(ge=0, lt=1)]  # on the adapter's input, share
-    batch_size: Count  # samples a step and device
+    batch_size: Count  # samples a step
     accumulation: Count  # steps added up before an update
-    learning_rate: Annotated[float, Field(gt=0, le=0.1)]
+    eval_batch_size: Count  # samples evaluated at once
     scheduler: Literal["cosine", "linear", "constant"]
     warmup_ratio: Annotated[float, Field(ge=0, lt=1)]  # share of all updates
     precision: Literal["bf16", "fp32"]
-    cutoff_len: Annotated[int, Field(ge=64, le=131072)]  # tokens, prompt + image + answer; a longer sample is an error
-    image_max_pixels: Annotated[int, Field(ge=1024)]  # px, cap before the processor resizes
-    epochs: Annotated[float, Field(gt=0, le=1000)]
+    cutoff_len: Annotated[int, Field(ge=64, le=131072)]  # tokens, prompt + image + answer, at most
+    image_max_pixels: Annotated[int, Field(ge=1024)] | None  # px a page is shrunk to; None: the processor's own
+    min_line_px: Annotated[float, Field(ge=0, le=100)]  # px of a text line as the model sees it, at least
     eval_steps: Count  # updates between evaluations; a checkpoint is saved at each
     logging_steps: Count  # updates between lines of the log
-    patience: Count  # evaluations without gain before training stops
+    scored_samples: Annotated[int, Field(ge=0, le=10_000)]  # validation samples answered at each evaluation
+    tiers: Annotated[list[Tier], Field(min_length=1, max_length=9)]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.tuning == "full" and len(self.tiers) > 1:
+            raise ValueError("full tuning has one tier")
+        if len(self.tiers) > 1 and self.scored_samples < 2:
+            raise ValueError("a second tier is adopted by its answers: scored_samples must be 2 or more")
+        return self
 
 
 def family(name: str) -> ModuleType:

@@ -1,46 +1,44 @@
-"""The Gemma-3 family: google/gemma-3-4b-it and its kin, and the embedded nano."""
+"""The Gemma-3 family: google/gemma-3-4b-it and its kin, and the embedded nano.
 
-from pathlib import Path
+Every image is one square of fixed size and a fixed number of tokens, whatever its own size. Served by transformers,
+vLLM, Ollama; with the eager or SDPA attention, since flash attention drops what image tokens see of each other.
+"""
 
-from warraq.records import InputError, Sample, read_json
+from typing import Any
 
+MODEL = "gemma3"
 TEMPLATE = "gemma3"
-COMPONENTS = {"language": "language_model.", "projector": "multi_modal_projector.", "vision": "vision_tower."}
-MODULES = {  # pattern of a stored tensor's name -> its module's name in transformers 4.57
+MODULES = {
     r"^language_model\.model": "model.language_model",
+    r"^language_model\.lm_head": "lm_head",
     r"^vision_tower": "model.vision_tower",
     r"^multi_modal_projector": "model.multi_modal_projector",
 }
-PROCESSOR = (
-    "chat_template.jinja", "chat_template.json", "preprocessor_config.json", "processor_config.json",
-    "added_tokens.json", "special_tokens_map.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json",
-)  # fmt: skip
+COMPONENTS = {
+    "projector": r"model\.multi_modal_projector\.",
+    "vision": r"model\.vision_tower\.",
+    "language": r"model\.language_model\.|lm_head",
+}
+LANGUAGE = r"model\.language_model\.layers\.\d+\.(self_attn|mlp)\.\w+_proj"
+PROJECTOR = None
+PROJECTOR_WHOLE = "multi_modal_projector"
+ATTENTION = r"model\.vision_tower\.vision_model\.encoder\.layers\.(\d+)\.self_attn\.(q|k|v|out)_proj"
+UNUSED = 0
+IMAGE = "<image_soft_token>"
+MARK = "<image>"
+SYSTEM = ""
 
 
-def lengths(base: Path, samples: list[Sample]) -> list[int]:
-    """Tokens of each sample as the trainer counts them: prompt, image and answer, prompt and answer spelled apart.
+def spelled(prompt: str, answer: str) -> tuple[list[str], list[str]]:
+    asked = prompt.replace(MARK, f"\n\n<start_of_image>{IMAGE}<end_of_image>\n\n")
+    turn = f"<start_of_turn>user\n{asked}<end_of_turn>\n<start_of_turn>model\n"
+    return ["<bos>", turn], [f"{answer}<end_of_turn>\n"]
 
-    An image is always the same number of tokens, whatever its size.
-    """
-    from tokenizers import Tokenizer
 
-    path = base / "tokenizer.json"
-    if not path.exists():
-        raise InputError(f"{path} is missing; fetch the base model (`warraq fetch`).")
-    tokenizer = Tokenizer.from_file(str(path))
-    per_image = read_json(base / "processor_config.json")["image_seq_length"]
-    image = f"\n\n<start_of_image>{'<image_soft_token>' * per_image}<end_of_image>\n\n"
+def seen(width: int, height: int, settings: dict[str, Any]) -> tuple[int, int, int]:
+    """`settings`: preprocessor_config.json with processor_config.json over it."""
+    return settings["size"]["width"], settings["size"]["height"], settings["image_seq_length"]
 
-    def spelled(sample: Sample) -> list[str]:
-        texts = ["<bos>"]
-        for turn in sample.conversations:
-            if turn.role == "user":
-                text = turn.content.replace("<image>", image)
-                texts.append(f"<start_of_turn>user\n{text}<end_of_turn>\n<start_of_turn>model\n")
-            else:
-                texts.append(f"{turn.content}<end_of_turn>\n")
-        return texts
 
-    return [
-        sum(len(tokenizer.encode(text, add_special_tokens=False).ids) for text in spelled(sample)) for sample in samples
-    ]
+def budget(settings: dict[str, Any], max_pixels: int | None) -> dict[str, Any]:
+    return settings

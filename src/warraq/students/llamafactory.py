@@ -12,45 +12,89 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from warraq.records import read_json, write_json, write_text
-from warraq.students import Student, family
+from warraq.records import InputError, read_json, write_json, write_text
+from warraq.students import Student, Tier, family, trainer
+from warraq.students.audit import Row
 
 
-def updates(samples: int, student: Student) -> int:
-    """Optimiser updates on one device, by the trainer's own arithmetic."""
+def updates(samples: int, student: Student, tier: Tier) -> int:
+    """Optimiser updates, by the trainer's own arithmetic."""
     batches = math.ceil(samples / student.batch_size)
-    return math.ceil(student.epochs * math.ceil(batches / student.accumulation))
+    return math.ceil(tier.epochs * math.ceil(batches / student.accumulation))
 
 
-def training(student: Student, samples: int, seed: int, checkpoints: int) -> dict[str, Any]:
-    """What decides the result of a training run; `samples` are those to learn from."""
-    steps = min(student.eval_steps, updates(samples, student))  # one evaluation at least, or no checkpoint is the best
+def training(
+    student: Student, tier: Tier, targets: list[str], rows: Sequence[Row], pixels: int, seed: int, checkpoints: int
+) -> dict[str, Any]:
+    """What decides the result of a training run on `rows`, all of which fit; no image has more than `pixels` px.
+
+    The cut-off is the longest sample's, so that nothing is cut, and only the processor shrinks images.
+    """
+    room = family(student.family)
+    samples = sum(row.side == "train" for row in rows)
+    steps = min(student.eval_steps, updates(samples, student, tier))  # one evaluation at least, or there is no best
     if student.tuning == "lora":
-        tuning = {"finetuning_type": "lora", "lora_rank": student.rank, "lora_alpha": student.alpha}
-        tuning |= {"lora_dropout": student.dropout, "lora_target": "all"}
+        tuning = {"finetuning_type": "lora", "lora_rank": tier.rank, "lora_alpha": tier.alpha}
+        tuning |= {"lora_dropout": tier.dropout, "lora_target": ",".join(targets)}
+        tuning |= {"freeze_vision_tower": not (tier.projector or tier.vision_attention_last)}
+        tuning |= {"freeze_multi_modal_projector": not tier.projector}
+        if tier.projector and room.PROJECTOR_WHOLE:
+            tuning |= {"additional_target": room.PROJECTOR_WHOLE}
     else:
         tuning = {"finetuning_type": "full", "freeze_vision_tower": False}
         tuning |= {"freeze_multi_modal_projector": False, "freeze_language_model": False}
+    scored = student.scored_samples > 0
     return {
         "dataset": "train", "eval_dataset": "val", "output_dir": "output", "overwrite_output_dir": False,
         "stage": "sft", "do_train": True, **tuning,
-        "template": family(student.family).TEMPLATE, "flash_attn": "sdpa", "image_max_pixels": student.image_max_pixels,
-        "cutoff_len": student.cutoff_len, "overwrite_cache": True,  # the cache does not see that an image changed
-        "disable_gradient_checkpointing": student.precision == "fp32",  # a small student has memory to spare
-        "per_device_train_batch_size": student.batch_size, "per_device_eval_batch_size": student.batch_size,
-        "gradient_accumulation_steps": student.accumulation, "learning_rate": student.learning_rate,
+        "template": room.TEMPLATE, "default_system": room.SYSTEM, "flash_attn": "sdpa",
+        "image_max_pixels": max(pixels, 1024), "cutoff_len": cutoff(max(row.tokens for row in rows)),
+        "overwrite_cache": True,  # the cache does not see that an image changed
+        **checkpointing(student, tier),
+        "per_device_train_batch_size": student.batch_size, "per_device_eval_batch_size": student.eval_batch_size,
+        "gradient_accumulation_steps": student.accumulation, "learning_rate": tier.learning_rate,
         "lr_scheduler_type": student.scheduler, "warmup_ratio": student.warmup_ratio,
-        "num_train_epochs": student.epochs, "bf16": student.precision == "bf16", "seed": seed,
+        "num_train_epochs": tier.epochs, "bf16": student.precision == "bf16", "seed": seed,
         "eval_strategy": "steps", "eval_steps": steps, "save_strategy": "steps", "save_steps": steps,
-        "save_total_limit": checkpoints, "load_best_model_at_end": True, "metric_for_best_model": "eval_loss",
-        "greater_is_better": False, "early_stopping_steps": student.patience,
+        "save_total_limit": checkpoints, "load_best_model_at_end": True,
+        "metric_for_best_model": "eval_choice" if scored else "eval_loss", "greater_is_better": scored,
+        "early_stopping_steps": tier.patience,
         "logging_steps": student.logging_steps, "plot_loss": True, "report_to": "none",
     }  # fmt: skip
+
+
+def cutoff(longest: int) -> int:
+    """Above the longest sample by at least one: at equality the trainer's own rounding may cut a token."""
+    return (longest // 8 + 1) * 8
+
+
+def checkpointing(student: Student, tier: Tier) -> dict[str, Any]:
+    """Gradient checkpointing: none for a small student, which has memory to spare; LLaMA-Factory's own covers only
+    layers with trainable weights, so that a tier of the vision alone takes transformers' own, not reentrant."""
+    if student.precision == "bf16" and student.tuning == "lora" and not tier.language:
+        own = {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": False}}
+        return {"disable_gradient_checkpointing": True, **own}
+    return {"disable_gradient_checkpointing": student.precision == "fp32"}
+
+
+def shared(student: Student, devices: int) -> list[str]:
+    """The batch dealt out to several devices, so that an update is made of the same samples as on one.
+
+    Raises:
+        InputError: it cannot be dealt out evenly.
+    """
+    if student.accumulation % devices == 0:
+        return [f"gradient_accumulation_steps={student.accumulation // devices}"]
+    if student.batch_size % devices == 0:
+        return [f"per_device_train_batch_size={student.batch_size // devices}"]
+    raise InputError(
+        f"{devices} devices cannot share batches of {student.batch_size} x {student.accumulation} samples evenly."
+    )
 
 
 def merging(student: Student) -> dict[str, Any]:
@@ -64,24 +108,32 @@ def shown(folder: Path, base: Path, weights: Path) -> None:
 
     It loads a model in the type that config.json names, whatever it is told, and that would round the weights.
     """
+    config = {key: value for key, value in read_json(base / "config.json").items() if key != "torch_dtype"}
+    linked(folder, base, weights, {"config.json": {**config, "dtype": "float32"}})
+
+
+def linked(folder: Path, base: Path, weights: Path, changed: dict[str, Any]) -> None:
+    """A model folder of links: the weights of one folder, all else of `base`, but for the JSON files in `changed`."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    others = [path for path in base.iterdir() if ".safetensors" not in path.name and path.name != "config.json"]
+    others = [path for path in base.iterdir() if ".safetensors" not in path.name and path.name not in changed]
     for path in [*others, *weights.glob("model*.safetensors*")]:
         (folder / path.name).symlink_to(path.resolve())
-    config = {key: value for key, value in read_json(base / "config.json").items() if key != "torch_dtype"}
-    write_json(folder / "config.json", {**config, "dtype": "float32"})
+    for name, value in changed.items():
+        write_json(folder / name, value)
 
 
-def write(path: Path, told: dict[str, Any], places: dict[str, Path]) -> None:
+def write(path: Path, told: dict[str, Any], places: dict[str, list[Path]]) -> None:
     """A YAML file for LLaMA-Factory, one line a setting; the paths in it are relative to its folder."""
-    relative = {key: os.path.relpath(place, path.parent) for key, place in places.items()}
+    relative = {key: ",".join(os.path.relpath(one, path.parent) for one in many) for key, many in places.items()}
     write_text(path, "".join(f"{key}: {json.dumps(value)}\n" for key, value in {**relative, **told}.items()))
 
 
 @contextmanager
 def running(arguments: list[str], folder: Path, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """Start LLaMA-Factory in `folder`, its output appended to `log`; at the end whatever still runs of it is killed.
+
+    `train` goes through trainer.py, which holds it to what was audited.
 
     The child joins the process group of a guard that waits on a pipe from us. However we end, kill -9 included, the
     pipe closes and the guard kills its group: trainer, torchrun and data loaders alike.
@@ -95,11 +147,14 @@ def running(arguments: list[str], folder: Path, log: Path) -> Iterator["subproce
         "TOKENIZERS_PARALLELISM": "false",
         "WANDB_DIR": os.environ.get("WANDB_DIR", str(Path.cwd())),
     }
+    program: list[Path | str] = [scripts / "llamafactory-cli", arguments[0]]
+    if arguments[0] == "train":
+        program = [Path(sys.executable), "-m", trainer.__name__]
     guard = subprocess.Popen(["sh", "-c", "read -r _; kill -9 0"], stdin=subprocess.PIPE, process_group=0)
     try:
         log.touch(mode=0o600)
         with log.open("ab") as stream, subprocess.Popen(
-            [scripts / "llamafactory-cli", *arguments], cwd=folder, env=environment, process_group=guard.pid,
+            [*program, *arguments[1:]], cwd=folder, env=environment, process_group=guard.pid,
             stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT,
         ) as child:  # fmt: skip
             try:
@@ -166,10 +221,12 @@ def timeless(output: Path, final: Path) -> None:
     write_json(final / "trainer_state.json", state)
     curve: dict[int, dict[str, float]] = {}
     for entry in state["log_history"]:
-        curve.setdefault(entry.get("step", 0), {}).update({k: entry[k] for k in ("loss", "eval_loss") if k in entry})
-    rows = [f"{step},{row.get('loss', '')},{row.get('eval_loss', '')}\n" for step, row in curve.items() if row]
-    write_text(final / "loss.csv", "".join(["step,loss,eval_loss\n", *rows]))  # what `dvc plots` draws
+        kept = {k: v for k, v in entry.items() if k in ("loss", "eval_score") or re.fullmatch(r"eval_(\w+_)?loss", k)}
+        curve.setdefault(entry.get("step", 0), {}).update(kept)
+    names = ["loss", "eval_loss", *sorted({name for row in curve.values() for name in row} - {"loss", "eval_loss"})]
+    rows = [f"{step},{','.join(str(row.get(name, '')) for name in names)}\n" for step, row in curve.items() if row]
+    write_text(final / "loss.csv", "".join([f"step,{','.join(names)}\n", *rows]))  # what `dvc plots` draws
     lines = map(json.loads, (output / "trainer_log.jsonl").read_text(encoding="utf-8").splitlines())
     once = {(line["current_steps"], "eval_loss" in line): line for line in lines if {"loss", "eval_loss"} & line.keys()}
-    kept = [{k: v for k, v in once[key].items() if not k.endswith("_time")} for key in sorted(once)]
-    write_text(final / "trainer_log.jsonl", "".join(json.dumps(line) + "\n" for line in kept))
+    told = [{k: v for k, v in once[key].items() if not k.endswith("_time")} for key in sorted(once)]
+    write_text(final / "trainer_log.jsonl", "".join(json.dumps(line) + "\n" for line in told))

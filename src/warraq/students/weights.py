@@ -1,13 +1,13 @@
 """The weight files of a model folder: hashed, read tensor by tensor, written in another folder's form, compared."""
 
 import hashlib
-import re
 import shutil
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from warraq.records import InputError
-from warraq.students import Student
+from warraq.students import Student, contract
 
 if TYPE_CHECKING:
     import torch
@@ -22,12 +22,9 @@ def digest(folder: Path) -> str:
     """One hash for all weight files of a model folder, by name and content.
 
     Raises:
-        InputError: there are none.
+        InputError: there are none, or one is missing.
     """
-    files = sorted(folder.glob("*.safetensors"))
-    if not files or not (folder / "config.json").exists():
-        raise InputError(f"{folder} holds no model; run `warraq fetch` for this student.")
-    text = "".join(f"{sha256(path)} {path.name}\n" for path in files)
+    text = "".join(f"{sha256(path)} {path.name}\n" for path in contract.files(folder))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -69,18 +66,20 @@ class Weights:
         return hashlib.sha256(self[name].reshape(-1).view(torch.uint8).numpy().data).hexdigest()
 
 
-def targets(names: frozenset[str], adapter: Weights, moved: dict[str, str]) -> set[str]:
-    """The stored names of the tensors that a LoRA adapter changes. `moved`: pattern of stored name -> module name."""
-    modules = {key.removeprefix("base_model.model.").rsplit(".lora_", 1)[0] for key in adapter.names if ".lora_" in key}
-    stored = {}
-    for name in names:
-        module = name.removesuffix(".weight")
-        for pattern, replacement in moved.items():
-            module = re.sub(pattern, replacement, module)
-        stored[module] = name
-    if modules - stored.keys():
-        raise InputError(f"the adapter changes {min(modules - stored.keys())}, which the base does not have.")
-    return {stored[module] for module in modules}
+def targets(names: frozenset[str], adapter: Weights, room: ModuleType) -> set[str]:
+    """The stored names of the tensors that an adapter changes, by LoRA or whole."""
+    keys = {key.removeprefix("base_model.model.") for key in adapter.names}
+    changed = {key.rsplit(".lora_", 1)[0] + ".weight" if ".lora_" in key else key for key in keys}
+    stored = {contract.module(name, room): name for name in names}
+    if changed - stored.keys():
+        raise InputError(f"the adapter changes {min(changed - stored.keys())}, which the base does not have.")
+    return {stored[name] for name in changed}
+
+
+def idle(adapter: Weights) -> list[str]:
+    """The modules on which a LoRA adapter does nothing, because a factor is zero."""
+    zero = [name for name in adapter.names if ".lora_" in name and not adapter[name].any()]
+    return sorted({name.split(".lora_")[0].removeprefix("base_model.model.") for name in zero})
 
 
 def rounded(base: Path, exact: Path, folder: Path) -> None:

@@ -8,10 +8,12 @@ A task module has
     KINDS        how the values of its fields are compared, by path; in tasks that are scored by fields
     elements(answer)  the kind and text of each element of the page; in tasks that are scored by their text
     confidence(answer)  how sure an answer says it is, 0 to 1; where it says so
+    asked(label)  the prompt of this page and the answer to it; in tasks whose labels hold a question of their own
 """
 
 import importlib
 import json
+import re
 from types import ModuleType
 from typing import Any
 
@@ -39,9 +41,17 @@ def load(name: str) -> ModuleType:
     return importlib.import_module(f"warraq.tasks.{name}")
 
 
-def dumps(answer: dict[str, Any]) -> str:
-    """An answer as the student writes it: compact JSON, not escaped."""
-    return json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
+CONTROL = re.compile(
+    r"<(?=\|[^<>|]*\|>|/?s>|/?(?:image|video|audio|pad|bos|eos|unk|mask|think|tool_call|tool_response)>"
+    r"|image_soft_token>|(?:start|end)_of_\w+>|unused\d+>)|\{(?=\{\w+\}\})"
+)  # where a string begins that a template or tokenizer takes for a command
+
+
+def dumps(answer: Any) -> str:
+    """An answer as the student writes it: compact JSON, not escaped, but for the first letter of what a template would
+    take for a command: `<image>` on a page is written `\\u003cimage>`, which every JSON parser reads as it stood."""
+    text = json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
+    return CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def parse(answer: type[BaseModel], raw: str) -> tuple[dict[str, Any] | None, bool]:

@@ -1,0 +1,1 @@
+"""Data sets of others as pages and labels."""

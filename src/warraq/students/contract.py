@@ -1,0 +1,141 @@
+"""base + tier -> which modules are trained, told and checked before anything is.
+
+What is asked for is spelled out module by module from the names in the weight files, so that nothing rests on how a
+trainer expands a short name. The trainer's process holds the same names against the model that it loaded, before its
+first step (see trainer.py). A published recipe trained every MLP of the vision tower and no projector because nobody
+looked.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import ModuleType
+
+from warraq.records import InputError
+from warraq.students import Tier
+
+Shapes = dict[str, tuple[int, ...]]
+ORDER = ("language", "projector", "vision")
+
+
+def shapes(base: Path, room: ModuleType) -> Shapes:
+    """The shape of every parameter of a model folder, by its name in transformers; from the files' heads alone.
+
+    Raises:
+        InputError: the model is of another family, a weight file is missing that the index names, or one is cut.
+    """
+    found: Shapes = {}
+    paths = files(base)
+    kind = json.loads((base / "config.json").read_text(encoding="utf-8")).get("model_type")
+    if kind != room.MODEL:
+        raise InputError(f"{base} is a {kind} model, not a {room.MODEL}; correct the student's family in params.yaml.")
+    for path in paths:
+        with path.open("rb") as stream:
+            size = int.from_bytes(stream.read(8), "little")
+            head = json.loads(stream.read(size))
+        head.pop("__metadata__", None)
+        end = max((entry["data_offsets"][1] for entry in head.values()), default=0)
+        if path.stat().st_size != 8 + size + end:
+            raise InputError(f"{path} is cut: it should have {8 + size + end:,} bytes; fetch the base model again.")
+        found |= {module(name, room): tuple(entry["shape"]) for name, entry in head.items()}
+    return found
+
+
+def files(folder: Path) -> list[Path]:
+    """The weight files of a model folder.
+
+    Raises:
+        InputError: there are none, or one that the index names is missing.
+    """
+    there = sorted(folder.glob("*.safetensors"))
+    if not there or not (folder / "config.json").exists():
+        raise InputError(f"{folder} holds no model; run `warraq fetch` for this student.")
+    index = folder / "model.safetensors.index.json"
+    named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()) if index.exists() else set()
+    missing = sorted(named - {path.name for path in there})
+    if missing:
+        raise InputError(f"{folder} lacks {missing[0]}, which {index.name} names; fetch the model again.")
+    return there
+
+
+def module(stored: str, room: ModuleType) -> str:
+    """The name in transformers of what is stored under a name."""
+    for pattern, replacement in room.MODULES.items():
+        stored = re.sub(pattern, replacement, stored)
+    return stored
+
+
+def component(name: str, room: ModuleType) -> str:
+    return next((part for part, pattern in room.COMPONENTS.items() if re.match(pattern, name)), "other")
+
+
+def targets(known: Iterable[str], room: ModuleType, tier: Tier) -> list[str]:
+    """The linear layers that get LoRA matrices; `known` are names of parameters.
+
+    Raises:
+        InputError: something that the tier asks for matches nothing.
+    """
+    modules = [name.removesuffix(".weight") for name in known if name.endswith(".weight")]
+    found: dict[str, list[str]] = {}
+    if tier.language:
+        found["language"] = [name for name in modules if re.fullmatch(room.LANGUAGE, name)]
+    if tier.projector and room.PROJECTOR:
+        found["projector"] = [name for name in modules if re.fullmatch(room.PROJECTOR, name)]
+    if tier.vision_attention_last:
+        blocks = [(int(hit[1]), name) for name in modules if (hit := re.fullmatch(room.ATTENTION, name))]
+        end = max((number for number, _ in blocks), default=-1) + 1 - room.UNUSED
+        wanted = range(end - tier.vision_attention_last, end)
+        if wanted.start < 0:
+            raise InputError(f"vision_attention_last is {tier.vision_attention_last}, but only {end} blocks are used.")
+        found["vision"] = [name for number, name in blocks if number in wanted]
+    for part, names in found.items():
+        if not names:
+            raise InputError(f"the tier trains {part}, but no linear layer of the base is one: its layout is another.")
+    if not found:
+        raise InputError("a tier of the projector alone is not possible for this family: it has no linear layers.")
+    return sorted(name for names in found.values() for name in names)
+
+
+def weights(known: Shapes, names: Iterable[str], rank: int) -> int:
+    """LoRA weights on these layers."""
+    return sum(rank * sum(known[f"{name}.weight"]) for name in names)
+
+
+def table(known: Shapes, room: ModuleType, trained: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """For each component its weights, how many of its modules are trained, and with how many weights.
+
+    `trained`: weights by the name of the module that they belong to.
+    """
+    found = {part: {"weights": 0, "modules_trained": 0, "weights_trained": 0} for part in ORDER}
+    for name, shape in known.items():
+        size = 1
+        for side in shape:
+            size *= side
+        found.setdefault(component(name, room), {"weights": 0, "modules_trained": 0, "weights_trained": 0})
+        found[component(name, room)]["weights"] += size
+    for name, count in trained.items():
+        found[component(name, room)]["modules_trained"] += 1
+        found[component(name, room)]["weights_trained"] += count
+    return found
+
+
+def problem(found: dict[str, dict[str, int]], asked: set[str]) -> str | None:
+    """What is wrong with a table, in one sentence: every leak and every request without effect by name."""
+    trained = {part for part, row in found.items() if row["modules_trained"]}
+    wrong = [
+        f"{part} is trained ({found[part]['modules_trained']} modules, {found[part]['weights_trained']:,} weights), "
+        "although the tier does not name it"
+        for part in sorted(trained - asked)
+    ]
+    wrong += [f"{part} is named by the tier, but none of it would be trained" for part in sorted(asked - trained)]
+    return "; ".join(wrong) or None
+
+
+def told(found: dict[str, dict[str, int]]) -> str:
+    """The table as lines for a person."""
+    return "\n".join(
+        f"  {part:10} {row['weights']:>15,} weights, {row['modules_trained']:>4} modules trained with "
+        f"{row['weights_trained']:,}"
+        for part, row in found.items()
+    )

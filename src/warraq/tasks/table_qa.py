@@ -1,0 +1,71 @@
+"""A question about a table, answered with the reasoning that leads to it: the recipe of Visual-TableQA.
+
+A label holds the question; it goes into the prompt and not into the answer. As it is somebody's text, it stands there
+as JSON, in which nothing can be taken for a command.
+"""
+
+import re
+from collections import Counter
+from decimal import Decimal
+from typing import Any
+
+from warraq.metrics.values import Kind, amount, likeness
+from warraq.tasks import COPYING, Answered, dumps
+
+PROMPT = "Answer the question about the table on the page. Reason in short steps, then answer. Answer in JSON only."
+INSTRUCTION = COPYING + " Numbers in the answer are written as the table writes them."
+RELAXED = Decimal("0.05")  # a number may be off by as much, as in ChartQA (Masry et al. 2022, section 5)
+
+
+class Answer(Answered):
+    reasoning: str
+    answer: str
+
+
+class Question(Answer):
+    """What a label or a review holds."""
+
+    question: str
+
+
+KINDS: dict[str, Kind] = {"reasoning": "text", "answer": "text"}
+
+
+def asked(label: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The prompt with the question, and the answer alone."""
+    question = Question.model_validate(label)
+    answer = question.model_dump(mode="json", exclude={"question"})
+    return f"{PROMPT} Question: {dumps(question.question)}", answer
+
+
+def score(gold: str, answer: str) -> dict[str, float]:
+    """Scores of an answer, 0 to 1: `exact`, `relaxed`, `anls` and `set_f1`, and `score`, the one that fits the gold.
+
+    A number counts exactly and within RELAXED; a list (parts between commas, semicolons or lines) as a set; any other
+    text by its likeness.
+    """
+    exact = float(_plain(gold) == _plain(answer))
+    wanted, given = amount(gold), amount(answer)
+    number = wanted is not None and len(wanted[1].split()) <= 2  # a unit, not a sentence with a number in it
+    parts, others = _parts(gold), _parts(answer)
+    both = (Counter(parts) & Counter(others)).total()
+    found = {
+        "exact": exact,
+        "relaxed": exact,
+        "anls": likeness(gold, answer),
+        "set_f1": 2 * both / (len(parts) + len(others)) if parts or others else exact,
+    }
+    if wanted is not None and number and len(parts) == 1:
+        equal = given is not None and wanted[0] == given[0]
+        close = given is not None and abs(wanted[0] - given[0]) <= RELAXED * abs(wanted[0])
+        return found | {"exact": float(equal), "relaxed": float(close), "score": float(equal)}
+    return found | {"score": found["set_f1"] if len(parts) > 1 else found["anls"]}
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split()).strip(" .")
+
+
+def _parts(text: str) -> list[str]:
+    """The members of a list; a comma between digits is part of a number."""
+    return [plain for part in re.split(r"(?<!\d),|,(?!\d)|[;\n،؛]| and ", text) if (plain := _plain(part))]

@@ -1,0 +1,290 @@
+"""Every family on a tiny model: audit, train, merge, reload, answer; and what each of them must refuse."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+from PIL import Image
+
+import tiny
+from warraq import params as tree
+from warraq.cli import main
+from warraq.records import InputError, Sample, Turn, read_json
+from warraq.students import Student, audit, contract, family, llamafactory, trainer
+
+ROOT = Path(__file__).parents[2]
+NANO = ROOT / "models/nano/base"
+FAMILIES = ("gemma3", "qwen2_5_vl", "qwen3_vl", "llava_1_5", "llava_next")
+TIER = {"language": True, "projector": True, "vision_attention_last": 0, "rank": 4, "alpha": 8, "dropout": 0.0,
+        "learning_rate": 0.01, "epochs": 1.5, "patience": 3}  # fmt: skip
+VISION = TIER | {"language": False, "projector": False, "vision_attention_last": 4, "epochs": 0.5}
+
+
+@pytest.fixture(scope="session")
+def bases(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    folder = tmp_path_factory.mktemp("bases")
+
+    def base(name: str) -> Path:
+        if name == "gemma3":
+            return NANO
+        return folder / name if (folder / name).exists() else tiny.make(name, folder / name)
+
+    return base
+
+
+@pytest.fixture
+def chosen(tmp_path: Path) -> Callable[..., Path]:
+    """A params.yaml with one student of a family."""
+
+    def write(name: str, tiers: list[dict[str, Any]], **changes: Any) -> Path:
+        told = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+        entry = told["students"]["nano"] | {"family": name, "batch_size": 4, "eval_batch_size": 1, "eval_steps": 3}
+        entry |= {"logging_steps": 1, "scored_samples": 2, "image_max_pixels": 100_000, "tiers": tiers}
+        entry |= {} if name == "gemma3" else {"base": f"tiny/{name}", "revision": "0" * 40}
+        told["students"] = {"student": entry | changes}
+        path = tmp_path / "params.yaml"
+        path.write_text(yaml.safe_dump(told), encoding="utf-8")
+        return path
+
+    return write
+
+
+def call(params: Path, lessons: Path, command: str, *options: str, **places: Path) -> Result:
+    places |= {"dataset": lessons / "dataset", "pages": lessons / "pages"}
+    flat = [text for key, place in places.items() for text in (f"--{key}", str(place))]
+    return CliRunner().invoke(main, ["--params", str(params), command, "--student", "student", *flat, *options])
+
+
+def train(params: Path, lessons: Path, base: Path, folder: Path, *options: str) -> Result:
+    places = {"base": base, "out": folder / "adapter", "metrics": folder / "audit.json", "curve": folder / "tokens.csv"}
+    return call(params, lessons, "train", *options, **places)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_family_is_audited_trained_merged_reloaded_and_asked(
+    name: str, bases: Callable[[str], Path], chosen: Callable[..., Path], lessons: Path, tmp_path: Path
+) -> None:
+    base, tiers = bases(name), [TIER, VISION] if name == "qwen2_5_vl" else [TIER]
+    params = chosen(name, tiers)
+    result = train(params, lessons, base, tmp_path)
+    assert result.exit_code == 0, result.output
+    lineage = read_json(tmp_path / "adapter/lineage.json")
+    first = lineage["tiers"][0]
+    assert first["modules"]["vision"]["modules_trained"] == 0
+    assert first["modules"]["language"]["modules_trained"] == 7 * {"gemma3": 5, "qwen3_vl": 3}.get(name, 2)
+    assert first["modules"]["projector"]["weights_trained"] > 0
+    assert 0 <= first["eval_score"] <= 1
+    assert "eval_invoice_loss" in (tmp_path / "adapter/1/loss.csv").read_text()
+    if len(tiers) == 2:
+        second = lineage["tiers"][1]["modules"]
+        assert second["vision"]["modules_trained"] == 8
+        assert second["language"]["modules_trained"] == second["projector"]["modules_trained"] == 0
+        assert lineage["tiers"][1]["adopted"] == (tmp_path / "adapter/2").exists()
+
+    merged = tmp_path / "merged"
+    result = call(params, lessons, "merge", base=base, adapter=tmp_path / "adapter", out=merged)
+    assert result.exit_code == 0, result.output
+    proof = read_json(tmp_path / "merged.parity.json")
+    assert proof["changed"]["language"] > 0 and proof["changed"]["projector"] > 0 and proof["changed"]["vision"] == 0
+    assert proof["expected"] == sum(proof["changed"].values()) + len(proof["lost_in_rounding"])
+    assert proof["answers_equal"] and proof["tokens"] > 0
+    told = read_json(merged / "preprocessor_config.json")
+    assert told == family(name).budget(read_json(base / "preprocessor_config.json"), 100_000)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_audit_the_trainer_and_the_serving_processor_see_the_same_tokens(
+    name: str, bases: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """Golden tokens: LLaMA-Factory's ids are those of the model's own chat template, for images of any shape."""
+    from llamafactory.data.processor.supervised import SupervisedDatasetProcessor
+    from llamafactory.data.template import get_template_and_fix_tokenizer
+    from llamafactory.hparams import get_train_args
+    from llamafactory.model import load_tokenizer
+    from transformers import AutoImageProcessor, AutoProcessor
+
+    base, room, prompt, answer = bases(name), family(name), "Read: what?", '{"a":"é"}'
+    student = plain(name)
+    told = room.budget(read_json(base / "preprocessor_config.json"), student.image_max_pixels)
+    llamafactory.linked(tmp_path / "base", base, base, {"preprocessor_config.json": told})
+    settings = {"model_name_or_path": str(tmp_path / "base"), "template": room.TEMPLATE, "default_system": room.SYSTEM,
+                "stage": "sft", "do_train": True, "dataset": "x", "dataset_dir": str(tmp_path), "use_cpu": True,
+                "output_dir": str(tmp_path / "o"), "image_max_pixels": 10**7, "cutoff_len": 10**6}  # fmt: skip
+    (tmp_path / "dataset_info.json").write_text('{"x": {"file_name": "x.json"}}')
+    model_args, data_args, *_ = get_train_args(settings)
+    loaded = load_tokenizer(model_args)
+    template = get_template_and_fix_tokenizer(loaded["tokenizer"], data_args)
+    encoder = SupervisedDatasetProcessor(template, loaded["tokenizer"], loaded["processor"], data_args)
+    processor = AutoProcessor.from_pretrained(tmp_path / "base")
+    processor.image_processor = AutoImageProcessor.from_pretrained(tmp_path / "base", use_fast=False)
+
+    samples = []
+    for number, size in enumerate([(160, 200), (900, 640), (333, 1001), (50, 60)]):
+        Image.new("RGB", size).save(tmp_path / f"{number}.png")
+        turns = (Turn(role="user", content="<image>" + prompt), Turn(role="assistant", content=answer))
+        samples.append(
+            Sample(page_id=f"p{number}", document="d", task="t", reference="gold", images=(f"{number}.png",),
+                   conversations=turns)
+        )  # fmt: skip
+    rows = audit.rows(base, student, {"train": samples}, tmp_path)
+    content = [{"type": "image"}, {"type": "text", "text": prompt}]
+    text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+    for sample, row in zip(samples, rows, strict=True):
+        path = tmp_path / sample.images[0]
+        turns = [{"role": "user", "content": room.MARK + prompt}, {"role": "assistant", "content": answer}]
+        ids, labels = encoder._encode_data_example(turns[:1], turns[1:], None, None, [str(path)], [], [])
+        asked = sum(label == -100 for label in labels)
+        own = processor(text=[text], images=[Image.open(path)], add_special_tokens=False)["input_ids"][0]
+        begin = ids[:1] if name.startswith("llava") else []  # its template leaves <s> to the tokenizer
+        assert begin + list(own) == ids[:asked]
+        assert (row.tokens, row.target_tokens) == (len(ids), len(ids) - asked)
+
+
+def plain(name: str) -> Student:
+    student = tree.load(ROOT / "params.yaml").student("nano")
+    return student.model_copy(update={"family": name, "image_max_pixels": 200_000})
+
+
+PUBLISHED = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+def published(model: Any) -> list[str]:
+    """The modules that Visual-TableQA's published first tier trains: seven short names, nothing frozen."""
+    from llamafactory.hparams import FinetuningArguments
+    from llamafactory.model.model_utils.visual import patch_target_modules
+
+    free = FinetuningArguments(freeze_vision_tower=False, freeze_multi_modal_projector=False)
+    return patch_target_modules(model, free, PUBLISHED)
+
+
+def test_the_published_recipe_trains_every_vision_mlp_and_no_projector() -> None:
+    import torch
+    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+
+    text = {"hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28, "num_attention_heads": 28,
+            "num_key_value_heads": 4, "vocab_size": 152064}  # fmt: skip
+    vision = {"depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "num_heads": 16, "out_hidden_size": 3584}
+    config = Qwen2_5_VLConfig(text_config=text, vision_config=vision)
+    with torch.device("meta"):
+        model = Qwen2_5_VLForConditionalGeneration(config)
+    known = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
+    room, names = family("qwen2_5_vl"), published(model)
+    assert contract.weights(known, names, 16) == 47_589_376
+    table = contract.table(known, room, {name: contract.weights(known, [name], 16) for name in names})
+    assert table["vision"]["modules_trained"] == 3 * 32
+    assert table["projector"]["modules_trained"] == 0
+
+
+def test_a_leaked_module_and_an_unmatched_one_stop_the_trainer_before_its_first_step(
+    bases: Callable[[str], Path],
+) -> None:
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForImageTextToText
+
+    model = AutoModelForImageTextToText.from_pretrained(bases("qwen2_5_vl"))
+    names = published(model)
+    terms = {"family": "qwen2_5_vl", "names": [], "tokens": [], "components": ["language", "projector"], "targets": []}
+    tuned = get_peft_model(model, LoraConfig(r=16, target_modules=names))
+    with pytest.raises(RuntimeError) as error:
+        trainer.hold(terms, tuned, [])
+    assert "vision is trained (18 modules" in str(error.value)
+    assert "projector is named by the tier, but none of it would be trained" in str(error.value)
+
+
+def test_lengths_that_are_not_the_audits_stop_the_trainer() -> None:
+    terms = {"names": ["a content", "b content"], "tokens": [7, 9]}
+    with pytest.raises(RuntimeError, match="counts 8 tokens of sample b content, the audit 9"):
+        trainer.hold(terms, None, [7, 8])
+    with pytest.raises(RuntimeError, match="kept 1 of 2 samples"):
+        trainer.hold(terms, None, [7])
+
+
+def test_a_tier_that_matches_nothing_is_refused(
+    bases: Callable[[str], Path], chosen: Callable[..., Path], lessons: Path, tmp_path: Path
+) -> None:
+    result = train(chosen("gemma3", [TIER], base="tiny/x", revision="0" * 40), lessons, bases("qwen3_vl"), tmp_path)
+    assert (result.exit_code, "is a qwen3_vl model, not a gemma3" in result.output) == (2, True)
+    known = contract.shapes(bases("llava_1_5"), family("llava_1_5"))
+    with pytest.raises(InputError, match="the tier trains projector, but no linear layer of the base is one"):
+        contract.targets(known, family("qwen3_vl"), tree.Tier.model_validate(TIER))
+    result = train(chosen("llava_1_5", [VISION | {"vision_attention_last": 6}]), lessons, bases("llava_1_5"), tmp_path)
+    assert "vision_attention_last is 6, but only 5 blocks are used" in result.output
+
+
+def test_a_missing_shard_and_a_cut_one_are_refused(
+    bases: Callable[[str], Path], chosen: Callable[..., Path], lessons: Path, tmp_path: Path
+) -> None:
+    base = tmp_path / "base"
+    llamafactory.linked(base, bases("llava_next"), bases("llava_next"), {})
+    weights = (base / "model.safetensors").read_bytes()
+    (base / "model.safetensors").unlink()
+    (base / "model.safetensors").write_bytes(weights[:-100])
+    assert "is cut: it should have" in train(chosen("llava_next", [TIER]), lessons, base, tmp_path).output
+    shards = {"a": "model.safetensors", "b": "model-00002-of-00002.safetensors"}
+    (base / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
+    assert (
+        "lacks model-00002-of-00002.safetensors" in train(chosen("llava_next", [TIER]), lessons, base, tmp_path).output
+    )
+
+
+def test_the_export_of_two_tiers_is_one_merge_after_another_bit_for_bit(
+    bases: Callable[[str], Path], tmp_path: Path
+) -> None:
+    import torch
+    from llamafactory.train.tuner import export_model
+    from peft import LoraConfig, get_peft_model
+    from safetensors.torch import load_file
+    from transformers import AutoModelForImageTextToText
+
+    base, room = bases("qwen2_5_vl"), family("qwen2_5_vl")
+    known = contract.shapes(base, room)
+    for number, tier in (("1", TIER), ("2", VISION)):
+        model = AutoModelForImageTextToText.from_pretrained(base, dtype=torch.float32)
+        names = contract.targets(known, room, tree.Tier.model_validate(tier))
+        tuned = get_peft_model(model, LoraConfig(r=4, target_modules=names))
+        torch.manual_seed(int(number))
+        for name, weight in tuned.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(weight, std=0.02)
+        tuned.save_pretrained(tmp_path / number)
+
+    def export(model: Path, adapters: str, out: str) -> dict[str, torch.Tensor]:
+        export_model({"model_name_or_path": str(model), "adapter_name_or_path": adapters, "template": room.TEMPLATE,
+                      "infer_dtype": "float32", "export_dir": str(tmp_path / out), "export_device": "cpu"})  # fmt: skip
+        return load_file(tmp_path / out / "model.safetensors")
+
+    both = export(base, f"{tmp_path / '1'},{tmp_path / '2'}", "both")
+    export(base, str(tmp_path / "1"), "first")
+    after = export(tmp_path / "first", str(tmp_path / "2"), "second")
+    assert both.keys() == after.keys()
+    assert all(torch.equal(both[name], after[name]) for name in both)
+    before = load_file(base / "model.safetensors")
+    assert sum(not torch.equal(both[name], before[name]) for name in both) == 14 + 2 + 8
+
+
+def test_two_processes_learn_as_one(chosen: Callable[..., Path], lessons: Path, tmp_path: Path) -> None:
+    params = chosen("gemma3", [TIER | {"projector": False}], eval_batch_size=2, scored_samples=0)
+
+    def losses(name: str, **environment: str) -> list[float]:
+        folder = tmp_path / name
+        places = {"base": NANO, "out": folder / "adapter", "metrics": folder / "a.json", "curve": folder / "t.csv",
+                  "dataset": lessons / "dataset", "pages": lessons / "pages"}  # fmt: skip
+        flat = [text for key, place in places.items() for text in (f"--{key}", str(place))]
+        command = [sys.executable, "-m", "warraq", "--params", str(params), "train", "--student", "student", *flat]
+        done = subprocess.run(
+            command, env={**os.environ, "OMP_NUM_THREADS": "1", **environment}, capture_output=True, text=True, cwd=ROOT
+        )
+        assert done.returncode == 0, done.stderr
+        state = read_json(folder / "adapter/1/trainer_state.json")
+        return [row["loss"] for row in state["log_history"] if "loss" in row]
+
+    two = losses("two", FORCE_TORCHRUN="1", NPROC_PER_NODE="2")
+    assert two == pytest.approx(losses("one"), rel=0.01)
+    assert len(two) == 3
