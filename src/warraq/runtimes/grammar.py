@@ -13,11 +13,12 @@ import numpy as np
 from warraq.records import InputError
 
 if TYPE_CHECKING:
+    from llguidance._lib import JsonCompileOptions
     from tokenizers import Tokenizer
 
 CLOSING = 2048  # tokens that the end of a cut answer may take; what is required of a schema takes a few hundred
 TRIED = 64  # likeliest tokens tried one by one, which is faster than a mask of all
-COMPACT = {"whitespace_flexible": False, "item_separator": ",", "key_separator": ":"}
+COMPACT: "JsonCompileOptions" = {"whitespace_flexible": False, "item_separator": ",", "key_separator": ":"}
 
 
 class Vocabulary:

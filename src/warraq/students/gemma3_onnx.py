@@ -120,7 +120,7 @@ def _outline(merged: Path) -> tuple[Any, dict[str, Any]]:
     small = Gemma3Config.from_pretrained(merged, dtype="float32")
     small.text_config.num_hidden_layers = small.vision_config.num_hidden_layers = 1
     small.text_config.layer_types = small.text_config.layer_types[:1]
-    small.text_config.vocab_size = 1 + small.text_config.pad_token_id
+    small.text_config.vocab_size = 1 + int(small.text_config.pad_token_id or 0)
     buffers = dict(Gemma3ForConditionalGeneration(small).named_buffers())
     config = Gemma3Config.from_pretrained(merged, dtype="float32")
     with FakeTensorMode(allow_non_fake_inputs=True):
