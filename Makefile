@@ -6,7 +6,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= $(CURDIR)/.venv
 STUDENT ?= nano
-DOCUMENTS ?= 200
+DOCUMENTS ?= 120
 SEED ?= 1
 NEED_GIB := 9
 
