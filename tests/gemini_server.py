@@ -275,7 +275,10 @@ class _Handler(BaseHTTPRequestHandler):
     server: GeminiServer
 
     def do_POST(self) -> None:
-        data = self.rfile.read(int(self.headers["Content-Length"]))
+        length = int(self.headers["Content-Length"])
+        data = self.rfile.read(length)
+        if len(data) < length:
+            raise ConnectionResetError("The client was killed while it sent.")
         headers = {name.lower(): value for name, value in self.headers.items()}
         if self.path.startswith("/upload/"):
             self.upload(headers, data)
