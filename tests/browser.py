@@ -50,14 +50,14 @@ class Browser:
             parts += byte
         return dict(json.loads(parts))
 
-    def open(self, page: Path, width: int, height: int, dark: bool) -> None:
-        """Open `page` at this size; a narrow one as a phone does."""
+    def open(self, url: str, width: int, height: int, dark: bool) -> None:
+        """Open `url` at this size; a narrow one as a phone does."""
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1,
                   mobile=width < 600)  # fmt: skip
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.events.clear()
-        self.call("Page.navigate", url=page.as_uri())
+        self.call("Page.navigate", url=url)
         while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
             self.events.append(self._next())
 

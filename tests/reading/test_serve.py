@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+import browser
 from scripted_model import CONTENT, INVOICE, Scripted
 from warraq.reading.server import PAGE, policy
 
@@ -150,6 +151,30 @@ def test_other_sites_may_not_use_it(start: Start, documents: dict[str, bytes]) -
     assert httpx2.get(url, headers={"Host": "example.org"}, trust_env=False).status_code == 421
     page = httpx2.get(url, trust_env=False)
     assert page.status_code == 200 and "default-src 'none'" in page.headers["content-security-policy"]
+
+
+@pytest.mark.skipif(browser.PROGRAM is None, reason=f"no Chromium: none of {', '.join(browser.NAMES)} is on the PATH")
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_browser_shows_the_page_beside_its_answer(
+    start: Start, server: Scripted, raw: Callable[..., Path], tmp_path: Path, width: int
+) -> None:
+    url, file = start(), raw("picture.png") / "picture.png"
+    with browser.browser(tmp_path) as found:
+        found.open(url, width, 900, dark=False)
+        assert found.run("at('tools').offsetHeight") == 0  # nothing to copy yet
+        field = found.call("Runtime.evaluate", expression="at('file')")["result"]["objectId"]
+        found.call("DOM.setFileInputFiles", files=[str(file)], objectId=field)
+        found.run("new Promise(done => setInterval(() => held && done(), 50))")
+        assert found.run("at('tools').offsetHeight") > 0
+        assert found.run("document.querySelector('article img').naturalWidth") > 0
+        assert "وزارة المالية" in found.run("at('out').innerText")
+        arabic = (
+            "[...document.querySelectorAll('article *')].findLast(one => one.textContent.includes('وزارة المالية'))"
+        )
+        assert found.run(f"getComputedStyle({arabic}).direction") == "rtl"
+        assert found.run("document.documentElement.scrollWidth") <= width
+    levels = [event["params"]["entry"]["level"] for event in found.events if event["method"] == "Log.entryAdded"]
+    assert "error" not in levels and "Runtime.exceptionThrown" not in {event["method"] for event in found.events}
 
 
 def test_the_page_loads_nothing_from_elsewhere() -> None:

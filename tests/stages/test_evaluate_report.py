@@ -109,7 +109,7 @@ TOLD = {"Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded"}
 def test_a_browser_shows_it_whole_and_has_nothing_to_say(
     chromium: browser.Browser, shown: Path, width: int, dark: bool
 ) -> None:
-    chromium.open(shown, width, 900, dark)
+    chromium.open(shown.as_uri(), width, 900, dark)
     chromium.run("document.querySelectorAll('details').forEach(one => one.open = true)")
     assert chromium.run(TOO_WIDE) == []
     paper = "rgb(22, 20, 18)" if dark else "rgb(250, 247, 240)"
@@ -121,7 +121,7 @@ def test_a_browser_shows_it_whole_and_has_nothing_to_say(
 
 
 def test_tabs_and_folds_answer_to_the_keyboard(chromium: browser.Browser, shown: Path) -> None:
-    chromium.open(shown, 1280, 900, dark=False)
+    chromium.open(shown.as_uri(), 1280, 900, dark=False)
     seen = "[...document.querySelector('fieldset').querySelectorAll('.panel')].map(one => one.checkVisibility())"
     chromium.run("document.querySelector('fieldset input').focus()")
     assert chromium.run(seen) == [True, False, False, False]
@@ -134,7 +134,7 @@ def test_tabs_and_folds_answer_to_the_keyboard(chromium: browser.Browser, shown:
 
 
 def test_arabic_runs_from_the_right_and_a_marked_word_keeps_its_place(chromium: browser.Browser, shown: Path) -> None:
-    chromium.open(shown, 390, 844, dark=False)
+    chromium.open(shown.as_uri(), 390, 844, dark=False)
     places = """
         [...document.querySelectorAll('p[dir=rtl]')].filter(one => one.textContent == 'إلى السيد الوزير رقم 4')
             .map(line => [...line.querySelectorAll('bdi')].map(one => one.getBoundingClientRect().right))
