@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from warraq.metrics import faithfulness, text
+from warraq.metrics import faithfulness, grading, text
 from warraq.metrics.arabic import bare, encoded, folded, marks, strict
 from warraq.metrics.loops import loop
 from warraq.records import Planted
@@ -199,6 +199,13 @@ def test_a_loop_is_words_and_not_rules_or_noughts(text: str, is_loop: bool) -> N
 def test_a_loop_in_the_middle_is_found_by_its_repeats() -> None:
     page = " ".join(f"line {n} of the page" for n in range(12))
     assert faithfulness.looped(page, page[:80] + " and so on and so forth" * 30 + page[80:])
+
+
+def test_an_answer_in_the_form_of_another_task_is_no_circle() -> None:
+    lines = ("Receipt", "Saturn Supplies", "No.: 21184", "Date: 21 July 2019", "Item", "Due: 3.00", "Paid", "Ulmvale")
+    blocks = ",".join(f'{{"kind":"paragraph","text":"{line}","level":null}}' for line in lines)
+    sums = grading.answer_sums('{"invoice_number":"21184"}', f'{{"blocks":[{blocks}]}}', False, True, False, "stop")
+    assert sums["looped_answer_share"] == (False, 1)
 
 
 def test_a_lost_end_is_not_a_bad_page() -> None:

@@ -82,10 +82,13 @@ def near_misses(ours: Counter[str], theirs: Counter[str]) -> int:
     return found
 
 
+def circles(text: str) -> bool:
+    return loop(text, _TIMES) is not None
+
+
 def looped(left: str, right: str) -> bool:
     """The text goes in circles, or repeats itself far more than the reference does."""
-    circles = loop(right, _TIMES) is not None and loop(left, _TIMES) is None
-    return circles or _repeated(right) > _repeated(left) + _EXCESS
+    return (circles(right) and not circles(left)) or _repeated(right) > _repeated(left) + _EXCESS
 
 
 def _repeated(text: str) -> float:

@@ -104,7 +104,8 @@ def answer_sums(reference: str, raw: str, valid: bool, strict: bool, mended: boo
         "failed_share": (finish_reason == "error", 1),
         "foreign_answer_share": (bool(foreign), 1),
         "foreign_letter_rate": (foreign.total(), len(raw)),
-        "looped_answer_share": (faithfulness.looped(reference, raw), 1),
+        # JSON of another schema repeats other keys than the reference, which is no circle
+        "looped_answer_share": (faithfulness.looped(reference, raw) if valid else faithfulness.circles(raw), 1),
         "talk_share": (faithfulness.talks(reference, raw), 1),
     }
 
