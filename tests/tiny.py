@@ -3,6 +3,7 @@
 The chat templates are those of the families' own models, as far as one question with one image goes.
 """
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
+NANO = Path(__file__).parents[1] / "models" / "nano" / "base"
 QWEN = (
     "{% for message in messages %}SYSTEM<|im_start|>{{ message['role'] }}\n"
     "{% if message['content'] is string %}{{ message['content'] }}{% else %}{% for part in message['content'] %}"
@@ -142,3 +144,15 @@ def _next(ids: dict[str, int], path: str) -> tuple[Any, Any]:
         chat_template=LLAVA,
     )  # fmt: skip
     return transformers.LlavaNextForConditionalGeneration(config), processor
+
+
+def nano(folder: Path) -> None:
+    """nano's base cut to two layers of the decoder and one of the vision tower, with its processor."""
+    ignored = shutil.ignore_patterns("*.safetensors", "*.md", "*.jsonl")
+    shutil.copytree(NANO, folder, ignore=ignored)
+    model = transformers.Gemma3ForConditionalGeneration.from_pretrained(NANO, dtype="float32")
+    decoder, vision = model.model.language_model, model.model.vision_tower.vision_model.encoder
+    decoder.layers, vision.layers = decoder.layers[:2], vision.layers[:1]
+    decoder.config.num_hidden_layers, decoder.config.layer_types = 2, ["sliding_attention", "full_attention"]
+    model.config.vision_config.num_hidden_layers = 1
+    model.save_pretrained(folder)

@@ -11,8 +11,6 @@ import pytest
 from scripted_model import Scripted, described
 from warraq.records import write_json
 
-BASE = Path(__file__).parents[2] / "models" / "nano" / "base"
-
 
 @pytest.fixture
 def server() -> Iterator[Scripted]:
@@ -34,19 +32,12 @@ def model(server: Scripted, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def cut(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`merged` and `onnx`: nano cut to two layers, of which the answers are never what was asked for."""
-    from transformers import Gemma3ForConditionalGeneration
-
+    import tiny
     from warraq.students import gemma3_onnx
 
     folder = tmp_path_factory.mktemp("cut")
-    shutil.copytree(BASE, folder / "merged", ignore=shutil.ignore_patterns("*.safetensors", "*.md", "*.jsonl"))
-    whole = Gemma3ForConditionalGeneration.from_pretrained(BASE, dtype="float32")
-    decoder, vision = whole.model.language_model, whole.model.vision_tower.vision_model.encoder
-    decoder.layers, vision.layers = decoder.layers[:2], vision.layers[:1]
-    decoder.config.num_hidden_layers, decoder.config.layer_types = 2, ["sliding_attention", "full_attention"]
-    whole.config.vision_config.num_hidden_layers = 1
-    whole.save_pretrained(folder / "merged")
-    own = json.loads((BASE / "generation_config.json").read_text())
+    tiny.nano(folder / "merged")
+    own = json.loads((tiny.NANO / "generation_config.json").read_text())
     write_json(folder / "merged" / "generation_config.json", own | {"max_new_tokens": 40})
     shutil.copytree(folder / "merged", folder / "onnx", ignore=shutil.ignore_patterns("*.safetensors"))
     gemma3_onnx.write(folder / "merged", folder / "onnx")

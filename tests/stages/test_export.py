@@ -24,7 +24,6 @@ from warraq.students import gemma3_onnx, precision
 from warraq.students.precision import Precision
 
 ROOT = Path(__file__).parents[2]
-BASE = ROOT / "models" / "nano" / "base"
 GRAPHS = ("vision_encoder", "embed_tokens", "decoder_model_merged")
 PROMPT = "You are a professional OCR details extractor. Answer in JSON only."
 
@@ -32,16 +31,10 @@ PROMPT = "You are a professional OCR details extractor. Answer in JSON only."
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A merged model, a dataset and its pages."""
-    from transformers import Gemma3ForConditionalGeneration
+    import tiny
 
     folder = tmp_path_factory.mktemp("export")
-    shutil.copytree(BASE, folder / "merged", ignore=shutil.ignore_patterns("*.safetensors"))
-    model = Gemma3ForConditionalGeneration.from_pretrained(BASE, dtype="float32")
-    decoder, vision = model.model.language_model, model.model.vision_tower.vision_model.encoder
-    decoder.layers, vision.layers = decoder.layers[:2], vision.layers[:1]
-    decoder.config.num_hidden_layers, decoder.config.layer_types = 2, ["sliding_attention", "full_attention"]
-    model.config.vision_config.num_hidden_layers = 1
-    model.save_pretrained(folder / "merged")
+    tiny.nano(folder / "merged")
     samples = []
     for number in (1, 2, 3):
         image = f"0123456789ab/{number:04}.png"

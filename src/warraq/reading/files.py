@@ -155,6 +155,9 @@ def _answered(
 ) -> Iterator[dict[str, Any]]:  # fmt: skip
     """Ask what is not in the journal, in the documents' order, and write a document when all of it is answered."""
     known = {(row.document, row.page, row.task) for row in journal.rows}
+    held: dict[str, list[Reading]] = {}
+    for row in journal.rows:
+        held.setdefault(row.document, []).append(row)
     questions = [
         Question(one.document, page.page, images / page.image, task)
         for one in documents
@@ -165,14 +168,15 @@ def _answered(
     missing = Counter(question.document for question in questions)
     answers = workers.progress(ask(model, questions, at_once), len(questions), "read", "answers")
     for one in documents:
+        rows = held.get(one.document, [])
         for answer in itertools.islice(answers, missing[one.document]):
             journal.append(answer)
-        rows = [row for row in journal.rows if row.document == one.document]
-        held = as_json(model, one.document, one.names, one.pages, rows, one.rejected) | {"asked": asked}
+            rows.append(answer)
+        document = as_json(model, one.document, one.names, one.pages, rows, one.rejected) | {"asked": asked}
         place = places[one.document]
-        write_text(place.with_name(f"{place.name}.md"), as_markdown(model, held))
-        write_json(place.with_name(f"{place.name}.json"), held)
-        yield held
+        write_text(place.with_name(f"{place.name}.md"), as_markdown(model, document))
+        write_json(place.with_name(f"{place.name}.json"), document)
+        yield document
 
 
 def written(place: Path, document: str, model: Model, asked: dict[str, Any]) -> dict[str, Any] | None:
