@@ -32,6 +32,7 @@ for module, name, value in {SIZES}:
 from warraq.synth import pretrain
 pretrain.run(Path(sys.argv[1]), int(sys.argv[2]), seed=1, batch_size=2)
 """
+TASKS = ["Read it.", "Describe it."]
 PIECES = ["{mark}", ',"key":"']
 MARK = r"(?:\{mark\}|,\"key\":\"|[\"{}\[\],])"
 STEPS = 12  # 9 of vision, 1 of the decoder, 1 together, 1 on whole images
@@ -95,7 +96,7 @@ def test_the_stream_has_every_character_of_the_demo(block: list[cards.Card]) -> 
 
 def test_each_form_asks_for_what_is_printed(block: list[cards.Card]) -> None:
     tokenizer = nano.tokenizer(PIECES)
-    words = batches.words(tokenizer, ["Copy."], PIECES)
+    words = batches.words(tokenizer, "Copy.", TASKS, PIECES)
     draw = np.random.default_rng(1)
     for card in block[:40]:
         cells = batches.cells_of(card.places, GRID)
@@ -115,15 +116,20 @@ def test_each_form_asks_for_what_is_printed(block: list[cards.Card]) -> None:
 
 def test_an_order_is_gone_on_with_from_text_to_text(block: list[cards.Card]) -> None:
     tokenizer = nano.tokenizer([*PIECES, *nano.TABLE])
-    words = batches.words(tokenizer, ["Copy."], [*PIECES, *nano.TABLE])
+    words = batches.words(tokenizer, "Copy.", TASKS, [*PIECES, *nano.TABLE])
     card = max(block, key=lambda card: card.text.count("\n"))
-    asked, said = batches.exchange(np.random.default_rng(1), "ordered", card, np.zeros(len(card.text), int), words)
-    order = words.orders[int(tokenizer.decode(asked).split(":")[0].removeprefix(batches.ORDERED))]
-    pieces = [token for token, _ in said if token in order]
-    start = order.index(asked[-1])
-    assert pieces == [order[(start + index) % len(order)] for index in range(len(pieces))]
-    assert [index for index, piece in enumerate(pieces) if piece in words.opens][-1] == len(pieces) - 1
-    assert sum(piece in words.opens for piece in pieces) == card.text.count("\n") + 1
+    draw, cells, starts = np.random.default_rng(1), np.zeros(len(card.text), int), set()
+    for _ in range(20):
+        asked, said = batches.exchange(draw, "ordered", card, cells, words)
+        task, *given = tokenizer.decode(asked).split("\n")
+        order = words.orders[TASKS.index(task)]
+        pieces = [token for token, _ in said if token in order]
+        start = order.index(asked[-1]) if given else 0
+        starts.add((task, bool(given)))
+        assert pieces == [order[(start + index) % len(order)] for index in range(len(pieces))]
+        assert [index for index, piece in enumerate(pieces) if piece in words.opens][-1] == len(pieces) - 1
+        assert sum(piece in words.opens for piece in pieces) == card.text.count("\n") + 1
+    assert len(starts) == 2 * len(TASKS)
 
 
 def test_kept_patches_become_the_image_tokens_of_the_whole_image(small: None) -> None:
@@ -133,7 +139,7 @@ def test_kept_patches_become_the_image_tokens_of_the_whole_image(small: None) ->
 
     tokenizer = nano.tokenizer(PIECES)
     trainer = Trainer(nano.config(len(tokenizer)), 1, torch.device("cpu"))
-    words = batches.words(tokenizer, ["Copy."], PIECES)
+    words = batches.words(tokenizer, "Copy.", TASKS, PIECES)
     some, whole = (batches.Stream(1, GRID, words, 2, 9, whole_from)[0][0] for whole_from in (9, 0))
     side, px = GRID.side, GRID.patch_px
     image = whole.patches.reshape(2, side, side, px, px).transpose(0, 1, 3, 2, 4).reshape(2, 1, side * px, side * px)

@@ -4,9 +4,10 @@ Only the patches with text and some of the others are in a batch, until the whol
 blank, and blank patches cost as much as the others.
 
 Of every card one of four things is asked: to copy it; to copy it with given marks, pieces of JSON in no sensible
-order, before its lines; to copy it into pieces in one of a few such orders, which the prompt only names; or to give the
-values of named fields, each behind a mark. So the student learns to write what a prompt sets before it, to go on in an
-order that it knows by heart, and to go to a value rather than to the next line, and meets no schema.
+order, before its lines; to copy it into pieces in one of a few such orders, one for the prompt of each task; or to give
+the values of named fields, each behind a mark. So the student learns to write what a prompt sets before it, to go on in
+an order that it knows by heart and that the prompt decides, and to go to a value rather than to the next line, and
+meets no schema.
 """
 
 import itertools
@@ -27,13 +28,13 @@ if TYPE_CHECKING:
 PASSES = 4  # of a block; a card is moved anew each time
 SHIFT_PX = 7
 KEPT = 96  # patches
-FORMS = {"copy": 0.4, "marked": 0.15, "ordered": 0.2, "fields": 0.25}  # shares of the batches of the decoder
+FORMS = {"copy": 0.35, "marked": 0.15, "ordered": 0.25, "fields": 0.25}  # shares of the batches of the decoder
 FIELDS_ASKED = 6  # at most, of a card
-ORDERS = 2
+FROM_THE_FIRST = 0.5  # share of the ordered copies, whose prompt says no more than the task's
 WHOLE_SHARE = 0.1  # of the batches of the decoder, with all patches
 SLOTS = 4  # characters named for a patch, from left to right
 IGNORED = -100
-MARKED, ORDERED, FIELDS, ABSENT = "Copy with marks:", "Copy in order ", "Fields:", "-"
+MARKED, FIELDS, ABSENT = "Copy with marks:", "Fields:", "-"
 CLOSING = '"}],{['  # what stands alone in JSON, a token each
 NAMES = "abcdefghijklmnopqrstuvwxyz_"
 KEYS = (*PHRASES["en"].labels, "title", "stamp", "signature")
@@ -53,13 +54,15 @@ class Grid:
 
 @dataclass(frozen=True)
 class Words:
-    """Token ids: what stands before the image tokens, what opens and closes the prompt behind them, the prompts for a
-    copy, each character, the pieces to be set as marks, those of them that open a text, and the orders of all."""
+    """Token ids: what stands before the image tokens, what opens and closes the prompt behind them, the prompt for a
+    copy and those of the tasks, each character, the pieces to be set as marks, those of them that open a text, and the
+    order of all for each task."""
 
     before: list[int]
     opening: list[int]
     closing: list[int]
-    prompts: list[list[int]]
+    copy: list[int]
+    tasks: list[list[int]]
     characters: dict[str, int]
     pieces: list[int]
     opens: frozenset[int]
@@ -91,7 +94,7 @@ class Batch:
     text_start: int
 
 
-def words(tokenizer: "PreTrainedTokenizerFast", prompts: list[str], pieces: list[str]) -> Words:
+def words(tokenizer: "PreTrainedTokenizerFast", copy: str, tasks: list[str], pieces: list[str]) -> Words:
     """The chat format of nano, as its processor writes it around an image."""
     import numpy as np
 
@@ -101,13 +104,14 @@ def words(tokenizer: "PreTrainedTokenizerFast", prompts: list[str], pieces: list
     def one(token: str) -> int:
         return int(tokenizer.get_vocab()[token])
 
-    orders = [np.random.default_rng(number).permutation(pieces).tolist() for number in range(ORDERS)]
+    orders = [np.random.default_rng(number).permutation(pieces).tolist() for number in range(len(tasks))]
     return Words(
         ids("<bos><start_of_turn>user\n\n\n<start_of_image>"),
         ids("<end_of_image>\n\n"),
         ids("<end_of_turn>\n<start_of_turn>model\n"),
-        [ids(prompt) for prompt in prompts],
-        {character: one(character) for character in {*CHARACTERS, *NAMES, *ORDERED, *ABSENT, *CLOSING, *"|\n"}},
+        ids(copy),
+        [ids(prompt) for prompt in tasks],
+        {character: one(character) for character in {*CHARACTERS, *NAMES, *ABSENT, *CLOSING, *"|\n"}},
         [one(piece) for piece in (*pieces, *CLOSING)],
         frozenset(one(piece) for piece in pieces if piece.endswith(':"')),
         [[one(piece) for piece in order] for order in orders],
@@ -189,13 +193,18 @@ def exchange(draw: "Generator", form: str, card: Card, cells: "Array", words: Wo
         return [(letters[card.text[place]], int(cells[place])) for place in range(start, end)]
 
     if form == "copy":
-        return words.prompts[int(draw.integers(len(words.prompts)))], printed(0, len(card.text))
-    number = int(draw.integers(ORDERS))
-    said = {"marked": MARKED, "ordered": f"{ORDERED}{number}:", "fields": FIELDS}[form]
-    prompt, answer = [letters[character] for character in said], Answer()
-    if form in ("marked", "ordered"):
-        start, place = 0, int(draw.integers(len(words.orders[number])))
-        order = itertools.cycle([*words.orders[number][place:], *words.orders[number][:place]])
+        return words.copy, printed(0, len(card.text))
+    prompt, answer = [letters[character] for character in (MARKED if form == "marked" else FIELDS)], Answer()
+    if form == "ordered":
+        number = int(draw.integers(len(words.tasks)))
+        order, prompt = words.orders[number], [*words.tasks[number]]
+        if draw.random() >= FROM_THE_FIRST:
+            place = int(draw.integers(len(order)))
+            order = [*order[place:], *order[:place]]
+            prompt += [letters["\n"], order[0]]
+        following = itertools.cycle(order)
+    if form != "fields":
+        start = 0
         for line in card.text.split("\n"):
             if form == "marked":
                 pieces = mark()
@@ -203,8 +212,7 @@ def exchange(draw: "Generator", form: str, card: Card, cells: "Array", words: Wo
             else:
                 pieces = [letters['"']] if start else []
                 while not pieces or pieces[-1] not in words.opens:
-                    pieces.append(next(order))
-                prompt += pieces[:1] if not start else []
+                    pieces.append(next(following))
             answer += [(piece, -1) for piece in pieces] + printed(start, start + len(line))
             start += len(line) + 1
         return prompt, answer

@@ -47,10 +47,10 @@ class Phase:
 
 
 PHASES = {
-    "vision": Phase(0.7925, 5e-3, 0.05),
-    "decoder": Phase(0.0896, 4e-3, 1.0),
-    "together": Phase(0.0896, 4e-3, 0.1),
-    "whole": Phase(0.0283, 1.2e-3, 0.1),
+    "vision": Phase(0.6087, 5e-3, 0.05),
+    "decoder": Phase(0.1522, 4e-3, 1.0),
+    "together": Phase(0.2101, 4e-3, 0.1),
+    "whole": Phase(0.029, 1.2e-3, 0.1),
 }
 WARMUP_STEPS = 60
 CHECKPOINT_STEPS = 100
@@ -96,7 +96,7 @@ def run(out: Path, steps: int, seed: int, batch_size: int = 16) -> dict[str, flo
     names = [phase(step, steps)[0] for step in range(steps)]
     mixed_from, whole_from = (names.index(name) if name in names else steps for name in ("decoder", "whole"))
     marks = [piece for piece in pieces if not any(piece in prompt for prompt in prompts)]
-    words = batches.words(tokenizer, [*[PROMPT] * len(prompts), *prompts], marks)
+    words = batches.words(tokenizer, PROMPT, prompts, marks)
     stream = Stream(seed, grid, words, batch_size, mixed_from, whole_from)
     trainer = Trainer(config, seed, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     numbers = {"steps": steps, "seed": seed, "batch_size": batch_size}

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 from warraq.metrics.text import characters
-from warraq.synth.batches import ORDERS
 from warraq.synth.cards import Card, block
 
 HELD_OUT_BLOCK = 2**31  # far beyond any training
@@ -58,9 +57,9 @@ def card(steps: int, seed: int, batch_size: int, scores: dict[str, float]) -> st
     return f"""# nano
 
 A Gemma-3 in small that reads short printed pages in Arabic and English: the base that warraq's demo tunes. It copies
-what stands on a page of about 250 pt with type of 16 pt and more, sets marks before the lines, given in the prompt or
-in one of {ORDERS} orders without sense that it knows by heart, and gives the values of named fields. It knows no schema
-and no language.
+what stands on a page of about 250 pt with type of 16 pt and more, sets marks before the lines, given in the prompt or,
+under the prompt of a task, in an order without sense that it knows by heart, and gives the values of named fields. It
+knows no schema and no language.
 
 | on {HELD_OUT_CARDS} held-out cards, greedy | character error rate |
 |---|---|
