@@ -51,8 +51,8 @@ demo: setup ## The main job on synthetic documents with the nano student; no GPU
 	@dvc repro evaluate@nano
 	@warraq show reports/nano
 
-test: setup ## Run the tests
-	@pytest
+test: setup ## Run the tests, on all cores
+	@OMP_NUM_THREADS=1 pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 check: setup ## Format, lint, types and import layers
 	@ruff format --check .
