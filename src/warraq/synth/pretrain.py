@@ -29,6 +29,7 @@ from warraq.students import nano
 from warraq.synth import batches, reading
 from warraq.synth.batches import Batch, Grid, Stream
 from warraq.synth.cards import CARDS_PER_BLOCK
+from warraq.web.tracking import commit
 from warraq.workers import count, progress
 
 if TYPE_CHECKING:
@@ -120,7 +121,8 @@ def run(out: Path, steps: int, seed: int, batch_size: int = 16) -> dict[str, flo
     nano.processor(tokenizer, config).save_pretrained(folder)
     (folder / "curve.jsonl").write_text("".join(json.dumps(row) + "\n" for row in curve), encoding="utf-8")
     scores = reading.score(folder, reading.held_out(seed, grid.side_px))
-    (folder / "README.md").write_text(reading.card(steps, seed, batch_size, scores), encoding="utf-8")
+    card = reading.card(steps, seed, batch_size, commit(Path(__file__).parent), scores)
+    (folder / "README.md").write_text(card, encoding="utf-8")
     folder.replace(out)
     shutil.rmtree(part)
     return scores

@@ -52,8 +52,8 @@ def transcripts(folder: Path, cards: list[Card]) -> list[str]:
     return texts
 
 
-def card(steps: int, seed: int, batch_size: int, scores: dict[str, float]) -> str:
-    """The model card."""
+def card(steps: int, seed: int, batch_size: int, commit: str | None, scores: dict[str, float]) -> str:
+    """The model card; `commit` is that of the code."""
     return f"""# nano
 
 A Gemma-3 in small that reads short printed pages in Arabic and English: the base that warraq's demo tunes. It copies
@@ -67,8 +67,9 @@ knows no schema and no language.
 | Arabic: cer_ar | {scores["cer_ar"]} |
 | English: cer_en | {scores["cer_en"]} |
 
-* Made by `warraq pretrain-nano OUT --steps {steps} --seed {seed} --batch-size {batch_size}`; the curve is in
-  `curve.jsonl`. The held-out cards are block {HELD_OUT_BLOCK} of the same stream (`src/warraq/synth/cards.py`).
+* Made by `warraq pretrain-nano OUT --steps {steps} --seed {seed} --batch-size {batch_size}`
+  at commit {commit or "unknown"}; the curve is in `curve.jsonl`. The held-out cards are
+  block {HELD_OUT_BLOCK} of the same stream (`src/warraq/synth/cards.py`).
 * Data: synthetic cards set by MuPDF in its Noto Naskh Arabic, Nimbus and Charis faces. Words are the TRAIN vocabulary
   of `src/warraq/synth/words.py`, common phrases, and random letters; no value of the demo's documents is among them.
 * Limits: two scripts, print only, no diacritics, letters of about a twentieth of the page's width; it has seen nothing
