@@ -17,15 +17,17 @@ import statistics
 import subprocess
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-import pymupdf
 from PIL import Image, ImageOps
 
 from warraq import engines
+from warraq.engines import mupdf
 from warraq.records import Page, read_rows
 from warraq.stages.render import Render, run
 
+pymupdf = mupdf.library()  # as render has it: the whole of it makes each fork dearer
 LONG_SIDE_PX = 1600
 SMALLEST_PX = 1000  # a scan with fewer pixels is not enlarged here, but by the others: no fair race
 
@@ -38,11 +40,13 @@ def ours(folder: Path, out: Path, colour: str) -> None:
     run(folder, out, parameters)
 
 
-def mupdf_bare(folder: Path, out: Path, colour: str) -> None:
+def mupdf_bare(folder: Path, out: Path, colour: str, text: bool = False) -> None:
     """Pages drawn and forgotten: what no way that uses MuPDF can go below."""
     for path in sorted(folder.iterdir()):
         with pymupdf.open(path) as document:
             for page in document:
+                if text:
+                    page.get_text("text")
                 scale = LONG_SIDE_PX / max(page.rect.width, page.rect.height)
                 space = pymupdf.csGRAY if colour == "grey" else pymupdf.csRGB
                 page.get_pixmap(matrix=pymupdf.Matrix(scale, scale), colorspace=space, alpha=False)
@@ -94,6 +98,7 @@ def ways() -> dict[str, Callable[[Path, Path, str], None]]:
     found: dict[str, Callable[[Path, Path, str], None]] = {
         "warraq render": ours,
         "MuPDF alone, drawn and not kept": mupdf_bare,
+        "the same, and the page's text read": partial(mupdf_bare, text=True),
         "300 dpi, then resize, contrast, PNG (Pillow)": notes,
     }
     if importlib.util.find_spec("pypdfium2"):

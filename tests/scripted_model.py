@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from warraq import tasks
-from warraq.engines.reading import Look
+from warraq.engines.reading import Look, recipe_of
 from warraq.runtimes import manifest
 from warraq.runtimes.manifest import Question, schema_sha256
-from warraq.stages.render import Render, recipe_of
+from warraq.stages.render import Render
 
 RENDER = Render(
     long_side_px=400, colour="rgb", contrast="none", autocontrast_cutoff_percent=0.0, deskew=False, crop=False,
@@ -47,6 +47,7 @@ class Scripted(ThreadingHTTPServer):
             INVOICE if "invoice" in prompt else CONTENT,
             "stop",
         )
+        self.logprob: float | None = None  # of every token, which are the letters; None: not told
         self.asked: list[dict[str, Any]] = []
 
 
@@ -58,7 +59,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.asked.append(body)
         prompt = body["messages"][0]["content"][-1]["text"]
         text, reason = self.server.reply(prompt, "response_format" in body)
-        data = json.dumps({"choices": [{"message": {"content": text}, "finish_reason": reason}]}).encode()
+        choice: dict[str, Any] = {"message": {"content": text}, "finish_reason": reason}
+        if body["logprobs"] and self.server.logprob is not None:
+            choice["logprobs"] = {"content": [{"token": letter, "logprob": self.server.logprob} for letter in text]}
+        data = json.dumps({"choices": [choice]}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()

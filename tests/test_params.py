@@ -35,6 +35,12 @@ def refused(folder: Path, old: str, new: str) -> str:
         ),
         ("rank: 96", "rank: true", "students.gemma3_4b.tiers.0.rank is True"),
         ("rank: 96", "rnk: 96", "students.gemma3_4b.tiers.0.rnk is not a parameter; did you mean rank?"),
+        (
+            "revision: 093f9f388b31de276ce2de164bdc2081324b9767",
+            "revision: main",
+            "revision is 'main': a branch may",
+        ),
+        ("    revision: 093f9f388b31de276ce2de164bdc2081324b9767\n", "", "students.gemma3_4b.revision is missing"),
         ("  - language: true  #", "  - language: false  #", "trains nothing"),
         ("  colour: rgb", "  colour: blue", "render.colour is 'blue': input should be 'rgb' or 'grey'"),
         ("  test_share: 0.2", "  test_share: .nan", "dataset.test_share is nan"),

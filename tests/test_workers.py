@@ -77,6 +77,23 @@ def test_a_process_serves_many_items_and_no_outcome_depends_on_the_ones_before(m
     ]
 
 
+def test_a_process_that_dies_between_two_items_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WARRAQ_WORKERS", "1")
+
+    def numbered(item: str) -> Generator[int, None, bool]:
+        yield os.getpid()
+        return True
+
+    queue, outcomes = deque(["a"]), []
+    for item, values, failure in workers.isolated(numbered, queue, 5, 512, _warm):
+        outcomes.append((item, failure))
+        if item == "a":
+            os.kill(values[0], signal.SIGKILL)
+            os.waitid(os.P_PID, values[0], os.WEXITED | os.WNOWAIT)
+            queue.append("b")
+    assert outcomes == [("a", None), ("b", None)]
+
+
 def test_what_is_queued_meanwhile_is_called_too() -> None:
     queue = deque(["a"])
     called = []

@@ -191,9 +191,11 @@ def merge(
     """Base and adapter to one model, with a proof."""
     params = _params(context)
     chosen = params.student(student)
+    from warraq.engines.reading import Look
     from warraq.stages import merge as stage
 
-    stage.run(base, adapter, dataset, pages, out, chosen, params.merge)
+    look = {name: getattr(params.render, name) for name in Look.model_fields}
+    stage.run(base, adapter, dataset, pages, out, chosen, look, params.merge)
 
 
 @main.command()
@@ -208,11 +210,12 @@ def export(context: click.Context, student: str, merged: Path, dataset: Path, pa
     """The merged model to ONNX, with a proof."""
     params = _params(context)
     chosen = params.student(student)
-    from warraq.engines.reading import Look
     from warraq.stages import export as stage
 
-    look = {name: getattr(params.render, name) for name in Look.model_fields}
-    stage.run(merged, dataset, pages, out, chosen, look, params.export)
+    if student in params.export.left_out:
+        stage.leave_out(out, chosen)
+    else:
+        stage.run(merged, dataset, pages, out, chosen, params.export)
 
 
 @main.command()
@@ -251,7 +254,7 @@ def evaluate(
 
 @main.command()
 @click.argument("files", type=click.Path(path_type=Path, exists=True), nargs=-1, required=True)
-@folder("--model", "Folder that export wrote.")
+@folder("--model", "Folder that export or merge wrote.")
 @folder("--out", "Folder for a JSON and a Markdown file a document; default: JSON Lines to standard output.", False)
 @click.option("--task", "tasks", multiple=True, help="A task of the model; may be repeated. Default: all.")
 @click.option("--pages", metavar="RANGES", help="Only these pages of each document, like 1-3,7,9-.")
@@ -281,7 +284,7 @@ def read(
 
 
 @main.command()
-@folder("--model", "Folder that export wrote.")
+@folder("--model", "Folder that export or merge wrote.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Another one needs a token in WARRAQ_TOKEN.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True)
 @click.option("--runtime", type=click.Choice(["onnx", "torch", "endpoint"]), help="Default: what the folder is for.")

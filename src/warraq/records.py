@@ -4,6 +4,7 @@ Rows are frozen and carry no time and no absolute path, so that equal inputs giv
 `<name>.part` and renamed: a reader never sees half of it.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -49,13 +50,13 @@ class Page(Row):
     px_per_pt: float | None  # None for image files
     text: str | None  # the page's own text layer, UTF-8, relative to the pages folder; None where there is none
     repaired: bool  # the file was damaged and the reader mended it
-    recipe: str  # hash of what made the image: parameters and library versions
+    recipe: str  # hash of what decides the pixels: parameters and version of the drawing
     engine: Engine = "mupdf"
     origin: Origin = "born_digital"
     rotation_deg: int = 0  # clockwise, as the file asks for; applied
     skew_deg: float = 0.0  # clockwise, as estimated; turned back
     crop_px: tuple[int, int, int, int] = (0, 0, 0, 0)  # left, top, right, bottom margin taken off
-    ink: float | None = None  # share of dark pixels; 0.0 on a blank page
+    ink: float | None = None  # share of dark samples; 0.0 on a blank page
     script: str | None = None  # of most letters of the text layer: arabic, latin, other
     codecs: tuple[str, ...] = ()  # of the images on a PDF page
     damage: str | None = None  # what of the page the engine could not read, where it drew the rest
@@ -121,6 +122,7 @@ class Prediction(Row):
     tokens: int
     seconds: float  # the share of its batch's time
     confidence: float | None = None  # geometric mean of its tokens' probabilities, where the runtime tells them
+    confidence_by_field: dict[str, float] = {}  # the same of the tokens of each value, where the text is JSON
     message: str | None = None
 
 
@@ -147,6 +149,11 @@ def replacing(path: Path) -> Iterator[Path]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -16,9 +16,10 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
@@ -68,13 +69,7 @@ class Failure:
     detail: str
 
 
-@dataclass
-class _Worker(Generic[T, R]):
-    process: BaseProcess
-    item: T
-    values: list[R] = field(default_factory=list)
-    deadline: float = math.inf
-    done: int = 0  # items before this one
+Result = tuple[T, list[R], Failure | None]
 
 
 def isolated(
@@ -83,7 +78,7 @@ def isolated(
     max_seconds: int,
     max_memory_mib: int,
     warm: Callable[[], None],
-) -> Iterator[tuple[T, list[R], Failure | None]]:
+) -> Iterator[Result[T, R]]:
     """Call `function` on each item of `queue` in forked processes, `count()` at once, or on all cores of a Ray cluster.
 
     Yield, as they complete, item, the values that it yielded, and why it did not come to its end, if it did not. What
@@ -103,17 +98,12 @@ def isolated(
     place = os.environ.get("WARRAQ_ON", "")
     if place not in ("", "ray"):
         raise InputError(f"WARRAQ_ON is {place!r}; it must be ray, or not be set.")
-    run = _on_ray if place else _here
-    return run(function, queue, max_seconds, max_memory_mib, warm)
+    serve = partial(_serve, function, max_seconds, max_memory_mib)
+    here = partial(_here, warm, partial(_Worker, serve, 4 * max_seconds))
+    return _on_ray(here, queue) if place else here(queue)
 
 
-def _on_ray(
-    function: Callable[[T], Generator[R, None, bool]],
-    queue: deque[T],
-    max_seconds: int,
-    max_memory_mib: int,
-    warm: Callable[[], None],
-) -> Iterator[tuple[T, list[R], Failure | None]]:
+def _on_ray(here: Callable[[deque[T]], Iterator[Result[T, R]]], queue: deque[T]) -> Iterator[Result[T, R]]:
     """Blocks of items as Ray tasks: Ray decides where, and gives what was on a machine that died to another."""
     try:
         import ray
@@ -133,7 +123,7 @@ def _on_ray(
         while queue or pending:
             while queue:
                 block = [queue.popleft() for _ in range(min(BLOCK, len(queue)))]
-                pending.append(task.remote(Path.cwd(), function, block, max_seconds, max_memory_mib, warm))
+                pending.append(task.remote(Path.cwd(), here, block))
             done, pending = ray.wait(pending)
             yield from ray.get(done[0])
     finally:
@@ -143,86 +133,112 @@ def _on_ray(
             ray.shutdown()
 
 
-def _block(
-    folder: Path,
-    function: Callable[[T], Generator[R, None, bool]],
-    items: list[T],
-    max_seconds: int,
-    max_memory_mib: int,
-    warm: Callable[[], None],
-) -> list[tuple[T, list[R], Failure | None]]:
+def _block(folder: Path, here: Callable[[deque[T]], Iterator[Result[T, R]]], items: list[T]) -> list[Result[T, R]]:
     os.chdir(folder)  # the same on all machines
     os.environ["WARRAQ_WORKERS"] = "1"
-    return list(_here(function, deque(items), max_seconds, max_memory_mib, warm))
+    return list(here(deque(items)))
 
 
-def _here(
-    function: Callable[[T], Generator[R, None, bool]],
-    queue: deque[T],
-    max_seconds: int,
-    max_memory_mib: int,
-    warm: Callable[[], None],
-) -> Iterator[tuple[T, list[R], Failure | None]]:
+def _here(warm: Callable[[], None], fork: Callable[[], "_Worker[T, R]"], queue: deque[T]) -> Iterator[Result[T, R]]:
     warm()
+    most = count()
     busy: dict[Connection, _Worker[T, R]] = {}
-    idle: dict[Connection, _Worker[T, R]] = {}
+    idle: list[_Worker[T, R]] = []
     again: deque[T] = deque()  # for new processes
     try:
         while queue or again or busy:
             while again or queue:
                 if queue and idle:
-                    pipe, worker = idle.popitem()
-                    worker.item, worker.values, worker.done = queue.popleft(), [], worker.done + 1
-                elif len(busy) < count():
-                    for old, unused in idle.items():  # to make room
-                        _end(old, unused.process)
-                    idle.clear()
-                    pipe, process = _forked(function, max_seconds, max_memory_mib)
-                    worker = _Worker(process, (again or queue).popleft())
+                    worker = idle.pop()
+                    worker.begin(queue.popleft())
+                elif len(busy) < most:
+                    while idle:  # to make room
+                        idle.pop().end()
+                    worker = fork()
+                    worker.begin((again or queue).popleft())
                 else:
                     break
-                worker.deadline = time.monotonic() + 4 * max_seconds
-                pipe.send(worker.item)
-                busy[pipe] = worker
-            wait(list(busy), max(0.0, min(worker.deadline for worker in busy.values()) - time.monotonic()))
+                busy[worker.pipe] = worker
+            ready = wait(list(busy), max(0.0, min(worker.deadline for worker in busy.values()) - time.monotonic()))
             for pipe, worker in list(busy.items()):
-                if pipe.poll():
-                    kind, value = _received(pipe, worker.process)
+                if pipe in ready:
+                    kind, value = worker.receive()
                 elif time.monotonic() >= worker.deadline:
-                    kind, value = "failure", Failure("timeout", f"waited {4 * max_seconds} s")
+                    kind, value = "failure", Failure("timeout", f"waited {worker.patience_s} s")
                 else:
                     continue
                 if kind == "value":
-                    worker.values.append(value)
-                    worker.deadline = time.monotonic() + 4 * max_seconds
                     continue
                 del busy[pipe]
-                if kind == "end" and value and worker.done + 1 < ITEMS:
-                    idle[pipe] = worker
+                if kind == "end" and value and worker.items < ITEMS:
+                    idle.append(worker)
                 else:
-                    _end(pipe, worker.process)
+                    worker.end()
                 if kind == "error":
                     raise value
-                if kind == "failure" and worker.done:
+                if kind == "failure" and worker.items > 1:
                     again.append(worker.item)
                 else:
                     yield worker.item, worker.values, value if kind == "failure" else None
     finally:
-        for pipe, worker in (*busy.items(), *idle.items()):
-            _end(pipe, worker.process)
+        for worker in (*busy.values(), *idle):
+            worker.end()
 
 
-def _forked(function: Callable[[Any], Any], max_seconds: int, max_memory_mib: int) -> tuple[Connection, BaseProcess]:
-    context = multiprocessing.get_context("fork")  # warm: a child has what the parent imported
-    ours, theirs = context.Pipe()
-    limits = (max_seconds, max_memory_mib)
-    process = context.Process(target=_serve, args=(theirs, function, limits, os.getpid()), daemon=True)
-    process.start()
-    theirs.close()  # the child's is then the only one, and its death is an end of file
-    return ours, process
+class _Worker(Generic[T, R]):
+    """A process that calls `function` on one item after another and tells here what that yields."""
+
+    def __init__(self, serve: Callable[[int, Connection], None], patience_s: int) -> None:
+        context = multiprocessing.get_context("fork")  # warm: a child has what the parent imported
+        self.pipe, theirs = context.Pipe()
+        self._process = context.Process(target=serve, args=(os.getpid(), theirs), daemon=True)
+        self._process.start()
+        theirs.close()  # the child's is then the only one, and its death is an end of file
+        self.patience_s = patience_s  # from message to message, by the clock
+        self.items = 0  # begun; the last is `item`
+
+    def begin(self, item: T) -> None:
+        self.item = item
+        self.items += 1
+        self.values: list[R] = []
+        self.deadline = time.monotonic() + self.patience_s
+        with suppress(BrokenPipeError):  # it died since the last item, as `receive` will tell
+            self.pipe.send(item)
+
+    def receive(self) -> tuple[str, Any]:
+        """("value", value), ("end", what `function` returned), ("failure", Failure) or ("error", exception)."""
+        try:
+            kind, value = self.pipe.recv()
+        except (EOFError, OSError):  # it died, perhaps amid a message
+            self._process.join()
+            return "failure", _death(-(self._process.exitcode or 0))
+        if kind == "value":
+            self.values.append(value)
+            self.deadline = time.monotonic() + self.patience_s
+        return kind, value
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.join()
+        self.pipe.close()
 
 
-def _serve(pipe: Connection, function: Callable[[Any], Any], limits: tuple[int, int], parent: int) -> None:
+def _death(number: int) -> Failure:
+    """Of the signal `number`; below 1 it is an exit code."""
+    if number == signal.SIGXCPU:
+        return Failure("timeout", "used all its processor time")
+    if number == signal.SIGKILL:  # not ours: the kernel's, out of memory
+        return Failure("memory", "killed by the system")
+    return Failure("crashed", signal.Signals(number).name if number > 0 else f"exit code {-number}")
+
+
+def _serve(
+    function: Callable[[Any], Generator[Any, None, bool]],
+    max_seconds: int,
+    max_memory_mib: int,
+    parent: int,
+    pipe: Connection,
+) -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: die with the parent, even by kill -9
     if os.getppid() != parent:
         os._exit(1)
@@ -230,53 +246,31 @@ def _serve(pipe: Connection, function: Callable[[Any], Any], limits: tuple[int, 
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
-    seconds, memory_mib = limits
     inherited = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    resource.setrlimit(resource.RLIMIT_AS, (inherited + memory_mib * 2**20,) * 2)
+    resource.setrlimit(resource.RLIMIT_AS, (inherited + max_memory_mib * 2**20,) * 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     while True:
         item = pipe.recv()
         try:
-            message: tuple[str, Any] = ("end", _told(pipe, function(item), seconds))
+            message: tuple[str, Any] = ("end", _told(pipe, function(item), max_seconds))
         except MemoryError as error:
-            message = ("failure", Failure("memory", str(error) or f"needed more than {memory_mib} MiB"))
+            message = ("failure", Failure("memory", str(error) or f"needed more than {max_memory_mib} MiB"))
         except BaseException as error:
             error.add_note(traceback.format_exc())
             message = ("error", error)
         pipe.send(message)
 
 
-def _told(pipe: Connection, values: Generator[Any, None, bool], seconds: int) -> bool:
+def _told(pipe: Connection, values: Generator[Any, None, bool], max_seconds: int) -> bool:
     """Send each value; the kernel ends this process where the next takes too long. Returns what `values` does."""
     start = time.process_time()
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
     for done in itertools.count():
         used = time.process_time() - start
-        until = math.ceil(start + min(used, done)) + seconds
+        until = math.ceil(start + min(used, done)) + max_seconds
         resource.setrlimit(resource.RLIMIT_CPU, (until if hard < 0 else min(until, hard), hard))
         try:
             pipe.send(("value", next(values)))
         except StopIteration as end:
             return bool(end.value)
     raise AssertionError
-
-
-def _received(pipe: Connection, process: BaseProcess) -> tuple[str, Any]:
-    """The next message: ("value", value), ("end", what was returned), ("failure", Failure) or ("error", exception)."""
-    try:
-        return pipe.recv()
-    except (EOFError, OSError):  # it died, perhaps amid a message
-        process.join()
-        number = -(process.exitcode or 0)
-        if number == signal.SIGXCPU:
-            return "failure", Failure("timeout", "used all its processor time")
-        if number == signal.SIGKILL:  # not ours: the kernel's, out of memory
-            return "failure", Failure("memory", "killed by the system")
-        detail = signal.Signals(number).name if number > 0 else f"exit code {process.exitcode}"
-        return "failure", Failure("crashed", detail)
-
-
-def _end(pipe: Connection, process: BaseProcess) -> None:
-    process.kill()
-    process.join()
-    pipe.close()

@@ -118,7 +118,7 @@ def test_pdfium_opens_a_document_once(raw, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(
         pdfium.Reader, "__init__", lambda self, *given: (opened.append(given[0]), begin(self, *given))[1]
     )
-    messages = list(read(tmp_path / "out", PARAMETERS, PARAMETERS, "recipe", Attempt(source, None, "mupdf")))
+    messages = list(read(tmp_path / "out", PARAMETERS, PARAMETERS, Attempt(source, None, "mupdf")))
     assert [message.page.engine for message in messages if isinstance(message, Drawn)] == ["pdfium"] * 3
     assert opened == [source.path]
 
@@ -127,7 +127,7 @@ def test_a_document_fills_only_so_much_of_the_disk(raw, tmp_path: Path) -> None:
     document = pymupdf.open()
     for _ in range(4):
         page = document.new_page(width=300, height=300)
-        page.insert_image(page.rect, stream=picture(Image.effect_noise((700, 700), 60)))
+        page.insert_image(page.rect, stream=picture(Image.effect_noise((650, 650), 60)))
     folder = raw("scan.pdf", **{"noise.pdf": document.tobytes()})
     pages, rejected = render(folder, tmp_path / "out", long_side_px=700, max_output_mib=1)
     assert [page.page for page in pages if page.files == ("noise.pdf",)] == [1, 2]
@@ -153,7 +153,7 @@ def test_pdfium_draws_what_kills_mupdf(raw, tmp_path: Path) -> None:
     again, lost = after(died, Begun(2, "mupdf"), TIMEOUT)
     assert again and (again.first, again.alone, lost) == (2, "pdfium", None)
     (tmp_path / "out" / f"{source.document}.part").mkdir(parents=True)
-    messages = list(read(tmp_path / "out", PARAMETERS, PARAMETERS, "recipe", again))
+    messages = list(read(tmp_path / "out", PARAMETERS, PARAMETERS, again))
     drawn = [message.page for message in messages if isinstance(message, Drawn)]
     assert [(page.page, page.engine) for page in drawn] == [(2, "pdfium"), (3, "mupdf")]
     assert (drawn[0].width_px, drawn[0].height_px) == (drawn[1].width_px, drawn[1].height_px)
@@ -165,7 +165,7 @@ def test_a_blank_page_is_no_second_opinion(raw, tmp_path: Path) -> None:
     document.new_page()
     (source,), _ = found(raw(**{"blank.pdf": document.tobytes()}))
     attempt = Attempt(source, None, "mupdf", alone="pdfium", failure=TIMEOUT)
-    messages = list(read(tmp_path / "out", PARAMETERS, PARAMETERS, "recipe", attempt))
+    messages = list(read(tmp_path / "out", PARAMETERS, PARAMETERS, attempt))
     assert [message.reason for message in messages if isinstance(message, Rejected)] == ["timeout"]
     pages, rejected = render(tmp_path / "raw", tmp_path / "out")
     assert ([page.ink for page in pages], rejected) == ([0.0], [])  # both engines see the same white paper

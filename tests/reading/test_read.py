@@ -1,6 +1,7 @@
 """`warraq read`: documents in, JSON and Markdown out; resumed; refused where the model is not the one trained."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from scripted_model import CONTENT, Scripted, described
 from warraq import tasks
 from warraq.cli import main
+from warraq.metrics.json import flattened
 from warraq.reading.files import numbers
 from warraq.records import InputError, write_json
 from warraq.runtimes import Request
@@ -164,7 +166,9 @@ def edited(model: Path, change: Callable[[dict], None]) -> None:
     [
         (lambda value: value["tasks"]["content"].update(prompt="Read."), "another prompt or schema of content"),
         (lambda value: value["tasks"]["invoice"].update(schema_sha256="0"), "another prompt or schema of invoice"),
-        (lambda value: value["look"].update(contrast="sharpened"), "rendered in a way that this version does not know"),
+        (lambda value: value["look"].update(contrast="sharpened"), "pages that this version does not render alike"),
+        (lambda value: value["look"].update(deskew=True), "pages that this version does not render alike"),
+        (lambda value: value.update(recipe="0" * 12), "pages that this version does not render alike; train it anew."),
         (lambda value: value.update(colour="blue"), "is not of this version"),
     ],
 )
@@ -184,12 +188,7 @@ def test_a_changed_file_of_the_model_is_refused(raw: Callable[..., Path], tmp_pa
     described(folder, "content")
     (folder / "tokenizer.json").write_text("[]")
     result = read(folder, None, raw("picture.png"))
-    assert result.exit_code == 2 and "tokenizer.json is not the file that the model was exported with" in result.output
-
-
-def test_pages_rendered_by_other_code_are_told(model: Path, raw: Callable[..., Path]) -> None:
-    edited(model, lambda value: value.update(recipe="0" * 12))
-    assert "pixels may differ" in read(model, None, raw("picture.png"), "--task", "content").stderr
+    assert result.exit_code == 2 and "tokenizer.json is not the file that was written with the model" in result.output
 
 
 def test_a_model_without_its_manifest_is_refused(model: Path, raw: Callable[..., Path]) -> None:
@@ -245,3 +244,26 @@ def test_torch_and_onnx_give_the_same_answers_under_a_schema(cut: Path, raw: Cal
     assert ours[0] == OnnxRuntime(cut / "onnx").answer(asked[:1], 20)[0]
     for name, one in zip(("content", "invoice"), ours[1:], strict=True):
         assert tasks.parse(tasks.load(name).Answer, one.text)[0]
+
+
+def test_the_merged_model_is_read_through_transformers(cut: Path, raw: Callable[..., Path]) -> None:
+    """The same answers as by its graphs, and each value with its confidence."""
+    pytest.importorskip("llguidance")
+    found = []
+    for name in ("torch", "onnx"):
+        words = ["--task", "invoice", "--runtime", name]
+        result = read(cut / ("merged" if name == "torch" else name), None, raw("picture.png"), *words)
+        assert result.exit_code == 0, result.output
+        found.append(json.loads(result.stdout)["pages"][0]["answers"]["invoice"])
+    theirs, ours = (one.pop("confidence_by_field") for one in found)
+    assert found[0]["answer"] == found[1]["answer"] and found[0]["tokens"] == found[1]["tokens"]
+    assert set(ours) == set(flattened(found[0]["answer"])) and ours == pytest.approx(theirs, abs=2e-3)
+    assert all(0 <= value <= 1 for value in ours.values())
+
+
+def test_a_servers_log_probabilities_become_confidence(model: Path, server: Scripted, raw: Callable[..., Path]) -> None:
+    server.logprob = -0.5
+    result = read(model, None, raw("picture.png"), "--task", "content")
+    answer = json.loads(result.stdout)["pages"][0]["answers"]["content"]
+    assert answer["confidence"] == round(math.exp(-0.5), 4)
+    assert answer["confidence_by_field"]["blocks[0].text"] == round(math.exp(-0.5), 4)

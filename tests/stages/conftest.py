@@ -11,24 +11,12 @@ from PIL import Image, ImageDraw, ImageFont
 import evaluate_project
 from gemini_server import KEY, GeminiServer
 from label_project import Project, content
-from warraq.records import Sample, Turn, write_json
+from train_project import answer
+from warraq.records import Page, Sample, Turn, write_json, write_rows
 from warraq.stages.dataset import info
 from warraq.tasks import dumps, invoice
 
 ROOT = Path(__file__).parents[2]
-
-
-def _answer(number: str) -> str:
-    party = {"name": None, "address": None, "tax_id": None}
-    fields = {
-        "invoice_number": number,
-        "date": None,
-        "due_date": None,
-        "sender": party,
-        "recipient": party,
-        "items": [],
-    }
-    return dumps(fields | {"currency": "JOD", "subtotal": None, "tax": None, "total": None})
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +32,7 @@ def lessons(tmp_path_factory: pytest.TempPathFactory) -> Path:
         image.save(folder / "pages" / document / "0001.png")
         turns = (
             Turn(role="user", content="<image>" + invoice.PROMPT),
-            Turn(role="assistant", content=_answer(str(10 + index))),
+            Turn(role="assistant", content=dumps(answer(str(10 + index)))),
         )
         samples.append(
             Sample(
@@ -52,6 +40,12 @@ def lessons(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 images=(f"{document}/0001.png",), conversations=turns,
             ).model_dump(mode="json")
         )  # fmt: skip
+    page = Page(
+        page_id="000000000000-p0001", document="000000000000", page=1, files=("0.png",),
+        image="000000000000/0001.png", image_sha256="", width_px=160, height_px=200, px_per_pt=None, text=None,
+        repaired=False, recipe="0123",
+    )  # fmt: skip
+    write_rows(folder / "pages/pages.jsonl", [page], key=lambda row: row.page_id)
     for name, part in (("train", samples[:8]), ("val", samples[8:10]), ("test", samples[10:])):
         write_json(folder / "dataset" / f"{name}.json", part)
     write_json(folder / "dataset/dataset_info.json", info())

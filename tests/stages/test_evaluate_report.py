@@ -71,6 +71,12 @@ def test_the_model_card_names_data_base_scores_and_limits(folder: Path) -> None:
     assert found["test_sha256"] in card and "revision `" + "0" * 64 in card
     assert "| field F1 | 0.000 [0.000, 0.324] | 1.000 [0.676, 1.000] | 1.000 [0.676, 1.000] |" in card
 
+    write(folder / "predictions/onnx/predictions.jsonl", [])  # a student that is left out of export
+    assert metrics(folder)["variants"] == "base merged"
+    card = (folder / "out/model_card.md").read_text(encoding="utf-8")
+    assert "| field F1 | 0.000 [0.000, 0.324] | 1.000 [0.676, 1.000] |\n" in card and "onnx" not in card
+    assert "onnx" not in run(folder).output
+
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[browser.Browser]:

@@ -1,6 +1,7 @@
 """The ONNX graphs are the model: proved on a nano cut to two layers, and refused when a fault is planted."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -14,12 +15,14 @@ from click.testing import CliRunner, Result
 from onnx import numpy_helper
 from PIL import Image, ImageDraw
 
+from scripted_model import described
+from warraq import params
 from warraq.cli import main
-from warraq.records import Page, write_json, write_rows
-from warraq.runtimes import Request, manifest, open_image, questions
-from warraq.runtimes.onnx import OnnxRuntime, Processor
+from warraq.records import Prediction, read_json, read_rows, write_json
+from warraq.runtimes import Request, Trace, manifest, open_image, parity, questions
+from warraq.runtimes.onnx import OnnxRuntime, Processor, _Run
 from warraq.runtimes.torch import TorchRuntime
-from warraq.stages.export import Export, weighed
+from warraq.stages.export import Export, routed, weighed
 from warraq.students import gemma3_onnx, precision
 from warraq.students.precision import Precision
 
@@ -42,13 +45,8 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
         turns = [{"role": "user", "content": "<image>" + PROMPT}, {"role": "assistant", "content": "{}"}]
         row = {"page_id": f"0123456789ab-p{number:04}", "document": "0123456789ab", "task": "content"}
         samples.append({**row, "reference": "gold", "images": [image], "conversations": turns})
-    for side in ("train", "val"):
-        write_json(folder / "dataset" / f"{side}.json", samples)
-    page = Page(
-        page_id="0123456789ab-p0001", document="0123456789ab", page=1, files=(), image="", image_sha256="",
-        width_px=310, height_px=440, px_per_pt=None, text=None, repaired=False, recipe="0123",
-    )  # fmt: skip
-    write_rows(folder / "pages" / "pages.jsonl", [page], key=lambda row: row.page)
+    write_json(folder / "dataset" / "val.json", samples)
+    described(folder / "merged", "content")
     text = (ROOT / "params.yaml").read_text().replace("max_new_tokens: 48", "max_new_tokens: 12")
     text = text.replace("precisions: [int8, fp32]", "precisions: [fp32]")
     (folder / "params.yaml").write_text(text)
@@ -70,10 +68,10 @@ def draw(path: Path, number: int) -> None:
     image.save(path)
 
 
-def export(work: Path, out: str, dataset: str = "dataset") -> Result:
+def export(work: Path, out: str, dataset: str = "dataset", student: str = "nano") -> Result:
     names = {"merged": "merged", "dataset": dataset, "pages": "pages", "out": out}
     options = [word for name, folder in names.items() for word in (f"--{name}", str(work / folder))]
-    return CliRunner().invoke(main, ["--params", str(work / "params.yaml"), "export", "--student", "nano", *options])
+    return CliRunner().invoke(main, ["--params", str(work / "params.yaml"), "export", "--student", student, *options])
 
 
 def test_proof_holds_on_pages_and_fixed_cases(exported: Path) -> None:
@@ -98,14 +96,11 @@ def test_graphs_are_the_same_bytes_again_and_name_no_path(work: Path, exported: 
         assert not any(word in graph for word in (str(ROOT).encode(), sys.prefix.encode(), b".py", b"site-packages"))
 
 
-def test_the_folder_says_how_the_model_was_asked(exported: Path) -> None:
-    held = manifest.read(exported)
-    assert held.look == {
-        "long_side_px": 1600, "colour": "rgb", "contrast": "none", "autocontrast_cutoff_percent": 0.0, "deskew": False,
-        "crop": False,
-    }  # fmt: skip
-    assert held.recipe == "0123" and held.tasks["content"].prompt == PROMPT
+def test_the_folder_says_how_the_merged_model_was_asked(exported: Path) -> None:
+    held, merged = manifest.read(exported), manifest.read(exported.with_name("merged"))
+    assert (held.look, held.recipe, held.tasks) == (merged.look, merged.recipe, merged.tasks)
     assert set(held.files) == {path.name for path in exported.iterdir()} - {"warraq.json"}
+    assert held.key() != merged.key()
 
 
 @pytest.mark.parametrize(
@@ -199,6 +194,31 @@ def test_planted_fault_is_refused(
     assert text_only["passed"] == (plant is not swapped_embeddings)
 
 
+def test_only_what_follows_a_stop_token_is_not_compared() -> None:
+    """transformers pads an answer that ends before another one of its batch; the graphs go on."""
+    logits = np.arange(24, dtype=np.float32).reshape(2, 4, 3)
+    ones, none = np.ones((2, 1), dtype=np.int64), np.zeros((0, 3, 1, 1))
+    tokens = np.array([[7, 5, 0, 0], [7, 7, 7, 7]])
+    truth = Trace(ones, ones, none, logits[:, :1], logits, tokens)
+    for step, equal in ((1, False), (2, True), (3, True)):
+        other, own = logits.copy(), tokens.copy()
+        other[0, step], own[0, step] = 9.0, 9
+        row = parity.compare(truth, Trace(ones, ones, none, logits[:, :1], other, own), [0], [5])
+        assert (row["tokens_equal"], row["step_logit_difference"] == 0) == (equal, equal)
+
+
+def test_the_cache_is_written_to_in_place(work: Path, exported: Path) -> None:
+    """No step copies it, but for those where it grows."""
+    runtime = OnnxRuntime(exported)
+    run = _Run(runtime, runtime.processor([Request((work / "pages/0123456789ab/0001.png",), PROMPT)]))
+    run.prompt([-1])
+    (name, cache), *_ = run.cache.items()
+    before, place = cache.copy(), run.used
+    run.next(np.array([7]))
+    assert run.cache[name] is cache and np.abs(cache[:, :, place]).sum() > 0
+    np.testing.assert_array_equal(np.delete(cache, place, axis=2), np.delete(before, place, axis=2))
+
+
 def test_answers_equal_transformers_in_a_padded_batch(work: Path, exported: Path) -> None:
     requests = [
         Request((work / "pages/0123456789ab/0001.png",), PROMPT),
@@ -238,6 +258,34 @@ def test_runtime_needs_neither_torch_nor_transformers(work: Path, exported: Path
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.split()[1:] == ["False"] * 3
+
+
+def test_every_student_has_a_route_or_is_left_out() -> None:
+    tree = params.load(ROOT / "params.yaml")
+    assert {name for name, one in tree.students.items() if not routed(one)} == set(tree.export.left_out)
+
+
+def test_a_student_without_a_route_is_refused_unless_it_is_left_out(work: Path) -> None:
+    """Then there is a folder without a model, which is asked nothing."""
+    place, student = work / "params.yaml", "qwen2_5_vl_7b_tableqa"
+    text = place.read_text()
+    place.write_text(re.sub(r"left_out: \[.*?\]", "left_out: []", text))
+    refused = export(work, "left_out", student=student)
+    place.write_text(text)
+    assert refused.exit_code == 2 and "proved right for the family qwen2_5_vl; use" in refused.output
+    assert "name the student under export.left_out" in refused.output and refused.output.count("\n") == 1
+
+    result = export(work, "left_out", student=student)
+    assert result.exit_code == 0 and "no way to ONNX is proved right for qwen2_5_vl" in result.output
+    assert read_json(work / "left_out/config.json")["runtime"] == "none"
+    words = ["--model", work / "left_out", "--dataset", work / "dataset", "--pages", work / "pages"]
+    words = [*map(str, words), "--out", str(work / "predictions.jsonl")]
+    shutil.copyfile(work / "dataset/val.json", work / "dataset/test.json")
+    result = CliRunner().invoke(main, ["--params", str(place), "predict", *words])
+    assert result.exit_code == 0 and "holds no model" in result.output
+    assert read_rows(work / "predictions.jsonl", Prediction) == []
+    result = CliRunner().invoke(main, ["read", "--model", str(work / "left_out"), str(work / "pages")])
+    assert result.exit_code == 2 and "qwen2_5_vl; name the merged model" in result.output
 
 
 def test_no_validation_sample_stops_before_work(work: Path) -> None:

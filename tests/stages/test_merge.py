@@ -16,10 +16,11 @@ from transformers import AutoModelForImageTextToText
 from warraq import params as tree
 from warraq.cli import main
 from warraq.records import write_json
-from warraq.runtimes import Trace
+from warraq.runtimes import Trace, manifest
 from warraq.stages.merge import compare, difference
 from warraq.students.tiers import digest_of
 from warraq.students.weights import digest, rounded
+from warraq.tasks import invoice
 
 ROOT = Path(__file__).parents[2]
 NANO = ROOT / "models/nano/base"
@@ -75,7 +76,11 @@ def test_an_adapter_is_merged_and_proved(
 
     merged = tmp_path / "merged"
     names = {path.name for path in NANO.iterdir()} - {"README.md", "curve.jsonl"}  # which speak of the base
-    assert {path.name for path in merged.iterdir()} == names
+    assert {path.name for path in merged.iterdir()} == names | {"warraq.json"}
+    held = manifest.read(merged)
+    assert held.recipe == "0123" and held.look["long_side_px"] == 1600
+    assert list(held.tasks) == ["invoice"] and held.tasks["invoice"].prompt == invoice.PROMPT
+    assert set(held.files) == names
     assert all((merged / name).read_bytes() == (NANO / name).read_bytes() for name in names - {"model.safetensors"})
     before, after = load_file(NANO / "model.safetensors"), load_file(merged / "model.safetensors")
     adapter = load_file(adapters["drawn"] / "1/adapter_model.safetensors")

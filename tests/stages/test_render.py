@@ -246,8 +246,8 @@ def test_a_file_that_changes_while_it_is_read_is_no_page(raw, documents, tmp_pat
     folder = raw("letter.pdf", "scan.pdf")
     read = render_stage.read
 
-    def overtaken(out, look, limits, recipe, attempt):
-        messages = yield from read(out, look, limits, recipe, attempt)
+    def overtaken(out, look, limits, attempt):
+        messages = yield from read(out, look, limits, attempt)
         if attempt.source.names == ("scan.pdf",):
             (folder / "scan.pdf").write_bytes(documents["letter.pdf"])
         return messages

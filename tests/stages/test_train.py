@@ -1,8 +1,8 @@
 """base + dataset -> adapter, through `warraq train`, killed and taken up again."""
 
+import itertools
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,28 +13,21 @@ from typing import Any
 
 import pytest
 import yaml
-from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
+from train_project import NANO, answer, arguments
 from warraq import params as tree
-from warraq.cli import main
-from warraq.records import write_json
+from warraq import tasks
+from warraq.records import Prediction, Sample, write_json
+from warraq.stages import evaluate
+from warraq.stages.train import quality
 from warraq.students import llamafactory
 from warraq.students.audit import Row
 from warraq.students.tiers import collect
 
 ROOT = Path(__file__).parents[2]
-NANO = ROOT / "models/nano/base"
 Params = Callable[..., Path]
-
-
-def arguments(params: Path, lessons: Path, out: Path, base: Path = NANO) -> list[str]:
-    places = {"--base": base, "--dataset": lessons / "dataset", "--pages": lessons / "pages", "--out": out}
-    places |= {"--metrics": out.parent / "audit.json", "--curve": out.parent / "tokens.csv"}
-    flat = [text for key, place in places.items() for text in (key, str(place))]
-    return ["--params", str(params), "train", "--student", "nano", *flat]
 
 
 def start(params: Path, lessons: Path, out: Path) -> "subprocess.Popen[str]":
@@ -60,119 +53,6 @@ def inside(folder: Path) -> list[int]:
             except OSError:
                 continue  # ended meanwhile, or another user's
     return found
-
-
-@pytest.fixture
-def refused(params: Params, lessons: Path, tmp_path: Path) -> Callable[..., str]:
-    """The sentence that refuses to train on the lessons once `spoil` has changed a copy of them."""
-
-    def sentence(spoil: Callable[[Path], None] = lambda folder: None, base: Path = NANO, **changes: object) -> str:
-        copy = tmp_path / "lessons"
-        shutil.copytree(lessons, copy)
-        spoil(copy)
-        result = CliRunner().invoke(main, arguments(params(**changes), copy, tmp_path / "adapter", base))
-        assert result.exit_code == 2, result.output
-        assert not (tmp_path / "adapter.part").exists()
-        return result.output
-
-    return sentence
-
-
-def rewrite(path: Path, change: Callable[[list[dict[str, Any]]], Any]) -> None:
-    rows = json.loads(path.read_text())
-    change(rows)
-    write_json(path, rows)
-
-
-def test_a_sample_that_would_be_cut_is_named(refused: Callable[..., str]) -> None:
-    text = refused(cutoff_len=64)
-    assert "10 of 10 samples" in text  # the test split is not trained on
-    assert "000000000000-p0001 invoice: 4" in text
-
-
-def test_a_page_that_is_shrunk_out_of_sight_is_named(refused: Callable[..., str]) -> None:
-    text = refused(min_line_px=99)
-    assert "show lines of text lower than min_line_px 99" in text
-    assert "000000000000-p0001 invoice: " in text and " px" in text
-
-
-def test_a_control_token_in_the_text_is_named(refused: Callable[..., str]) -> None:
-    def spoil(copy: Path) -> None:
-        def change(rows: list[dict[str, Any]]) -> None:
-            rows[3]["conversations"][1]["content"] += "<end_of_turn>"
-
-        rewrite(copy / "dataset/train.json", change)
-
-    assert "hold a control token of the student in their text (000000000003-p0001 invoice: <end_of_turn>)" in refused(
-        spoil
-    )
-
-
-@pytest.mark.parametrize(("mode", "said"), [
-    ("1", "has 1 bit a pixel"), ("P", "has a palette"), ("I;16", "not of 8 bits"), ("LA", "has transparency"),
-    ("RGBA", "has transparency"),
-])  # fmt: skip
-def test_an_image_that_the_trainer_would_spoil_is_named(refused: Callable[..., str], mode: str, said: str) -> None:
-    def spoil(copy: Path) -> None:
-        Image.new(mode, (160, 200)).save(copy / "pages/000000000004/0001.png")
-
-    text = refused(spoil)
-    assert "000000000004/0001.png" in text and said in text
-
-
-def test_a_turned_image_is_named(refused: Callable[..., str]) -> None:
-    def spoil(copy: Path) -> None:
-        exif = Image.Exif()
-        exif[0x0112] = 6
-        Image.new("L", (160, 200)).save(copy / "pages/000000000004/0001.png", exif=exif)
-
-    assert "turned by its EXIF tags" in refused(spoil)
-
-
-def test_misfits_may_be_left_out_and_are_counted(params: Params, lessons: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "lessons"
-    shutil.copytree(lessons, copy)
-
-    def change(rows: list[dict[str, Any]]) -> None:
-        rows[3]["conversations"][1]["content"] += "7" * 800
-
-    rewrite(copy / "dataset/train.json", change)
-    settings = params(cutoff_len=1000)
-    settings.write_text(settings.read_text().replace("misfits: refuse", "misfits: leave_out"))
-    result = CliRunner().invoke(main, [*arguments(settings, copy, tmp_path / "adapter"), "--dry-run"])
-    assert result.exit_code == 0, result.output
-    audit = json.loads((tmp_path / "audit.json").read_text())
-    assert audit["left_out"] == {"too_long": ["000000000003-p0001 invoice"]}
-    assert audit["tasks"]["invoice"]["samples"] == 9
-    assert audit["tasks"]["invoice"]["image_tokens"]["p50"] == 400
-    assert not (tmp_path / "adapter.part").exists()
-
-
-def test_a_missing_page_is_named(refused: Callable[..., str]) -> None:
-    assert "000000000009/0001.png" in refused(lambda copy: (copy / "pages/000000000009/0001.png").unlink())
-
-
-def test_an_image_mark_too_many_is_named(refused: Callable[..., str]) -> None:
-    def spoil(copy: Path) -> None:
-        def change(rows: list[dict[str, Any]]) -> None:
-            rows[3]["conversations"][1]["content"] += "<image>"
-
-        rewrite(copy / "dataset/train.json", change)
-
-    assert "000000000003-p0001" in refused(spoil)
-
-
-def test_no_validation_sample_is_refused(refused: Callable[..., str]) -> None:
-    assert "val.json has no samples" in refused(lambda copy: rewrite(copy / "dataset/val.json", list.clear))
-
-
-def test_other_weights_than_params_names_are_refused(refused: Callable[..., str], tmp_path: Path) -> None:
-    base = tmp_path / "base"
-    shutil.copytree(NANO, base)
-    with (base / "model.safetensors").open("r+b") as weights:
-        weights.seek(-1, os.SEEK_END)
-        weights.write(b"\x01")
-    assert "has SHA-256" in refused(base=base)
 
 
 def test_killed_training_goes_on_and_ends_as_if_never_killed(params: Params, lessons: Path, tmp_path: Path) -> None:
@@ -215,6 +95,35 @@ def test_killed_training_goes_on_and_ends_as_if_never_killed(params: Params, les
     texts = [(tier / name).read_text() for name in ("train.yaml", "config.json", "trainer_state.json")]
     texts.append((whole / "lineage.json").read_text())
     assert not any('"/' in text or "_runtime" in text for text in texts)  # no absolute path, no clock
+
+
+ANSWERS = {
+    "content": [{"blocks": [{"kind": "paragraph", "text": text, "level": None}]} for text in ("Total 5", "Totl 6")],
+    "invoice": [answer("7"), answer("8")],
+    "table_qa": [{"reasoning": "r", "answer": text} for text in ("1,200", "1200", "12", "a; b", "b")],
+}
+
+
+@pytest.mark.parametrize("task", ANSWERS)
+def test_an_answer_scores_what_evaluate_gives_it(task: str) -> None:
+    for gold, other in itertools.product(ANSWERS[task], repeat=2):
+        target, text = tasks.dumps(gold), tasks.dumps(other)
+        for raw in (text, text[:-1], text + " ", ""):
+            told = {"page_id": "p", "task": task}
+            sample = Sample(document="d", reference="gold", images=(), conversations=(), **told)
+            answered = Prediction(split="test", text=raw, finish_reason="stop", tokens=1, seconds=1.0, **told)
+            graded = evaluate.grade(evaluate.Case(sample, tasks.load(task), gold, ()), answered)
+            found = graded.value("question_score" if task == "table_qa" else "field_f1")
+            assert quality(task, target, raw) == pytest.approx(graded.quality if task == "content" else found or 0)
+        assert quality(task, target, target) == 1
+        assert other == gold or task == "table_qa" or quality(task, target, text) < 1
+
+
+def test_on_a_blank_page_only_silence_scores() -> None:
+    blank, invented = tasks.dumps({"blocks": []}), tasks.dumps(ANSWERS["content"][0])
+    assert (quality("content", blank, blank), quality("content", blank, invented)) == (1, 0)
+    nothing = tasks.dumps(answer("7") | {"invoice_number": None, "currency": None})
+    assert (quality("invoice", nothing, nothing), quality("invoice", nothing, nothing[:-1])) == (1, 0)
 
 
 def row(task: str = "content", side: str = "train", **changes: Any) -> Row:
@@ -307,6 +216,19 @@ def test_several_devices_share_the_batch(batch: int, steps: int, devices: int, t
     assert llamafactory.shared(student, devices) == told
 
 
+@pytest.mark.parametrize(("optimizer", "step"), [("optimizer.pt", 4), ("optimizer.bin", 4), ("latest", 4), ("x", 0)])
+def test_a_checkpoint_is_whole_with_the_optimizer_of_one_device_fsdp_or_deepspeed(
+    tmp_path: Path, optimizer: str, step: int
+) -> None:
+    folder = tmp_path / "checkpoint-4"
+    folder.mkdir()
+    for name in (optimizer, "scheduler.pt", "rng_state_0.pth", "adapter_model.safetensors"):
+        (folder / name).touch()
+    write_json(folder / "trainer_state.json", {})
+    assert llamafactory.resumable(tmp_path) == step
+    assert folder.exists() == bool(step)
+
+
 def ended(folder: Path, step: int, waited: int) -> Path:
     """What a trainer leaves after `step` of 8 updates, having waited `waited` of 3 evaluations for a gain."""
     stopping = {"args": {"early_stopping_patience": 3}, "attributes": {"early_stopping_patience_counter": waited}}
@@ -346,3 +268,5 @@ def test_the_last_error_is_what_is_told(tmp_path: Path) -> None:
     log = tmp_path / "train.log"
     log.write_text("ValueError: first\n<start_of_turn>private\nRuntimeError: No space left on device\n  0%| | 0/4\n")
     assert llamafactory.complaint(log) == "RuntimeError: No space left on device"
+    log.write_text("[rank0]: OSError: gone\nsubprocess.CalledProcessError: Command torchrun\n")
+    assert llamafactory.complaint(log) == "[rank0]: OSError: gone"

@@ -80,7 +80,8 @@ def test_a_family_is_audited_trained_merged_reloaded_and_asked(
     assert first["modules"]["vision"]["modules_trained"] == 0
     assert first["modules"]["language"]["modules_trained"] == 7 * {"gemma3": 5, "qwen3_vl": 3}.get(name, 2)
     assert first["modules"]["projector"]["weights_trained"] > 0
-    assert 0 <= first["eval_score"] <= 1
+    told = read_json(tmp_path / "audit.json")["tiers"]["1"]
+    assert 0 <= told["eval_score"] == first["eval_score"] <= 1
     assert "eval_invoice_loss" in (tmp_path / "adapter/1/loss.csv").read_text()
     if len(tiers) == 2:
         second = lineage["tiers"][1]["modules"]
@@ -95,8 +96,8 @@ def test_a_family_is_audited_trained_merged_reloaded_and_asked(
     assert proof["changed"]["language"] > 0 and proof["changed"]["projector"] > 0 and proof["changed"]["vision"] == 0
     assert proof["expected"] == sum(proof["changed"].values()) + len(proof["lost_in_rounding"])
     assert proof["answers_equal"] and proof["tokens"] > 0
-    told = read_json(merged / "preprocessor_config.json")
-    assert told == family(name).budget(read_json(base / "preprocessor_config.json"), 100_000)
+    settings = read_json(merged / "preprocessor_config.json")
+    assert settings == family(name).budget(read_json(base / "preprocessor_config.json"), 100_000)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -192,7 +193,7 @@ def test_a_leaked_module_and_an_unmatched_one_stop_the_trainer_before_its_first_
     names = published(model)
     terms = {"family": "qwen2_5_vl", "names": [], "tokens": [], "components": ["language", "projector"], "targets": []}
     tuned = get_peft_model(model, LoraConfig(r=16, target_modules=names))
-    with pytest.raises(RuntimeError) as error:
+    with pytest.raises(InputError) as error:
         trainer.hold(terms, tuned, [])
     assert "vision is trained (18 modules" in str(error.value)
     assert "projector is named by the tier, but none of it would be trained" in str(error.value)
@@ -200,9 +201,9 @@ def test_a_leaked_module_and_an_unmatched_one_stop_the_trainer_before_its_first_
 
 def test_lengths_that_are_not_the_audits_stop_the_trainer() -> None:
     terms = {"names": ["a content", "b content"], "tokens": [7, 9]}
-    with pytest.raises(RuntimeError, match="counts 8 tokens of sample b content, the audit 9"):
+    with pytest.raises(InputError, match="counts 8 tokens of sample b content, the audit 9"):
         trainer.hold(terms, None, [7, 8])
-    with pytest.raises(RuntimeError, match="kept 1 of 2 samples"):
+    with pytest.raises(InputError, match="kept 1 of 2 samples"):
         trainer.hold(terms, None, [7])
 
 

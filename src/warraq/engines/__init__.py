@@ -60,12 +60,11 @@ class Raster:
     damage: str | None = None  # what could not be read, where the rest was drawn
 
     def ink(self) -> float:
-        """Share of the pixels with a channel darker than half, on a grid of every fourth."""
-        grid = self.samples[::4, ::4]
-        dark = grid[:, :, 0] < 128
-        for channel in range(1, grid.shape[2]):  # a tenth of the time of `any` over an axis of three
-            dark |= grid[:, :, channel] < 128
-        return round(float(dark.mean()), 6)
+        """Share of the samples darker than half, in every fourth row: whole rows, as picking columns takes longer."""
+        import numpy as np
+
+        rows = self.samples[::4]
+        return round(np.count_nonzero(rows < 128) / rows.size, 6)
 
     def blank(self) -> bool:
         """Whether all pixels are equal."""
@@ -74,7 +73,10 @@ class Raster:
         return all(bool(part.all()) for part in coarse) and bool((self.samples == first).all())
 
     def png(self) -> bytes:
-        """Filter 0 and level 1: a page is compressed once and read often, and the encoder was the bottleneck."""
+        """Filter 0 and level 0, ISA-L's fastest: the encoder was the bottleneck.
+
+        Its other levels read memory that they have not written: a page in some hundreds had other bytes the next time.
+        """
         import numpy as np
         from isal import isal_zlib  # a seventh of zlib's time
 
@@ -85,7 +87,7 @@ class Raster:
         header = struct.pack(">IIBBBBB", width, height, 8, 0 if channels == 1 else 2, 0, 0, 0)
         return b"\x89PNG\r\n\x1a\n" + b"".join(
             struct.pack(">I", len(data)) + tag + data + struct.pack(">I", isal_zlib.crc32(data, isal_zlib.crc32(tag)))
-            for tag, data in ((b"IHDR", header), (b"IDAT", isal_zlib.compress(rows.data, 1)), (b"IEND", b""))
+            for tag, data in ((b"IHDR", header), (b"IDAT", isal_zlib.compress(rows.data, 0)), (b"IEND", b""))
         )
 
 

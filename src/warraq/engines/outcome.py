@@ -12,7 +12,7 @@ from warraq.records import Page, Rejected, Row, write_text
 class Outcome(Row):
     """Holds for the bytes, whatever their names: `files` of its pages and `file` of its rejections are empty."""
 
-    recipe: str  # what decided the pixels
+    build: str  # what decided it, beside the limits: parameters, code, libraries
     limits: str  # what decided whether it was given up
     pages: tuple[Page, ...]
     rejected: tuple[Rejected, ...]

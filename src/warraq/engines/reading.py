@@ -21,6 +21,7 @@ from warraq.section import Section
 from warraq.workers import Failure
 
 ARABIC = re.compile("[\u0620-\u064a\u0671-\u06d3\u0750-\u077f\u08a0-\u08ff\ufb50-\ufdff\ufe70-\ufefc]")
+PIXELS = 1  # version of the drawing: raised by hand when files give other pixels, as tests/engines/test_pixels.py tells
 LATIN = re.compile("[A-Za-z\u00c0-\u024f]")
 
 
@@ -35,6 +36,12 @@ class Look(Section):
     crop: bool
 
 
+def recipe_of(look: Look) -> str:
+    """Hash of what decides the pixels: it stands in each page's row, and in a model that was trained on such pages."""
+    parts = [f"pixels {PIXELS}", *(f"{name} {getattr(look, name)}" for name in Look.model_fields)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+
+
 class Limits(Section):
     """What decides whether a document or page is given up."""
 
@@ -44,7 +51,7 @@ class Limits(Section):
     max_output_mib: Annotated[int, Field(ge=1, le=1_048_576)]
 
 
-def read(out: Path, look: Look, limits: Limits, recipe: str, attempt: Attempt) -> Generator[Message, None, bool]:
+def read(out: Path, look: Look, limits: Limits, attempt: Attempt) -> Generator[Message, None, bool]:
     """Returns whether nothing was wrong with the document, so that its process may read another."""
     document = attempt.source.document
     part = work(out / document) if attempt.number == 1 else out / f"{document}.part"
@@ -87,7 +94,7 @@ def read(out: Path, look: Look, limits: Limits, recipe: str, attempt: Attempt) -
             yield rejection(document, number, page)
         else:
             sound = sound and not page.repaired and not page.damage
-            made = drawn(part, number, page, engine, look, recipe)
+            made = drawn(part, number, page, engine, look)
             room -= sum((part / name).stat().st_size for name in made.sha256)
             if room < 0:
                 for left_out in range(number, opened.count + 1):
@@ -133,7 +140,7 @@ class Second:
             return refusal
 
 
-def drawn(part: Path, number: int, page: Raster, engine: Engine, look: Look, recipe: str) -> Drawn:
+def drawn(part: Path, number: int, page: Raster, engine: Engine, look: Look) -> Drawn:
     """Write a page's PNG and text."""
     document = part.name.removesuffix(".part")
     samples = page.samples
@@ -163,7 +170,7 @@ def drawn(part: Path, number: int, page: Raster, engine: Engine, look: Look, rec
         px_per_pt=page.px_per_pt and round(page.px_per_pt * scale, 6),
         text=write(f"{number:04d}.txt", page.text.encode()) if page.text else None,
         repaired=page.repaired,
-        recipe=recipe,
+        recipe=recipe_of(look),
         engine=engine,
         origin=page.origin,
         rotation_deg=page.rotation_deg,

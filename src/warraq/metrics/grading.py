@@ -13,7 +13,7 @@ from warraq.metrics import faithfulness, json, structure, tables, text
 from warraq.metrics.catalogue import PRIMARY, SCORES
 from warraq.metrics.json import Kinds, Outcome, aligned, compared
 from warraq.metrics.statistics import Drawings, Estimate, holm
-from warraq.metrics.structure import Element
+from warraq.metrics.structure import Element, running_text
 from warraq.records import Prediction, Sample
 
 Answer = dict[str, Any]
@@ -85,11 +85,6 @@ def text_sums(gold: Sequence[Element], answer: Sequence[Element] | None, raw: st
         **tables.scores(there, found),
         **structure.scores(gold, answer or ()),
     }
-
-
-def running_text(elements: Iterable[Element]) -> str:
-    """The text of all elements, a line each; of tables only what is in their cells."""
-    return "\n".join(tables.without_tags(part) if kind == "table" else part for kind, part in elements)
 
 
 def answer_sums(reference: str, raw: str, valid: bool, strict: bool, mended: bool, finish_reason: str) -> Sums:

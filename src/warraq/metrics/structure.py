@@ -1,14 +1,20 @@
 """The elements of a page (headings, paragraphs, tables, stamps ...) against those of its reference: which were found,
 which were made up, whether they were called by their kind, and in which order they stand."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from warraq.metrics import tables
 from warraq.metrics.arabic import encoded
 
 ALIKE = 0.5  # likeness of two texts from which on they may be the same element
 
 Element = tuple[str, str]
 """Kind and text."""
+
+
+def running_text(elements: Iterable[Element]) -> str:
+    """The text of all elements, a line each; of tables only what is in their cells."""
+    return "\n".join(tables.without_tags(part) if kind == "table" else part for kind, part in elements)
 
 
 def scores(gold: Sequence[Element], other: Sequence[Element]) -> dict[str, tuple[float, float]]:

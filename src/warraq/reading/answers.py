@@ -17,6 +17,7 @@ from warraq import tasks as room
 from warraq.reading.model import Asked, Model
 from warraq.records import Row
 from warraq.runtimes import Answer, Request
+from warraq.runtimes.confidence import by_field
 
 Reason = Literal["schema_invalid", "truncated", "loop", "low_confidence"]
 
@@ -32,6 +33,7 @@ class Reading(Row):
     reasons: tuple[Reason, ...]
     forced: bool  # the first answer did not do, and this one was held to the schema
     confidence: float | None  # geometric mean of the tokens' probabilities
+    confidence_by_field: dict[str, float]  # the same of the tokens of each value; empty where the runtime does not tell
     tokens: int
 
 
@@ -88,5 +90,6 @@ def reading(question: Question, answer: Answer, reason: Reason | None) -> Readin
         reasons.append("low_confidence")
     return Reading(
         document=question.document, page=question.page, task=task.name, answer=value, needs_review=bool(reasons),
-        reasons=tuple(dict.fromkeys(reasons)), forced=reason is not None, confidence=confidence, tokens=answer.tokens,
+        reasons=tuple(dict.fromkeys(reasons)), forced=reason is not None, confidence=confidence,
+        confidence_by_field=by_field(answer), tokens=answer.tokens,
     )  # fmt: skip

@@ -70,13 +70,13 @@ def gathered(files: Sequence[Path], folder: Path) -> tuple[list[Source], list[Re
 
 def rendered(sources: Sequence[Source], look: Render, out: Path) -> dict[str, Outcome]:
     """The pages of each document, by the code, parameters and limits of the stage."""
-    recipe = render.recipe_of(look)
+    build = render.build_of(look)
     held = {source.document: load(out / source.document) for source in sources}
-    done = {document: one for document, one in held.items() if one and render.holds(one, look, recipe)}
+    done = {document: one for document, one in held.items() if one and render.holds(one, look, build)}
     todo = [source for source in sources if source.document not in done]
     if todo:
         engines.warm()
-        results = render.outcomes(todo, {}, out, look, recipe)
+        results = render.outcomes(todo, {}, out, look, build)
         for source, outcome in workers.progress(results, len(todo), "render", "documents"):
             done[source.document] = outcome
     return done

@@ -1,6 +1,5 @@
 """A model's folder -> a model that answers pages as it was trained to, or one sentence why it cannot."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,13 +11,11 @@ from pydantic import ValidationError
 
 from warraq import runtimes
 from warraq import tasks as room
+from warraq.engines.reading import recipe_of
 from warraq.records import InputError, read_json
 from warraq.runtimes import Runtime, manifest
 from warraq.runtimes.manifest import schema_sha256
-from warraq.stages import render
 from warraq.stages.render import Render
-
-logger = logging.getLogger(__name__)
 
 ALL_UNREAD = 0.0  # the threshold where none was chosen: no answer needs a person for its confidence alone
 MOST_TOKENS = 8192  # of an answer, if the model's own generation_config.json does not say less
@@ -64,15 +61,15 @@ def known(folder: Path, tasks: Sequence[str], runtime: str | None, review: Path 
     """The model in `folder` for `tasks`, all of its tasks if none is named.
 
     Raises:
-        InputError: this version cannot render a page as in training, or has another prompt or schema.
+        InputError: this version renders pages otherwise than in training, or has another prompt or schema.
     """
     held = manifest.read(folder)
     try:
         look = Render.model_validate(held.look | LIMITS)
     except ValidationError:
-        raise InputError(f"{folder} was trained on pages rendered in a way that this version does not know.") from None
-    if render.recipe_of(look) != held.recipe:  # another release of a library, mostly without a pixel's difference
-        logger.warning("%s was trained on pages rendered by other code or libraries; pixels may differ", folder)
+        look = None
+    if look is None or recipe_of(look) != held.recipe:
+        raise InputError(f"{folder} was trained on pages that this version does not render alike; train it anew.")
     thresholds, otherwise = _thresholds(folder, review), None if review else ALL_UNREAD
     asked = {}
     for name in tasks or held.tasks:

@@ -1,7 +1,7 @@
 """How a finished model is asked: one module a runtime, all with the same answers.
 
-A page's image goes in as it is: Gemma-3's processor brings every image to one square, so the cap on pixels of training
-(`image_max_pixels`, more than a rendered page has) needs no step of its own here.
+A page's image goes in as it is: what a model sees of it is decided by the processor in its folder, to which merge gave
+the budget of px that training had.
 """
 
 import os
@@ -43,6 +43,7 @@ class Answer:
     tokens: int
     looped: bool = False  # it was ended because it went round in circles; its finish reason is `length`
     confidence: float | None = field(default=None, compare=False)  # geometric mean of its tokens' probabilities
+    logprobs: tuple[tuple[int, float], ...] = field(default=(), compare=False)  # with each token's end in `text`
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Trace:
     pixel_values: "np.ndarray"  # (images, 3, height, width)
     prompt_logits: "np.ndarray"  # (batch, places, vocabulary), after the prompt's tokens at `places`
     step_logits: "np.ndarray"  # (batch, tokens, vocabulary), which chose each token
-    tokens: "np.ndarray"  # (batch, tokens), not stopped
+    tokens: "np.ndarray"  # (batch, tokens); what follows a stop token is no answer
 
 
 class Runtime(Protocol):
@@ -157,6 +158,8 @@ def load(folder: Path, name: str | None = None) -> Runtime:
     """
     graphs = (folder / "decoder_model_merged.onnx").exists()
     own = read_json(folder / "config.json").get("runtime") or ("onnx" if graphs else "torch")
+    if own == "none":
+        raise InputError(f"{folder} holds no model; its config.json says why.")
     if name not in (own, None):
         raise InputError(f"{folder} is for the runtime {own}, not for {name}; name another folder.")
     if own == "tesseract":

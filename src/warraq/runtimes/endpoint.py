@@ -7,6 +7,7 @@ server of this machine is asked, because test pages may be such that must not le
 
 import base64
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ class EndpointRuntime:
         content.append({"type": "text", "text": request.prompt})
         turns = [{"role": "user", "content": content}]
         body: dict[str, Any] = {
-            "model": self.model, "messages": turns, "temperature": 0, "max_tokens": max_new_tokens
+            "model": self.model, "messages": turns, "temperature": 0, "max_tokens": max_new_tokens, "logprobs": True,
         }  # fmt: skip
         if request.schema:
             form = {"name": "answer", "schema": json.loads(request.schema), "strict": True}
@@ -56,7 +57,19 @@ class EndpointRuntime:
         choice = reply.json()["choices"][0]
         tokens = (reply.json().get("usage") or {}).get("completion_tokens", 0)
         cut = choice.get("finish_reason") == "length"
-        return Answer(choice["message"]["content"] or "", "length" if cut else "stop", tokens)
+        text = choice["message"]["content"] or ""
+        logprobs = told(choice)
+        confidence = math.exp(sum(one for _, one in logprobs) / len(logprobs)) if logprobs else None
+        return Answer(text, "length" if cut else "stop", tokens, False, confidence, logprobs)
+
+
+def told(choice: dict[str, Any]) -> tuple[tuple[int, float], ...]:
+    """Where each token ends, and its log-probability, where the server tells them; not all do, or know the option."""
+    end, found = 0, []
+    for token in (choice.get("logprobs") or {}).get("content") or ():
+        end += len(token["token"])
+        found.append((end, float(token["logprob"])))
+    return tuple(found)
 
 
 def _encoded(image: Path) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from warraq.records import InputError
+from warraq.runtimes import Request
 
 if TYPE_CHECKING:
     from llguidance._lib import JsonCompileOptions
@@ -111,3 +112,13 @@ class Guide:
             else:
                 self.inside = character == ord('"')
         return token
+
+
+class Guides:
+    """The guide of each request that has a schema; the vocabulary is read at the first of them."""
+
+    def __init__(self, tokenizer: "Tokenizer", size: int, stops: Collection[int]) -> None:
+        self._vocabulary = cache(lambda: Vocabulary(tokenizer, size, stops))
+
+    def __call__(self, request: Request) -> Guide | None:
+        return None if request.schema is None else Guide(self._vocabulary(), request.schema)

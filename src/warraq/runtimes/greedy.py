@@ -18,7 +18,7 @@ class Greedy:
     def __init__(self, request: Request, stops: Sequence[int], limit: int, guide: Guide | None) -> None:
         self.stops, self.limit, self.guide, self.stop_loops = stops, limit, guide, request.stop_loops
         self.ids: list[int] = []
-        self.surprise = 0.0  # sum of the tokens' negative log-probabilities
+        self.logprobs: list[float] = []
         self.closing = self.looped = self.done = False
 
     def take(self, logits: np.ndarray) -> int:
@@ -28,7 +28,7 @@ class Greedy:
         self.closing |= self.guide is not None and len(self.ids) >= self.limit
         token = self.guide.choose(logits, self.closing) if self.guide else int(logits.argmax())
         highest = logits.max()
-        self.surprise += float(np.log(np.exp(logits - highest).sum()) + highest - logits[token])
+        self.logprobs.append(float(logits[token] - highest - np.log(np.exp(logits - highest).sum())))
         self.ids.append(token)
         if self.stop_loops and len(self.ids) % 16 == 0 and len(self.ids) >= LOOP and looping(self.ids):
             self.looped = self.closing = True
@@ -39,5 +39,20 @@ class Greedy:
     def answer(self, tokenizer: "Tokenizer") -> Answer:
         ids, reason = until_stop(self.ids, self.stops)
         text = tokenizer.decode(ids, skip_special_tokens=False)
-        confidence = float(np.exp(-self.surprise / len(self.ids)))
-        return Answer(text, "length" if self.closing else reason, len(ids), self.looped, confidence)
+        ends = token_ends(tokenizer, ids)
+        return Answer(
+            text, "length" if self.closing else reason, len(ids), self.looped, float(np.exp(np.mean(self.logprobs))),
+            tuple(zip(ends, self.logprobs, strict=False)),
+        )  # fmt: skip
+
+
+def token_ends(tokenizer: "Tokenizer", ids: Sequence[int]) -> list[int]:
+    """Where in the decoded text each token ends; those that share a letter end where it does."""
+    from tokenizers.decoders import DecodeStream
+
+    stream, ends, end = DecodeStream(skip_special_tokens=False), list[int](), 0
+    for place, token in enumerate(ids, start=1):
+        if piece := stream.step(tokenizer, token):
+            end += len(piece)
+            ends += [end] * (place - len(ends))
+    return ends + [end] * (len(ids) - len(ends))

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from warraq.records import InputError, Row, problem, read_json, write_json
+from warraq.records import InputError, Row, problem, read_json, sha256, write_json
 
 NAME = "warraq.json"
 WEIGHTS = (".safetensors", ".onnx_data")  # too large to be hashed again whenever a model is loaded
@@ -20,7 +20,7 @@ class Question(Row):
 
 class Manifest(Row):
     look: dict[str, Any]  # the parameters of render that decide the pixels
-    recipe: str  # hash of all that decides the pixels: parameters, code, libraries
+    recipe: str  # hash of what decides the pixels, as in the rows of the pages
     tasks: dict[str, Question]
     files: dict[str, str]  # SHA-256 of every other file of the folder
 
@@ -35,30 +35,27 @@ def schema_sha256(schema: dict[str, Any]) -> str:
 
 def write(folder: Path, look: dict[str, Any], recipe: str, tasks: dict[str, Question]) -> None:
     """Write warraq.json; every other file of the folder is there already."""
-    files = {path.name: _sha256(path) for path in sorted(folder.iterdir()) if path.name != NAME}
+    files = {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name != NAME}
     manifest = Manifest(look=look, recipe=recipe, tasks=dict(sorted(tasks.items())), files=files)
     write_json(folder / NAME, manifest.model_dump())
 
 
 def read(folder: Path) -> Manifest:
     """Raises InputError where there is no manifest, or where a file beside it is not the one that it names."""
-    path = folder / NAME
+    path, config = folder / NAME, read_json(folder / "config.json")
+    if config.get("runtime") == "none":
+        raise InputError(f"{folder} holds no model: {config['reason']}; name the merged model.")
     try:
         manifest = Manifest.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         raise InputError(
-            f"{path} is missing, so it is not known what the model was asked in training; `warraq export` writes it."
+            f"{path} is missing, so it is not known what the model was asked in training; `warraq merge` writes it."
         ) from None
     except ValidationError as error:
-        raise InputError(f"{path} is not of this version ({problem(error)}); export the model again.") from None
-    if "runtime" in read_json(folder / "config.json"):  # the model itself is elsewhere
+        raise InputError(f"{path} is not of this version ({problem(error)}); merge the model again.") from None
+    if "runtime" in config:  # the model itself is elsewhere
         return manifest
     for name, digest in manifest.files.items():
-        if not name.endswith(WEIGHTS) and (folder / name).exists() and _sha256(folder / name) != digest:
-            raise InputError(f"{folder / name} is not the file that the model was exported with; export it again.")
+        if not name.endswith(WEIGHTS) and (folder / name).exists() and sha256(folder / name) != digest:
+            raise InputError(f"{folder / name} is not the file that was written with the model; write it again.")
     return manifest
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -7,7 +7,6 @@ of its slow image processor.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -17,8 +16,10 @@ from tokenizers import Tokenizer
 
 from warraq.records import InputError, read_json
 from warraq.runtimes import Answer, Request, Trace, messages, open_image, threads
-from warraq.runtimes.grammar import Guide, Vocabulary
+from warraq.runtimes.grammar import Guides
 from warraq.runtimes.greedy import Greedy
+
+ROOM = 64  # tokens by which the cache grows: it is copied then, and what is empty of it is read at each step
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def _refuse(message: str) -> None:
 
 
 class OnnxRuntime:
-    """Greedy decoding with a KV cache that stays inside onnxruntime."""
+    """Greedy decoding with a KV cache that each step writes to in place."""
 
     def __init__(self, folder: Path) -> None:
         options = onnxruntime.SessionOptions()
@@ -109,24 +110,18 @@ class OnnxRuntime:
         self.processor = Processor(folder)
         stops = read_json(folder / "generation_config.json")["eos_token_id"]
         self.stops = stops if isinstance(stops, list) else [stops]
-        self._vocabulary: Vocabulary | None = None
+        self.vocabulary: int = self.decoder.get_outputs()[0].shape[2]
+        self._guides = Guides(self.processor.tokenizer, self.vocabulary, self.stops)
 
     def answer(self, requests: Sequence[Request], max_new_tokens: int) -> list[Answer]:
         run = _Run(self, self.processor(requests))
-        rows = [Greedy(request, self.stops, max_new_tokens, self._guide(request)) for request in requests]
+        rows = [Greedy(request, self.stops, max_new_tokens, self._guides(request)) for request in requests]
         logits = run.prompt([-1])[:, 0]
         while True:
             tokens = [row.take(own) for row, own in zip(rows, logits, strict=True)]
             if all(row.done for row in rows):
                 return [row.answer(self.processor.tokenizer) for row in rows]
             logits = run.next(np.array(tokens))
-
-    def _guide(self, request: Request) -> Guide | None:
-        if request.schema is None:
-            return None
-        if self._vocabulary is None:
-            self._vocabulary = Vocabulary(self.processor.tokenizer, self.decoder.get_outputs()[0].shape[2], self.stops)
-        return Guide(self._vocabulary, request.schema)
 
     def trace(self, requests: Sequence[Request], places: Sequence[int], forced: np.ndarray) -> Trace:
         """The numbers of a run led along `forced` (batch, tokens); `tokens` is what it would have chosen itself."""
@@ -145,43 +140,64 @@ class _Run:
 
     def __init__(self, runtime: OnnxRuntime, inputs: Inputs) -> None:
         self.runtime, self.inputs = runtime, inputs
-        self.mask = inputs.attention_mask
-        caches = [item for item in runtime.decoder.get_inputs() if item.name.startswith("past_key_values.")]
-        self.names = [item.name for item in caches]
-        empty = [np.zeros((len(self.mask), item.shape[1], 0, item.shape[3]), dtype=np.float32) for item in caches]
-        self.past = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in empty]
+        self.used, batch = 0, len(inputs.input_ids)  # tokens in the cache
+        self.mask = np.zeros((batch, 0), dtype=np.int64)  # (batch, capacity)
+        self.cache = {  # each (batch, heads, capacity, width)
+            item.name: np.zeros((batch, item.shape[1], 0, item.shape[3]), dtype=np.float32)
+            for item in runtime.decoder.get_inputs()
+            if item.name.startswith("past_key_values.")
+        }
+        self.binding = runtime.decoder.io_binding()
 
     def prompt(self, places: Sequence[int]) -> np.ndarray:
         """Read the prompt; logits (batch, places, vocabulary)."""
-        image = self.inputs.token_type_ids == 1
+        image, real = self.inputs.token_type_ids == 1, self.inputs.attention_mask
         embeds = self._embed(np.where(image, self.runtime.processor.pad, self.inputs.input_ids))
         if image.any():
             (features,) = self.runtime.vision.run(None, {"pixel_values": self.inputs.pixel_values})
             embeds[image] = features.reshape(-1, embeds.shape[-1])
-        positions = np.maximum(self.mask.cumsum(axis=1) - 1, 0)
+        positions = np.maximum(real.cumsum(axis=1) - 1, 0)
         length = embeds.shape[1]
-        return self._step(embeds, positions, self.inputs.token_type_ids, [place % length for place in places])
+        return self._step(embeds, real, positions, self.inputs.token_type_ids, [place % length for place in places])
 
     def next(self, tokens: np.ndarray) -> np.ndarray:
         """Add one token to each row; logits (batch, vocabulary)."""
         positions = self.mask.sum(axis=1, keepdims=True)
-        self.mask = np.concatenate((self.mask, np.ones_like(positions)), axis=1)
-        return self._step(self._embed(tokens[:, None]), positions, np.zeros_like(positions), [0])[:, 0]
+        one = np.ones_like(positions)
+        return self._step(self._embed(tokens[:, None]), one, positions, np.zeros_like(positions), [0])[:, 0]
 
     def _embed(self, ids: np.ndarray) -> np.ndarray:
         return self.runtime.embed.run(None, {"input_ids": ids})[0]
 
-    def _step(self, embeds: np.ndarray, positions: np.ndarray, types: np.ndarray, places: Sequence[int]) -> np.ndarray:
-        arrays: dict[str, Any] = {
+    def _step(
+        self, embeds: np.ndarray, real: np.ndarray, positions: np.ndarray, types: np.ndarray, places: Sequence[int]
+    ) -> np.ndarray:
+        start, self.used = self.used, self.used + embeds.shape[1]
+        if self.used > self.mask.shape[1]:
+            self._grow()
+        self.mask[:, start : self.used] = real
+        arrays = {
             "inputs_embeds": embeds,
             "attention_mask": self.mask,
             "position_ids": positions,
+            "cache_position": np.arange(start, self.used),
             "token_type_ids": types,
             "logits_idx": np.array(places, dtype=np.int64),
         }
-        feeds = {name: onnxruntime.OrtValue.ortvalue_from_numpy(array) for name, array in arrays.items()}
-        outputs = ["logits", *(name.replace("past_key_values", "present") for name in self.names)]
-        logits, *self.past = self.runtime.decoder.run_with_ort_values(
-            outputs, feeds | dict(zip(self.names, self.past, strict=True))
-        )
-        return logits.numpy()
+        logits = np.empty((len(embeds), len(places), self.runtime.vocabulary), dtype=np.float32)
+        held = {name: onnxruntime.OrtValue.ortvalue_from_numpy(array) for name, array in arrays.items()}
+        for name, value in held.items():
+            self.binding.bind_ortvalue_input(name, value)
+        self.binding.bind_ortvalue_output("logits", onnxruntime.OrtValue.ortvalue_from_numpy(logits))
+        self.runtime.decoder.run_with_iobinding(self.binding)
+        return logits
+
+    def _grow(self) -> None:
+        """Make room for `used` tokens and some more; what is read is also what is written to."""
+        more = -(-self.used // ROOM) * ROOM - self.mask.shape[1]
+        self.mask = np.pad(self.mask, ((0, 0), (0, more)))
+        for name, array in self.cache.items():
+            self.cache[name] = np.pad(array, ((0, 0), (0, 0), (0, more), (0, 0)))
+            value = onnxruntime.OrtValue.ortvalue_from_numpy(self.cache[name])
+            self.binding.bind_ortvalue_input(name, value)
+            self.binding.bind_ortvalue_output(name.replace("past_key_values", "present"), value)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from warraq.runtimes import Answer, Request, Trace, messages, open_image, threads
-from warraq.runtimes.grammar import CLOSING, Guide, Vocabulary
+from warraq.runtimes.grammar import CLOSING, Guides
 from warraq.runtimes.greedy import Greedy
 
 
@@ -33,13 +33,13 @@ class TorchRuntime:
         model: Any = AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype)
         self.model = model.to(device).eval()
         self.stops = self._stops()
-        self._vocabulary: Vocabulary | None = None
+        self._guides = Guides(self.processor.tokenizer.backend_tokenizer, self.model.lm_head.out_features, self.stops)
 
     def answer(self, requests: Sequence[Request], max_new_tokens: int) -> list[Answer]:
         import torch
 
         inputs = self._inputs(requests)
-        rows = [Greedy(request, self.stops, max_new_tokens, self._guide(request)) for request in requests]
+        rows = [Greedy(request, self.stops, max_new_tokens, self._guides(request)) for request in requests]
 
         def choose(_: Any, scores: Any) -> Any:
             tokens = [row.take(own) for row, own in zip(rows, scores.float().cpu().numpy(), strict=True)]
@@ -54,16 +54,8 @@ class TorchRuntime:
         self._generate(inputs, most, self.stops, logits_processor=[choose], stopping_criteria=[done])
         return [row.answer(self.processor.tokenizer.backend_tokenizer) for row in rows]
 
-    def _guide(self, request: Request) -> Guide | None:
-        if request.schema is None:
-            return None
-        if self._vocabulary is None:
-            size = self.model.lm_head.out_features
-            self._vocabulary = Vocabulary(self.processor.tokenizer.backend_tokenizer, size, self.stops)
-        return Guide(self._vocabulary, request.schema)
-
     def trace(self, requests: Sequence[Request], places: Sequence[int], new_tokens: int) -> Trace:
-        """Generate `new_tokens` for each request, past any stop token, and keep the numbers."""
+        """Generate up to `new_tokens` for each request, until all have stopped, and keep the numbers."""
         import torch
 
         inputs = self._inputs(requests)
@@ -100,7 +92,7 @@ class TorchRuntime:
             text=texts,
             images=images if any(images) else None,
             padding=True,
-            add_special_tokens=False,
+            add_special_tokens=not texts[0].startswith(self.processor.tokenizer.bos_token or ""),
             return_tensors="pt",
         ).to(self.model.device)
         if "pixel_values" in inputs:

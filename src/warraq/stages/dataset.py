@@ -10,6 +10,7 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,10 +32,29 @@ from warraq.records import (
     write_text,
 )
 from warraq.section import Section
+from warraq.web import data_card
 
 logger = logging.getLogger(__name__)
 Split = dict[str, str]  # document -> train, val or test
+Leaders = dict[str, str]  # document -> the first of those that are nearly the same
 SIDES = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A sample, and the values of its answer without those that hold others."""
+
+    sample: Sample
+    values: list[Any]
+
+    @property
+    def texts(self) -> list[str]:
+        return [value for value in self.values if isinstance(value, str)]
+
+    @property
+    def silent(self) -> bool:
+        """Whether there is nothing to say."""
+        return not any(text.strip() for text in self.texts)
 
 
 class Dataset(Section):
@@ -101,8 +121,16 @@ def answers(task: str, labels: Path, reviews: Path) -> dict[str, Label]:
     return rows
 
 
-def sample(page: Page, label: Label) -> tuple[Sample, dict[str, Any]] | str:
-    """A record to learn from and its answer, or the reason why there is none."""
+def leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from leaves(part)
+    else:
+        yield value
+
+
+def sample(page: Page, label: Label) -> Lesson | str:
+    """A record to learn from, or the reason why there is none."""
     if label.answer is None:
         return label.reason or "no_answer"
     module = room.load(label.task)
@@ -121,16 +149,7 @@ def sample(page: Page, label: Label) -> tuple[Sample, dict[str, Any]] | str:
         page_id=page.page_id, document=page.document, task=label.task, reference=label.reference, images=(page.image,),
         conversations=turns,
     )  # fmt: skip
-    return made, answer
-
-
-def leaves(value: Any) -> Iterator[Any]:
-    """The values of an answer, without those that hold others."""
-    if isinstance(value, dict | list):
-        for part in value.values() if isinstance(value, dict) else value:
-            yield from leaves(part)
-    else:
-        yield value
+    return Lesson(made, list(leaves(answer)))
 
 
 def printed(page: Page, folder: Path, texts: list[str]) -> Print:
@@ -156,65 +175,36 @@ def info() -> dict[str, Any]:
     }
 
 
-def card(audit: dict[str, Any], parameters: Dataset) -> str:
-    """README.md: what the dataset is, for whoever gets it."""
-
-    def counted(counts: dict[str, int]) -> str:
-        return ", ".join(f"{count} {name}" for name, count in counts.items())
-
-    rows = "\n".join(
-        f"| {side} | {one['documents']} | {one['pages']} | {counted(one['samples'])} | {counted(one['references'])} |"
-        for side, one in audit["splits"].items()
-    )
-    left_out = "; ".join(f"{task}: {counted(reasons)}" for task, reasons in audit["left_out"].items() if reasons)
-    leaks, negatives, closest = audit["leaks"], audit["negatives"], audit["leaks"]["closest"]
-    near = f"{closest['likeness']} ({' and '.join(closest['pages'])})" if closest else "none"
-    return f"""# Dataset
-
-ShareGPT samples (`conversations`; `images` relative to the pages) of page images and their labels. The pages are
-somebody's documents: check their rights before this folder leaves the house.
-
-| side | documents | pages | samples | who vouches |
-|---|---|---|---|---|
-{rows}
-
-* Split by document and by its hash: {parameters.test_share} test, {parameters.validation_share} validation.
-* {leaks["clusters"]} groups of near-duplicates, {leaks["documents"]} documents, were kept on one side each.
-* Likeness of the closest pair across sides: {near}; from {duplicates.TEXT} on, two pages are the same.
-* {negatives["samples"]} of {negatives["of"]} training samples have nothing to say.
-* {negatives["null_fields"]} of the training samples' values are null.
-* Left out: {left_out or "nothing"}.
-"""
-
-
-def run(pages: Path, labels: Path, reviews: Path, out: Path, tasks: list[str], parameters: Dataset) -> None:
-    rows = read_rows(pages / "pages.jsonl", Page)
-    test = named(parameters.test_documents, rows, "test_documents")
-    validation = named(parameters.validation_documents, rows, "validation_documents")
-    if test & validation:
-        raise InputError(f"params.yaml: dataset names document {min(test & validation)} for test and for validation.")
-
-    samples: list[Sample] = []
-    values: dict[tuple[str, str], list[Any]] = {}
+def gathered(
+    tasks: list[str], pages: list[Page], labels: Path, reviews: Path
+) -> tuple[list[Lesson], dict[str, Counter[str]]]:
+    """All that can be learned, task by task and in the order of the pages; of each task what is left out, by reason."""
+    found: list[Lesson] = []
     left_out: dict[str, Counter[str]] = {}
     for task in tasks:
-        known = answers(task, labels, reviews)
-        reasons = left_out.setdefault(task, Counter())
-        for page in rows:
+        known, reasons = answers(task, labels, reviews), left_out.setdefault(task, Counter())
+        for page in pages:
             made = sample(page, known[page.page_id]) if page.page_id in known else "no_label"
             if isinstance(made, str):
                 reasons[made] += 1
             else:
-                samples.append(made[0])
-                values[made[0].page_id, task] = list(leaves(made[1]))
+                found.append(made)
+    return found, left_out
 
-    shown = {one.page_id for one in samples}
-    by_name = {page.page_id: page for page in rows if page.page_id in shown}
+
+def divided(
+    lessons: list[Lesson], pages: list[Page], folder: Path, test: set[str], validation: set[str], parameters: Dataset
+) -> tuple[Split, Leaders, dict[str, Any] | None]:
+    """The side of each document; of those with samples the leader; the closest pair of pages on two sides.
+
+    Raises:
+        InputError: nearly the same pages are on two sides, because params.yaml names them for these.
+    """
     texts: dict[str, list[str]] = {}
-    for (page_id, _), found in values.items():
-        texts.setdefault(page_id, []).extend(value for value in found if isinstance(value, str))
-    prints = {name: printed(page, pages, texts[name]) for name, page in by_name.items()}
-    documents = {name: page.document for name, page in by_name.items()}
+    for lesson in lessons:
+        texts.setdefault(lesson.sample.page_id, []).extend(lesson.texts)
+    prints = {page.page_id: printed(page, folder, texts[page.page_id]) for page in pages if page.page_id in texts}
+    documents = {page.page_id: page.document for page in pages if page.page_id in texts}
     leaders = duplicates.clusters(prints, documents)
     sides = split(leaders.keys(), test, validation, parameters, leaders)
     closest = duplicates.across(prints, documents, sides)
@@ -225,60 +215,69 @@ def run(pages: Path, labels: Path, reviews: Path, out: Path, tasks: list[str], p
             f"{closest['likeness']}): name both documents for one side in params.yaml, dataset.test_documents or "
             "dataset.validation_documents."
         )
-    parts = {name: [one for one in samples if sides[one.document] == name] for name in SIDES}
+    return sides, leaders, closest
 
-    silent = {key for key, found in values.items() if not any(isinstance(v, str) and v.strip() for v in found)}
-    negatives = [one for one in parts["train"] if (one.page_id, one.task) in silent]
-    share = parameters.negative_share
-    room_for = int((len(parts["train"]) - len(negatives)) * share / (1 - share)) if share < 1 else len(negatives)
-    surplus = sorted(negatives, key=lambda one: position(f"{one.page_id} {one.task}"))[room_for:]
-    for one in surplus:
-        left_out[one.task]["negative_surplus"] += 1
-        parts["train"].remove(one)
-    for name, part in parts.items():
-        if not part:
-            reasons = sum(left_out.values(), Counter())
-            raise InputError(
-                f"{labels} gives no {name} sample ({len(samples)} samples of {len(sides)} documents; left out: "
-                f"{dict(sorted(reasons.items()))}); label more documents or change the shares in params.yaml."
-            )
-    seen = {name: {one.document for one in part} for name, part in parts.items()}
-    if seen["train"] & seen["test"] or seen["train"] & seen["val"] or seen["val"] & seen["test"]:
-        raise AssertionError("a document is on two sides of the split")
 
+def surplus(lessons: list[Lesson], share: float) -> list[Lesson]:
+    """The silent ones that are more than their share of what would be left, by `position`."""
+    silent = [one for one in lessons if one.silent]
+    most = int((len(lessons) - len(silent)) * share / (1 - share)) if share < 1 else len(silent)
+    return sorted(silent, key=lambda one: position(f"{one.sample.page_id} {one.sample.task}"))[most:]
+
+
+def summary(
+    parts: dict[str, list[Lesson]], left_out: dict[str, Counter[str]], leaders: Leaders, closest: dict[str, Any] | None
+) -> dict[str, Any]:
+    """audit.json."""
+    counts = {}
     for name, part in parts.items():
-        ordered = sorted(part, key=lambda one: (one.page_id, one.task))
-        write_json(out / f"{name}.json", [one.model_dump(mode="json") for one in ordered])
-    write_json(out / "dataset_info.json", info())
-    counts = {
-        name: {
-            "documents": len(seen[name]),
-            "pages": len({one.page_id for one in part}),
-            "samples": dict(sorted(Counter(one.task for one in part).items())),
-            "references": dict(sorted(Counter(one.reference for one in part).items())),
+        samples = [one.sample for one in part]
+        counts[name] = {
+            "documents": len({one.document for one in samples}),
+            "pages": len({one.page_id for one in samples}),
+            "samples": dict(sorted(Counter(one.task for one in samples).items())),
+            "references": dict(sorted(Counter(one.reference for one in samples).items())),
         }
-        for name, part in parts.items()
-    }
-    learned = [value for one in parts["train"] for value in values[one.page_id, one.task]]
-    sizes = Counter(leaders[document] for document in sides if document in leaders)
-    audit = {
+    groups = [size for size in Counter(leaders.values()).values() if size > 1]
+    learned = [value for one in parts["train"] for value in one.values]
+    return {
         "splits": counts,
         "left_out": {task: dict(sorted(reasons.items())) for task, reasons in left_out.items()},
-        "leaks": {
-            "clusters": sum(size > 1 for size in sizes.values()),
-            "documents": sum(size for size in sizes.values() if size > 1),
-            "closest": closest,
-        },
+        "leaks": {"clusters": len(groups), "documents": sum(groups), "closest": closest},
         "negatives": {
-            "samples": len(negatives) - len(surplus),
+            "samples": sum(one.silent for one in parts["train"]),
             "of": len(parts["train"]),
             "null_fields": round(sum(value is None for value in learned) / max(1, len(learned)), 3),
         },
     }
+
+
+def run(pages: Path, labels: Path, reviews: Path, out: Path, tasks: list[str], parameters: Dataset) -> None:
+    rows = read_rows(pages / "pages.jsonl", Page)
+    test = named(parameters.test_documents, rows, "test_documents")
+    validation = named(parameters.validation_documents, rows, "validation_documents")
+    if test & validation:
+        raise InputError(f"params.yaml: dataset names document {min(test & validation)} for test and for validation.")
+    lessons, left_out = gathered(tasks, rows, labels, reviews)
+    sides, leaders, closest = divided(lessons, rows, pages, test, validation, parameters)
+    parts = {name: [one for one in lessons if sides[one.sample.document] == name] for name in SIDES}
+    for one in surplus(parts["train"], parameters.negative_share):
+        left_out[one.sample.task]["negative_surplus"] += 1
+        parts["train"].remove(one)
+    missing = sum(left_out.values(), Counter())
+    for name, part in parts.items():
+        if not part:
+            raise InputError(
+                f"{labels} gives no {name} sample ({len(lessons)} samples of {len(sides)} documents; left out: "
+                f"{dict(sorted(missing.items()))}); label more documents or change the shares in params.yaml."
+            )
+    for name, part in parts.items():
+        ordered = sorted((one.sample for one in part), key=lambda one: (one.page_id, one.task))
+        write_json(out / f"{name}.json", [one.model_dump(mode="json") for one in ordered])
+    write_json(out / "dataset_info.json", info())
+    audit = summary(parts, left_out, leaders, closest)
     write_json(out / "audit.json", audit)
-    write_text(out / "README.md", card(audit, parameters))
-    logger.info(
-        "dataset: %s; left out %d",
-        ", ".join(f"{name} {len(part)} samples of {len(seen[name])} documents" for name, part in parts.items()),
-        sum(sum(reasons.values()) for reasons in left_out.values()),
-    )
+    write_text(out / "README.md", data_card.build(audit, parameters.test_share, parameters.validation_share))
+    told = ", ".join(f"{name} {len(part)} samples of {audit['splits'][name]['documents']} documents"
+                     for name, part in parts.items())  # fmt: skip
+    logger.info("dataset: %s; left out %d", told, missing.total())

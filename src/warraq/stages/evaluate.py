@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError
 from warraq import tasks
 from warraq.metrics import curves, faithfulness, grading, json, review
 from warraq.metrics.grading import Graded, Variants, beside_teacher, field_counts, measured
+from warraq.metrics.structure import running_text
 from warraq.records import (
     InputError,
     Label,
@@ -136,7 +137,7 @@ def grade(case: Case, prediction: Prediction | None) -> Graded:
         sums |= grading.field_sums(gold, answer, mended, kinds)
     if hasattr(task, "elements"):
         wanted, given = task.elements(gold), task.elements(answer) if answer is not None else None
-        gold_text, answer_text = grading.running_text(wanted), raw if given is None else grading.running_text(given)
+        gold_text, answer_text = running_text(wanted), raw if given is None else running_text(given)
         sums |= grading.text_sums(wanted, given, raw) | faithfulness.planted(case.planted, answer_text)
     if hasattr(task, "score"):
         found = task.score(gold["answer"], "" if answer is None else answer["answer"])
@@ -189,6 +190,9 @@ def run(
     others = sorted({path.parent.name for path in predictions.glob("*/predictions.jsonl")} - set(comparison.VARIANTS))
     names = (*comparison.VARIANTS, *others)
     answered = {name: answers(predictions / name / "predictions.jsonl", sides) for name in names}
+    if not answered["onnx"]:  # a student that is left out of export
+        del answered["onnx"]
+    names = tuple(answered)
     rendered = {page.page_id: page for page in read_rows(pages / "pages.jsonl", Page)}
     for case in known:
         page = rendered.get(case.sample.page_id)

@@ -1,4 +1,4 @@
-"""merged model -> ONNX graphs, processor, parity.json, and warraq.json, by which `read` asks as in training.
+"""merged model -> ONNX graphs, processor, parity.json, and the merged model's warraq.json for them.
 
 The graphs take their name only after those in fp32 proved to be the model. A lower precision is not the same model: it
 is weighed on validation answers, and shipped if it costs little enough. Work in progress is `<out>.part`; a refused
@@ -17,9 +17,8 @@ from pydantic import Field
 
 from warraq import runtimes, students, tasks
 from warraq.metrics.degradation import Pair, cost
-from warraq.records import InputError, Page, Sample, read_json, read_rows, read_samples, write_json
+from warraq.records import InputError, Sample, read_json, write_json
 from warraq.runtimes import Request, manifest, parity
-from warraq.runtimes.manifest import Question, schema_sha256
 from warraq.section import Section
 from warraq.students import Student, precision
 from warraq.students.precision import Precision
@@ -41,6 +40,7 @@ class Export(Section):
     answers: Annotated[int, Field(ge=1, le=10_000)]
     answer_tokens: Annotated[int, Field(ge=1, le=32768)]
     cer_bound: Annotated[float, Field(ge=0)]
+    left_out: list[str]
 
 
 def answered(folder: Path, questions: Sequence[tuple[Sample, Request]], limit: int) -> tuple[list[str], float]:
@@ -103,29 +103,29 @@ def weighed(
     return shipped, rows
 
 
-def trained(dataset: Path) -> dict[str, Question]:
-    """The tasks of the training samples; not such whose question differs from page to page."""
-    prompts: dict[str, set[str]] = {}
-    for sample in read_samples(dataset):
-        prompts.setdefault(sample.task, set()).add(sample.conversations[0].content.removeprefix("<image>"))
-    return {
-        task: Question(prompt=min(found), schema_sha256=schema_sha256(tasks.load(task).Answer.model_json_schema()))
-        for task, found in prompts.items()
-        if len(found) == 1
-    }
+def leave_out(out: Path, student: Student) -> None:
+    """Write a folder without a model, which says why."""
+    why = "export.left_out names it" if routed(student) else f"no way to ONNX is proved right for {student.family}"
+    shutil.rmtree(out, ignore_errors=True)
+    write_json(out / "config.json", {"runtime": "none", "reason": why})
+    logger.info("export: nothing, as %s", why)
 
 
-def run(
-    merged: Path, dataset: Path, pages: Path, out: Path, student: Student, look: dict[str, Any], parameters: Export
-) -> None:
-    """`look` are the parameters of render that decide the pixels: the model's folder tells them to its readers."""
-    if importlib.util.find_spec(f"warraq.students.{student.family}_onnx") is None:
-        raise InputError(f"No way to ONNX is proved right for the family {student.family}; use {merged} as it is.")
+def routed(student: Student) -> bool:
+    return importlib.util.find_spec(f"warraq.students.{student.family}_onnx") is not None
+
+
+def run(merged: Path, dataset: Path, pages: Path, out: Path, student: Student, parameters: Export) -> None:
+    if not routed(student):
+        raise InputError(
+            f"No way to ONNX is proved right for the family {student.family}; use {merged} as it is, and name the "
+            "student under export.left_out in params.yaml."
+        )
     questions = runtimes.questions(dataset / "val.json", pages)
     for name in (*COPIED, "generation_config.json"):
         if not (merged / name).is_file():
             raise InputError(f"{merged / name} is missing; run `warraq merge` again.")
-    questioned, drawn = trained(dataset / "train.json"), read_rows(pages / "pages.jsonl", Page)
+    told = manifest.read(merged)
     window = read_json(merged / "config.json")["text_config"]["sliding_window"]
 
     part = out.with_name(out.name + ".part")
@@ -155,7 +155,7 @@ def run(
             )
     shipped, costs = weighed(part, questions, parameters)
     write_json(part / "parity.json", proof | {"shipped": shipped, "precisions": costs})
-    manifest.write(part, look, drawn[0].recipe, questioned)
+    manifest.write(part, told.look, told.recipe, told.tasks)
     shutil.rmtree(out, ignore_errors=True)
     part.rename(out)
     logger.info(

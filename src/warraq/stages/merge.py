@@ -14,14 +14,15 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from warraq import runtimes
-from warraq.records import InputError, Sample, read_json, write_json
-from warraq.runtimes import Request, Trace
+from warraq import runtimes, tasks
+from warraq.records import InputError, Page, Sample, read_json, read_rows, read_samples, sha256, write_json
+from warraq.runtimes import Request, Trace, manifest
+from warraq.runtimes.manifest import Question, schema_sha256
 from warraq.section import Section
 from warraq.students import PROCESSOR, Student, family, llamafactory
 from warraq.students.contract import ORDER, component, module
 from warraq.students.tiers import digest_of
-from warraq.students.weights import Weights, digest, idle, rounded, sha256, targets, verify
+from warraq.students.weights import Weights, digest, idle, rounded, targets, verify
 
 logger = logging.getLogger(__name__)
 Asked = list[tuple[Sample, Request]]
@@ -76,7 +77,7 @@ def exact(base: Path, adapters: list[Path], part: Path, student: Student) -> Pat
     configure(part / "base", base, student)
     places = {"model_name_or_path": [part / "base"]} | ({"adapter_name_or_path": adapters} if lora else {})
     llamafactory.write(part / "export.yaml", llamafactory.merging(student), places)
-    with llamafactory.running(["export", "export.yaml"], part, log) as child:
+    with llamafactory.running(["llamafactory-cli", "export", "export.yaml"], part, log) as child:
         child.wait()
     if child.returncode or not any((part / "export").glob("model*.safetensors")):
         raise RuntimeError(
@@ -189,9 +190,26 @@ def prove(
     }
 
 
-def run(base: Path, adapter: Path, dataset: Path, pages: Path, out: Path, student: Student, parameters: Merge) -> None:
+def taught(dataset: Path) -> dict[str, Question]:
+    """The tasks of the training samples; not such whose question differs from page to page."""
+    prompts: dict[str, set[str]] = {}
+    for sample in read_samples(dataset):
+        prompts.setdefault(sample.task, set()).add(sample.conversations[0].content.removeprefix("<image>"))
+    return {
+        task: Question(prompt=min(found), schema_sha256=schema_sha256(tasks.load(task).Answer.model_json_schema()))
+        for task, found in prompts.items()
+        if len(found) == 1
+    }
+
+
+def run(
+    base: Path, adapter: Path, dataset: Path, pages: Path, out: Path, student: Student, look: dict[str, Any],
+    parameters: Merge,
+) -> None:  # fmt: skip
+    """`look` are the parameters of render that decide the pixels: the model's folder tells them to its readers."""
     lineage, adapters = check(base, adapter, student)
-    asked = questions(dataset, pages, parameters.pages)
+    asked, known = questions(dataset, pages, parameters.pages), taught(dataset / "train.json")
+    recipe = read_rows(pages / "pages.jsonl", Page)[0].recipe
     part, parity = out.with_name(out.name + ".part"), out.with_name(out.name + ".parity.json")
     parity.unlink(missing_ok=True)
     for folder in (out, part):
@@ -210,6 +228,7 @@ def run(base: Path, adapter: Path, dataset: Path, pages: Path, out: Path, studen
             "image_max_pixels": student.image_max_pixels,
             "processor_sha256": {name: sha256(merged / name) for name in PROCESSOR if (merged / name).exists()},
         }
+        manifest.write(merged, look, recipe, known)
         write_json(parity, proof)
         merged.replace(out)
     finally:

@@ -17,8 +17,9 @@ from typing import Annotated, get_args
 from pydantic import Field
 
 from warraq import runtimes
-from warraq.records import InputError, Journal, Prediction, Sample, Split, write_text
+from warraq.records import InputError, Journal, Prediction, Sample, Split, read_json, write_text
 from warraq.runtimes import Answer, ImageError, Request, Runtime
+from warraq.runtimes.confidence import by_field
 from warraq.section import Section
 from warraq.workers import progress
 
@@ -96,6 +97,7 @@ def ask(runtime: Runtime, batch: Sequence[Question], limit: int) -> list[Predict
                 page_id=question.sample.page_id, task=question.sample.task, split=question.split, text=answer.text,
                 finish_reason=answer.finish_reason, tokens=answer.tokens, seconds=seconds,
                 confidence=None if answer.confidence is None else round(answer.confidence, 4),
+                confidence_by_field=by_field(answer),
             )
         )  # fmt: skip
     return rows
@@ -115,6 +117,10 @@ def run(model: Path, dataset: Path, pages: Path, out: Path, parameters: Predict)
     size = runtimes.whole("WARRAQ_BATCH") or 8
     if not (model / "config.json").is_file():
         raise InputError(f"{model / 'config.json'} is missing; run the stage that writes {model} (`dvc repro`).")
+    if (told := read_json(model / "config.json")).get("runtime") == "none":
+        write_text(out, "")
+        logger.info("predict: %s holds no model (%s), so there are no answers", model, told["reason"])
+        return
     if not pages.is_dir():
         raise InputError(f"{pages} is missing; run `warraq render`.")
     with journal_for(out, fingerprint(model, questions, parameters)) as journal:

@@ -32,8 +32,8 @@ class Render(Look, Limits):
     """What decides the pixels, and what decides whether a page is given up."""
 
 
-def recipe_of(parameters: Render) -> str:
-    """Hash of all that decides images and texts: parameters, code, libraries."""
+def build_of(parameters: Render) -> str:
+    """Hash of parameters, code and libraries: with another a document is read again, mostly to the same bytes."""
     code = [Path(__file__), *sorted(Path(engines.__file__).parent.glob("*.py"))]
     parts = [
         *(f"{name} {getattr(parameters, name)}" for name in Look.model_fields),
@@ -47,21 +47,21 @@ def limits_of(parameters: Render) -> str:
     return ", ".join(f"{name} {getattr(parameters, name)}" for name in Limits.model_fields)
 
 
-def holds(outcome: Outcome, parameters: Render, recipe: str) -> bool:
+def holds(outcome: Outcome, parameters: Render, build: str) -> bool:
     """Whether reading the document again would give `outcome` again."""
     # What passed under other limits of time and memory stays; what failed may not fail now.
     passed = not outcome.rejected and len(outcome.pages) <= parameters.max_pages
     passing = any(row.reason in PASSING for row in outcome.rejected)
-    return outcome.recipe == recipe and not passing and (outcome.limits == limits_of(parameters) or passed)
+    return outcome.build == build and not passing and (outcome.limits == limits_of(parameters) or passed)
 
 
 def outcomes(
-    todo: list[Source], secrets: dict[str, str], out: Path, parameters: Render, recipe: str
+    todo: list[Source], secrets: dict[str, str], out: Path, parameters: Render, build: str
 ) -> Iterator[tuple[Source, Outcome]]:
     """Read each document, in as many attempts as it takes, and keep what came of it."""
     readings = {source.document: Reading(source.document) for source in todo}
     queue = deque(first(source, next((secrets[n] for n in source.names if n in secrets), None)) for source in todo)
-    function = partial(read, out, parameters, parameters, recipe)
+    function = partial(read, out, parameters, parameters)
     for attempt, messages, failure in workers.isolated(
         function, queue, parameters.max_seconds, parameters.max_memory_mib, engines.warm
     ):
@@ -74,17 +74,17 @@ def outcomes(
             if again:
                 queue.append(again)
                 continue
-        yield source, settled(source, reading, out / source.document, parameters, recipe)
+        yield source, settled(source, reading, out / source.document, parameters, build)
 
 
-def settled(source: Source, reading: Reading, place: Path, parameters: Render, recipe: str) -> Outcome:
+def settled(source: Source, reading: Reading, place: Path, parameters: Render, build: str) -> Outcome:
     if not unchanged(source):
         refusal = engines.Refused("changed", "The file changed while it was read; run again when it is whole.")
         reading = Reading(source.document, rejected={0: rejection(source.document, 0, refusal)})
     drawn = [reading.drawn[number] for number in sorted(reading.drawn)]
     repaired = any(page.page.repaired for page in drawn)  # the damage may show on a later page only
     outcome = Outcome(
-        recipe=recipe,
+        build=build,
         limits=limits_of(parameters),
         pages=tuple(page.page.model_copy(update={"repaired": repaired}) for page in drawn),
         rejected=tuple(reading.rejected[number] for number in sorted(reading.rejected)),
@@ -148,16 +148,16 @@ def _write(
     sources: list[Source], rejected: list[Rejected], secrets: dict[str, str], out: Path, parameters: Render
 ) -> tuple[list[Page], int]:
     """Bring `out` up to date, and `rejected` with it. Returns its pages, and how many of them are new."""
-    recipe = recipe_of(parameters)
+    build = build_of(parameters)
     held = {
         source.document: outcome
         for source in sources
-        if (outcome := load(out / source.document)) and holds(outcome, parameters, recipe)
+        if (outcome := load(out / source.document)) and holds(outcome, parameters, build)
     }
     todo = [source for source in sources if source.document not in held]
     rendered = 0
     if todo:
-        results = outcomes(todo, secrets, out, parameters, recipe)
+        results = outcomes(todo, secrets, out, parameters, build)
         for source, outcome in workers.progress(results, len(todo), "render", "documents"):
             held[source.document] = outcome
             rendered += len(outcome.pages)

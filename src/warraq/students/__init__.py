@@ -17,10 +17,11 @@ and `<family>_onnx` beside it the graphs, where there is a correct route to ONNX
 """
 
 import importlib
+import re
 from types import ModuleType
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from warraq.section import Section
 
@@ -62,7 +63,7 @@ class Student(Section):
 
     family: Literal["gemma3", "qwen2_5_vl", "qwen3_vl", "llava_1_5", "llava_next"]  # module in students/
     base: str  # Hugging Face id; `warraq fetch` puts it into models/<student>/base. "nano" comes with the project
-    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]  # hub commit or SHA-256
+    revision: str  # the hub's commit; of "nano" the SHA-256 of its weights
     tuning: Literal["lora", "full"]
     batch_size: Count  # samples a step
     accumulation: Count  # steps added up before an update
@@ -77,6 +78,13 @@ class Student(Section):
     logging_steps: Count  # updates between lines of the log
     scored_samples: Annotated[int, Field(ge=0, le=10_000)]  # validation samples answered at each evaluation
     tiers: Annotated[list[Tier], Field(min_length=1, max_length=9)]
+
+    @field_validator("revision")
+    @classmethod
+    def _pinned(cls, revision: str) -> str:
+        if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", revision):
+            raise ValueError("a branch may move; `git ls-remote https://huggingface.co/<base> HEAD` tells a commit")
+        return revision
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -7,13 +7,14 @@ looked.
 """
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 
 from warraq.records import InputError
-from warraq.students import Tier
+from warraq.students import Student, Tier
 
 Shapes = dict[str, tuple[int, ...]]
 ORDER = ("language", "projector", "vision")
@@ -102,6 +103,22 @@ def weights(known: Shapes, names: Iterable[str], rank: int) -> int:
     return sum(rank * sum(known[f"{name}.weight"]) for name in names)
 
 
+def promised(known: Shapes, room: ModuleType, tier: Tier, names: Iterable[str]) -> dict[str, int]:
+    """How many weights a tier trains, by module: LoRA on these layers, and a projector that has none whole."""
+    found = {name: weights(known, [name], tier.rank) for name in names}
+    if tier.projector and room.PROJECTOR_WHOLE:
+        whole = [name for name in known if f".{room.PROJECTOR_WHOLE}." in name]
+        found |= {name: math.prod(known[name]) for name in whole}
+    return found
+
+
+def largest(known: Shapes, room: ModuleType, student: Student) -> int:
+    """Weights that the largest tier trains; raises InputError as `targets` does."""
+    if student.tuning == "full":
+        return sum(math.prod(shape) for shape in known.values())
+    return max(sum(promised(known, room, tier, targets(known, room, tier)).values()) for tier in student.tiers)
+
+
 def table(known: Shapes, room: ModuleType, trained: Mapping[str, int]) -> dict[str, dict[str, int]]:
     """For each component its weights, how many of its modules are trained, and with how many weights.
 
@@ -109,11 +126,8 @@ def table(known: Shapes, room: ModuleType, trained: Mapping[str, int]) -> dict[s
     """
     found = {part: {"weights": 0, "modules_trained": 0, "weights_trained": 0} for part in ORDER}
     for name, shape in known.items():
-        size = 1
-        for side in shape:
-            size *= side
         found.setdefault(component(name, room), {"weights": 0, "modules_trained": 0, "weights_trained": 0})
-        found[component(name, room)]["weights"] += size
+        found[component(name, room)]["weights"] += math.prod(shape)
     for name, count in trained.items():
         found[component(name, room)]["modules_trained"] += 1
         found[component(name, room)]["weights_trained"] += count
@@ -121,7 +135,7 @@ def table(known: Shapes, room: ModuleType, trained: Mapping[str, int]) -> dict[s
 
 
 def problem(found: dict[str, dict[str, int]], asked: set[str]) -> str | None:
-    """What is wrong with a table, in one sentence: every leak and every request without effect by name."""
+    """What is wrong with a table, in one sentence: every leak and every request without effect by name; the remedy."""
     trained = {part for part, row in found.items() if row["modules_trained"]}
     wrong = [
         f"{part} is trained ({found[part]['modules_trained']} modules, {found[part]['weights_trained']:,} weights), "
@@ -129,7 +143,8 @@ def problem(found: dict[str, dict[str, int]], asked: set[str]) -> str | None:
         for part in sorted(trained - asked)
     ]
     wrong += [f"{part} is named by the tier, but none of it would be trained" for part in sorted(asked - trained)]
-    return "; ".join(wrong) or None
+    remedy = "correct the student's tiers in params.yaml, or install the packages of the lock (`make setup`)."
+    return "; ".join([*wrong, remedy]) if wrong else None
 
 
 def told(found: dict[str, dict[str, int]]) -> str:

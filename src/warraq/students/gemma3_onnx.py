@@ -2,8 +2,9 @@
 
 Gemma-3 attends both ways inside the block of an image's tokens and causally elsewhere; public exporters lose the first
 half. Here the masks are built from `token_type_ids`, an input of the decoder, with plain operators, so one graph serves
-the prompt (`past` of length 0) and every later step, with any batch and length. Kept apart from the training side of
-the family, so that a change here trains nothing again.
+the prompt and every later step, with any batch and length. A step writes its keys and values to their places in a cache
+with room to spare, `cache_position`, so that a runtime may give the same memory as `past_key_values` and `present`.
+Kept apart from the training side of the family, so that a change here trains nothing again.
 """
 
 from pathlib import Path
@@ -16,27 +17,26 @@ from warraq.students import graphs
 
 
 def masks(
-    attention_mask: torch.Tensor, token_type_ids: torch.Tensor, past: int, window: int
+    attention_mask: torch.Tensor, token_type_ids: torch.Tensor, cache_position: torch.Tensor, window: int
 ) -> dict[str, torch.Tensor]:
     """Which key each query may see, as `transformers.models.gemma3` 4.57 defines it.
 
     Args:
-        attention_mask: (batch, past + length), 0 on padding.
-        token_type_ids: (batch, length), 1 on image tokens; the cached part counts as text, as blocks are never split.
-        past: tokens in the cache.
+        attention_mask: (batch, capacity), 0 on padding and where nothing is yet.
+        token_type_ids: (batch, length), 1 on image tokens; what was there before counts as text, as no block is split.
+        cache_position: (length), the places of this step's tokens in the cache.
         window: tokens a sliding layer looks back, its own included.
 
     Returns:
-        Booleans (batch, 1, length, past + length) by layer type.
+        Booleans (batch, 1, length, capacity) by layer type.
     """
-    length = token_type_ids.shape[1]
-    key = torch.arange(past + length)[None, :]
-    query = (torch.arange(length) + past)[:, None]
+    key = torch.arange(attention_mask.shape[1])[None, :]
+    query = cache_position[:, None]
     causal = key <= query
     image = token_type_ids == 1
     first = image & ~torch.cat((torch.zeros_like(image[:, :1]), image[:, :-1]), dim=1)
     block = torch.where(image, first.to(torch.int64).cumsum(dim=1), 0)  # 1, 2, … for each image; 0 on text
-    key_block = torch.cat((block.new_zeros(block.shape[0], past), block), dim=1)
+    key_block = torch.zeros_like(attention_mask).scatter(1, cache_position[None, :].expand_as(block), block)
     same = (block[:, :, None] == key_block[:, None, :]) & (block[:, :, None] > 0)
     real = attention_mask[:, None, :] == 1
     return {
@@ -46,22 +46,25 @@ def masks(
 
 
 def _attention(module: nn.Module, query: Any, key: Any, value: Any, mask: Any, **options: Any) -> tuple[Any, None]:
-    """Grouped-query attention as one operator; transformers' own call branches on sizes that are unknown in a graph."""
-    answer = nn.functional.scaled_dot_product_attention(
-        query, key, value, attn_mask=mask, scale=options["scaling"], enable_gqa=query.shape[1] != key.shape[1]
-    )
-    return answer.transpose(1, 2).contiguous(), None
+    """Grouped-query attention as one operator; transformers' own call branches on sizes that are unknown in a graph.
+
+    The heads that share keys become further queries of one head, which spares a copy of keys and values for each.
+    """
+    batch, heads, length, width = query.shape
+    grouped = query.reshape(batch, key.shape[1], -1, width)
+    answer = nn.functional.scaled_dot_product_attention(grouped, key, value, attn_mask=mask, scale=options["scaling"])
+    return answer.reshape(batch, heads, length, width).transpose(1, 2).contiguous(), None
 
 
 class _Cache:
-    """Keys and values (batch, heads, past, width) by layer, grown by a step; never cut, as the mask is the window."""
+    """Keys and values (batch, heads, capacity, width) by layer; nothing falls out, as the mask is the window."""
 
-    def __init__(self, past: list[torch.Tensor]) -> None:
-        self.layers = list(past)
+    def __init__(self, past: list[torch.Tensor], position: torch.Tensor) -> None:
+        self.layers, self.position = list(past), position[None, None, :, None]
 
     def update(self, key: Any, value: Any, layer: int, _: Any) -> tuple[Any, Any]:
         for place, new in ((2 * layer, key), (2 * layer + 1, value)):
-            self.layers[place] = torch.cat((self.layers[place], new), dim=2)
+            self.layers[place] = self.layers[place].scatter(2, self.position.expand_as(new), new)
         return self.layers[2 * layer], self.layers[2 * layer + 1]
 
 
@@ -77,36 +80,37 @@ class VisionEncoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Embeddings and cache -> logits at the places `logits_idx`, and the cache grown by this step."""
+    """Embeddings and cache -> logits at the places `logits_idx`, and the cache with this step in it."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.text, self.head = model.model.language_model, model.lm_head
-        self.window = model.config.text_config.sliding_window
+        config = model.config.text_config
+        self.window, self.groups = config.sliding_window, config.num_attention_heads // config.num_key_value_heads
 
     def forward(
         self,
         inputs_embeds: torch.Tensor,  # (batch, length, hidden)
-        attention_mask: torch.Tensor,  # (batch, past + length)
+        attention_mask: torch.Tensor,  # (batch, capacity)
         position_ids: torch.Tensor,  # (batch, length)
+        cache_position: torch.Tensor,  # (length)
         token_type_ids: torch.Tensor,  # (batch, length)
         logits_idx: torch.Tensor,  # (places), of this step
         past: list[torch.Tensor],
     ) -> tuple[torch.Tensor, ...]:
-        cached = past[0].shape[2]
         lowest = torch.finfo(inputs_embeds.dtype).min  # finite: a padding row sees nothing and must not become NaN
         seen = {
-            kind: torch.where(mask, 0.0, lowest)
-            for kind, mask in masks(attention_mask, token_type_ids, cached, self.window).items()
+            kind: torch.where(mask, 0.0, lowest).repeat(1, 1, self.groups, 1)
+            for kind, mask in masks(attention_mask, token_type_ids, cache_position, self.window).items()
         }
-        cache = _Cache(past)
+        cache = _Cache(past, cache_position)
         hidden = self.text(
             inputs_embeds=inputs_embeds,
             attention_mask=seen,
             position_ids=position_ids,
             past_key_values=cache,
             use_cache=True,
-            cache_position=position_ids[0],  # read by no layer; the cache needs none
+            cache_position=cache_position,
         ).last_hidden_state
         return (self.head(hidden.index_select(1, logits_idx)), *cache.layers)
 
@@ -155,7 +159,7 @@ def write(merged: Path, out: Path) -> None:
     graphs.write(embedding, weights, out / "embed_tokens.onnx", ["inputs_embeds"], {"input_ids": (ids, step)})
 
     names = [f"{layer}.{part}" for layer in range(text.num_hidden_layers) for part in ("key", "value")]
-    past = [torch.zeros(2, text.num_key_value_heads, 5, text.head_dim) for _ in names]
+    past = [torch.zeros(2, text.num_key_value_heads, 9, text.head_dim) for _ in names]
     graphs.write(
         Decoder(model),
         weights,
@@ -163,11 +167,12 @@ def write(merged: Path, out: Path) -> None:
         ["logits", *(f"present.{name}" for name in names)],
         {
             "inputs_embeds": (torch.zeros(2, 3, text.hidden_size), step),
-            "attention_mask": (torch.ones(2, 8, dtype=torch.int64), {0: "batch", 1: "total"}),
+            "attention_mask": (torch.ones(2, 9, dtype=torch.int64), {0: "batch", 1: "capacity"}),
             "position_ids": (torch.arange(5, 8).repeat(2, 1), step),
+            "cache_position": (torch.arange(5, 8), {0: "length"}),
             "token_type_ids": (torch.tensor([[0, 1, 1], [0, 1, 1]]), step),
             "logits_idx": (torch.tensor([0, 1, 2, 2]), {0: "places"}),
-            "past": (past, [{0: "batch", 2: "past"} for _ in names]),
+            "past": (past, [{0: "batch", 2: "capacity"} for _ in names]),
         },
         [f"past_key_values.{name}" for name in names],
     )

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from warraq.records import InputError, read_json, write_json, write_text
-from warraq.students import Student, Tier, family, trainer
+from warraq.students import Student, Tier, family
 from warraq.students.audit import Row
 
 
@@ -130,10 +130,8 @@ def write(path: Path, told: dict[str, Any], places: dict[str, list[Path]]) -> No
 
 
 @contextmanager
-def running(arguments: list[str], folder: Path, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """Start LLaMA-Factory in `folder`, its output appended to `log`; at the end whatever still runs of it is killed.
-
-    `train` goes through trainer.py, which holds it to what was audited.
+def running(command: list[str], folder: Path, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """Start what runs LLaMA-Factory in `folder`, its output appended to `log`; at the end it is killed whole.
 
     The child joins the process group of a guard that waits on a pipe from us. However we end, kill -9 included, the
     pipe closes and the guard kills its group: trainer, torchrun and data loaders alike.
@@ -141,20 +139,17 @@ def running(arguments: list[str], folder: Path, log: Path) -> Iterator["subproce
     scripts = Path(sys.executable).parent
     environment = {
         **os.environ,
-        "PATH": f"{scripts}{os.pathsep}{os.environ.get('PATH', '')}",  # torchrun is called by name
+        "PATH": f"{scripts}{os.pathsep}{os.environ.get('PATH', '')}",  # its programs are called by name
         "HF_HUB_OFFLINE": "1",
         "HF_DATASETS_CACHE": str(folder.resolve() / "cache"),  # private documents, gone with the folder
         "TOKENIZERS_PARALLELISM": "false",
         "WANDB_DIR": os.environ.get("WANDB_DIR", str(Path.cwd())),
     }
-    program: list[Path | str] = [scripts / "llamafactory-cli", arguments[0]]
-    if arguments[0] == "train":
-        program = [Path(sys.executable), "-m", trainer.__name__]
     guard = subprocess.Popen(["sh", "-c", "read -r _; kill -9 0"], stdin=subprocess.PIPE, process_group=0)
     try:
         log.touch(mode=0o600)
         with log.open("ab") as stream, subprocess.Popen(
-            [*program, *arguments[1:]], cwd=folder, env=environment, process_group=guard.pid,
+            command, cwd=folder, env=environment, process_group=guard.pid,
             stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT,
         ) as child:  # fmt: skip
             try:
@@ -166,10 +161,13 @@ def running(arguments: list[str], folder: Path, log: Path) -> Iterator["subproce
 
 
 def complaint(log: Path) -> str:
-    """The last line of `log` that says what went wrong, else the last line."""
+    """The last line of `log` that says what went wrong, of a process among several before that of their launcher; else
+    the last line."""
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    errors = [line for line in lines if re.match(r"(\w+\.)*\w*(Error|Exception|Interrupt|Exit)\b", line)]
-    return (errors or lines or ["it said nothing"])[-1][:300]
+    pattern = re.compile(r"(\[rank\d+\]: )?(\w+\.)*\w*(Error|Exception|Interrupt|Exit)\b")
+    errors = [line for line in lines if pattern.match(line)]
+    ranks = [line for line in errors if line.startswith("[")]
+    return (ranks or errors or lines or ["it said nothing"])[-1][:300]
 
 
 def resumable(output: Path) -> int:
@@ -179,10 +177,11 @@ def resumable(output: Path) -> int:
         names = {path.name for path in folder.iterdir()}
         try:
             json.loads((folder / "trainer_state.json").read_bytes())
-            whole = {"optimizer.pt", "scheduler.pt"} <= names and any(name.startswith("rng_state") for name in names)
+            whole = "scheduler.pt" in names and any(name.startswith("rng_state") for name in names)
         except (FileNotFoundError, ValueError):
             whole = False
-        if whole and any(name.endswith(".safetensors") for name in names):
+        optimizer = {"optimizer.pt", "optimizer.bin", "latest"} & names  # on one device, under FSDP, under DeepSpeed
+        if whole and optimizer and any(name.endswith(".safetensors") for name in names):
             last = max(last, int(folder.name.removeprefix("checkpoint-")))
         else:
             shutil.rmtree(folder)

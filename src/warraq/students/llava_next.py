@@ -1,26 +1,38 @@
 """The LLaVA-NeXT family with the vicuna backbone, in the layout of llava-hf: llava-hf/llava-v1.6-vicuna-7b-hf.
 
 A page is seen once small and whole, and once as tiles of the best grid of `image_grid_pinpoints`. Backbones other than
-vicuna have other templates. All else is as in LLaVA-1.5. Served by transformers and vLLM.
+vicuna have other templates. All else is as in LLaVA-1.5, and stands here again: a change of one family trains no
+student of another anew. Served by transformers and vLLM.
 """
 
 from typing import Any
 
-from warraq.students import llava_1_5
-
 MODEL = "llava_next"
 TEMPLATE = "llava_next"
-MODULES = llava_1_5.MODULES
-COMPONENTS = llava_1_5.COMPONENTS
-LANGUAGE = llava_1_5.LANGUAGE
-PROJECTOR = llava_1_5.PROJECTOR
+MODULES = {
+    r"^language_model\.model": "model.language_model",
+    r"^language_model\.lm_head": "lm_head",
+    r"^vision_tower": "model.vision_tower",
+    r"^multi_modal_projector": "model.multi_modal_projector",
+    r"^image_newline": "model.image_newline",
+}
+COMPONENTS = {
+    "projector": r"model\.(multi_modal_projector\.|image_newline)",
+    "vision": r"model\.vision_tower\.",
+    "language": r"model\.language_model\.|lm_head",
+}
+LANGUAGE = r"model\.language_model\.layers\.\d+\.(self_attn|mlp)\.\w+_proj"
+PROJECTOR = r"model\.multi_modal_projector\.linear_[12]"
 PROJECTOR_WHOLE = None
-ATTENTION = llava_1_5.ATTENTION
+ATTENTION = r"model\.vision_tower\.vision_model\.encoder\.layers\.(\d+)\.self_attn\.(q|k|v|out)_proj"
 UNUSED = 1
-IMAGE = llava_1_5.IMAGE
-MARK = llava_1_5.MARK
-SYSTEM = llava_1_5.SYSTEM
-spelled = llava_1_5.spelled
+IMAGE = "<image>"
+MARK = "<image>\n"
+SYSTEM = "<s>"  # in place of the trainer's own message, which the model does not know; the trainer forgets <s>
+
+
+def spelled(prompt: str, answer: str) -> tuple[list[str], list[str]]:
+    return [SYSTEM, f"USER: {prompt} ASSISTANT:"], [answer, "</s>"]
 
 
 def seen(width: int, height: int, settings: dict[str, Any]) -> tuple[int, int, int]:
@@ -38,8 +50,14 @@ def seen(width: int, height: int, settings: dict[str, Any]) -> tuple[int, int, i
         rows -= (rows - int(round(height * (columns / width), 7))) // 2 * 2
     else:
         columns -= (columns - int(round(width * (rows / height), 7))) // 2 * 2
-    tokens = rows * columns + rows + patches**2 + llava_1_5.extra(settings)
+    tokens = rows * columns + rows + patches**2 + extra(settings)
     return columns * settings["patch_size"], rows * settings["patch_size"], tokens
+
+
+def extra(settings: dict[str, Any]) -> int:
+    """The token of the class, where it is not dropped."""
+    dropped = settings.get("vision_feature_select_strategy", "default") == "default"
+    return settings.get("num_additional_image_tokens", 0) - dropped
 
 
 def budget(settings: dict[str, Any], max_pixels: int | None) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """This machine against a student: GPUs, memory, disk, versions. An estimate errs on the side of what will not fit."""
 
 import importlib.metadata
+import math
 import os
 import re
 import shutil
@@ -8,7 +9,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from warraq.records import InputError
+from warraq.records import InputError, read_json
 from warraq.students import Student, contract, family
 from warraq.students.audit import Row
 
@@ -33,45 +34,62 @@ def gpus() -> list[tuple[str, int]]:
 def devices() -> int:
     """Processes that LLaMA-Factory's launcher will start in all: on every GPU of every machine, or as told."""
     one = int(os.environ.get("NPROC_PER_NODE", len(gpus()) or 1))
-    forced = os.environ.get("FORCE_TORCHRUN", "").lower() in ("1", "true", "y", "yes", "t", "on")
-    return one * int(os.environ.get("NNODES", 1)) if forced or len(gpus()) > 1 else 1
+    several = _on("FORCE_TORCHRUN") or len(gpus()) > 1
+    return one * int(os.environ.get("NNODES", 1)) if several else 1
+
+
+def _on(name: str) -> bool:
+    return os.environ.get(name, "").lower() in ("1", "true", "y", "yes", "t", "on")
+
+
+def zero_stage() -> int:
+    """Of DeepSpeed, by the variables of `accelerate`, which the trainer obeys; 0 without it."""
+    if not _on("ACCELERATE_USE_DEEPSPEED"):
+        return 0
+    if path := os.environ.get("ACCELERATE_DEEPSPEED_CONFIG_FILE"):
+        return int(read_json(Path(path)).get("zero_optimization", {}).get("stage", 0))
+    return int(os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE", 2))
 
 
 def estimate(known: contract.Shapes, student: Student, trained: int, tokens: int) -> dict[str, int]:
-    """Bytes on one device while training, by what takes them.
+    """Bytes on one device while training, by what takes them; the vision tower's own activations are not counted.
 
-    tokens: of the longest sample. Logits are those of every token, in fp32 and again as gradient, some 16 bytes each;
-    of the activations a layer's input is kept where gradients are checkpointed, and some 34 values a token (Korthikanti
-    et al. 2022, Reducing Activation Recomputation, eq. 1) where they are not.
+    tokens: of the longest sample. Logits are those of every token, in fp32 and again as gradient, some 16 bytes each. A
+    layer of the language model keeps four values for each of its MLP's width and some 25 for each of its own (counted
+    on Gemma-3 and Qwen2.5-VL: docs/measurements.md); where gradients are checkpointed only one layer does at a time,
+    beside its gradients, and the others their input.
     """
     size = 2 if student.precision == "bf16" else 4
     embedding = next(shape for name, shape in known.items() if name.endswith("embed_tokens.weight"))
     layers = len({hit[1] for name in known if (hit := re.search(r"language_model\.layers\.(\d+)\.", name))})
-    count = sum(_product(shape) for shape in known.values())
+    wide = max((s[0] for name, s in known.items() if re.search(r"language_model.*\.up_proj\.weight", name)), default=0)
+    count = sum(math.prod(shape) for shape in known.values())
     batch = max(student.batch_size, student.eval_batch_size)
-    kept = 1 if student.precision == "bf16" else 34 // size
+    layer = 4 * wide + 25 * embedding[1]
+    kept = 2 * layer + layers * embedding[1] if student.precision == "bf16" else layer * layers
     return {
         "weights": count * size,
-        "trained": (count if student.tuning == "full" else trained) * 16,  # fp32 with gradient and two moments
+        "trained": trained * 16,  # fp32 with gradient and two moments
         "logits": 16 * embedding[0] * tokens * batch,
-        "activations": size * embedding[1] * tokens * batch * (layers * kept + 34),
+        "activations": size * tokens * batch * kept,
     }
 
 
-def _product(shape: tuple[int, ...]) -> int:
-    size = 1
-    for side in shape:
-        size *= side
-    return size
-
-
-def check(known: contract.Shapes, student: Student, targets: list[list[str]], rows: Sequence[Row], place: Path) -> None:
+def check(known: contract.Shapes, student: Student, rows: Sequence[Row], place: Path) -> None:
     """Refuse what cannot fit before it is loaded.
 
     Raises:
-        InputError: the estimate is more than the GPU has, or the disk has no room for the checkpoints.
+        InputError: the estimate is more than the GPU has, or the disk has no room for the checkpoints; or the
+            environment shards the model in a way that does not work.
     """
-    trained = max(contract.weights(known, names, tier.rank) for names, tier in zip(targets, student.tiers, strict=True))
+    if _on("ACCELERATE_USE_FSDP") and os.environ.get("FSDP_VERSION", "1") != "2":
+        raise InputError("FSDP 1 hides which weights are trained: set FSDP_VERSION=2 (docs/running.md, Several GPUs).")
+    if zero_stage() == 3:
+        raise InputError(
+            "the environment asks for ZeRO-3, under which Gemma-3 fails and no tier stands on another: set "
+            "ACCELERATE_DEEPSPEED_ZERO_STAGE=2, or take FSDP (docs/running.md, Several GPUs)."
+        )
+    trained = contract.largest(known, family(student.family), student)
     parts = estimate(known, student, trained, max(row.tokens for row in rows))
     need, there = sum(parts.values()), gpus()
     if there and need > min(size for _, size in there):
@@ -114,10 +132,9 @@ def report(name: str, student: Student | None, base: Path) -> list[tuple[bool, s
         return lines
     try:
         known = contract.shapes(base, family(student.family))
-        names = [contract.targets(known, family(student.family), tier) for tier in student.tiers]
+        trained = contract.largest(known, family(student.family), student)
     except InputError as error:
         return [*lines, (False, f"{name}: {error}")]
-    trained = max(contract.weights(known, part, tier.rank) for part, tier in zip(names, student.tiers, strict=True))
     parts = estimate(known, student, trained, student.cutoff_len)
     need = sum(parts.values())
     told = ", ".join(f"{part} {value / GIB:.1f}" for part, value in parts.items())

@@ -15,7 +15,7 @@ MODULES = {
     r"^model(?!\.(language_model|visual))": "model.language_model",
 }
 COMPONENTS = {
-    "projector": r"model\.visual\.(merger|deepstack_merger_list)\.",
+    "projector": r"model\.visual\.merger\.",
     "vision": r"model\.visual\.",
     "language": r"model\.language_model\.|lm_head",
 }
@@ -30,12 +30,9 @@ SYSTEM = "You are a helpful assistant."
 
 
 def spelled(prompt: str, answer: str) -> tuple[list[str], list[str]]:
-    return [f"<|im_start|>system\n{SYSTEM}<|im_end|>\n", turn(prompt)], [f"{answer}<|im_end|>\n"]
-
-
-def turn(prompt: str) -> str:
     asked = prompt.replace(MARK, f"<|vision_start|>{IMAGE}<|vision_end|>")
-    return f"<|im_start|>user\n{asked}<|im_end|>\n<|im_start|>assistant\n"
+    turn = f"<|im_start|>user\n{asked}<|im_end|>\n<|im_start|>assistant\n"
+    return [f"<|im_start|>system\n{SYSTEM}<|im_end|>\n", turn], [f"{answer}<|im_end|>\n"]
 
 
 def seen(width: int, height: int, settings: dict[str, Any]) -> tuple[int, int, int]:

@@ -1,51 +1,11 @@
-"""Answers -> one number each, by which checkpoints and tiers are chosen while training.
+"""Scores of answers -> whether a tier is adopted, and how well the loss would have chosen the checkpoint.
 
-It knows no task and imports none, so that a change of how tasks are scored in the report trains nothing anew. The
-numbers of the report are evaluate's, on documents that this choice never saw.
+The scores are the tasks' own, on validation documents; the numbers of the report are evaluate's, on documents that this
+choice never saw.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any
-
-
-def score(target: str, answer: str) -> float:
-    """How much of the target stands in the answer and nothing besides, 0 to 1.
-
-    JSON: the likeness of the values at equal paths, by the number of paths in either. What is not JSON is compared as
-    text, at half the worth, so that it never beats an answer that parses.
-    """
-    from rapidfuzz.distance import Levenshtein
-
-    wanted = leaves(target)
-    given = leaves(answer)
-    if wanted is None:
-        return float(Levenshtein.normalized_similarity(target, answer))
-    if given is None:
-        return float(Levenshtein.normalized_similarity(target, answer)) / 2
-    paths = wanted.keys() | given.keys()
-    both = wanted.keys() & given.keys()
-    likeness = sum(float(Levenshtein.normalized_similarity(wanted[path], given[path])) for path in both)
-    return likeness / len(paths) if paths else 1.0
-
-
-def leaves(text: str) -> dict[str, str] | None:
-    """Path -> value as text, of JSON; None if it is none."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return None
-    found: dict[str, str] = {}
-    todo: list[tuple[str, Any]] = [("", value)]
-    while todo:
-        path, part = todo.pop()
-        if isinstance(part, dict):
-            todo += [(f"{path}.{key}", item) for key, item in part.items()]
-        elif isinstance(part, list):
-            todo += [(f"{path}[{place}]", item) for place, item in enumerate(part)]
-        else:
-            found[path] = str(part)
-    return found
 
 
 def adoption(before: Mapping[str, float], after: Mapping[str, float], seed: int) -> dict[str, Any]:

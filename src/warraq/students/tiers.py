@@ -7,14 +7,15 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from warraq.records import read_json, write_json
+from warraq.records import InputError, read_json, sha256, write_json
 from warraq.students import PROCESSOR, Student, llamafactory, machine
-from warraq.students.score import rank_correlation
-from warraq.students.weights import sha256
+from warraq.students.score import adoption, rank_correlation
+from warraq.students.trainer import REFUSAL
 
 logger = logging.getLogger(__name__)
 
@@ -46,11 +47,12 @@ def follow(child: "subprocess.Popen[bytes]", log: Path) -> None:
                 logger.info("train %d/%d steps, loss %.3f%s", step, total, entry["loss"], pace, extra=told)
 
 
-def launch(part: Path, student: Student, samples: int, chained: bool) -> None:
-    """Train, from the last whole checkpoint where there is one.
+def launch(part: Path, student: Student, samples: int, chained: bool, module: str) -> None:
+    """Train, from the last whole checkpoint where there is one; `module` is what calls trainer.main.
 
     Raises:
-        RuntimeError: the trainer ended before its end, broke the contract or left samples out; with its complaint.
+        InputError: what was loaded breaks the contract.
+        RuntimeError: the trainer ended before its end or left samples out; with its complaint.
     """
     output, log = part / "output", part / "train.log"
     step = llamafactory.resumable(output)
@@ -66,8 +68,12 @@ def launch(part: Path, student: Student, samples: int, chained: bool) -> None:
     if step and student.tuning == "full":  # see llamafactory.best
         llamafactory.shown(part / "start", part.parent / "base", output / f"checkpoint-{step}")
         place.append("model_name_or_path=start")
-    with llamafactory.running(["train", "train.yaml", *place], part, log) as child:
+    refusal = part / REFUSAL
+    refusal.unlink(missing_ok=True)
+    with llamafactory.running([sys.executable, "-m", module, "train.yaml", *place], part, log) as child:
         follow(child, output / "trainer_log.jsonl")
+    if refusal.exists():
+        raise InputError(refusal.read_text(encoding="utf-8"))
     if not llamafactory.finished(output):
         raise RuntimeError(
             f"training ended early with exit code {child.returncode}: {llamafactory.complaint(log)} (all in {log})"
@@ -109,6 +115,21 @@ def collect(part: Path, final: Path, base: Path, student: Student) -> dict[str, 
         ),
         "modules": read_json(part / "modules.json"),
     }
+
+
+def judge(row: dict[str, Any], output: Path, seed: int) -> dict[str, Any]:
+    """What is told of a tier that stands on others, with its gain over them and whether it is adopted."""
+    before, after = (read_json(output / f"scores/{step}.json") for step in (0, row["step"]))
+    row |= adoption(before, after, seed)
+    gain = f"gain {row['gain']} [{row['gain_lo']}, {row['gain_hi']}] on {row['documents']} documents"
+    logger.info("tier %s: %s, %s", output.parent.name, gain, "adopted" if row["adopted"] else "not adopted")
+    return row
+
+
+def chosen(row: dict[str, Any]) -> dict[str, Any]:
+    """What is told of a tier among the metrics: its best checkpoint, and how well the loss would have chosen."""
+    keys = ("step", "eval_loss", "eval_score", "loss_score_rank_correlation", "adopted", "gain", "gain_lo", "gain_hi")
+    return {key: row[key] for key in keys if row.get(key) is not None}
 
 
 def digest_of(folder: Path) -> str:

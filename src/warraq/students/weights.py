@@ -6,16 +6,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from warraq.records import InputError
+from warraq.records import InputError, sha256
 from warraq.students import Student, contract
 
 if TYPE_CHECKING:
     import torch
-
-
-def sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def digest(folder: Path) -> str:

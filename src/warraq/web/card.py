@@ -13,12 +13,13 @@ from warraq.web.comparison import HEADLINE, Metrics
 def build(metrics: Metrics, lineage: dict[str, Any], dataset: Path, name: str) -> str:
     """The card of a student; `lineage` is merge's parity.json."""
     word, sentence, rest = comparison.verdict(metrics)
+    columns = [variant for variant in comparison.VARIANTS if variant in comparison.variants(metrics)]
     rows = [
-        f"| {SCORES[score].label} | {_cell(metrics, 'base', score)} | {_cell(metrics, 'merged', score)} | "
-        f"{_cell(metrics, 'onnx', score)} |"
+        f"| {SCORES[score].label} | {' | '.join(_cell(metrics, variant, score) for variant in columns)} |"
         for score in HEADLINE
         if comparison.known(metrics, score)
     ]
+    graphs = f"`models/{name}/onnx` with onnxruntime, or " * ("onnx" in columns)
     base = lineage["base"]
     header = f"base_model: {base}\n" if "/" in base else ""
     told = [*comparison.left_out(metrics), comparison.worse_elsewhere(metrics)]
@@ -50,8 +51,8 @@ Hashes are the first 12 hex digits of SHA-256. No page of a test document was tr
 
 Against {comparison.VOUCHED[metrics["reference"]]}. Brackets are 95 % intervals over documents. {word.capitalize()}.
 
-| | base | merged | onnx |
-|---|---|---|---|
+| | {" | ".join(columns)} |
+|---|{"---|" * len(columns)}
 {chr(10).join(rows)}
 
 ## Limits
@@ -61,7 +62,7 @@ Against {comparison.VOUCHED[metrics["reference"]]}. Brackets are 95 % intervals 
 
 ## Serving
 
-`models/{name}/onnx` with onnxruntime, or `models/{name}/merged` with transformers or any server that speaks OpenAI's
+{graphs}`models/{name}/merged` with transformers or any server that speaks OpenAI's
 interface. Ask with the task's prompt, image first, greedily.
 """
 

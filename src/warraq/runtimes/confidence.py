@@ -1,0 +1,55 @@
+"""An answer in JSON and its tokens' log-probabilities -> how sure the model was of each field."""
+
+import json
+import math
+import re
+
+from warraq.runtimes import Answer
+
+SPACE = re.compile(r"[ \t\n\r]*")
+
+
+def by_field(answer: Answer) -> dict[str, float]:
+    """Path, like `items[0].total`, -> geometric mean of the probabilities of the tokens that wrote the value, quotes
+    included; empty where the answer is not JSON or the runtime does not tell."""
+    tokens, start, last = [], 0, 0
+    for end, logprob in answer.logprobs:
+        if end != last:
+            start, last = last, end
+        tokens.append((start, end, logprob))
+    found = {}
+    for path, (first, beyond) in spans(answer.text).items() if tokens else ():
+        own = [logprob for start, end, logprob in tokens if start < beyond and end > first]
+        found[path] = round(math.exp(sum(own) / len(own)), 4)
+    return found
+
+
+def spans(text: str) -> dict[str, tuple[int, int]]:
+    """Path of each value that is no object and no list -> where it stands in `text`; empty where that is not JSON."""
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    decoder, found = json.JSONDecoder(), dict[str, tuple[int, int]]()
+
+    def space(place: int) -> int:
+        return SPACE.match(text, place).end()  # type: ignore[union-attr]  # it matches everywhere
+
+    def walk(place: int, path: str) -> int:
+        """Note the values that begin at `place`; returns where they end."""
+        if text[place] not in "{[":
+            _, end = decoder.raw_decode(text, place)
+            found[path] = place, end
+            return end
+        named, end, count = text[place] == "{", space(place + 1), 0
+        while text[end] not in "}]":
+            own = f"{path}[{count}]"
+            if named:
+                key, end = decoder.raw_decode(text, end)
+                own, end = f"{path}.{key}" if path else key, space(space(end) + 1)
+            end, count = space(walk(end, own)), count + 1
+            end = space(end + 1) if text[end] == "," else end
+        return end + 1
+
+    walk(space(0), "")
+    return found

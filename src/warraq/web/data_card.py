@@ -1,0 +1,35 @@
+"""audit.json of a dataset -> its README.md: what it is, for whoever gets it."""
+
+from typing import Any
+
+from warraq.metrics import duplicates
+
+
+def build(audit: dict[str, Any], test_share: float, validation_share: float) -> str:
+
+    def counted(counts: dict[str, int]) -> str:
+        return ", ".join(f"{count} {name}" for name, count in counts.items())
+
+    rows = "\n".join(
+        f"| {side} | {one['documents']} | {one['pages']} | {counted(one['samples'])} | {counted(one['references'])} |"
+        for side, one in audit["splits"].items()
+    )
+    left_out = "; ".join(f"{task}: {counted(reasons)}" for task, reasons in audit["left_out"].items() if reasons)
+    leaks, negatives, closest = audit["leaks"], audit["negatives"], audit["leaks"]["closest"]
+    near = f"{closest['likeness']} ({' and '.join(closest['pages'])})" if closest else "none"
+    return f"""# Dataset
+
+ShareGPT samples (`conversations`; `images` relative to the pages) of page images and their labels. The pages are
+somebody's documents: check their rights before this folder leaves the house.
+
+| side | documents | pages | samples | who vouches |
+|---|---|---|---|---|
+{rows}
+
+* Split by document and by its hash: {test_share} test, {validation_share} validation.
+* {leaks["clusters"]} groups of near-duplicates, {leaks["documents"]} documents, were kept on one side each.
+* Likeness of the closest pair across sides: {near}; from {duplicates.TEXT} on, two pages are the same.
+* {negatives["samples"]} of {negatives["of"]} training samples have nothing to say.
+* {negatives["null_fields"]} of the training samples' values are null.
+* Left out: {left_out or "nothing"}.
+"""
