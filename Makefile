@@ -6,7 +6,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= $(CURDIR)/.venv
 STUDENT ?= nano
-DOCUMENTS ?= 120
+DOCUMENTS ?= 200
 SEED ?= 1
 NEED_GIB := 9
 
