@@ -150,7 +150,8 @@ def test_settings_name_every_part_of_a_full_tuning_and_only_paths_of_the_project
 
 def test_one_evaluation_where_eval_steps_exceed_all_steps() -> None:
     told = settings("nano", eval_steps=1000)
-    assert told["eval_steps"] == told["save_steps"] == 16  # eight epochs of two batches
+    epochs = tree.load(ROOT / "params.yaml").student("nano").tiers[0].epochs
+    assert told["eval_steps"] == told["save_steps"] == 2 * epochs  # two batches each
 
 
 def test_the_trainers_own_rounding_never_cuts_a_token_below_the_cut_off() -> None:
