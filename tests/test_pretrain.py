@@ -111,7 +111,20 @@ def test_each_form_asks_for_what_is_printed(block: list[cards.Card]) -> None:
             else:
                 names = [line.split("{")[0] for line in re.sub(f"{MARK}+", "{", prompt).splitlines()[1:]]
                 printed = {key: card.text[start:end] for key, start, end in card.fields}
-                assert parts[1:] == [printed.get(name, batches.ABSENT) for name in names]
+                worn = {key: batches.PRESENT for key, there in card.state.items() if there}
+                assert parts[1:] == [(printed | worn).get(name, batches.ABSENT) for name in names]
+                assert len(card.state.keys() & names) == min(batches.STATES_ASKED, len(card.state))
+
+
+def test_the_wear_of_a_card_is_told_only_where_it_is_clear(block: list[cards.Card]) -> None:
+    smooth = [card for card in block if card.state.get("noise") is False]
+    paper = {
+        grey: [np.median(card.image) for card in smooth if card.state.get("grey_paper") == grey]
+        for grey in (True, False)
+    }
+    assert max(paper[True]) < 252 <= min(paper[False])
+    for key in ("skew", "noise", "pale"):
+        assert {card.state.get(key) for card in block} == {True, False, None}, key
 
 
 def test_an_order_is_gone_on_with_from_text_to_text(block: list[cards.Card]) -> None:

@@ -5,9 +5,9 @@ blank, and blank patches cost as much as the others.
 
 Of every card one of four things is asked: to copy it; to copy it with given marks, pieces of JSON in no sensible
 order, before its lines; to copy it into pieces in one of a few such orders, one for the prompt of each task; or to give
-the values of named fields, each behind a mark. So the student learns to write what a prompt sets before it, to go on in
-an order that it knows by heart and that the prompt decides, and to go to a value rather than to the next line, and
-meets no schema.
+the values of named fields and what can be seen of the page's wear, each behind a mark. So the student learns to write
+what a prompt sets before it, to go on in an order that it knows by heart and that the prompt decides, to go to a value
+rather than to the next line, and to look at the page as a whole, and meets no schema.
 """
 
 import itertools
@@ -29,12 +29,12 @@ PASSES = 4  # of a block; a card is moved anew each time
 SHIFT_PX = 7
 KEPT = 96  # patches
 FORMS = {"copy": 0.35, "marked": 0.15, "ordered": 0.25, "fields": 0.25}  # shares of the batches of the decoder
-FIELDS_ASKED = 6  # at most, of a card
+FIELDS_ASKED, STATES_ASKED = 6, 2  # at most, of a card
 FROM_THE_FIRST = 0.5  # share of the ordered copies, whose prompt says no more than the task's
 WHOLE_SHARE = 0.1  # of the batches of the decoder, with all patches
 SLOTS = 4  # characters named for a patch, from left to right
 IGNORED = -100
-MARKED, FIELDS, ABSENT = "Copy with marks:", "Fields:", "-"
+MARKED, FIELDS, ABSENT, PRESENT = "Copy with marks:", "Fields:", "-", "+"
 CLOSING = '"}],{['  # what stands alone in JSON, a token each
 NAMES = "abcdefghijklmnopqrstuvwxyz_"
 KEYS = (*PHRASES["en"].labels, "title", "stamp", "signature")
@@ -111,7 +111,7 @@ def words(tokenizer: "PreTrainedTokenizerFast", copy: str, tasks: list[str], pie
         ids("<end_of_turn>\n<start_of_turn>model\n"),
         ids(copy),
         [ids(prompt) for prompt in tasks],
-        {character: one(character) for character in {*CHARACTERS, *NAMES, *ABSENT, *CLOSING, *"|\n"}},
+        {character: one(character) for character in {*CHARACTERS, *NAMES, ABSENT, PRESENT, *CLOSING, *"|\n"}},
         [one(piece) for piece in (*pieces, *CLOSING)],
         frozenset(one(piece) for piece in pieces if piece.endswith(':"')),
         [[one(piece) for piece in order] for order in orders],
@@ -219,11 +219,13 @@ def exchange(draw: "Generator", form: str, card: Card, cells: "Array", words: Wo
     there = [key for key, _, _ in card.fields]
     places = {key: printed(start, end) for key, start, end in card.fields if there.count(key) == 1}
     absent = draw.choice([key for key in KEYS if key not in there], int(draw.integers(1, 3)), replace=False)
-    asked = [*draw.permutation([*places])[:FIELDS_ASKED], *absent]
+    states = {key: [(letters[PRESENT if there else ABSENT], -1)] for key, there in card.state.items()}
+    asked = [*draw.permutation([*places])[:FIELDS_ASKED], *absent, *draw.permutation([*states])[:STATES_ASKED]]
     for key in draw.permutation(asked):
         pieces = mark()
         prompt += [letters["\n"], *(letters[character] for character in key), *pieces]
-        answer += [(piece, -1) for piece in pieces] + places.get(str(key), [(letters[ABSENT], -1)])
+        known = places.get(str(key)) or states.get(str(key)) or [(letters[ABSENT], -1)]
+        answer += [(piece, -1) for piece in pieces] + known
     return prompt, answer
 
 

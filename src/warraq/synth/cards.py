@@ -31,13 +31,15 @@ Store = dict[tuple[Language, str], list[Strip]]
 class Card:
     """`image` is grey (side, side); `places` is (len(text), 2): x and y of each character as shares of the image, NaN
     for what is not printed: line breaks and the bars between cells. `fields` has the key, start and end in `text` of
-    what stands behind a label, in the title, the stamp and the signature; a key may be there twice."""
+    what stands behind a label, in the title, the stamp and the signature; a key may be there twice. `state` says of the
+    wear of the page what is clear to see, one way or the other."""
 
     language: Language
     text: str
     image: "Pixels"
     places: "Places"
     fields: tuple[tuple[str, int, int], ...]
+    state: dict[str, bool]
 
 
 def block(seed: int, number: int, side_px: int) -> list[Card]:
@@ -157,8 +159,8 @@ def _card(draw: "Generator", store: Store, side_px: int) -> Card:
         _foot(draw, store, canvas, language, y - pitch // 2 + 8)
     size = np.array([canvas.width, canvas.height], np.float32)
     places: Places = np.concatenate([part / size for part in canvas.places])
-    image, places = _printed(draw, Image.fromarray(canvas.ink), places, side_px)
-    return Card(language, canvas.text, image, places, tuple(canvas.fields))
+    image, places, state = _printed(draw, Image.fromarray(canvas.ink), places, side_px)
+    return Card(language, canvas.text, image, places, tuple(canvas.fields), state)
 
 
 def _foot(draw: "Generator", store: Store, canvas: _Canvas, language: Language, y: int) -> None:
@@ -242,12 +244,15 @@ def _signed(draw: "Generator", canvas: _Canvas, centre: tuple[int, int]) -> None
         pen.line(points, fill=int(draw.integers(150, 255)), width=3)
 
 
-def _printed(draw: "Generator", ink: "Image", places: "Places", side_px: int) -> "tuple[Pixels, Places]":
+def _printed(
+    draw: "Generator", ink: "Image", places: "Places", side_px: int
+) -> "tuple[Pixels, Places, dict[str, bool]]":
     """Reduce to the student's image as its processor does, then skew, shift, fade and add noise; places move along."""
     import numpy as np
     from PIL import Image
 
     small = ink.resize((side_px, side_px), Image.Resampling.BILINEAR)
+    slope = noise = 0.0
     if draw.random() < 0.5:
         slope = float(np.clip(draw.normal(0, 0.012), -0.026, 0.026))
         right, down = draw.uniform(-3, 3, 2) + np.array([slope, -slope]) * side_px / 2
@@ -257,7 +262,14 @@ def _printed(draw: "Generator", ink: "Image", places: "Places", side_px: int) ->
         )
         x, y = (places * side_px + np.array([right, down], np.float32)).T
         places = np.stack([x - slope * y, y + slope * x], 1).astype(np.float32) / np.float32(side_px)
-    page = np.asarray(small, np.float32) * draw.uniform(0.45, 1.0)
+    contrast = draw.uniform(0.45, 1.0)
+    page = np.asarray(small, np.float32) * contrast
     if draw.random() < 0.6:
-        page = page + draw.standard_normal(page.shape, np.float32) * draw.uniform(1, 10)
-    return np.clip(draw.uniform(225, 255) - page, 0, 255).astype(np.uint8), places
+        grain = draw.standard_normal(page.shape, np.float32)
+        noise = draw.uniform(1, 10)
+        page = page + grain * noise
+    paper = draw.uniform(225, 255)
+    clear = {"skew": (abs(slope), 0.005, 0.012), "noise": (noise, 2.5, 4.5), "pale": (1 - contrast, 0.15, 0.38),
+             "grey_paper": (255 - paper, 3, 8)}  # fmt: skip
+    state = {key: amount >= much for key, (amount, little, much) in clear.items() if not little < amount < much}
+    return np.clip(paper - page, 0, 255).astype(np.uint8), places, state

@@ -48,10 +48,10 @@ class Phase:
 
 
 PHASES = {
-    "vision": Phase(0.6763, 5e-3, 0.05),
-    "decoder": Phase(0.1369, 4e-3, 1.0),
-    "together": Phase(0.161, 4e-3, 0.1),
-    "whole": Phase(0.0258, 1.2e-3, 0.1),
+    "vision": Phase(0.525, 5e-3, 0.05),
+    "decoder": Phase(0.10625, 4e-3, 1.0),
+    "together": Phase(0.33625, 4e-3, 0.1),
+    "whole": Phase(0.0325, 1.2e-3, 0.1),
 }
 WARMUP_STEPS = 60
 CHECKPOINT_STEPS = 100

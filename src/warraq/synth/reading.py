@@ -58,8 +58,8 @@ def card(steps: int, seed: int, batch_size: int, commit: str | None, scores: dic
 
 A Gemma-3 in small that reads short printed pages in Arabic and English: the base that warraq's demo tunes. It copies
 what stands on a page of about 250 pt with type of 16 pt and more, sets marks before the lines, given in the prompt or,
-under the prompt of a task, in an order without sense that it knows by heart, and gives the values of named fields. It
-knows no schema and no language.
+under the prompt of a task, in an order without sense that it knows by heart, gives the values of named fields, and
+tells whether a page is askew, noisy, pale or on grey paper. It knows no schema and no language.
 
 | on {HELD_OUT_CARDS} held-out cards, greedy | character error rate |
 |---|---|
