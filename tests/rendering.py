@@ -27,6 +27,25 @@ def reasons(rejected: list[Rejected]) -> dict[str, str]:
     return {row.file: row.reason for row in rejected}
 
 
+def drawing(page: str = "", kid: int = 3, trailer: str = "") -> bytes:
+    """A PDF written by hand, so that it may be wrong: a page of 200 x 100 points with a black bar."""
+    bodies = [
+        "<</Type/Catalog/Pages 2 0 R>>",
+        f"<</Type/Pages/Count 1/Kids[{kid} 0 R]>>",
+        f"<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 100]/Contents 4 0 R{page}>>",
+        "<</Length 17>>\nstream\n10 10 120 20 re f\nendstream",
+    ]
+    data, places = "%PDF-1.7\n", []
+    for number, body in enumerate(bodies, start=1):
+        places.append(len(data))
+        data += f"{number} 0 obj\n{body}\nendobj\n"
+    table = "".join(f"{place:010d} 00000 n \n" for place in places)
+    return (
+        f"{data}xref\n0 5\n0000000000 65535 f \n{table}trailer\n<</Size 5/Root 1 0 R{trailer}>>\n"
+        f"startxref\n{len(data)}\n%%EOF\n"
+    ).encode()
+
+
 def picture(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
     stream = BytesIO()
     image.save(stream, form, **options)

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageDraw
 
 from rendering import picture, render, shown
-from warraq.engines import Raster, enhance
+from warraq.engines import Raster, canvas, enhance
 
 PIXELS = st.tuples(st.integers(1, 40), st.integers(1, 40), st.sampled_from([1, 3])).flatmap(
     lambda shape: arrays(np.uint8, shape)
@@ -101,10 +101,15 @@ def test_a_page_is_made_level_cropped_and_stretched_as_params_say(raw, tmp_path:
     assert shown(plain, tmp_path / "out").convert("L").tobytes() == scan.tobytes()
 
 
-@given(PIXELS)
-def test_png_holds_the_samples(samples: np.ndarray) -> None:
+@given(PIXELS, st.booleans(), st.integers(0, 1), st.integers(0, 1))
+def test_png_holds_the_samples(samples: np.ndarray, on_canvas: bool, left: int, right: int) -> None:
     from io import BytesIO
 
+    if on_canvas:
+        samples, plain = canvas(*samples.shape), samples
+        samples[:] = plain
+    samples = samples[:, left : max(left + 1, samples.shape[1] - right)]
+    assume(samples.size)
     image = Image.open(BytesIO(Raster(samples).png()))
     assert (np.asarray(image).reshape(samples.shape) == samples).all()
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from rendering import difference, picture, reasons, render, shown
 
@@ -34,6 +35,24 @@ def test_16_bit_samples_are_scaled_and_not_clipped(raw, tmp_path: Path) -> None:
     pages, _ = render(raw(**{"a.png": picture(deep), "b.tif": picture(deep, "TIFF")}), tmp_path / "out")
     for page in pages:
         assert difference(shown(page, tmp_path / "out"), GRADIENT.convert("RGB")) < 1
+
+
+@pytest.mark.parametrize(("mode", "white"), [("F", 1.0), ("F", 65535.0), ("I", 2**31 - 1)])
+def test_deeper_samples_than_16_bit_keep_their_range(raw, tmp_path: Path, mode: str, white: float) -> None:
+    deep = GRADIENT.convert("F").point(lambda value: value * (white / 255)).convert(mode)
+    (page,), _ = render(raw(**{"deep.tif": picture(deep, "TIFF")}), tmp_path / "out")
+    assert difference(shown(page, tmp_path / "out"), GRADIENT.convert("RGB")) < 2
+
+
+def test_a_long_caption_or_profile_costs_no_page(raw, tmp_path: Path) -> None:
+    caption = PngInfo()
+    caption.add_text("Description", "x" * 2_000_000, zip=True)
+    files = {
+        "caption.png": picture(GRADIENT, pnginfo=caption),
+        "profile.png": picture(GRADIENT, icc_profile=bytes(2**21)),
+    }
+    pages, rejected = render(raw(**files), tmp_path / "out")
+    assert (len(pages), rejected) == (2, [])
 
 
 def test_transparency_becomes_white_paper(raw, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pymupdf
 import pytest
 from PIL import Image
 
-from rendering import PARAMETERS, picture, render
+from rendering import PARAMETERS, drawing, picture, render, shown
 from warraq.engines import Refused, pdfium
 from warraq.engines.attempts import MOST, Attempt, Begun, Drawn, Reading, after
 from warraq.engines.folder import found
@@ -91,6 +91,23 @@ def test_a_page_that_is_drawn_in_part_says_what_is_missing(raw, tmp_path: Path) 
     assert damage["part.pdf"] and "error" in damage["part.pdf"]
 
 
+def test_a_picture_without_its_data_is_damage(raw, tmp_path: Path) -> None:
+    document = pymupdf.open()
+    page = document.new_page(width=300, height=300)
+    xref = page.insert_image(page.rect, stream=picture(Image.new("L", (600, 600), 200)))
+    document.update_stream(xref, bytes(600))
+    (page,), _ = render(raw(**{"cut.pdf": document.tobytes()}), tmp_path / "out")
+    assert page.damage and "truncated" in page.damage
+
+
+def test_a_turn_by_no_right_angle_is_no_turn(raw, tmp_path: Path) -> None:
+    folder = raw(**{"plain.pdf": drawing(), "turned.pdf": drawing("/Rotate 45")})
+    pages, _ = render(folder, tmp_path / "out")
+    plain, turned = (shown(page, tmp_path / "out") for page in pages)
+    assert [page.rotation_deg for page in pages] == [0, 0]
+    assert (plain.size, plain.tobytes()) == (turned.size, turned.tobytes())
+
+
 def broken(count: int) -> bytes:
     """Pages that share a deflated content stream with a wrong byte: MuPDF drops it, PDFium draws what comes before."""
     document = pymupdf.open()
@@ -109,6 +126,12 @@ def test_what_mupdf_finds_blank_pdfium_may_see(raw, tmp_path: Path) -> None:
     (page,), rejected = render(raw(**{"broken.pdf": broken(1)}), tmp_path / "out")
     assert (page.engine, page.ink > 0.01, rejected) == ("pdfium", True, [])
     assert page.damage and "zlib error" in page.damage
+
+
+def test_a_page_object_that_mupdf_cannot_read_pdfium_may_draw(raw, tmp_path: Path) -> None:
+    deep = drawing("/X " + "[" * 100_000 + "]" * 100_000)
+    (page,), rejected = render(raw(**{"deep.pdf": deep}), tmp_path / "out")
+    assert (page.engine, page.ink > 0.01, rejected) == ("pdfium", True, [])
 
 
 def test_pdfium_opens_a_document_once(raw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from rendering import PARAMETERS, content, picture, reasons, render, shown
+from rendering import PARAMETERS, content, drawing, picture, reasons, render, shown
 from warraq.cli import main
 from warraq.records import InputError, Rejected, read_rows
 from warraq.stages import render as render_stage
@@ -118,6 +118,9 @@ def test_links_lead_only_inside_the_folder(raw, documents, tmp_path: Path) -> No
         (picture(Image.effect_noise((90, 90), 60))[:900], "damaged"),
         (b"<html>%PDF-1.7</html>", "damaged"),
         (b"<html><body>Invoice no. 1001</body></html>", "not_a_document"),
+        (b"PK\x03\x04" + bytes(26) + drawing(), "not_a_document"),  # a ZIP that holds it as it is
+        (drawing(trailer="/Encrypt<</Filter/Adobe.PubSec/V 4>>"), "encrypted"),
+        (drawing(kid=9), "page_lost"),
     ],
 )
 def test_unreadable_bytes_are_a_reason(raw, tmp_path: Path, data: bytes, reason: str) -> None:

@@ -6,15 +6,19 @@ MuPDF opens half a file without complaint and draws its missing pages blank; `_m
 import os
 import re
 import sys
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from warraq.engines import Colour, Raster, Refused
+from warraq.engines import Colour, Raster, Refused, canvas, lost
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SHORT_OF_MEMORY = re.compile(r"alloc \(|memory|system limits")  # as MuPDF, libjpeg and OpenJPEG say it
-LOSSY = re.compile(r"^.*(?:library error|treating as end of file|may not be correct).*$", re.MULTILINE)
+LOSSY = re.compile(r"^.*(?:library error|treating as end of file|may not be correct|truncated image).*$", re.MULTILINE)
 
 
 def library() -> ModuleType:
@@ -49,6 +53,9 @@ class Reader:
             raise
         except Exception as error:  # MuPDF has no common base for its errors, and the bytes are anybody's
             _raise_if_memory(error)
+            if "encryption" in str(error.__context__):  # what MuPDF said
+                message = "The file is locked by a certificate or an unknown method; save it without protection."
+                raise Refused("encrypted", message) from error
             raise Refused("damaged", "The file cannot be opened, nor mended; copy it again from its source.") from error
         if not self._document.is_pdf:
             raise Refused("not_a_document", "The file is not a PDF, PNG, JPEG or TIFF; convert it to one of them.")
@@ -58,12 +65,12 @@ class Reader:
             raise Refused("no_pages", "The file has no pages; export it again from its source.")
 
     def page(self, number: int, long_side_px: int, colour: Colour) -> Raster | Refused:
-        import numpy as np
-
         tools = self._library.TOOLS
         repaired = self._document.is_repaired
         try:
             page = self._document[number - 1]
+            if _rotate(page) % 90:  # against the standard; MuPDF would turn it by the nearest right angle
+                page.set_rotation(0)
             layer = _utf8(page.get_text("text"))
             text = layer if any(map(str.isalnum, layer)) else None
             images = page.get_images()
@@ -71,28 +78,25 @@ class Reader:
             scale = long_side_px / max(page.rect.width, page.rect.height)
             scale = min(scale, _native(page)) if scan else scale
             tools.reset_mupdf_warnings()
-            pixmap = page.get_pixmap(
-                matrix=self._library.Matrix(scale, scale),
-                colorspace=self._library.csGRAY if colour == "grey" else self._library.csRGB,
-                alpha=False,
-            )
+            samples = _drawn(page, scale, colour)
             complaints = tools.mupdf_warnings()
             if SHORT_OF_MEMORY.search(complaints):  # codecs go on without the picture
                 raise MemoryError(complaints)
             raster = Raster(
-                np.asarray(_Samples(pixmap)),
+                samples,
                 text=text,
                 px_per_pt=round(scale, 6),
                 repaired=repaired,
                 rotation_deg=page.rotation,
                 origin="scan" if scan else "born_digital",
                 codecs=tuple(sorted({image[8] for image in images})),
-                damage=_utf8(lost[0]) if (lost := LOSSY.search(complaints)) else None,
+                damage=_utf8(loss[0]) if (loss := LOSSY.search(complaints)) else None,
             )
-            if repaired and ((complaints and raster.blank()) or _missing(tools, self._document, page)):
-                message = "The page's content is missing from the file; copy it again from its source."
-                return Refused("page_lost", message)
-            return raster
+            blank = raster.blank()
+            missing = (repaired or blank) and _missing(self._document, page)
+            if repaired and (missing or (blank and complaints) or _cut_off(tools, page)):
+                return lost()
+            return replace(raster, missing=missing)
         except Exception as error:  # as in __init__
             _raise_if_memory(error)
             return Refused(
@@ -100,13 +104,24 @@ class Reader:
             )
 
 
-class _Samples:
-    """A pixmap's memory as an array, which keeps the pixmap."""
-
-    def __init__(self, pixmap: Any) -> None:
-        self._pixmap = pixmap
-        shape = (pixmap.height, pixmap.width, pixmap.n)
-        self.__array_interface__ = {"shape": shape, "typestr": "|u1", "data": (pixmap.samples_ptr, True), "version": 3}
+def _drawn(page: Any, scale: float, colour: Colour) -> "np.ndarray":
+    """As PyMuPDF's get_pixmap, on a canvas."""
+    mupdf = library().mupdf
+    space = library().csGRAY if colour == "grey" else library().csRGB
+    matrix = mupdf.FzMatrix(scale, 0, 0, scale, 0, 0)
+    box = mupdf.fz_round_rect(mupdf.fz_transform_rect(mupdf.fz_bound_page(page.this), matrix))
+    samples = canvas(box.y1 - box.y0, box.x1 - box.x0, space.n)
+    rows = samples.base
+    assert rows is not None  # a canvas is a view
+    first = mupdf.python_buffer_data(rows.data.cast("B")[1:])
+    pixmap = mupdf.fz_new_pixmap_with_data(
+        space.this, samples.shape[1], samples.shape[0], mupdf.FzSeparations(), 0, rows.strides[0], first
+    )
+    pixmap.m_internal.x, pixmap.m_internal.y = box.x0, box.y0
+    device = mupdf.fz_new_draw_device(matrix, pixmap)
+    mupdf.fz_run_page(page.this, device, mupdf.FzMatrix(), mupdf.FzCookie())
+    mupdf.fz_close_device(device)
+    return samples
 
 
 def _unlock(document: Any, password: str | None) -> None:
@@ -153,6 +168,13 @@ def _only_pictures(page: Any) -> bool:
     return device.pictures and not device.cookie.m_internal.abort
 
 
+def _rotate(page: Any) -> int:
+    """As it stands in the file; PyMuPDF's rotation is 0 where it is no right angle."""
+    mupdf = library().mupdf
+    page_object = mupdf.pdf_page_from_fz_page(page.this).obj()
+    return int(mupdf.pdf_to_int(mupdf.pdf_dict_get_inheritable(page_object, mupdf.PDF_ENUM_NAME_Rotate)))
+
+
 def _native(page: Any) -> float:
     """Pixels a point of the finest image, in its own pixels."""
     return max(
@@ -165,12 +187,18 @@ def _native(page: Any) -> float:
     )
 
 
-def _missing(tools: Any, document: Any, page: Any) -> bool:
-    """Whether a mended file lacks this page's object, one of its content streams, or the end of one."""
-    if page.xref >= document.xref_length() or document.xref_object(page.xref) == "null":
+def _missing(document: Any, page: Any) -> bool:
+    """Whether the file lacks this page's object or one of its content streams."""
+    try:
+        if not 0 < page.xref < document.xref_length() or not document.xref_get_keys(page.xref):
+            return True
+        return not all(document.xref_is_stream(part) for part in page.get_contents())
+    except library().mupdf.FzErrorLimit:  # nested too deep to be read
         return True
-    if not all(document.xref_is_stream(part) for part in page.get_contents()):
-        return True
+
+
+def _cut_off(tools: Any, page: Any) -> bool:
+    """Whether one of the page's content streams lacks its end."""
     tools.reset_mupdf_warnings()
     page.read_contents()
     # A wrong length alone is harmless: mending finds the stream's real end.

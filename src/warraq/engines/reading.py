@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from warraq.engines import Raster, Reader, Refused, enhance, reader
+from warraq.engines import Raster, Reader, Refused, enhance, lost, reader
 from warraq.engines.attempts import Attempt, Begun, Drawn, Message, rejection
 from warraq.engines.outcome import work
 from warraq.records import Engine, Page
@@ -89,6 +89,8 @@ def read(out: Path, look: Look, limits: Limits, attempt: Attempt) -> Generator[M
             other = second.page(number, look)
             if isinstance(other, Raster) and not other.blank():
                 engine, page = "pdfium", replace(other, damage=page.damage)
+            elif page.missing:
+                page = lost()
         if isinstance(page, Refused):
             sound = False
             yield rejection(document, number, page)
