@@ -8,6 +8,7 @@ VENV ?= $(CURDIR)/.venv
 STUDENT ?= nano
 DOCUMENTS ?= 200
 SEED ?= 1
+REVIEW := $(addprefix --review ,$(wildcard reports/$(STUDENT)/review.json))
 NEED_GIB := 9
 
 export PATH := $(VENV)/bin:$(PATH)
@@ -70,10 +71,10 @@ repro: fetch ## The pipeline on your own files in data/raw, for STUDENT
 	@warraq show reports/$(STUDENT)
 
 read: setup ## Read FILES (paths of documents or folders) into the folder read, with the finished model of STUDENT
-	@warraq read $(FILES) --model models/$(STUDENT)/onnx --out read
+	@warraq read $(FILES) --model models/$(STUDENT)/onnx --out read $(REVIEW)
 
 serve: setup ## Read documents in the browser and over HTTP, with the finished model of STUDENT
-	@warraq serve --model models/$(STUDENT)/onnx
+	@warraq serve --model models/$(STUDENT)/onnx $(REVIEW)
 
 image: ## Build the container
 	docker build --tag warraq .

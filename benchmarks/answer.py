@@ -5,11 +5,14 @@
 `--onnx` must be graphs in fp32 (`export.precisions: [fp32]`).
 
 Prints a table: time to the first token, tokens a second after it, the share of what the memory's bandwidth allows (each
-token reads all of the decoder's weights once), size of the weights. Medians, because cores may be shared.
+token reads all of the decoder's weights once), size of the weights. Medians, because cores may be shared. The peak of
+memory is of a process of its own, which loads the engine and answers once, its libraries included.
 """
 
 import argparse
+import multiprocessing
 import os
+import resource
 import shutil
 import tempfile
 import time
@@ -51,36 +54,46 @@ def once(runtime: Runtime, request: Request, tokens: int) -> tuple[float, float]
     return first, max(answer.tokens - 1, 1) / max(rest, 1e-9)
 
 
-def unstopped(runtime: OnnxRuntime) -> OnnxRuntime:
-    """All answers are equally long."""
-    runtime.stops = [-1]
-    return runtime
+TORCH = {
+    "torch": ("transformers fp32", "float32"),
+    "torch_bf16": ("transformers bf16", "bfloat16"),
+}
 
 
-def engines(onnx: Path, merged: Path | None, names: list[str], work: Path) -> dict[str, tuple[Runtime, int]]:
-    """Name to runtime and the bytes of weights that a token reads."""
-    found: dict[str, tuple[Runtime, int]] = {}
+def engine(name: str, folder: Path) -> tuple[str, Runtime, int]:
+    """The name in the table, the runtime, whose answers never stop, and the bytes of weights that a token reads."""
+    if name not in TORCH:
+        onnx = OnnxRuntime(folder)
+        onnx.stops = [-1]
+        return f"onnxruntime {name}", onnx, (folder / "decoder_model_merged.onnx_data").stat().st_size
+    from warraq.runtimes.torch import TorchRuntime
+
+    title, dtype = TORCH[name]
+    torch = TorchRuntime(folder, dtype=dtype)
+    torch.stops = [-1]
+    weights = torch.model.model.language_model.parameters()
+    size = sum(weight.numel() * weight.element_size() for weight in weights)
+    return title, torch, size
+
+
+def folders(names: list[str], onnx: Path, merged: Path | None, work: Path) -> dict[str, Path]:
+    """Where each engine's model is; lower precisions are written to `work`."""
+    found = {}
     for name in names:
-        if name in ("fp32", "int8", "int8_dynamic", "int4"):
-            folder = onnx
-            if name != "fp32":
-                folder = work / name
-            if not folder.exists():
-                shutil.copytree(onnx, folder, ignore=shutil.ignore_patterns("*.onnx*"))
-                precision.write(onnx, folder, name)  # type: ignore[arg-type]
-            size = (folder / "decoder_model_merged.onnx_data").stat().st_size
-            found[f"onnxruntime {name}"] = unstopped(OnnxRuntime(folder)), size
-        elif merged is not None:
-            from warraq.runtimes.torch import TorchRuntime
-
-            torch = TorchRuntime(merged, dtype={"torch": "float32", "torch_bf16": "bfloat16"}[name])
-            torch.stops = [-1]
-            text = torch.model.model.language_model
-            found[f"transformers {name.removeprefix('torch_') if '_' in name else 'fp32'}"] = (
-                torch,
-                sum(weight.numel() * weight.element_size() for weight in text.parameters()),
-            )
+        if name in TORCH and merged is not None:
+            found[name] = merged
+        elif name not in TORCH:
+            found[name] = onnx if name == "fp32" else work / name
+            if not found[name].exists():
+                shutil.copytree(onnx, found[name], ignore=shutil.ignore_patterns("*.onnx*"))
+                precision.write(onnx, found[name], name)  # type: ignore[arg-type]
     return found
+
+
+def peak(name: str, folder: Path, request: Request, tokens: int) -> int:
+    """Bytes of memory that this process had at most, which has answered once."""
+    engine(name, folder)[1].answer([request], tokens)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def main(write: Callable[[str], None] = print) -> None:
@@ -95,22 +108,27 @@ def main(write: Callable[[str], None] = print) -> None:
     options = parser.parse_args()
     request = Request((options.page,), PROMPT)
     with tempfile.TemporaryDirectory() as work:
-        found = engines(options.onnx, options.merged, options.engines.split(","), options.work or Path(work))
+        places = folders(options.engines.split(","), options.onnx, options.merged, options.work or Path(work))
+        peaks = []
+        for name, folder in places.items():
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                peaks.append(pool.apply(peak, (name, folder, request, options.tokens)))
+        found = [engine(name, folder) for name, folder in places.items()]
         limit = bandwidth()
-        times: dict[str, list[tuple[float, float]]] = {name: [] for name in found}
-        for runtime, _ in found.values():
+        times: list[list[tuple[float, float]]] = [[] for _ in found]
+        for _, runtime, _ in found:
             runtime.answer([request], 2)
         for _ in range(options.rounds):
-            for name, (runtime, _) in found.items():
-                times[name].append(once(runtime, request, options.tokens))
+            for own, (_, runtime, _) in zip(times, found, strict=True):
+                own.append(once(runtime, request, options.tokens))
     write(f"memory read by these threads: {limit / 1e9:.1f} GB/s; {options.tokens} tokens, {options.rounds} rounds\n")
-    write("| engine | first token, ms | tokens/s | of the bandwidth | all, s | pages/min | weights a token, MB |")
-    write("|---|---|---|---|---|---|---|")
-    for name, (_, size) in found.items():
-        first, speed = median(one for one, _ in times[name]), median(two for _, two in times[name])
+    write("| engine | first token, ms | tokens/s | of the bandwidth | all, s | pages/min | MB a token | peak, MB |")
+    write("|---|---|---|---|---|---|---|---|")
+    for own, most, (name, _, size) in zip(times, peaks, found, strict=True):
+        first, speed = median(one for one, _ in own), median(two for _, two in own)
         share, whole = speed * size / limit, first + (options.tokens - 1) / speed
         figures = f"{first * 1000:.0f} | {speed:.1f} | {share:.0%} | {whole:.2f} | {60 / whole:.0f}"
-        write(f"| {name} | {figures} | {size / 1e6:.0f} |")
+        write(f"| {name} | {figures} | {size / 1e6:.0f} | {most / 1e6:.0f} |")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,8 @@ from warraq.runtimes import Request
 from warraq.runtimes.onnx import OnnxRuntime
 from warraq.runtimes.torch import TorchRuntime
 
+ROOT = Path(__file__).parents[2]
+
 
 def read(model: Path, out: Path | None, *words: object) -> Result:
     place = ["--out", str(out)] if out else []
@@ -86,6 +88,27 @@ def test_an_answer_below_the_threshold_needs_review(model: Path, raw: Callable[.
     answers = json.loads(result.stdout)["pages"][0]["answers"]
     assert not answers["content"]["needs_review"]
     assert answers["invoice"]["needs_review"] and answers["invoice"]["reasons"] == ["low_confidence"]
+    assert "no --review" not in result.stderr
+
+
+def test_without_thresholds_an_answer_is_marked_for_its_form_alone(model: Path, raw: Callable[..., Path]) -> None:
+    result = read(model, None, raw("picture.png"))
+    answers = json.loads(result.stdout)["pages"][0]["answers"]
+    assert not any(one["needs_review"] for one in answers.values())
+    assert "no --review: no answer is marked for its confidence" in result.stderr
+
+
+@pytest.mark.parametrize("verb", ["read", "serve"])
+def test_make_takes_the_thresholds_of_the_last_evaluation(tmp_path: Path, verb: str) -> None:
+    def command() -> str:
+        words = ["make", "--just-print", "--file", str(ROOT / "Makefile"), verb, "FILES=letters"]
+        return subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+    (tmp_path / "requirements.lock").touch()
+    (tmp_path / "pyproject.toml").touch()
+    assert "--review" not in command()
+    write_json(tmp_path / "reports/nano/review.json", {})
+    assert "--model models/nano/onnx" in command() and "--review reports/nano/review.json" in command()
 
 
 def test_bad_files_are_rows_and_the_others_are_read(model: Path, raw: Callable[..., Path], tmp_path: Path) -> None:

@@ -159,6 +159,9 @@ def test_the_browser_shows_the_page_beside_its_answer(
     start: Start, server: Scripted, raw: Callable[..., Path], tmp_path: Path, width: int
 ) -> None:
     url, file = start(), raw("picture.png") / "picture.png"
+    grid = {"kind": "table", "text": "<table><tr><td>الصنف</td><td>8</td></tr></table>", "level": None}
+    content = json.dumps({"blocks": [*json.loads(CONTENT)["blocks"], grid]})
+    server.reply = lambda prompt, _: (INVOICE if "invoice" in prompt else content, "stop")
     with browser.browser(tmp_path) as found:
         found.open(url, width, 900, dark=False)
         assert found.run("at('tools').offsetHeight") == 0  # nothing to copy yet
@@ -172,6 +175,8 @@ def test_the_browser_shows_the_page_beside_its_answer(
             "[...document.querySelectorAll('article *')].findLast(one => one.textContent.includes('وزارة المالية'))"
         )
         assert found.run(f"getComputedStyle({arabic}).direction") == "rtl"
+        cells = "[...document.querySelectorAll('td')].map(one => one.getBoundingClientRect().left)"
+        assert found.run(f"({cells})[0] > ({cells})[1]")  # the first column of an Arabic table is on the right
         assert found.run("document.documentElement.scrollWidth") <= width
     levels = [event["params"]["entry"]["level"] for event in found.events if event["method"] == "Log.entryAdded"]
     assert "error" not in levels and "Runtime.exceptionThrown" not in {event["method"] for event in found.events}

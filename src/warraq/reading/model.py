@@ -1,5 +1,6 @@
 """A model's folder -> a model that answers pages as it was trained to, or one sentence why it cannot."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,8 @@ from warraq.records import InputError, read_json
 from warraq.runtimes import Runtime, manifest
 from warraq.runtimes.manifest import schema_sha256
 from warraq.stages.render import Render
+
+logger = logging.getLogger(__name__)
 
 ALL_UNREAD = 0.0  # the threshold where none was chosen: no answer needs a person for its confidence alone
 MOST_TOKENS = 8192  # of an answer, if the model's own generation_config.json does not say less
@@ -80,6 +83,8 @@ def known(folder: Path, tasks: Sequence[str], runtime: str | None, review: Path 
         if question.prompt != module.PROMPT or question.schema_sha256 != schema_sha256(schema):
             raise InputError(f"{folder} was trained with another prompt or schema of {name}; train it anew.")
         asked[name] = Asked(name, question.prompt, module, schema, thresholds.get(name, otherwise))
+    if review is None:
+        logger.info("no --review: no answer is marked for its confidence, only for its form")
     return Model(folder, runtime, held.key(), look, asked)
 
 

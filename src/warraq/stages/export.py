@@ -103,6 +103,26 @@ def weighed(
     return shipped, rows
 
 
+def proved(
+    merged: Path, part: Path, questions: Sequence[tuple[Sample, Request]], window: int, parameters: Export
+) -> dict[str, Any]:
+    """parity.json of the graphs in `part`, which get the stop tokens of `merged`.
+
+    One after the other, as a model of 4 billion weights does not fit into memory twice.
+    """
+    from warraq.runtimes.onnx import OnnxRuntime, Processor
+    from warraq.runtimes.torch import TorchRuntime
+
+    processor = Processor(part)
+    asked = parity.cases(questions, parameters.pages, processor, window)
+    torch = TorchRuntime(merged, dtype="float32")
+    truths, stops = parity.asked_of(torch, asked, processor, parameters.max_new_tokens), torch.stops
+    del torch
+    settings = read_json(merged / "generation_config.json") | {"eos_token_id": stops}
+    write_json(part / "generation_config.json", settings)
+    return parity.prove(OnnxRuntime(part), asked, truths, stops, parameters.logit_bound)
+
+
 def leave_out(out: Path, student: Student) -> None:
     """Write a folder without a model, which says why."""
     why = "export.left_out names it" if routed(student) else f"no way to ONNX is proved right for {student.family}"
@@ -136,18 +156,8 @@ def run(merged: Path, dataset: Path, pages: Path, out: Path, student: Student, p
     for name in COPIED:
         shutil.copyfile(merged / name, part / name)
 
-    from warraq.runtimes.onnx import OnnxRuntime
-    from warraq.runtimes.torch import TorchRuntime
-
-    torch = TorchRuntime(merged, dtype="float32")
-    write_json(
-        part / "generation_config.json", read_json(merged / "generation_config.json") | {"eos_token_id": torch.stops}
-    )
-    onnx = OnnxRuntime(part)
-    asked = parity.cases(questions, parameters.pages, onnx.processor, window)
-    proof = parity.prove(torch, onnx, asked, parameters.max_new_tokens, parameters.logit_bound)
+    proof = proved(merged, part, questions, window, parameters)
     write_json(part / "parity.json", proof)
-    del torch, onnx
     for row in proof["cases"]:
         if not row["passed"]:
             raise RuntimeError(

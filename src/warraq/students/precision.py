@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 Precision = Literal["fp32", "int8", "int8_dynamic", "int4"]
 
 BLOCK = 32  # rows of a weight that share a scale
+COLUMNS = 1024  # of a matrix that are read at once: no second copy of a large one is made
 ACCURACY = 4  # int8 sums; with 0, the default, there is no kernel for 8 bits: 23 times slower
 
 
@@ -62,12 +63,13 @@ def _blocks(bits: int) -> Replacement:
 
         rows, columns = weight.shape
         blocks = -(-rows // BLOCK)
-        weight = np.ascontiguousarray(np.pad(weight, ((0, blocks * BLOCK - rows), (0, 0))))
         packed = np.zeros((columns, blocks, BLOCK * bits // 8), dtype=np.uint8)
         scales = np.zeros((columns, blocks), dtype=np.float32)
         unused = np.zeros((columns, -(-blocks * bits // 8)), dtype=np.uint8)  # zero points: the scale is symmetric
         quantize = library.quantize_matmul_8bits if bits == 8 else library.quantize_matmul_4bits
-        quantize(packed, weight, scales, unused, BLOCK, columns, rows, True)
+        for part in _parts(columns):
+            own = np.ascontiguousarray(np.pad(weight[:, part], ((0, blocks * BLOCK - rows), (0, 0))))
+            quantize(packed[part], own, scales[part], unused[part], BLOCK, own.shape[1], rows, True)
         inputs = [node.inputs[0], _constant(graph, node, "packed", packed), _constant(graph, node, "scales", scales)]
         sizes = {"K": rows, "N": columns, "bits": bits, "block_size": BLOCK, "accuracy_level": ACCURACY}
         return [ir.node("MatMulNBits", inputs, sizes, domain="com.microsoft")]
@@ -75,18 +77,24 @@ def _blocks(bits: int) -> Replacement:
     return replacement
 
 
+def _parts(columns: int) -> list[slice]:
+    return [slice(start, start + COLUMNS) for start in range(0, columns, COLUMNS)]
+
+
 def _columns(node: Any, graph: "ir.Graph", weight: "np.ndarray") -> "list[ir.Node]":
     import numpy as np
     import onnx_ir as ir
 
-    scale = np.maximum(np.abs(weight).max(axis=0), np.finfo(np.float32).tiny) / 127
-    whole = np.clip(np.rint(weight / scale), -127, 127).astype(np.int8)
+    scale, whole = np.empty(weight.shape[1], dtype=np.float32), np.empty(weight.shape, dtype=np.int8)
+    for part in _parts(weight.shape[1]):
+        scale[part] = np.maximum(np.abs(weight[:, part]).max(axis=0), np.finfo(np.float32).tiny) / 127
+        whole[:, part] = np.clip(np.rint(weight[:, part] / scale[part]), -127, 127)
     known = [user for user, _ in node.inputs[0].uses() if user.op_type == "DynamicQuantizeLinear"]
     activation = known[0] if known else ir.node("DynamicQuantizeLinear", [node.inputs[0]], num_outputs=3)
     values, step, zero = activation.outputs
     product = ir.node("MatMulInteger", [values, _constant(graph, node, "int8", whole), zero])
     real = ir.node("Cast", [product.outputs[0]], {"to": ir.DataType.FLOAT})
-    steps = ir.node("Mul", [step, _constant(graph, node, "scales", scale.astype(np.float32))])
+    steps = ir.node("Mul", [step, _constant(graph, node, "scales", scale)])
     new = [product, real, steps, ir.node("Mul", [real.outputs[0], steps.outputs[0]])]
     return new if known else [activation, *new]
 
