@@ -148,6 +148,13 @@ def test_settings_name_every_part_of_a_full_tuning_and_only_paths_of_the_project
     assert [value for key, value in read.items() if key.startswith("freeze_")] == [False] * 3
 
 
+def test_the_last_evaluation_is_at_the_end() -> None:
+    whole = settings("nano", eval_steps=1000)["eval_steps"]
+    for most in range(1, whole):
+        steps = settings("nano", eval_steps=most)["eval_steps"]
+        assert steps <= most and whole % steps < whole / most + 1
+
+
 def test_one_evaluation_where_eval_steps_exceed_all_steps() -> None:
     told = settings("nano", eval_steps=1000)
     epochs = tree.load(ROOT / "params.yaml").student("nano").tiers[0].epochs

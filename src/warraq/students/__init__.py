@@ -74,7 +74,7 @@ class Student(Section):
     cutoff_len: Annotated[int, Field(ge=64, le=131072)]  # tokens, prompt + image + answer, at most
     image_max_pixels: Annotated[int, Field(ge=1024)] | None  # px a page is shrunk to; None: the processor's own
     min_line_px: Annotated[float, Field(ge=0, le=100)]  # px of a text line as the model sees it, at least
-    eval_steps: Count  # updates between evaluations; a checkpoint is saved at each
+    eval_steps: Count  # updates between evaluations, at most; a checkpoint is saved at each
     logging_steps: Count  # updates between lines of the log
     scored_samples: Annotated[int, Field(ge=0, le=10_000)]  # validation samples answered at each evaluation
     tiers: Annotated[list[Tier], Field(min_length=1, max_length=9)]

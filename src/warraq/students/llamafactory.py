@@ -37,7 +37,8 @@ def training(
     """
     room = family(student.family)
     samples = sum(row.side == "train" for row in rows)
-    steps = min(student.eval_steps, updates(samples, student, tier))  # one evaluation at least, or there is no best
+    whole = updates(samples, student, tier)
+    steps = whole // math.ceil(whole / student.eval_steps)  # evenly: what comes after the last evaluation is never kept
     if student.tuning == "lora":
         tuning = {"finetuning_type": "lora", "lora_rank": tier.rank, "lora_alpha": tier.alpha}
         tuning |= {"lora_dropout": tier.dropout, "lora_target": ",".join(targets)}
