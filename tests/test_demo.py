@@ -42,7 +42,7 @@ def ran(output: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkout with 100 synthetic documents on which the graph has run, LoRA with two fifths of the demo's updates."""
+    """A checkout with 100 synthetic documents where the graph has run, LoRA with two fifths of the demo's updates."""
     folder = tmp_path_factory.mktemp("checkout")
     shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     shutil.copytree(ROOT / "models/nano/base", folder / "models/nano/base")
