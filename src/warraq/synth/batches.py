@@ -219,13 +219,12 @@ def exchange(draw: "Generator", form: str, card: Card, cells: "Array", words: Wo
     there = [key for key, _, _ in card.fields]
     places = {key: printed(start, end) for key, start, end in card.fields if there.count(key) == 1}
     absent = draw.choice([key for key in KEYS if key not in there], int(draw.integers(1, 3)), replace=False)
-    states = {key: [(letters[PRESENT if there else ABSENT], -1)] for key, there in card.state.items()}
+    states = {key: [(letters[PRESENT if worn else ABSENT], -1)] for key, worn in card.state.items()}
     asked = [*draw.permutation([*places])[:FIELDS_ASKED], *absent, *draw.permutation([*states])[:STATES_ASKED]]
     for key in draw.permutation(asked):
         pieces = mark()
         prompt += [letters["\n"], *(letters[character] for character in key), *pieces]
-        known = places.get(str(key)) or states.get(str(key)) or [(letters[ABSENT], -1)]
-        answer += [(piece, -1) for piece in pieces] + known
+        answer += [(piece, -1) for piece in pieces] + (places | states).get(str(key), [(letters[ABSENT], -1)])
     return prompt, answer
 
 
