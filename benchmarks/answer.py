@@ -12,7 +12,6 @@ memory is of a process of its own, which loads the engine and answers once, its 
 import argparse
 import multiprocessing
 import os
-import resource
 import shutil
 import tempfile
 import time
@@ -36,9 +35,9 @@ def bandwidth() -> float:
     numbers = np.ones((count, 2**27 // count), dtype=np.float32)  # 512 MiB: more than any cache
     best = 0.0
     with ThreadPoolExecutor(count) as pool:
-        for _ in range(5):
+        for _ in range(40):  # at first both threads may share a core
             began = time.perf_counter()
-            list(pool.map(np.sum, numbers))
+            list(pool.map(np.max, numbers))
             best = max(best, numbers.nbytes / (time.perf_counter() - began))
     return best
 
@@ -76,7 +75,7 @@ def engine(name: str, folder: Path) -> tuple[str, Runtime, int]:
     return title, torch, size
 
 
-def folders(names: list[str], onnx: Path, merged: Path | None, work: Path) -> dict[str, Path]:
+def folders(names: list[str], onnx: Path, merged: Path | None, work: Path, block: int) -> dict[str, Path]:
     """Where each engine's model is; lower precisions are written to `work`."""
     found = {}
     for name in names:
@@ -86,14 +85,15 @@ def folders(names: list[str], onnx: Path, merged: Path | None, work: Path) -> di
             found[name] = onnx if name == "fp32" else work / name
             if not found[name].exists():
                 shutil.copytree(onnx, found[name], ignore=shutil.ignore_patterns("*.onnx*"))
-                precision.write(onnx, found[name], name)  # type: ignore[arg-type]
+                precision.write(onnx, found[name], name, block)  # type: ignore[arg-type]
     return found
 
 
 def peak(name: str, folder: Path, request: Request, tokens: int) -> int:
     """Bytes of memory that this process had at most, which has answered once."""
     engine(name, folder)[1].answer([request], tokens)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    status = Path("/proc/self/status").read_text()  # ru_maxrss of a child begins with its parent's
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 def main(write: Callable[[str], None] = print) -> None:
@@ -105,10 +105,12 @@ def main(write: Callable[[str], None] = print) -> None:
     parser.add_argument("--tokens", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--engines", default="torch,torch_bf16,fp32,int8,int8_dynamic,int4")
+    parser.add_argument("--block", type=int, default=32, help="of int8 and int4; --work holds one block's precisions")
     options = parser.parse_args()
     request = Request((options.page,), PROMPT)
     with tempfile.TemporaryDirectory() as work:
-        places = folders(options.engines.split(","), options.onnx, options.merged, options.work or Path(work))
+        where, names = options.work or Path(work), options.engines.split(",")
+        places = folders(names, options.onnx, options.merged, where, options.block)
         peaks = []
         for name, folder in places.items():
             with multiprocessing.get_context("spawn").Pool(1) as pool:

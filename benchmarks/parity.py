@@ -39,6 +39,7 @@ def main() -> None:
     parser.add_argument("--answers", type=int, default=200)
     parser.add_argument("--tokens", type=int, default=512)
     parser.add_argument("--precisions", default="int8")
+    parser.add_argument("--block", type=int, default=32, help="of int8 and int4")
     options = parser.parse_args()
     sides = [runtimes.questions(options.dataset / f"{side}.json", options.pages) for side in ("val", "test", "train")]
     chosen = [pair for side in sides for pair in side][: options.answers]
@@ -56,7 +57,7 @@ def main() -> None:
             if name == "fp32":
                 gemma3_onnx.write(options.merged, folder)
             else:
-                precision.write(folders["fp32"], folder, name)  # type: ignore[arg-type]
+                precision.write(folders["fp32"], folder, name, options.block)  # type: ignore[arg-type]
             ours = answered(f"onnxruntime {name}", OnnxRuntime(folder), requests, options.tokens)
             equal = sum(one == other for one, other in zip(truth, ours, strict=True))
             pairs = [

@@ -111,7 +111,7 @@ def test_the_first_precision_within_the_bound_is_shipped(
     work: Path, exported: Path, tmp_path: Path, precisions: list[Precision], bound: float, shipped: str
 ) -> None:
     part = shutil.copytree(exported, tmp_path / "part")
-    parameters = Export.model_construct(precisions=precisions, cer_bound=bound, answers=2, answer_tokens=12)
+    parameters = Export.model_construct(precisions=precisions, block=32, cer_bound=bound, answers=2, answer_tokens=12)
     asked = questions(work / "dataset" / "val.json", work / "pages")
     found, costs = weighed(part, asked, parameters)
     assert found == shipped and list(costs) == precisions[:-1]
@@ -131,12 +131,25 @@ def test_lower_precisions_are_nearly_the_same_model(work: Path, exported: Path, 
     request = Request((work / "pages/0123456789ab/0001.png",), PROMPT)
     truth = OnnxRuntime(exported).trace([request], [0, 40], np.zeros((1, 8), dtype=np.int64))
     spread = truth.step_logits.std()
-    for kind, bound in (("int8", 0.05), ("int8_dynamic", 0.15), ("int4", 0.5)):
-        folder = shutil.copytree(exported, tmp_path / kind, ignore=shutil.ignore_patterns("*.onnx*"))
-        precision.write(exported, folder, kind)
+    for kind, block, bound in (("int8", 32, 0.05), ("int8", 128, 0.05), ("int8_dynamic", 32, 0.15), ("int4", 32, 0.5)):
+        folder = shutil.copytree(exported, tmp_path / f"{kind}{block}", ignore=shutil.ignore_patterns("*.onnx*"))
+        precision.write(exported, folder, kind, block)
         ours = OnnxRuntime(folder).trace([request], [0, 40], np.zeros((1, 8), dtype=np.int64))
         assert 0 < np.abs(ours.step_logits - truth.step_logits).mean() < bound * spread, kind
         assert size(folder) < size(exported)
+        wanted = {"int8": {8: {block}}, "int8_dynamic": {}, "int4": {4: {block}}}
+        assert blocks_of(folder) == wanted[kind]
+
+
+def blocks_of(folder: Path) -> dict[int, set[int]]:
+    """By bits: how many weights share a scale."""
+    found: dict[int, set[int]] = {}
+    for name in ("vision_encoder", "decoder_model_merged"):
+        for node in onnx.load(folder / f"{name}.onnx", load_external_data=False).graph.node:
+            if node.op_type == "MatMulNBits":
+                sizes = {attribute.name: attribute.i for attribute in node.attribute}
+                found.setdefault(sizes["bits"], set()).add(sizes["block_size"])
+    return found
 
 
 def causal_images(folder: Path) -> None:

@@ -96,17 +96,23 @@ def _refuse(message: str) -> None:
     raise InputError(f"The chat template refuses the request: {message}")
 
 
+def _session(graph: Path, count: int | None = None) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = count or threads() or 0
+    options.log_severity_level = 3  # errors
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
 class OnnxRuntime:
     """Greedy decoding with a KV cache that each step writes to in place."""
 
     def __init__(self, folder: Path) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads() or 0
-        options.log_severity_level = 3  # errors
-        self.vision, self.embed, self.decoder = (
-            onnxruntime.InferenceSession(folder / f"{name}.onnx", options, providers=["CPUExecutionProvider"])
-            for name in ("vision_encoder", "embed_tokens", "decoder_model_merged")
+        self.vision, self.decoder = (
+            _session(folder / "vision_encoder.onnx"),
+            _session(folder / "decoder_model_merged.onnx"),
         )
+        # A second thread has nothing to do here, and would wait for work on the core that the decoder's needs next.
+        self.embed = _session(folder / "embed_tokens.onnx", 1)
         self.processor = Processor(folder)
         stops = read_json(folder / "generation_config.json")["eos_token_id"]
         self.stops = stops if isinstance(stops, list) else [stops]

@@ -21,7 +21,7 @@ from warraq.records import InputError, Sample, read_json, write_json
 from warraq.runtimes import Request, manifest, parity
 from warraq.section import Section
 from warraq.students import Student, precision
-from warraq.students.precision import Precision
+from warraq.students.precision import Block, Precision
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +37,7 @@ class Export(Section):
     max_new_tokens: Annotated[int, Field(ge=1, le=4096)]
     logit_bound: Annotated[float, Field(gt=0)]
     precisions: Annotated[list[Precision], Field(min_length=1)]
+    block: Block
     answers: Annotated[int, Field(ge=1, le=10_000)]
     answer_tokens: Annotated[int, Field(ge=1, le=32768)]
     cer_bound: Annotated[float, Field(ge=0)]
@@ -80,7 +81,7 @@ def weighed(
             continue
         folder = part / kind
         shutil.copytree(part, folder, ignore=shutil.ignore_patterns("*.onnx", "*.onnx_data", *wanted))
-        precision.write(part, folder, kind)
+        precision.write(part, folder, kind, parameters.block)
         coarse, own_seconds = answered(folder, chosen, parameters.answer_tokens)
         row: dict[str, Any] = dict(
             cost([compared(sample, *texts) for (sample, _), *texts in zip(chosen, exact, coarse, strict=True)])

@@ -1,8 +1,9 @@
 """fp32 graphs -> the same with weights of 8 or 4 bits.
 
 One weight at a time is read from disk in fp32; what is held is the smaller model. The matrices of the decoder become
-int8 or int4 in blocks of 32 (MatMulNBits, sums in int8), or int8 by column with activations quantised as they come
-(`int8_dynamic`, also of the vision encoder: one scale for a whole activation, fast and coarse). Embeddings stay.
+int8 or int4 in blocks that share a scale (MatMulNBits, sums in int8), or int8 by column with activations quantised as
+they come (`int8_dynamic`, also of the vision encoder: one scale for a whole activation, fast and coarse). Embeddings
+stay, and so does the vision encoder otherwise: in blocks of 8 bits it is hardly faster.
 """
 
 from collections.abc import Callable
@@ -14,14 +15,14 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 Precision = Literal["fp32", "int8", "int8_dynamic", "int4"]
+Block = Literal[32, 64, 128]  # rows of a weight that share a scale
 
-BLOCK = 32  # rows of a weight that share a scale
 COLUMNS = 1024  # of a matrix that are read at once: no second copy of a large one is made
 ACCURACY = 4  # int8 sums; with 0, the default, there is no kernel for 8 bits: 23 times slower
 
 
-def write(source: Path, out: Path, precision: Precision) -> None:
-    """Write the three graphs of `source`, which are fp32, to `out`."""
+def write(source: Path, out: Path, precision: Precision, block: Block) -> None:
+    """Write the three graphs of `source`, which are fp32, to `out`; `int8_dynamic` has no blocks."""
     import onnx_ir as ir
 
     for name in ("vision_encoder", "embed_tokens", "decoder_model_merged"):
@@ -30,7 +31,7 @@ def write(source: Path, out: Path, precision: Precision) -> None:
         if precision == "int8_dynamic" and name != "embed_tokens":
             _each(model, _columns)
         elif precision in ("int8", "int4") and name == "decoder_model_merged":
-            _each(model, _blocks(8 if precision == "int8" else 4))
+            _each(model, _blocks(8 if precision == "int8" else 4, block))
             model.opset_imports["com.microsoft"] = 1
         ir.save(model, out / path, external_data=f"{path}_data")
 
@@ -55,23 +56,23 @@ def _each(model: "ir.Model", replacement: Replacement) -> None:
                 constant.const_value.release()
 
 
-def _blocks(bits: int) -> Replacement:
+def _blocks(bits: int, block: int) -> Replacement:
     def replacement(node: Any, graph: "ir.Graph", weight: "np.ndarray") -> "list[ir.Node]":
         import numpy as np
         import onnx_ir as ir
         from onnxruntime.capi import _pybind_state as library
 
         rows, columns = weight.shape
-        blocks = -(-rows // BLOCK)
-        packed = np.zeros((columns, blocks, BLOCK * bits // 8), dtype=np.uint8)
+        blocks = -(-rows // block)
+        packed = np.zeros((columns, blocks, block * bits // 8), dtype=np.uint8)
         scales = np.zeros((columns, blocks), dtype=np.float32)
         unused = np.zeros((columns, -(-blocks * bits // 8)), dtype=np.uint8)  # zero points: the scale is symmetric
         quantize = library.quantize_matmul_8bits if bits == 8 else library.quantize_matmul_4bits
         for part in _parts(columns):
-            own = np.ascontiguousarray(np.pad(weight[:, part], ((0, blocks * BLOCK - rows), (0, 0))))
-            quantize(packed[part], own, scales[part], unused[part], BLOCK, own.shape[1], rows, True)
+            own = np.ascontiguousarray(np.pad(weight[:, part], ((0, blocks * block - rows), (0, 0))))
+            quantize(packed[part], own, scales[part], unused[part], block, own.shape[1], rows, True)
         inputs = [node.inputs[0], _constant(graph, node, "packed", packed), _constant(graph, node, "scales", scales)]
-        sizes = {"K": rows, "N": columns, "bits": bits, "block_size": BLOCK, "accuracy_level": ACCURACY}
+        sizes = {"K": rows, "N": columns, "bits": bits, "block_size": block, "accuracy_level": ACCURACY}
         return [ir.node("MatMulNBits", inputs, sizes, domain="com.microsoft")]
 
     return replacement
