@@ -117,5 +117,5 @@ def test_png_holds_the_samples(samples: np.ndarray, on_canvas: bool, left: int, 
 @given(PIXELS)
 def test_blank_and_ink_agree_with_the_samples(samples: np.ndarray) -> None:
     raster = Raster(samples)
-    assert raster.blank() == (len(np.unique(samples.reshape(-1, samples.shape[2]), axis=0)) == 1)
+    assert raster.blank == (len(np.unique(samples.reshape(-1, samples.shape[2]), axis=0)) == 1)
     assert 0 <= raster.ink() <= (samples.min(axis=2) < 128).sum()

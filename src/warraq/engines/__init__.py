@@ -7,6 +7,7 @@ its neighbours are kept. Readers run in an isolated process: what they parse may
 import importlib
 import struct
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -71,6 +72,7 @@ class Raster:
         rows = self.samples[::4]
         return round((rows.size - np.count_nonzero(rows & 128)) / rows.size, 6)
 
+    @cached_property
     def blank(self) -> bool:
         """Whether all pixels are equal."""
         first = self.samples[0, 0]

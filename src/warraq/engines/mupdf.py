@@ -92,11 +92,10 @@ class Reader:
                 codecs=tuple(sorted({image[8] for image in images})),
                 damage=_utf8(loss[0]) if (loss := LOSSY.search(complaints)) else None,
             )
-            blank = raster.blank()
-            missing = (repaired or blank) and _missing(self._document, page)
-            if repaired and (missing or (blank and complaints) or _cut_off(tools, page)):
+            missing = (repaired or raster.blank) and _missing(self._document, page)
+            if repaired and (missing or (raster.blank and complaints) or _cut_off(tools, page)):
                 return lost()
-            return replace(raster, missing=missing)
+            return replace(raster, missing=True) if missing else raster
         except Exception as error:  # as in __init__
             _raise_if_memory(error)
             return Refused(

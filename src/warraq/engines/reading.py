@@ -81,13 +81,13 @@ def read(out: Path, look: Look, limits: Limits, attempt: Attempt) -> Generator[M
             page = opened.page(number, look.long_side_px, look.colour)
         else:
             page = second.page(number, look)
-        blank = isinstance(page, Raster) and page.blank()
+        blank = isinstance(page, Raster) and page.blank
         if engine == "pdfium" and attempt.failure and (blank or isinstance(page, Refused)):
             page = refused(attempt.failure, limits)  # a blank page is no answer to a death
         elif isinstance(page, Raster) and blank and engine == "mupdf" and not alone:
             yield Begun(number, "pdfium")
             other = second.page(number, look)
-            if isinstance(other, Raster) and not other.blank():
+            if isinstance(other, Raster) and not other.blank:
                 engine, page = "pdfium", replace(other, damage=page.damage)
             elif page.missing:
                 page = lost()
