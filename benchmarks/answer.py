@@ -56,6 +56,7 @@ def once(runtime: Runtime, request: Request, tokens: int) -> tuple[float, float]
 TORCH = {
     "torch": ("transformers fp32", "float32"),
     "torch_bf16": ("transformers bf16", "bfloat16"),
+    "torch_compile": ("transformers fp32, torch.compile", "float32"),
 }
 
 
@@ -70,6 +71,11 @@ def engine(name: str, folder: Path) -> tuple[str, Runtime, int]:
     title, dtype = TORCH[name]
     torch = TorchRuntime(folder, dtype=dtype)
     torch.stops = [-1]
+    if name == "torch_compile":
+        import torch as library
+
+        for part in (torch.model.model.language_model, torch.model.model.vision_tower):
+            part.forward = library.compile(part.forward)
     weights = torch.model.model.language_model.parameters()
     size = sum(weight.numel() * weight.element_size() for weight in weights)
     return title, torch, size

@@ -123,6 +123,22 @@ def test_the_first_precision_within_the_bound_is_shipped(
     assert not [path for path in part.iterdir() if path.is_dir()]
 
 
+def test_heads_that_share_no_keys_are_the_same_model_too(work: Path, exported: Path, tmp_path: Path) -> None:
+    from transformers import Gemma3Config, Gemma3ForConditionalGeneration
+
+    folders = [tmp_path / "merged", tmp_path / "onnx"]
+    for folder in folders:
+        shutil.copytree(exported, folder, ignore=shutil.ignore_patterns("*.onnx*"))
+    config = Gemma3Config.from_pretrained(work / "merged", dtype="float32")
+    config.text_config.num_key_value_heads = config.text_config.num_attention_heads
+    Gemma3ForConditionalGeneration(config).save_pretrained(folders[0])
+    gemma3_onnx.write(*folders)
+    request = Request((work / "pages/0123456789ab/0001.png",), PROMPT)
+    wanted = TorchRuntime(folders[0]).trace([request], [0, 40], 4)
+    ours = OnnxRuntime(folders[1]).trace([request], [0, 40], wanted.tokens)
+    assert np.abs(ours.step_logits - wanted.step_logits).max() < 1e-4
+
+
 def size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.glob("*.onnx*"))
 

@@ -47,8 +47,9 @@ def masks(
 
 def _attention(module: nn.Module, query: Any, key: Any, value: Any, mask: Any, **options: Any) -> tuple[Any, None]:
     """Grouped-query attention as one operator; transformers' own call branches on sizes that are unknown in a graph."""
+    shared = query.shape[1] != key.shape[1]
     answer = nn.functional.scaled_dot_product_attention(
-        query, key, value, attn_mask=mask, scale=options["scaling"], enable_gqa=True
+        query, key, value, attn_mask=mask, scale=options["scaling"], enable_gqa=shared
     )
     return answer.transpose(1, 2).contiguous(), None
 
