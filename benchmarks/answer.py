@@ -19,6 +19,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
+from typing import get_args
 
 import numpy as np
 
@@ -111,7 +112,13 @@ def main(write: Callable[[str], None] = print) -> None:
     parser.add_argument("--tokens", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--engines", default="torch,torch_bf16,fp32,int8,int8_dynamic,int4")
-    parser.add_argument("--block", type=int, default=32, help="of int8 and int4; --work holds one block's precisions")
+    parser.add_argument(
+        "--block",
+        type=int,
+        choices=get_args(precision.Block),
+        default=32,
+        help="of int8 and int4; --work holds one block's precisions",
+    )
     options = parser.parse_args()
     request = Request((options.page,), PROMPT)
     with tempfile.TemporaryDirectory() as work:

@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
+from typing import get_args
 
 from warraq import runtimes
 from warraq.metrics.degradation import cost
@@ -39,7 +40,7 @@ def main() -> None:
     parser.add_argument("--answers", type=int, default=200)
     parser.add_argument("--tokens", type=int, default=512)
     parser.add_argument("--precisions", default="int8")
-    parser.add_argument("--block", type=int, default=32, help="of int8 and int4")
+    parser.add_argument("--block", type=int, choices=get_args(precision.Block), default=32, help="of int8 and int4")
     options = parser.parse_args()
     sides = [runtimes.questions(options.dataset / f"{side}.json", options.pages) for side in ("val", "test", "train")]
     chosen = [pair for side in sides for pair in side][: options.answers]

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 import evaluate_project
+import export_project
 from gemini_server import KEY, GeminiServer
 from label_project import Project, content
 from train_project import answer
@@ -97,3 +98,18 @@ def folder(evaluable: Path, tmp_path: Path) -> Path:
     """Eight one-page documents with content and invoice; base writes nonsense, merged and onnx are perfect."""
     shutil.copytree(evaluable, tmp_path, dirs_exist_ok=True)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def exportable(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("exportable")
+    export_project.make(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def exported(exportable: Path) -> Path:
+    """Its graphs in fp32, proved."""
+    result = export_project.export(exportable, "onnx")
+    assert result.exit_code == 0, result.output
+    return exportable / "onnx"

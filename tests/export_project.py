@@ -1,0 +1,47 @@
+"""A merged nano cut to two layers, a dataset and its pages, and how `warraq export` is told of them."""
+
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+from PIL import Image, ImageDraw
+
+from scripted_model import described
+from warraq.cli import main
+from warraq.records import write_json
+
+ROOT = Path(__file__).parents[1]
+PROMPT = "You are a professional OCR details extractor. Answer in JSON only."
+
+
+def make(folder: Path) -> None:
+    import tiny
+
+    tiny.nano(folder / "merged")
+    samples = []
+    for number in (1, 2, 3):
+        image = f"0123456789ab/{number:04}.png"
+        draw(folder / "pages" / image, number)
+        turns = [{"role": "user", "content": "<image>" + PROMPT}, {"role": "assistant", "content": "{}"}]
+        row = {"page_id": f"0123456789ab-p{number:04}", "document": "0123456789ab", "task": "content"}
+        samples.append({**row, "reference": "gold", "images": [image], "conversations": turns})
+    write_json(folder / "dataset" / "val.json", samples)
+    described(folder / "merged", "content")
+    text = (ROOT / "params.yaml").read_text().replace("max_new_tokens: 48", "max_new_tokens: 12")
+    text = text.replace("precisions: [int8, fp32]", "precisions: [fp32]")
+    (folder / "params.yaml").write_text(text)
+
+
+def draw(path: Path, number: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.new("RGB", (310, 440), "white")
+    for line in range(8):
+        ImageDraw.Draw(image).text((20, 20 + 50 * line), f"{number} total {number * line}.50", "black", font_size=24)
+    image.save(path)
+
+
+def export(project: Path, out: str, dataset: str = "dataset", student: str = "nano") -> Result:
+    names = {"merged": "merged", "dataset": dataset, "pages": "pages", "out": out}
+    options = [word for name, folder in names.items() for word in (f"--{name}", str(project / folder))]
+    return CliRunner().invoke(
+        main, ["--params", str(project / "params.yaml"), "export", "--student", student, *options]
+    )
