@@ -96,9 +96,9 @@ def _refuse(message: str) -> None:
     raise InputError(f"The chat template refuses the request: {message}")
 
 
-def _session(graph: Path, count: int | None = None) -> onnxruntime.InferenceSession:
+def _session(graph: Path, count: int | None) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = count or threads() or 0
+    options.intra_op_num_threads = count or 0
     options.log_severity_level = 3  # errors
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
@@ -107,10 +107,8 @@ class OnnxRuntime:
     """Greedy decoding with a KV cache that each step writes to in place."""
 
     def __init__(self, folder: Path) -> None:
-        self.vision, self.decoder = (
-            _session(folder / "vision_encoder.onnx"),
-            _session(folder / "decoder_model_merged.onnx"),
-        )
+        self.vision = _session(folder / "vision_encoder.onnx", threads())
+        self.decoder = _session(folder / "decoder_model_merged.onnx", threads())
         # A second thread has nothing to do here, and would wait for work on the core that the decoder's needs next.
         self.embed = _session(folder / "embed_tokens.onnx", 1)
         self.processor = Processor(folder)

@@ -97,8 +97,7 @@ class Decoder(nn.Module):
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.text, self.head = model.model.language_model, model.lm_head
-        config = model.config.text_config
-        self.window = config.sliding_window
+        self.window = model.config.text_config.sliding_window
 
     def forward(
         self,
