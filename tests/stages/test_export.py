@@ -197,16 +197,16 @@ def test_every_student_has_a_route_or_is_left_out() -> None:
 
 def test_a_student_without_a_route_is_refused_unless_it_is_left_out(exportable: Path) -> None:
     """Then there is a folder without a model, which is asked nothing."""
-    place, student = exportable / "params.yaml", "qwen2_5_vl_7b_tableqa"
+    place, student = exportable / "params.yaml", "qwen3_vl_4b"
     text = place.read_text()
     place.write_text(re.sub(r"left_out: \[.*?\]", "left_out: []", text))
     refused = export(exportable, "left_out", student=student)
     place.write_text(text)
-    assert refused.exit_code == 2 and "proved right for the family qwen2_5_vl; use" in refused.output
+    assert refused.exit_code == 2 and "proved right for the family qwen3_vl; use" in refused.output
     assert "name the student under export.left_out" in refused.output and refused.output.count("\n") == 1
 
     result = export(exportable, "left_out", student=student)
-    assert result.exit_code == 0 and "no way to ONNX is proved right for qwen2_5_vl" in result.output
+    assert result.exit_code == 0 and "no way to ONNX is proved right for qwen3_vl" in result.output
     assert read_json(exportable / "left_out/config.json")["runtime"] == "none"
     words = ["--model", exportable / "left_out", "--dataset", exportable / "dataset", "--pages", exportable / "pages"]
     words = [*map(str, words), "--out", str(exportable / "predictions.jsonl")]
@@ -215,7 +215,7 @@ def test_a_student_without_a_route_is_refused_unless_it_is_left_out(exportable: 
     assert result.exit_code == 0 and "holds no model" in result.output
     assert read_rows(exportable / "predictions.jsonl", Prediction) == []
     result = CliRunner().invoke(main, ["read", "--model", str(exportable / "left_out"), str(exportable / "pages")])
-    assert result.exit_code == 2 and "qwen2_5_vl; name the merged model" in result.output
+    assert result.exit_code == 2 and "qwen3_vl; name the merged model" in result.output
 
 
 def test_no_validation_sample_stops_before_work(exportable: Path) -> None:

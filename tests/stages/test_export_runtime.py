@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from export_project import PROMPT, draw
-from warraq.runtimes import Request, open_image
-from warraq.runtimes.onnx import OnnxRuntime, Processor, _Run
+from warraq.runtimes import Request, open_image, processor
+from warraq.runtimes.onnx import OnnxRuntime, _Run
 from warraq.runtimes.torch import TorchRuntime
 
 
@@ -54,7 +54,8 @@ def test_pixels_equal_the_slow_processor(exported: Path, tmp_path: Path, mode: s
     Image.open(tmp_path / "page.png").convert(mode).save(tmp_path / "page.png")
     image = open_image(tmp_path / "page.png")
     truth = AutoImageProcessor.from_pretrained(exported, use_fast=False)(image)["pixel_values"][0]
-    np.testing.assert_array_equal(Processor(exported).pixels(image), truth)
+    (ours,) = processor.load(exported).vision([image])["pixel_values"]
+    np.testing.assert_array_equal(ours, truth)
 
 
 def test_runtime_needs_neither_torch_nor_transformers(exportable: Path, exported: Path) -> None:

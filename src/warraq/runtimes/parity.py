@@ -12,7 +12,8 @@ from warraq.records import Sample
 from warraq.runtimes import Request, Trace
 
 if TYPE_CHECKING:
-    from warraq.runtimes.onnx import OnnxRuntime, Processor
+    from warraq.runtimes.onnx import OnnxRuntime
+    from warraq.runtimes.processor import Processor
     from warraq.runtimes.torch import TorchRuntime
 
 PLACES = 256  # of a prompt, where logits are compared: with 262,144 tokens in the vocabulary 256 MiB a row
@@ -20,20 +21,23 @@ PIXEL_BOUND = 1e-6
 
 
 def cases(
-    questions: Sequence[tuple[Sample, Request]], count: int, processor: "Processor", window: int
+    questions: Sequence[tuple[Sample, Request]], count: int, processor: "Processor", window: int | None
 ) -> list[tuple[str, list[Request]]]:
-    """`count` validation samples, evenly spread, and the fixed cases made of the first and the last of them."""
+    """`count` validation samples, evenly spread, and the fixed cases made of the first and the last of them.
+
+    A model without sliding layers has no `window`, and no case beyond it.
+    """
     count = min(count, len(questions))
     chosen = [questions[place * len(questions) // count] for place in range(count)]
     first, last = chosen[0][1], questions[-1][1]
     longer = first
-    while len(processor.ids(longer)) <= 2 * window:
+    while window and len(processor.ids(longer)) <= 2 * window:
         longer = Request(longer.images, f"{longer.prompt} {first.prompt}")
     return [
         *((f"{sample.page_id} {sample.task}", [request]) for sample, request in chosen),
         ("text only", [Request((), first.prompt)]),
         ("two images", [Request(first.images + last.images, first.prompt)]),
-        ("beyond the window", [longer]),
+        *([("beyond the window", [longer])] if window else []),
         ("left-padded batch", [first, Request(last.images, f"{last.prompt} {last.prompt}")]),
     ]
 

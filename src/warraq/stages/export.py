@@ -25,10 +25,15 @@ from warraq.students.precision import Block, Precision
 
 logger = logging.getLogger(__name__)
 
-COPIED = (
-    "config.json", "tokenizer.json", "tokenizer_config.json", "preprocessor_config.json", "processor_config.json",
-    "chat_template.jinja",
-)  # fmt: skip
+NEEDED = (
+    "config.json",
+    "generation_config.json",
+    "preprocessor_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+)
+KEPT = ("chat_template.jinja", "preprocessor_config.json", "processor_config.json", "tokenizer.json",
+        "tokenizer_config.json")  # fmt: skip
 BATCH = 8
 
 
@@ -104,17 +109,38 @@ def weighed(
     return shipped, rows
 
 
+def settle(merged: Path, part: Path) -> Any:
+    """Write config.json and the processor's files spelled out in full, which bases leave to transformers' defaults, and
+    under the names of today, whatever version wrote the base's; the configuration as transformers has it."""
+    from transformers import AutoConfig, AutoImageProcessor, AutoProcessor
+    from transformers.utils import logging as advice
+
+    advice.set_verbosity_error()  # it would advise the fast image processor
+    config, processor = AutoConfig.from_pretrained(merged), AutoProcessor.from_pretrained(merged)
+    if not processor.chat_template:
+        raise InputError(f"{merged} has no chat template; a base that answers questions brings one.")
+    processor.image_processor = AutoImageProcessor.from_pretrained(merged, use_fast=False)
+    processor.save_pretrained(part / "processor")
+    for name in KEPT:
+        if (part / "processor" / name).exists():
+            (part / "processor" / name).replace(part / name)
+    shutil.rmtree(part / "processor")
+    config.save_pretrained(part)
+    return config
+
+
 def proved(
-    merged: Path, part: Path, questions: Sequence[tuple[Sample, Request]], window: int, parameters: Export
+    merged: Path, part: Path, questions: Sequence[tuple[Sample, Request]], window: int | None, parameters: Export
 ) -> dict[str, Any]:
     """parity.json of the graphs in `part`, which get the stop tokens of `merged`.
 
     One after the other, as a model of 4 billion weights does not fit into memory twice.
     """
-    from warraq.runtimes.onnx import OnnxRuntime, Processor
+    from warraq.runtimes import processor as processors
+    from warraq.runtimes.onnx import OnnxRuntime
     from warraq.runtimes.torch import TorchRuntime
 
-    processor = Processor(part)
+    processor = processors.load(part)
     asked = parity.cases(questions, parameters.pages, processor, window)
     torch = TorchRuntime(merged, dtype="float32")
     truths, stops = parity.asked_of(torch, asked, processor, parameters.max_new_tokens), torch.stops
@@ -143,21 +169,24 @@ def run(merged: Path, dataset: Path, pages: Path, out: Path, student: Student, p
             "student under export.left_out in params.yaml."
         )
     questions = runtimes.questions(dataset / "val.json", pages)
-    for name in (*COPIED, "generation_config.json"):
+    for name in NEEDED:
         if not (merged / name).is_file():
             raise InputError(f"{merged / name} is missing; run `warraq merge` again.")
+    kind = read_json(merged / "config.json").get("model_type")
+    if kind != student.family:  # families with a way to ONNX are named as transformers names them
+        raise InputError(
+            f"{merged} is a {kind} model, not a {student.family}; correct the student's family in params.yaml."
+        )
     told = manifest.read(merged)
-    window = read_json(merged / "config.json")["text_config"]["sliding_window"]
 
     part = out.with_name(out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
+    config, room = settle(merged, part), students.family(f"{student.family}_onnx")
     logger.info("export: tracing %s", merged)
-    students.family(f"{student.family}_onnx").write(merged, part)
-    for name in COPIED:
-        shutil.copyfile(merged / name, part / name)
+    room.write(merged, part)
 
-    proof = proved(merged, part, questions, window, parameters)
+    proof = proved(merged, part, questions, room.window(config), parameters)
     write_json(part / "parity.json", proof)
     for row in proof["cases"]:
         if not row["passed"]:

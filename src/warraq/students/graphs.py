@@ -22,22 +22,28 @@ SMALL = 16384  # elements of a weight that is read at once, as the graph may be 
 Weight = Callable[[], torch.Tensor]
 
 
+def tensors(merged: Path) -> dict[str, Weight]:
+    """How to get each tensor of a model's files in fp32, by its name there."""
+    from safetensors import safe_open
+
+    found: dict[str, Weight] = {}
+    for path in sorted(merged.glob("*.safetensors")):
+        with safe_open(path, "pt") as file:
+            found |= {key: partial(_read, path, key) for key in list(file.keys())}
+    return found
+
+
 def stored(merged: Path, model: Any, buffers: Mapping[str, torch.Tensor]) -> dict[int, Weight]:
     """How to get the value of each parameter and buffer of the outline `model`, by its identity.
 
     Raises:
         InputError: no file in `merged` holds a parameter.
     """
-    from safetensors import safe_open
-
     found: dict[str, Weight] = {}
-    for path in sorted(merged.glob("*.safetensors")):
-        with safe_open(path, "pt") as file:
-            for key in file.keys():  # noqa: SIM118
-                name = key
-                for old, new in model._checkpoint_conversion_mapping.items():
-                    name = re.sub(old, new, name)
-                found[name] = partial(_read, path, key)
+    for name, weight in tensors(merged).items():
+        for old, new in model._checkpoint_conversion_mapping.items():
+            name = re.sub(old, new, name)
+        found[name] = weight
     named = list(model.named_parameters(remove_duplicate=False))
     weights = {id(value): found[name] for name, value in named if name in found}
     for name, value in named:
@@ -65,8 +71,7 @@ def write(
     inputs: dict[str, tuple[Any, Any]],  # an example and the names of its free axes
     listed: Sequence[str] = (),  # names of the inputs in a list, which comes last
 ) -> None:
-    """Export one graph. Equal weights give equal bytes: what tells of the code and its paths is taken out."""
-    import onnx_ir
+    """Export one graph."""
     from onnxscript.optimizer import optimize_ir
     from onnxscript.rewriter.onnx_fusions import fuse
 
@@ -89,6 +94,13 @@ def write(
     _fill(model.graph, module, weights)
     optimize_ir(model)
     fuse(model)
+    save(model, path)
+
+
+def save(model: Any, path: Path) -> None:
+    """Equal weights give equal bytes: what tells of the code and its paths is taken out."""
+    import onnx_ir
+
     for node in model.graph:
         node.doc_string = None
         node.metadata_props.clear()

@@ -1,0 +1,201 @@
+"""Requests -> what the graphs take, without transformers: token ids, positions and px equal to those of its processors.
+
+One class a model family, by the `model_type` of config.json. The px are those of the slow image processors.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from PIL.Image import Image
+from tokenizers import Tokenizer
+
+from warraq.records import InputError, read_json
+from warraq.runtimes import Request, messages, open_image
+
+
+@dataclass(frozen=True)
+class Inputs:
+    input_ids: np.ndarray  # (batch, length), padded on the left
+    attention_mask: np.ndarray  # (batch, length), 0 on padding
+    token_type_ids: np.ndarray  # (batch, length), 1 on image tokens
+    position_ids: np.ndarray  # (batch, length), or (3, batch, length)
+    vision: dict[str, np.ndarray]  # inputs of the vision encoder, for the images of all requests in order
+
+
+class Processor:
+    """What the families share: chat template, tokenizer, padding, grey levels made floats."""
+
+    place: str  # what the template writes for an image
+    image_id: int  # the token whose embedding is a feature of the image
+
+    def __init__(self, folder: Path) -> None:
+        self.config = read_json(folder / "config.json")
+        self.settings = read_json(folder / "preprocessor_config.json")
+        self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self.tokenizer.no_padding()
+        self.tokenizer.no_truncation()
+        self.names = {
+            key: value["content"] if isinstance(value, dict) else value
+            for key, value in read_json(folder / "tokenizer_config.json").items()
+            if key.endswith("_token") and value
+        }
+        self.pad = self.tokenizer.token_to_id(self.names["pad_token"])
+        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
+        environment.globals["raise_exception"] = _refuse
+        self.template = environment.from_string((folder / "chat_template.jinja").read_text(encoding="utf-8"))
+
+    def block(self, image: Path) -> str:
+        """What an image is to the tokenizer."""
+        raise NotImplementedError
+
+    def positions(self, rows: Sequence[Sequence[int]], length: int, vision: dict[str, np.ndarray]) -> np.ndarray:
+        """The position_ids of prompts padded to `length`; of padding any."""
+        raise NotImplementedError
+
+    def vision(self, images: Sequence[Image]) -> dict[str, np.ndarray]:
+        raise NotImplementedError
+
+    def ids(self, request: Request) -> list[int]:
+        """The prompt's tokens, each image spelled out as its block of tokens."""
+        text = self.template.render(messages=messages(request), add_generation_prompt=True, **self.names)
+        first, *pieces = text.split(self.place)
+        if len(pieces) != len(request.images):
+            raise InputError(
+                f"The prompt {request.prompt[:40]!r} holds {self.place}, which stands for an image; take it out."
+            )
+        blocks = zip(map(self.block, request.images), pieces, strict=True)
+        spelled = first + "".join(block + piece for block, piece in blocks)
+        return self.tokenizer.encode(spelled, add_special_tokens=False).ids
+
+    def pixels(self, image: Image, size: tuple[int, int]) -> np.ndarray:
+        """(3, height, width) float32; `size` is (width, height) in px."""
+        settings = self.settings
+        if settings["do_resize"]:
+            image = image.resize(size, resample=settings["resample"])
+        values = np.asarray(image)
+        if settings["do_rescale"]:
+            values = values.astype(np.float64) * settings["rescale_factor"]
+        values = values.astype(np.float32)
+        if settings["do_normalize"]:
+            values = (values - np.float32(settings["image_mean"])) / np.float32(settings["image_std"])
+        return values.transpose(2, 0, 1)
+
+    def __call__(self, requests: Sequence[Request]) -> Inputs:
+        images = [open_image(path) for request in requests for path in request.images]
+        rows = [self.ids(request) for request in requests]
+        length = max(map(len, rows))
+        ids = np.array([[self.pad] * (length - len(row)) + row for row in rows], dtype=np.int64)
+        real = np.array([[0] * (length - len(row)) + [1] * len(row) for row in rows], dtype=np.int64)
+        vision = self.vision(images)
+        types = (ids == self.image_id).astype(np.int64)
+        return Inputs(ids, real, types, self.positions(rows, length, vision), vision)
+
+
+class Gemma3Processor(Processor):
+    """Every image is one square of fixed size and a fixed number of tokens."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        if self.settings.get("do_pan_and_scan"):
+            raise InputError(
+                f"{folder / 'preprocessor_config.json'} asks for pan-and-scan, which is not supported; set it to false."
+            )
+        self.image_id = self.config["image_token_index"]
+        self.size = (self.settings["size"]["width"], self.settings["size"]["height"])
+        self.place, image, end = (
+            self.tokenizer.id_to_token(self.config[f"{name}_index"])
+            for name in ("boi_token", "image_token", "eoi_token")
+        )
+        count = read_json(folder / "processor_config.json")["image_seq_length"]
+        self._block = f"\n\n{self.place}{image * count}{end}\n\n"
+
+    def block(self, image: Path) -> str:
+        return self._block
+
+    def positions(self, rows: Sequence[Sequence[int]], length: int, vision: dict[str, np.ndarray]) -> np.ndarray:
+        return np.array([[0] * (length - len(row)) + [*range(len(row))] for row in rows], dtype=np.int64)
+
+    def vision(self, images: Sequence[Image]) -> dict[str, np.ndarray]:
+        pixels = [self.pixels(image, self.size) for image in images]
+        none = np.zeros((0, 3, *self.size[::-1]), dtype=np.float32)
+        return {"pixel_values": np.stack(pixels) if pixels else none}
+
+
+class Qwen2_5VLProcessor(Processor):
+    """An image keeps its shape, in patches of which a token has `merge_size` squared."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.image_id = self.config["image_token_id"]
+        self.place = self.tokenizer.id_to_token(self.image_id)
+        self.patch, self.merge = self.settings["patch_size"], self.settings["merge_size"]
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """(width, height) in px of what the model sees: transformers' smart_resize."""
+        factor, settings = self.patch * self.merge, self.settings
+        least, most = settings["min_pixels"], settings["max_pixels"]
+        rows, columns = round(height / factor), round(width / factor)
+        if rows * columns * factor**2 > most:
+            shrink = math.sqrt(height * width / most)
+            rows, columns = (max(1, math.floor(side / shrink / factor)) for side in (height, width))
+        elif rows * columns * factor**2 < least:
+            grow = math.sqrt(least / (height * width))
+            rows, columns = (math.ceil(side * grow / factor) for side in (height, width))
+        return columns * factor, rows * factor
+
+    def block(self, image: Path) -> str:
+        width, height = self.size(*open_image(image).size)
+        return self.place * (width * height // (self.patch * self.merge) ** 2)
+
+    def positions(self, rows: Sequence[Sequence[int]], length: int, vision: dict[str, np.ndarray]) -> np.ndarray:
+        """(time, height, width): the same for text; an image's tokens stand on a grid, at one time."""
+        found = np.zeros((3, len(rows), length), dtype=np.int64)
+        grids = iter(vision["image_grid_thw"][:, 1:] // self.merge)
+        for number, row in enumerate(rows):
+            parts, place, start = [], 0, 0  # start: of what comes next
+            while self.image_id in row[place:]:
+                text = list(row).index(self.image_id, place) - place
+                height, width = next(grids)
+                parts += [np.tile(np.arange(text), (3, 1)) + start]
+                parts += [np.indices((1, height, width)).reshape(3, -1) + start + text]
+                start += text + max(height, width)
+                place += text + height * width
+            parts += [np.tile(np.arange(len(row) - place), (3, 1)) + start]
+            found[:, number, length - len(row) :] = np.concatenate(parts, axis=1)
+        return found
+
+    def vision(self, images: Sequence[Image]) -> dict[str, np.ndarray]:
+        """Patches (patches, 3 * 2 * patch²), a token's together, each twice as if of two moments; the grids of them."""
+        patch, merge, times = self.patch, self.merge, self.settings["temporal_patch_size"]
+        patches, grids = [np.zeros((0, 3 * times * patch**2), dtype=np.float32)], []
+        for image in images:
+            width, height = self.size(*image.size)
+            grid = (height // patch, width // patch)
+            pixels = self.pixels(image, (width, height))
+            cut = pixels.reshape(3, grid[0] // merge, merge, patch, grid[1] // merge, merge, patch)
+            cut = cut.transpose(1, 4, 2, 5, 0, 3, 6)[..., None, :, :].repeat(times, axis=5)
+            patches.append(cut.reshape(grid[0] * grid[1], -1))
+            grids.append((1, *grid))
+        return {
+            "pixel_values": np.concatenate(patches),
+            "image_grid_thw": np.array(grids, dtype=np.int64).reshape(-1, 3),
+        }
+
+
+FAMILIES = {"gemma3": Gemma3Processor, "qwen2_5_vl": Qwen2_5VLProcessor}
+
+
+def load(folder: Path) -> Processor:
+    """Raises InputError for a model of another family."""
+    kind = read_json(folder / "config.json").get("model_type")
+    if kind not in FAMILIES:
+        raise InputError(f"{folder} is a model of the type {kind}; onnxruntime is asked {' or '.join(FAMILIES)} here.")
+    return FAMILIES[kind](folder)
+
+
+def _refuse(message: str) -> None:
+    raise InputError(f"The chat template refuses the request: {message}")

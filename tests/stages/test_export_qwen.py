@@ -1,0 +1,143 @@
+"""Qwen2.5-VL as ONNX goes through the same gates: positions in three dimensions, images of any size, windows."""
+
+import json
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx import numpy_helper
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+import export_project
+import tiny
+from export_project import PROMPT
+from scripted_model import described
+from warraq.runtimes import Request, processor
+from warraq.runtimes.onnx import OnnxRuntime
+from warraq.runtimes.torch import TorchRuntime
+from warraq.students import qwen2_5_vl_onnx
+
+STUDENT = "qwen2_5_vl_7b_tableqa"
+PAGE = "pages/0123456789ab/0001.png"
+
+
+@pytest.fixture(scope="module")
+def qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with a tiny Qwen2.5-VL in the form of its publisher's folder: all that is a default is left out."""
+    folder = tmp_path_factory.mktemp("qwen")
+    export_project.make(folder)
+    shutil.rmtree(folder / "merged")
+    merged = tiny.make("qwen2_5_vl", folder / "merged")
+    weights = load_file(merged / "model.safetensors")
+    louder = {name: value * (8 if value.ndim > 1 else 1) for name, value in weights.items()}  # so that faults are heard
+    save_file(louder, merged / "model.safetensors", {"format": "pt"})
+    settings = json.loads((merged / "preprocessor_config.json").read_text())
+    kept = ("min_pixels", "max_pixels", "patch_size", "temporal_patch_size", "merge_size", "image_mean", "image_std",
+            "image_processor_type", "processor_class")  # fmt: skip
+    (merged / "preprocessor_config.json").write_text(json.dumps({name: settings[name] for name in kept}))
+    template = (merged / "chat_template.jinja").read_text()
+    (merged / "chat_template.json").write_text(json.dumps({"chat_template": template}))
+    (merged / "chat_template.jinja").unlink()
+    config = json.loads((merged / "config.json").read_text())
+    text = config.pop("text_config")
+    (merged / "config.json").write_text(json.dumps(text | config))
+    described(merged, "content")
+    assert export_project.export(folder, "onnx", student=STUDENT).exit_code == 0
+    return folder
+
+
+def test_proof_holds(qwen: Path) -> None:
+    proof = json.loads((qwen / "onnx/parity.json").read_text())
+    assert {"text only", "two images", "left-padded batch"} < {row["case"] for row in proof["cases"]}
+    assert all(row["prompts_equal"] and row["tokens_equal"] and row["pixel_difference"] == 0 for row in proof["cases"])
+    assert proof["largest_logit_difference"] < 1e-4
+
+
+def flat_positions(folder: Path) -> None:
+    """Heights and widths count as times do."""
+    path = folder / "decoder_model_merged.onnx"
+    model = onnx.load(path, load_external_data=False)
+    model.graph.initializer.append(numpy_helper.from_array(np.zeros(3, dtype=np.int64), "planted"))
+    for node in model.graph.node:
+        for place, name in enumerate(node.input):
+            if name == "position_ids":
+                node.input[place] = "position_ids.flat"
+    gather = onnx.helper.make_node("Gather", ["position_ids", "planted"], ["position_ids.flat"], axis=0)
+    model.graph.node.insert(0, gather)
+    onnx.save(model, path)
+
+
+def no_windows(folder: Path) -> None:
+    """Every block of the vision encoder attends to the whole image."""
+    path = folder / "vision_encoder.onnx"
+    model = onnx.load(path, load_external_data=False)
+    attending = [node for node in model.graph.node if node.op_type == "Attention"]
+    for node in attending[2:]:
+        node.input[3] = attending[1].input[3]  # block 1 is one that sees everything
+    onnx.save(model, path)
+
+
+def dropped_vision_weight(folder: Path) -> None:
+    path = folder / "vision_encoder.onnx_data"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 65536] = bytes(65536)
+    path.write_bytes(data)
+
+
+def swapped_embeddings(folder: Path) -> None:
+    path = folder / "embed_tokens.onnx_data"
+    path.write_bytes(np.frombuffer(path.read_bytes(), dtype=np.float32).reshape(-1, 32)[::-1].tobytes())
+
+
+@pytest.mark.parametrize("plant", [flat_positions, no_windows, dropped_vision_weight, swapped_embeddings])
+def test_planted_fault_is_refused(qwen: Path, plant: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(merged: Path, out: Path) -> None:
+        for path in (qwen / "onnx").glob("*.onnx*"):
+            shutil.copyfile(path, out / path.name)
+        plant(out)
+
+    monkeypatch.setattr(qwen2_5_vl_onnx, "write", write)
+    result = export_project.export(qwen, plant.__name__, student=STUDENT)
+    assert result.exit_code == 1 and "ONNX graphs are not" in result.output
+    proof = json.loads((qwen / f"{plant.__name__}.part" / "parity.json").read_text())
+    text_only = next(row for row in proof["cases"] if row["case"] == "text only")
+    assert text_only["passed"] == (plant is not swapped_embeddings)
+
+
+def test_answers_of_a_batch_with_pages_of_two_shapes_equal_transformers(qwen: Path, tmp_path: Path) -> None:
+    Image.open(qwen / PAGE).crop((0, 0, 250, 90)).save(tmp_path / "wide.png")
+    requests = [Request((qwen / PAGE,), PROMPT), Request((tmp_path / "wide.png",), f"{PROMPT} {PROMPT}")]
+    together = OnnxRuntime(qwen / "onnx").answer(requests, 24)
+    assert together == TorchRuntime(qwen / "merged", dtype="float32").answer(requests, 24)
+    assert together == [answer for request in requests for answer in OnnxRuntime(qwen / "onnx").answer([request], 24)]
+
+
+@given(width=st.integers(1, 900), height=st.integers(1, 900))
+def test_sizes_are_those_of_transformers(qwen: Path, width: int, height: int) -> None:
+    from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
+
+    if max(width, height) / min(width, height) > 200:
+        return
+    ours = processor.load(qwen / "onnx")
+    least, most = ours.settings["min_pixels"], ours.settings["max_pixels"]
+    assert ours.size(width, height)[::-1] == smart_resize(height, width, 28, least, most)
+
+
+def test_a_missing_package_is_named(qwen: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mobius", None)
+    result = export_project.export(qwen, "none", student=STUDENT)
+    assert result.exit_code == 2 and "uv pip install mobius-onnx==0.1.0" in result.output
+    assert not (qwen / "none").exists()
+
+
+def test_a_model_of_another_family_is_refused(qwen: Path) -> None:
+    result = export_project.export(qwen, "none", student="nano")
+    assert result.exit_code == 2 and re.search("is a qwen2_5_vl model, not a gemma3; correct", result.output)
