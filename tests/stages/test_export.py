@@ -37,7 +37,7 @@ def test_proof_holds_on_pages_and_fixed_cases(exported: Path) -> None:
     window = json.loads((exported / "config.json").read_text())["text_config"]["sliding_window"]
     assert cases["beyond the window"]["prompt_tokens"] > 2 * window
     assert set(proof["versions"]) == {"torch", "transformers", "onnx", "onnxruntime"}
-    assert not exported.with_name("onnx.part").exists()
+    assert not exported.with_name("onnx.part").exists() and not any(path.is_dir() for path in exported.iterdir())
 
 
 def test_graphs_are_the_same_bytes_again_and_name_no_path(exportable: Path, exported: Path) -> None:

@@ -79,9 +79,9 @@ def no_windows(folder: Path) -> None:
     """Every block of the vision encoder attends to the whole image."""
     path = folder / "vision_encoder.onnx"
     model = onnx.load(path, load_external_data=False)
-    attending = [node for node in model.graph.node if node.op_type == "Attention"]
+    attending = [node for node in model.graph.node if node.op_type == "PackedMultiHeadAttention"]
     for node in attending[2:]:
-        node.input[3] = attending[1].input[3]  # block 1 is one that sees everything
+        node.input[4:6] = attending[1].input[4:6]  # block 1 is one that sees everything
     onnx.save(model, path)
 
 

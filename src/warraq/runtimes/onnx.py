@@ -15,19 +15,24 @@ from warraq.runtimes.processor import Inputs
 ROOM = 64  # tokens by which the cache grows: it is copied then, and what is empty of it is read at each step
 
 
-def _session(graph: Path, count: int | None) -> onnxruntime.InferenceSession:
+def _session(graph: Path, count: int | None, mapped: bool = False) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
+    if mapped:  # a weight that is packed for its product is a copy of what the file holds
+        options.add_session_config_entry("session.disable_prepacking", "1")
     options.intra_op_num_threads = count or 0
     options.log_severity_level = 3  # errors
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
 class OnnxRuntime:
-    """Greedy decoding with a KV cache that each step writes to in place."""
+    """Greedy decoding with a KV cache that each step writes to in place.
 
-    def __init__(self, folder: Path) -> None:
-        self.vision = _session(folder / "vision_encoder.onnx", threads())
-        self.decoder = _session(folder / "decoder_model_merged.onnx", threads())
+    With `mapped`, weights in fp32 take no memory of the process: they stay in their file, and are a tenth slower.
+    """
+
+    def __init__(self, folder: Path, mapped: bool = False) -> None:
+        self.vision = _session(folder / "vision_encoder.onnx", threads(), mapped)
+        self.decoder = _session(folder / "decoder_model_merged.onnx", threads(), mapped)
         # A second thread has nothing to do here, and would wait for work on the core that the decoder's needs next.
         self.embed = _session(folder / "embed_tokens.onnx", 1)
         self.processor = processor.load(folder)

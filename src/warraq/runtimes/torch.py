@@ -1,5 +1,6 @@
 """A Hugging Face folder, asked through transformers on a GPU or the CPU."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ class TorchRuntime:
         from transformers.utils import logging
 
         logging.set_verbosity_error()  # it would advise the fast image processor
+        if not sys.stderr.isatty():
+            logging.disable_progress_bar()  # of files read
         torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32: the proof of an export rests on it
         if count := threads():
             torch.set_num_threads(count)

@@ -5,6 +5,7 @@ traced without any (fake tensors), and each weight goes from its file to the gra
 """
 
 import re
+import shutil
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -14,9 +15,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from warraq.records import InputError
+from warraq.records import InputError, write_json
 
 OPSET = 23  # the first with Attention, RMSNormalization and RotaryEmbedding
+FILE = 1 << 28  # bytes of weights that are written at once
 SMALL = 16384  # elements of a weight that is read at once, as the graph may be simplified by it
 
 Weight = Callable[[], torch.Tensor]
@@ -31,6 +33,26 @@ def tensors(merged: Path) -> dict[str, Weight]:
         with safe_open(path, "pt") as file:
             found |= {key: partial(_read, path, key) for key in list(file.keys())}
     return found
+
+
+def exact(merged: Path, folder: Path) -> None:
+    """Copy a model with its weights in fp32, in files that transformers maps: they take no memory of its process."""
+    from safetensors.torch import save_file
+
+    ignored = shutil.ignore_patterns("*.safetensors", "*.safetensors.index.json")
+    shutil.copytree(merged, folder, ignore=ignored)
+    waiting: dict[str, torch.Tensor] = {}
+    places: dict[str, str] = {}
+    found = tensors(merged)
+    for name, weight in found.items():
+        waiting[name] = weight()
+        if sum(tensor.nbytes for tensor in waiting.values()) < FILE and len(places) + len(waiting) < len(found):
+            continue
+        file = f"model-{len(set(places.values())) + 1:05}.safetensors"
+        save_file(waiting, folder / file, {"format": "pt"})
+        places |= dict.fromkeys(waiting, file)
+        waiting.clear()
+    write_json(folder / "model.safetensors.index.json", {"metadata": {}, "weight_map": places})
 
 
 def stored(merged: Path, model: Any, buffers: Mapping[str, torch.Tensor]) -> dict[int, Weight]:

@@ -1,17 +1,56 @@
 """A Qwen2.5-VL folder -> vision_encoder, embed_tokens and decoder_model_merged as ONNX.
 
 The vision encoder, which takes images of any size and attends in windows, is built by mobius-onnx, an optional package.
-Its other two graphs are not used: a batch gets the images of its first row in each, and every prompt's logits are
-computed at all places. Positions have three dimensions here (time, height, width); the runtime counts them.
+Its other two graphs are not used: in a batch every row would get the first one's images, and logits are computed at all
+places of a prompt. Positions have three dimensions here (time, height, width); the runtime counts them.
 """
 
 from pathlib import Path
 from typing import Any
 
 import torch
+from onnxscript import FLOAT, INT32, opset23, script
+from onnxscript.values import Opset
 
 from warraq.records import InputError
 from warraq.students import decoder, graphs
+
+op: Any = opset23
+microsoft: Any = Opset("com.microsoft", 1)
+own = Opset("warraq", 1)
+
+
+@script(own, default_opset=op)
+def PackedMultiHeadAttention(
+    query: FLOAT, key: FLOAT, value: FLOAT, bias: FLOAT, token_offset: INT32, cumulative: INT32, num_heads: int,
+    scale: float,
+) -> FLOAT:  # fmt: skip
+    """onnxruntime's operator of this name, which it has for GPUs alone: each window attends to itself.
+
+    Args:
+        query: (patches, hidden), as `key` and `value`; windows one after another.
+        token_offset: (windows, longest); the places of the patches in windows padded on the right come first.
+        cumulative: (windows + 1), the patches before each window.
+    """
+    width = op.Shape(query, start=1, end=2)
+    shape = op.Concat(op.Shape(token_offset), width, axis=0)
+    flat = op.Concat([-1], width, axis=0)
+    empty = op.Expand(0.0, op.Concat(op.Reshape(op.Size(token_offset), [1]), width, axis=0))
+    offsets = op.Slice(op.Reshape(token_offset, [-1]), [0], op.Shape(query, start=0, end=1))
+    places = op.Unsqueeze(op.Cast(offsets, to=7), [1])
+    queries = op.Reshape(op.ScatterND(empty, places, query), shape)
+    keys = op.Reshape(op.ScatterND(empty, places, key), shape)
+    values = op.Reshape(op.ScatterND(empty, places, value), shape)
+    if op.Squeeze(op.Equal(op.Shape(token_offset, start=0, end=1), 1)):  # without a mask there is no table of weights
+        answer = microsoft.MultiHeadAttention(queries, keys, values, num_heads=num_heads, scale=scale)
+    else:
+        lengths = op.Sub(op.Slice(cumulative, [1], [2147483647]), op.Slice(cumulative, [0], [-1]))
+        places_in = op.Range(0, op.Squeeze(op.Shape(token_offset, start=1, end=2)), 1)
+        real = op.Less(op.Unsqueeze(places_in, [0]), op.Unsqueeze(op.Cast(lengths, to=7), [1]))
+        answer = microsoft.MultiHeadAttention(
+            queries, keys, values, None, op.Cast(real, to=6), num_heads=num_heads, scale=scale
+        )
+    return op.GatherND(op.Reshape(answer, flat), places)
 
 
 def window(config: Any) -> int | None:
@@ -46,6 +85,8 @@ def write(merged: Path, out: Path) -> None:
 
 def vision(merged: Path, config: Any) -> Any:
     """pixel_values (patches, width of a patch), image_grid_thw (images, 3) -> image_features (tokens, hidden)."""
+    import onnx_ir
+
     try:
         import mobius
     except ImportError:
@@ -56,7 +97,14 @@ def vision(merged: Path, config: Any) -> Any:
 
     shape = mobius.ArchitectureConfig.from_transformers(config.text_config, parent_config=config)
     module = mobius.models.Qwen25VLCausalLMModel(shape)
-    model = mobius.build_from_module(module, shape, task=module.default_task)["vision_encoder"]
+    # As for a GPU: for a CPU each block would attend with one table of weights over all patches of the page.
+    model = mobius.build_from_module(module, shape, module.default_task, execution_provider="cuda")["vision_encoder"]
+    function: Any = onnx_ir.from_proto(PackedMultiHeadAttention.to_function_proto())
+    function.opset_imports[microsoft.domain] = model.opset_imports[own.domain] = 1
+    model.functions[function.identifier()] = function
+    for node in model.graph:
+        if node.op_type == function.name:
+            node.domain = own.domain
     stored = graphs.tensors(merged).items()
     state = {name.removeprefix("model."): weight() for name, weight in stored if "visual." in name}
     mobius.apply_weights(model, module.preprocess_weights(state))
