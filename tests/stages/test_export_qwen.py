@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from onnx import numpy_helper
 from PIL import Image
@@ -23,7 +23,8 @@ from scripted_model import described
 from warraq.runtimes import Request, processor
 from warraq.runtimes.onnx import OnnxRuntime
 from warraq.runtimes.torch import TorchRuntime
-from warraq.students import qwen2_5_vl_onnx
+from warraq.students import precision, qwen2_5_vl_onnx
+from warraq.students.precision import Precision
 
 STUDENT = "qwen2_5_vl_7b_tableqa"
 PAGE = "pages/0123456789ab/0001.png"
@@ -120,12 +121,20 @@ def test_answers_of_a_batch_with_pages_of_two_shapes_equal_transformers(qwen: Pa
     assert together == [answer for request in requests for answer in OnnxRuntime(qwen / "onnx").answer([request], 24)]
 
 
+@pytest.mark.parametrize("kind", ["int8", "int8_dynamic", "int4"])
+def test_a_lower_precision_is_nearly_the_same_model(qwen: Path, tmp_path: Path, kind: Precision) -> None:
+    folder = shutil.copytree(qwen / "onnx", tmp_path / kind, ignore=shutil.ignore_patterns("*.onnx*"))
+    precision.write(qwen / "onnx", folder, kind, 32)
+    forced, request = np.zeros((1, 8), dtype=np.int64), Request((qwen / PAGE,), PROMPT)
+    ours, truth = (OnnxRuntime(place).trace([request], [0, 40], forced) for place in (folder, qwen / "onnx"))
+    assert 0 < np.abs(ours.step_logits - truth.step_logits).mean() < 0.5 * truth.step_logits.std()
+
+
 @given(width=st.integers(1, 900), height=st.integers(1, 900))
 def test_sizes_are_those_of_transformers(qwen: Path, width: int, height: int) -> None:
     from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 
-    if max(width, height) / min(width, height) > 200:
-        return
+    assume(max(width, height) <= 200 * min(width, height))  # transformers refuses others
     ours = processor.load(qwen / "onnx")
     least, most = ours.settings["min_pixels"], ours.settings["max_pixels"]
     assert ours.size(width, height)[::-1] == smart_resize(height, width, 28, least, most)
