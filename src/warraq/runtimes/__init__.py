@@ -52,7 +52,7 @@ class Trace:
 
     input_ids: "np.ndarray"  # (batch, length)
     attention_mask: "np.ndarray"  # (batch, length)
-    pixel_values: "np.ndarray"  # (images, 3, height, width)
+    pixel_values: "np.ndarray"  # (images, 3, height, width), or (patches, width of a patch)
     prompt_logits: "np.ndarray"  # (batch, places, vocabulary), after the prompt's tokens at `places`
     step_logits: "np.ndarray"  # (batch, tokens, vocabulary), which chose each token
     tokens: "np.ndarray"  # (batch, tokens); what follows a stop token is no answer

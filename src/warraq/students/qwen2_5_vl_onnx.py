@@ -86,6 +86,7 @@ def write(merged: Path, out: Path) -> None:
 def vision(merged: Path, config: Any) -> Any:
     """pixel_values (patches, width of a patch), image_grid_thw (images, 3) -> image_features (tokens, hidden)."""
     import onnx_ir
+    from safetensors.torch import load_file
 
     try:
         import mobius
@@ -105,7 +106,7 @@ def vision(merged: Path, config: Any) -> Any:
     for node in model.graph:
         if node.op_type == function.name:
             node.domain = own.domain
-    stored = graphs.tensors(merged).items()
-    state = {name.removeprefix("model."): weight() for name, weight in stored if "visual." in name}
-    mobius.apply_weights(model, module.preprocess_weights(state))
+    stored = {name: weight for path in sorted(merged.glob("*.safetensors")) for name, weight in load_file(path).items()}
+    state = {name.removeprefix("model."): weight for name, weight in stored.items() if "visual." in name}
+    mobius.apply_weights(model, module.preprocess_weights(state))  # made fp32 one at a time, as it is written
     return model
