@@ -14,14 +14,14 @@ import time
 from pathlib import Path
 from typing import get_args
 
-from warraq import runtimes
+from warraq import runtimes, students
 from warraq.metrics.degradation import cost
 from warraq.records import read_json, write_json
 from warraq.runtimes import Answer, Request, Runtime
 from warraq.runtimes.onnx import OnnxRuntime
 from warraq.runtimes.torch import TorchRuntime
-from warraq.stages.export import BATCH, COPIED, compared
-from warraq.students import gemma3_onnx, precision
+from warraq.stages.export import BATCH, compared, settle
+from warraq.students import precision
 
 
 def answered(name: str, runtime: Runtime, requests: list[Request], tokens: int) -> list[Answer]:
@@ -50,14 +50,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as work:
         folders = {name: Path(work) / name for name in ("fp32", *options.precisions.split(","))}
         for name, folder in folders.items():
-            folder.mkdir()
-            for file in COPIED:
-                shutil.copyfile(options.merged / file, folder / file)
-            own = read_json(options.merged / "generation_config.json") | {"eos_token_id": torch.stops}
-            write_json(folder / "generation_config.json", own)
             if name == "fp32":
-                gemma3_onnx.write(options.merged, folder)
+                folder.mkdir()
+                kind = settle(options.merged, folder).model_type
+                students.family(f"{kind}_onnx").write(options.merged, folder)
+                own = read_json(options.merged / "generation_config.json") | {"eos_token_id": torch.stops}
+                write_json(folder / "generation_config.json", own)
             else:
+                shutil.copytree(folders["fp32"], folder, ignore=shutil.ignore_patterns("*.onnx*"))
                 precision.write(folders["fp32"], folder, name, options.block)  # type: ignore[arg-type]
             ours = answered(f"onnxruntime {name}", OnnxRuntime(folder), requests, options.tokens)
             equal = sum(one == other for one, other in zip(truth, ours, strict=True))

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import runpy
 import shlex
 from functools import cache
 from pathlib import Path
@@ -172,3 +173,8 @@ def test_lock_holds_hashes_and_no_addresses() -> None:
     text = (ROOT / "requirements.lock").read_text()
     assert "://" not in text
     assert all("--hash" in block for block in re.split(r"\n(?=[a-z])", text.strip()))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
+def test_every_benchmark_finds_what_it_imports(path: Path) -> None:
+    runpy.run_path(str(path), run_name="benchmark")
