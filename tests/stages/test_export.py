@@ -218,6 +218,15 @@ def test_a_student_without_a_route_is_refused_unless_it_is_left_out(exportable: 
     assert result.exit_code == 2 and "qwen3_vl; name the merged model" in result.output
 
 
+def test_a_disk_without_room_stops_before_work(exportable: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = shutil.disk_usage(exportable)._replace(free=1_000_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+    result = export(exportable, "none")
+    assert result.exit_code == 2 and result.output.count("\n") == 1
+    assert "has 0.0 GB free, and the export of" in result.output and "make room" in result.output
+    assert not (exportable / "none.part").exists()
+
+
 def test_no_validation_sample_stops_before_work(exportable: Path) -> None:
     write_json(exportable / "empty" / "val.json", [])
     result = export(exportable, "none", dataset="empty")

@@ -7,6 +7,7 @@ export stays there with its parity.json.
 
 import importlib.util
 import logging
+import math
 import shutil
 import time
 from collections.abc import Sequence
@@ -173,6 +174,18 @@ def routed(student: Student) -> bool:
     return importlib.util.find_spec(f"warraq.students.{student.family}_onnx") is not None
 
 
+def needed(merged: Path) -> int:
+    """Bytes of disk while it runs: graphs, in which a head shared with the embedding is written again, and the copy for
+    the proof, all in fp32."""
+    from safetensors import safe_open
+
+    counts = []
+    for path in merged.glob("*.safetensors"):
+        with safe_open(path, "np") as file:
+            counts += [math.prod(file.get_slice(name).get_shape()) for name in list(file.keys())]
+    return 4 * (2 * sum(counts) + max(counts, default=0))
+
+
 def run(merged: Path, dataset: Path, pages: Path, out: Path, student: Student, parameters: Export) -> None:
     if not routed(student):
         raise InputError(
@@ -189,10 +202,17 @@ def run(merged: Path, dataset: Path, pages: Path, out: Path, student: Student, p
             f"{merged} is a {kind} model, not a {student.family}; correct the student's family in params.yaml."
         )
     told = manifest.read(merged)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    free, wanted = shutil.disk_usage(out.parent).free, needed(merged)
+    if free < wanted:
+        raise InputError(
+            f"{out.parent} has {free / 1e9:.1f} GB free, and the export of {merged} needs {wanted / 1e9:.1f} while it "
+            "runs; make room, or name the student under export.left_out in params.yaml."
+        )
 
     part = out.with_name(out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
+    part.mkdir()
     config, room = settle(merged, part), students.family(f"{student.family}_onnx")
     logger.info("export: tracing %s", merged)
     room.write(merged, part)
