@@ -1,5 +1,6 @@
 """Qwen2.5-VL as ONNX goes through the same gates: positions in three dimensions, images of any size, windows."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -20,7 +21,7 @@ import export_project
 import tiny
 from export_project import PROMPT
 from scripted_model import described
-from warraq.runtimes import Request, processor
+from warraq.runtimes import ImageError, Request, parity, processor
 from warraq.runtimes.onnx import OnnxRuntime
 from warraq.runtimes.torch import TorchRuntime
 from warraq.students import precision, qwen2_5_vl_onnx
@@ -55,6 +56,10 @@ def qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     params.write_text(params.read_text().replace(f"left_out: [{STUDENT}, ", "left_out: ["))
     assert export_project.export(folder, "onnx", student=STUDENT).exit_code == 0
     return folder
+
+
+def page(qwen: Path) -> Request:
+    return Request((qwen / PAGE,), PROMPT)
 
 
 def test_proof_holds(qwen: Path) -> None:
@@ -127,7 +132,7 @@ def test_answers_of_a_batch_with_pages_of_two_shapes_equal_transformers(qwen: Pa
 def test_a_lower_precision_is_nearly_the_same_model(qwen: Path, tmp_path: Path, kind: Precision) -> None:
     folder = shutil.copytree(qwen / "onnx", tmp_path / kind, ignore=shutil.ignore_patterns("*.onnx*"))
     precision.write(qwen / "onnx", folder, kind, 32)
-    forced, request = np.zeros((1, 8), dtype=np.int64), Request((qwen / PAGE,), PROMPT)
+    forced, request = np.zeros((1, 8), dtype=np.int64), page(qwen)
     ours, truth = (OnnxRuntime(place).trace([request], [0, 40], forced) for place in (folder, qwen / "onnx"))
     assert 0 < np.abs(ours.step_logits - truth.step_logits).mean() < 0.5 * truth.step_logits.std()
 
@@ -140,6 +145,36 @@ def test_sizes_are_those_of_transformers(qwen: Path, width: int, height: int) ->
     ours = processor.load(qwen / "onnx")
     least, most = ours.settings["min_pixels"], ours.settings["max_pixels"]
     assert ours.size(width, height)[::-1] == smart_resize(height, width, 28, least, most)
+
+
+def test_an_image_that_transformers_refuses_is_refused(qwen: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (1001, 4)).save(tmp_path / "line.png")
+    requests = [page(qwen), Request((tmp_path / "line.png",), PROMPT)]
+    for runtime in (OnnxRuntime(qwen / "onnx"), TorchRuntime(qwen / "merged", dtype="float32")):
+        with pytest.raises(ImageError, match=r"line\.png cannot be opened"):
+            runtime.answer(requests, 4)
+
+
+def test_an_image_cut_otherwise_is_not_the_same(qwen: Path) -> None:
+    """Fewer patches are a difference, not an error of the proof."""
+    truth = OnnxRuntime(qwen / "onnx").trace([page(qwen)], [0], np.zeros((1, 1), dtype=np.int64))
+    fewer = dataclasses.replace(truth, pixel_values=truth.pixel_values[:-4])
+    assert parity.compare(truth, fewer, [0], [1])["pixel_difference"] == float("inf")
+
+
+def test_a_head_shared_with_the_embedding_and_a_padding_token(qwen: Path, tmp_path: Path) -> None:
+    """The 3B has such a head, and some copies such a token."""
+    merged = shutil.copytree(qwen / "merged", tmp_path / "merged")
+    config = json.loads((merged / "config.json").read_text()) | {"tie_word_embeddings": True, "pad_token_id": 256}
+    (merged / "config.json").write_text(json.dumps(config))
+    weights = load_file(merged / "model.safetensors")
+    del weights["lm_head.weight"]
+    save_file(weights, merged / "model.safetensors", {"format": "pt"})
+    out = shutil.copytree(qwen / "onnx", tmp_path / "onnx", ignore=shutil.ignore_patterns("*.onnx*"))
+    qwen2_5_vl_onnx.write(merged, out)
+    wanted = TorchRuntime(merged, dtype="float32").trace([page(qwen)], [0, 40], 4)
+    ours = OnnxRuntime(out).trace([page(qwen)], [0, 40], wanted.tokens)
+    assert np.abs(ours.step_logits - wanted.step_logits).max() < 1e-4
 
 
 def test_a_missing_package_is_named(qwen: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,6 +112,17 @@ def open_image(path: Path) -> "Image":
         raise ImageError(path, error) from error
 
 
+def image_size(path: Path) -> tuple[int, int]:
+    """(width, height) in px, as the file's head tells them."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ImageError(path, error) from error
+
+
 def until_stop(ids: Sequence[int], stops: Sequence[int]) -> tuple[list[int], Literal["stop", "length"]]:
     """The tokens before the first stop token, and whether there was one."""
     for place, token in enumerate(ids):

@@ -27,7 +27,7 @@ def _session(graph: Path, count: int | None, mapped: bool = False) -> onnxruntim
 class OnnxRuntime:
     """Greedy decoding with a KV cache that each step writes to in place.
 
-    With `mapped`, weights in fp32 take no memory of the process: they stay in their file, and are a tenth slower.
+    With `mapped`, weights in fp32 take no memory of the process: they stay in their file, and products are slower.
     """
 
     def __init__(self, folder: Path, mapped: bool = False) -> None:

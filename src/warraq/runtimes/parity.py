@@ -53,12 +53,13 @@ def compare(truth: Trace, ours: Trace, places: Sequence[int], stops: Sequence[in
     prompts = prompts and np.array_equal(truth.attention_mask, ours.attention_mask)
     real = truth.attention_mask[:, list(places)] == 1
     pixels = np.ones(truth.pixel_values.shape[:1], dtype=bool)
+    seen = not truth.pixel_values.size or truth.pixel_values.shape == ours.pixel_values.shape
     return {
         "prompt_tokens": int(truth.attention_mask.sum(axis=1).max()),
         "compared_steps": truth.tokens.shape[1],
         "prompts_equal": prompts,
         "tokens_equal": np.array_equal(truth.tokens[going], ours.tokens[going]),
-        "pixel_difference": _largest(truth.pixel_values, ours.pixel_values, pixels),
+        "pixel_difference": _largest(truth.pixel_values, ours.pixel_values, pixels) if seen else float("inf"),
         "prompt_logit_difference": _largest(truth.prompt_logits, ours.prompt_logits, real),
         "step_logit_difference": _largest(truth.step_logits, ours.step_logits, going),
     }

@@ -14,7 +14,7 @@ from PIL.Image import Image
 from tokenizers import Tokenizer
 
 from warraq.records import InputError, read_json
-from warraq.runtimes import Request, messages, open_image
+from warraq.runtimes import ImageError, Request, image_size, messages, open_image
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Inputs:
 class Processor:
     """What the families share: chat template, tokenizer, padding, grey levels made floats."""
 
-    place: str  # what the template writes for an image
+    marks: tuple[str, ...]  # tokens that no prompt may hold; the template writes the first for an image
     image_id: int  # the token whose embedding is a feature of the image
 
     def __init__(self, folder: Path) -> None:
@@ -61,12 +61,13 @@ class Processor:
 
     def ids(self, request: Request) -> list[int]:
         """The prompt's tokens, each image spelled out as its block of tokens."""
+        for mark in self.marks:
+            if mark in request.prompt:
+                raise InputError(
+                    f"The prompt {request.prompt[:40]!r} holds {mark}, which stands for an image; take it out."
+                )
         text = self.template.render(messages=messages(request), add_generation_prompt=True, **self.names)
-        first, *pieces = text.split(self.place)
-        if len(pieces) != len(request.images):
-            raise InputError(
-                f"The prompt {request.prompt[:40]!r} holds {self.place}, which stands for an image; take it out."
-            )
+        first, *pieces = text.split(self.marks[0])
         blocks = zip(map(self.block, request.images), pieces, strict=True)
         spelled = first + "".join(block + piece for block, piece in blocks)
         return self.tokenizer.encode(spelled, add_special_tokens=False).ids
@@ -106,12 +107,11 @@ class Gemma3Processor(Processor):
             )
         self.image_id = self.config["image_token_index"]
         self.size = (self.settings["size"]["width"], self.settings["size"]["height"])
-        self.place, image, end = (
-            self.tokenizer.id_to_token(self.config[f"{name}_index"])
-            for name in ("boi_token", "image_token", "eoi_token")
-        )
+        names = ("boi_token", "image_token", "eoi_token")
+        first, image, last = (self.tokenizer.id_to_token(self.config[f"{name}_index"]) for name in names)
+        self.marks = (first, image, last)
         count = read_json(folder / "processor_config.json")["image_seq_length"]
-        self._block = f"\n\n{self.place}{image * count}{end}\n\n"
+        self._block = f"\n\n{first}{image * count}{last}\n\n"
 
     def block(self, image: Path) -> str:
         return self._block
@@ -131,7 +131,7 @@ class Qwen2_5VLProcessor(Processor):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.image_id = self.config["image_token_id"]
-        self.place = self.tokenizer.id_to_token(self.image_id)
+        self.marks = (self.tokenizer.id_to_token(self.image_id),)
         self.patch, self.merge = self.settings["patch_size"], self.settings["merge_size"]
 
     def size(self, width: int, height: int) -> tuple[int, int]:
@@ -148,8 +148,11 @@ class Qwen2_5VLProcessor(Processor):
         return columns * factor, rows * factor
 
     def block(self, image: Path) -> str:
-        width, height = self.size(*open_image(image).size)
-        return self.place * (width * height // (self.patch * self.merge) ** 2)
+        size = image_size(image)
+        if max(size) > 200 * min(size):
+            raise ImageError(image, "its longer side is over 200 times the shorter, which the model was not made for")
+        width, height = self.size(*size)
+        return self.marks[0] * (width * height // (self.patch * self.merge) ** 2)
 
     def positions(self, rows: Sequence[Sequence[int]], length: int, vision: dict[str, np.ndarray]) -> np.ndarray:
         """(time, height, width): the same for text; an image's tokens stand on a grid, at one time."""
@@ -193,7 +196,7 @@ def load(folder: Path) -> Processor:
     """Raises InputError for a model of another family."""
     kind = read_json(folder / "config.json").get("model_type")
     if kind not in FAMILIES:
-        raise InputError(f"{folder} is a model of the type {kind}; onnxruntime is asked {' or '.join(FAMILIES)} here.")
+        raise InputError(f"{folder} is a model of the type {kind}; onnxruntime runs {' and '.join(FAMILIES)} here.")
     return FAMILIES[kind](folder)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from warraq.runtimes import Answer, Request, Trace, messages, open_image, threads
+from warraq.runtimes import Answer, ImageError, Request, Trace, image_size, messages, open_image, threads
 from warraq.runtimes.grammar import CLOSING, Guides
 from warraq.runtimes.greedy import Greedy
 
@@ -91,13 +91,19 @@ class TorchRuntime:
         texts = [
             self.processor.apply_chat_template(messages(request), add_generation_prompt=True) for request in requests
         ]
-        inputs = self.processor(
-            text=texts,
-            images=images if any(images) else None,
-            padding=True,
-            add_special_tokens=not texts[0].startswith(self.processor.tokenizer.bos_token or ""),
-            return_tensors="pt",
-        ).to(self.model.device)
+        try:
+            inputs = self.processor(
+                text=texts,
+                images=images if any(images) else None,
+                padding=True,
+                add_special_tokens=not texts[0].startswith(self.processor.tokenizer.bos_token or ""),
+                return_tensors="pt",
+            ).to(self.model.device)
+        except ValueError as error:
+            if "aspect ratio" not in str(error):
+                raise
+            shapes = {path: image_size(path) for request in requests for path in request.images}
+            raise ImageError(max(shapes, key=lambda path: max(shapes[path]) / min(shapes[path])), error) from None
         if "pixel_values" in inputs:
             inputs["pixel_values"] = inputs["pixel_values"].to(self.model.dtype)
         return inputs

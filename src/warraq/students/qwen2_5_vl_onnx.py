@@ -5,6 +5,7 @@ Its other two graphs are not used: in a batch every row would get the first one'
 places of a prompt. Positions have three dimensions here (time, height, width); the runtime counts them.
 """
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -75,18 +76,21 @@ def write(merged: Path, out: Path) -> None:
     config, small = (Qwen2_5_VLConfig.from_pretrained(merged, dtype="float32") for _ in range(2))
     if "sliding_attention" in config.text_config.layer_types:
         raise InputError(
-            f"{merged / 'config.json'} asks for a sliding window, which is not supported; set it to false."
+            f"{merged / 'config.json'} asks for a sliding window, which is not supported; set use_sliding_window "
+            "to false."
         )
-    graphs.save(vision(merged, config), out / "vision_encoder.onnx")
     small.vision_config.depth = small.text_config.num_hidden_layers = small.text_config.vocab_size = 1
+    small.text_config.pad_token_id = None
     model, buffers = decoder.outline(Qwen2_5_VLForConditionalGeneration, config, small)
-    decoder.write(model, graphs.stored(merged, model, buffers), out, masks, axes=(3,), typed=False)
+    weights = graphs.stored(merged, model, buffers)
+    graphs.save(vision(merged, config), out / "vision_encoder.onnx")
+    decoder.write(model, weights, out, masks, axes=(3,), typed=False)
 
 
 def vision(merged: Path, config: Any) -> Any:
     """pixel_values (patches, width of a patch), image_grid_thw (images, 3) -> image_features (tokens, hidden)."""
     import onnx_ir
-    from safetensors.torch import load_file
+    from safetensors import safe_open
 
     try:
         import mobius
@@ -97,6 +101,7 @@ def vision(merged: Path, config: Any) -> Any:
         ) from None
 
     shape = mobius.ArchitectureConfig.from_transformers(config.text_config, parent_config=config)
+    shape = dataclasses.replace(shape, tie_word_embeddings=False)  # it would look for the head, which is not used
     module = mobius.models.Qwen25VLCausalLMModel(shape)
     # As for a GPU: for a CPU each block would attend with one table of weights over all patches of the page.
     model = mobius.build_from_module(module, shape, module.default_task, execution_provider="cuda")["vision_encoder"]
@@ -106,7 +111,10 @@ def vision(merged: Path, config: Any) -> Any:
     for node in model.graph:
         if node.op_type == function.name:
             node.domain = own.domain
-    stored = {name: weight for path in sorted(merged.glob("*.safetensors")) for name, weight in load_file(path).items()}
-    state = {name.removeprefix("model."): weight for name, weight in stored.items() if "visual." in name}
+    state = {}
+    for path in sorted(merged.glob("*.safetensors")):
+        with safe_open(path, "pt") as file:
+            names = [name for name in list(file.keys()) if "visual." in name]
+            state |= {name.removeprefix("model."): file.get_tensor(name) for name in names}
     mobius.apply_weights(model, module.preprocess_weights(state))  # made fp32 one at a time, as it is written
     return model
