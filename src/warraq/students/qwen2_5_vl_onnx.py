@@ -111,7 +111,7 @@ def vision(merged: Path, config: Any) -> Any:
     for node in model.graph:
         if node.op_type == function.name:
             node.domain = own.domain
-    state = {}
+    state: dict[str, torch.Tensor] = {}
     for path in sorted(merged.glob("*.safetensors")):
         with safe_open(path, "pt") as file:
             names = [name for name in list(file.keys()) if "visual." in name]
