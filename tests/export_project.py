@@ -1,7 +1,13 @@
 """A merged nano cut to two layers, a dataset and its pages, and how `warraq export` is told of them."""
 
+import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
+import numpy as np
+import pytest
 from click.testing import CliRunner, Result
 from PIL import Image, ImageDraw
 
@@ -45,3 +51,39 @@ def export(project: Path, out: str, dataset: str = "dataset", student: str = "na
     return CliRunner().invoke(
         main, ["--params", str(project / "params.yaml"), "export", "--student", student, *options]
     )
+
+
+def dropped_vision_weight(folder: Path) -> None:
+    path = folder / "vision_encoder.onnx_data"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 65536] = bytes(65536)
+    path.write_bytes(data)
+
+
+def swapped_embeddings(folder: Path) -> None:
+    path = folder / "embed_tokens.onnx_data"
+    rows = json.loads((folder / "config.json").read_text())["text_config"]["vocab_size"]
+    path.write_bytes(np.frombuffer(path.read_bytes(), dtype=np.float32).reshape(rows, -1)[::-1].tobytes())
+
+
+def refused(
+    project: Path, exported: Path, room: ModuleType, plant: Callable[[Path], None], patch: pytest.MonkeyPatch,
+    student: str = "nano",
+) -> None:  # fmt: skip
+    """Let `room` write the graphs in `exported` with a fault planted in them: the proof refuses them, text alone only
+    where the fault is in the embeddings."""
+
+    def write(merged: Path, out: Path) -> None:
+        for path in exported.glob("*.onnx*"):
+            shutil.copyfile(path, out / path.name)
+        plant(out)
+
+    patch.setattr(room, "write", write)
+    result = export(project, plant.__name__, student=student)
+    assert result.exit_code == 1
+    assert "ONNX graphs are not" in result.output
+    assert not (project / plant.__name__).exists()
+    proof = json.loads((project / f"{plant.__name__}.part" / "parity.json").read_text())
+    assert not proof["passed"]
+    text_only = next(row for row in proof["cases"] if row["case"] == "text only")
+    assert text_only["passed"] == (plant is not swapped_embeddings)

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 from onnx import numpy_helper
 
-from export_project import PROMPT, export
+from export_project import PROMPT, dropped_vision_weight, export, refused, swapped_embeddings
 from warraq import params
 from warraq.cli import main
 from warraq.records import Prediction, read_json, read_rows, write_json
@@ -142,39 +142,11 @@ def edit(folder: Path, operator: str, input_name: str | None, value: int) -> Non
     onnx.save(model, path)
 
 
-def dropped_vision_weight(folder: Path) -> None:
-    path = folder / "vision_encoder.onnx_data"
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2 : len(data) // 2 + 65536] = bytes(65536)
-    path.write_bytes(data)
-
-
-def swapped_embeddings(folder: Path) -> None:
-    path = folder / "embed_tokens.onnx_data"
-    rows = json.loads((folder / "config.json").read_text())["text_config"]["vocab_size"]
-    path.write_bytes(np.frombuffer(path.read_bytes(), dtype=np.float32).reshape(rows, -1)[::-1].tobytes())
-
-
 @pytest.mark.parametrize("plant", [causal_images, no_window, dropped_vision_weight, swapped_embeddings])
 def test_planted_fault_is_refused(
     exportable: Path, exported: Path, plant: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def write(merged: Path, out: Path) -> None:
-        for name in GRAPHS:
-            for suffix in (".onnx", ".onnx_data"):
-                shutil.copyfile(exported / f"{name}{suffix}", out / f"{name}{suffix}")
-        shutil.copyfile(merged / "config.json", out / "config.json")
-        plant(out)
-
-    monkeypatch.setattr(gemma3_onnx, "write", write)
-    result = export(exportable, plant.__name__)
-    assert result.exit_code == 1
-    assert "ONNX graphs are not" in result.output
-    assert not (exportable / plant.__name__).exists()
-    proof = json.loads((exportable / f"{plant.__name__}.part" / "parity.json").read_text())
-    assert not proof["passed"]
-    text_only = next(row for row in proof["cases"] if row["case"] == "text only")
-    assert text_only["passed"] == (plant is not swapped_embeddings)
+    refused(exportable, exported, gemma3_onnx, plant, monkeypatch)
 
 
 def test_only_what_follows_a_stop_token_is_not_compared() -> None:
@@ -200,10 +172,10 @@ def test_a_student_without_a_route_is_refused_unless_it_is_left_out(exportable: 
     place, student = exportable / "params.yaml", "qwen3_vl_4b"
     text = place.read_text()
     place.write_text(re.sub(r"left_out: \[.*?\]", "left_out: []", text))
-    refused = export(exportable, "left_out", student=student)
+    result = export(exportable, "left_out", student=student)
     place.write_text(text)
-    assert refused.exit_code == 2 and "proved right for the family qwen3_vl; use" in refused.output
-    assert "name the student under export.left_out" in refused.output and refused.output.count("\n") == 1
+    assert result.exit_code == 2 and "proved right for the family qwen3_vl; use" in result.output
+    assert "name the student under export.left_out" in result.output and result.output.count("\n") == 1
 
     result = export(exportable, "left_out", student=student)
     assert result.exit_code == 0 and "no way to ONNX is proved right for qwen3_vl" in result.output
