@@ -11,7 +11,7 @@ RUN apt-get update \
 
 USER warraq
 WORKDIR /workspace
-ENV VENV=/opt/venv PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1
+ENV VENV=/opt/venv PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 ORT_DISABLE_TELEMETRY=1
 
 # Dependencies before code: a change of code does not install them again.
 COPY --chown=warraq Makefile pyproject.toml requirements.lock README.md ./

@@ -4,6 +4,8 @@ import ast
 import re
 import runpy
 import shlex
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -178,3 +180,10 @@ def test_lock_holds_hashes_and_no_addresses() -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
 def test_every_benchmark_finds_what_it_imports(path: Path) -> None:
     runpy.run_path(str(path), run_name="benchmark")
+
+
+def test_no_way_to_onnxruntime_leaves_its_telemetry_on() -> None:
+    code = "import os, warraq.runtimes.onnx; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    told = subprocess.run([sys.executable, "-c", code], env={}, capture_output=True, text=True, check=True).stdout
+    assert told.strip() == "1"
+    assert "ORT_DISABLE_TELEMETRY=1" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
