@@ -20,8 +20,8 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from gemini_server import KEY, GeminiServer  # noqa: E402
-from label_project import Project, content, drawn  # noqa: E402
+from support.gemini_server import KEY, GeminiServer  # noqa: E402
+from support.label_project import Project, content, drawn  # noqa: E402
 from warraq.teachers.ledger import Ledger  # noqa: E402
 
 

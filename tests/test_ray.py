@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from rendering import PARAMETERS, content, render
+from support.rendering import PARAMETERS, content, render
 from warraq.cli import main
 
 NAMES = ("letter.pdf", "scan.pdf", "picture.png", "truncated.pdf", "owner.pdf", "encrypted.pdf", "empty.pdf")

@@ -191,7 +191,7 @@ def merge(
     """Base and adapter to one model, with a proof."""
     params = _params(context)
     chosen = params.student(student)
-    from warraq.engines.reading import Look
+    from warraq.rendering.pages import Look
     from warraq.stages import merge as stage
 
     look = {name: getattr(params.render, name) for name in Look.model_fields}
@@ -379,7 +379,7 @@ def doctor(context: click.Context, student: str | None) -> None:
 def show(reports: Path) -> None:
     """Print the comparison in REPORTS, the folder that evaluate wrote."""
     from warraq.records import read_json
-    from warraq.web import comparison
+    from warraq.reports import comparison
 
     click.echo(comparison.terminal(read_json(reports / "metrics.json"), str(reports / "report.html")))
 
@@ -393,12 +393,12 @@ def compare(reports: tuple[Path, ...], variant: str, rev: str | None) -> None:
     """Print several students' scores side by side; of two REPORTS also the pages that became worse."""
     if rev is not None and len(reports) > 1:
         raise click.BadParameter("takes one folder of reports.", param_hint="--rev")
-    from warraq.web import bakeoff
+    from warraq.reports import student_table
 
     if rev is None:
-        click.echo(bakeoff.build([(str(folder), folder) for folder in reports], variant))
+        click.echo(student_table.build([(str(folder), folder) for folder in reports], variant))
     else:
-        click.echo(bakeoff.since(reports[0], rev, variant))
+        click.echo(student_table.since(reports[0], rev, variant))
 
 
 @main.command()
@@ -410,8 +410,8 @@ def compare(reports: tuple[Path, ...], variant: str, rev: str | None) -> None:
 def cost(context: click.Context, reports: Path, ledger: Path, usd_per_hour: float) -> None:
     """Print what 1,000 pages cost, of the teacher by the ledger and of the student by REPORTS, and the break-even."""
     from warraq.records import read_json
+    from warraq.reports import cost as account
     from warraq.teachers.ledger import Ledger
-    from warraq.web import cost as account
 
     params = _params(context)
     model = params.label.gemini.model
@@ -427,7 +427,7 @@ def cost(context: click.Context, reports: Path, ledger: Path, usd_per_hour: floa
 @_guarded
 def track(reports: Path) -> None:
     """Log the numbers in REPORTS to Weights & Biases; never a page's image or text."""
-    from warraq.web import tracking
+    from warraq.reports import tracking
 
     click.echo(tracking.track(reports, Path()))
 

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-import evaluate_project
-import export_project
-from gemini_server import KEY, GeminiServer
-from label_project import Project, content
-from train_project import answer
+from support import evaluate_project, export_project
+from support.gemini_server import KEY, GeminiServer
+from support.label_project import Project, content
+from support.train_project import answer
 from warraq.records import Page, Sample, Turn, write_json, write_rows
 from warraq.stages.dataset import info
 from warraq.tasks import dumps, invoice

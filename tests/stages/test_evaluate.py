@@ -6,7 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from evaluate_project import DOCUMENTS, VARIANTS, answer, change, dataset, gold, metrics, page_id, run, sample, write
+from support.evaluate_project import (
+    DOCUMENTS,
+    VARIANTS,
+    answer,
+    change,
+    dataset,
+    gold,
+    metrics,
+    page_id,
+    run,
+    sample,
+    write,
+)
 from warraq import tasks
 from warraq.records import Prediction, Turn, write_rows
 

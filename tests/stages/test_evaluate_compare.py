@@ -7,7 +7,19 @@ import pytest
 from click.testing import CliRunner, Result
 from dvc.repo import Repo
 
-from evaluate_project import DOCUMENTS, ROOT, VARIANTS, answer, change, dataset, gold, page_id, run, sample, write
+from support.evaluate_project import (
+    DOCUMENTS,
+    ROOT,
+    VARIANTS,
+    answer,
+    change,
+    dataset,
+    gold,
+    page_id,
+    run,
+    sample,
+    write,
+)
 from warraq import tasks
 from warraq.cli import main
 from warraq.records import Page, read_rows

@@ -5,7 +5,19 @@ from typing import Any
 
 import pytest
 
-from evaluate_project import DOCUMENTS, VARIANTS, answer, change, dataset, gold, metrics, page_id, run, sample, write
+from support.evaluate_project import (
+    DOCUMENTS,
+    VARIANTS,
+    answer,
+    change,
+    dataset,
+    gold,
+    metrics,
+    page_id,
+    run,
+    sample,
+    write,
+)
 from warraq import tasks
 from warraq.records import Planted, Turn, write_rows
 

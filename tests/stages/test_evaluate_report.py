@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-import browser
-from evaluate_project import ATTACK, DOCUMENTS, answer, change, gold, metrics, run, taught, validate, write
+from support import browser
+from support.evaluate_project import ATTACK, DOCUMENTS, answer, change, gold, metrics, run, taught, validate, write
 from warraq import tasks
 from warraq.records import write_json
 

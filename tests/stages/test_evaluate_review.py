@@ -5,7 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from evaluate_project import DOCUMENTS, TASKS, VARIANTS, answer, change, dataset, metrics, run, sample, taught, validate
+from support.evaluate_project import (
+    DOCUMENTS,
+    TASKS,
+    VARIANTS,
+    answer,
+    change,
+    dataset,
+    metrics,
+    run,
+    sample,
+    taught,
+    validate,
+)
 from warraq.metrics import curves, review
 from warraq.metrics.grading import Graded
 

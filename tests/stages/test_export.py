@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 from onnx import numpy_helper
 
-from export_project import PROMPT, dropped_vision_weight, export, refused, swapped_embeddings
+from support.export_project import PROMPT, dropped_vision_weight, export, refused, swapped_embeddings
 from warraq import params
 from warraq.cli import main
 from warraq.records import Prediction, read_json, read_rows, write_json

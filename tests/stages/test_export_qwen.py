@@ -17,10 +17,9 @@ from onnx import numpy_helper
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-import export_project
-import tiny
-from export_project import PROMPT, dropped_vision_weight, refused, swapped_embeddings
-from scripted_model import described
+from support import export_project, tiny
+from support.export_project import PROMPT, dropped_vision_weight, refused, swapped_embeddings
+from support.scripted_model import described
 from warraq.runtimes import ImageError, Request, parity, processor
 from warraq.runtimes.onnx import OnnxRuntime
 from warraq.runtimes.torch import TorchRuntime

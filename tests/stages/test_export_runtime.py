@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from export_project import PROMPT, draw
+from support.export_project import PROMPT, draw
 from warraq.runtimes import Request, open_image, processor
 from warraq.runtimes.onnx import OnnxRuntime, _Run
 from warraq.runtimes.torch import TorchRuntime

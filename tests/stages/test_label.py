@@ -6,8 +6,8 @@ from typing import Any
 import pymupdf
 import pytest
 
-from gemini_server import GeminiServer
-from label_project import Project, content
+from support.gemini_server import GeminiServer
+from support.label_project import Project, content
 
 ENGLISH = "Minutes of the meeting of 4 May\nAll members were present.\n\nThe budget was approved."
 ARABIC = "محضر اجتماع اللجنة المالية\nحضر جميع الأعضاء، وأقرت الميزانية إلى نهاية العام."

@@ -5,8 +5,8 @@ import sqlite3
 
 import pytest
 
-from gemini_server import GeminiServer
-from label_project import Project, content
+from support.gemini_server import GeminiServer
+from support.label_project import Project, content
 from warraq.teachers import batch
 
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gemini_server import GeminiServer
-from label_project import Project
+from support.gemini_server import GeminiServer
+from support.label_project import Project
 from warraq.records import InputError
 from warraq.teachers.prices import Price, price
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gemini_server import GeminiServer
-from label_project import Project, content, drawn
+from support.gemini_server import GeminiServer
+from support.label_project import Project, content, drawn
 from warraq.teachers import Reason
 from warraq.teachers.attempts import IN_ALL, Step, following
 from warraq.teachers.gates import QUARANTINE, findings, ink

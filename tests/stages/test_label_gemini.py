@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from gemini_server import CYRILLIC, KEY, GeminiServer
-from label_project import ROOT, Project, content
+from support.gemini_server import CYRILLIC, KEY, GeminiServer
+from support.label_project import ROOT, Project, content
 from warraq import tasks
 from warraq.teachers import PASSING, model
 

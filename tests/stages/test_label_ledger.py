@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gemini_server import GeminiServer
-from label_project import Project, content, drawn
+from support.gemini_server import GeminiServer
+from support.label_project import Project, content, drawn
 from warraq.teachers.ledger import Ledger
 
 

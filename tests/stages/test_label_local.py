@@ -2,8 +2,8 @@
 
 import pytest
 
-from gemini_server import GeminiServer
-from label_project import Project, content
+from support.gemini_server import GeminiServer
+from support.label_project import Project, content
 from warraq import tasks
 
 

@@ -8,8 +8,8 @@ import socket
 import httpx2
 import pytest
 
-from gemini_server import KEY, GeminiServer
-from label_project import Project, drawn
+from support.gemini_server import KEY, GeminiServer
+from support.label_project import Project, drawn
 from warraq.records import InputError
 from warraq.teachers.clearance import Clearance, everything
 from warraq.teachers.transport import Leak, check, client, proved_local

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from rendering import PARAMETERS, content, drawing, picture, reasons, render, shown
+from support.rendering import PARAMETERS, content, drawing, picture, reasons, render, shown
 from warraq.cli import main
 from warraq.records import InputError, Rejected, read_rows
 from warraq.stages import render as render_stage

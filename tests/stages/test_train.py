@@ -17,7 +17,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train_project import NANO, answer, arguments
+from support.train_project import NANO, answer, arguments
 from warraq import params as tree
 from warraq import tasks
 from warraq.records import Prediction, Sample, write_json

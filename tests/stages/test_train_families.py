@@ -13,7 +13,7 @@ import yaml
 from click.testing import CliRunner, Result
 from PIL import Image
 
-import tiny
+from support import tiny
 from warraq import params as tree
 from warraq.cli import main
 from warraq.records import InputError, Sample, Turn, read_json

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from train_project import NANO, arguments
+from support.train_project import NANO, arguments
 from warraq.cli import main
 from warraq.records import write_json
 

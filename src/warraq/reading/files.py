@@ -17,13 +17,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from warraq import engines, workers
-from warraq.engines.folder import Source, found
-from warraq.engines.outcome import Outcome, load
+from warraq import rendering, workers
 from warraq.reading.answers import Question, Reading, ask
 from warraq.reading.model import Model
 from warraq.reading.output import as_json, as_markdown
 from warraq.records import InputError, Journal, Page, Rejected, read_json, write_json, write_rows, write_text
+from warraq.rendering.document_cache import Outcome, load
+from warraq.rendering.folder import Source, found
 from warraq.stages import render
 from warraq.stages.render import Render
 
@@ -75,7 +75,7 @@ def rendered(sources: Sequence[Source], look: Render, out: Path) -> dict[str, Ou
     done = {document: one for document, one in held.items() if one and render.holds(one, look, build)}
     todo = [source for source in sources if source.document not in done]
     if todo:
-        engines.warm()
+        rendering.warm()
         results = render.outcomes(todo, {}, out, look, build)
         for source, outcome in workers.progress(results, len(todo), "render", "documents"):
             done[source.document] = outcome

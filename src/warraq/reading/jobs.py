@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from warraq import runtimes
-from warraq.engines.folder import Source
-from warraq.engines.outcome import Outcome, load
 from warraq.reading.answers import Question, Reading, ask
 from warraq.reading.files import described, gathered, rendered
 from warraq.reading.model import Model
 from warraq.reading.output import as_json, as_markdown
 from warraq.records import InputError, Rejected
+from warraq.rendering.document_cache import Outcome, load
+from warraq.rendering.folder import Source
 from warraq.runtimes import Answer, Request
 from warraq.stages.render import Render
 

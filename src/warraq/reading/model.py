@@ -12,8 +12,8 @@ from pydantic import ValidationError
 
 from warraq import runtimes
 from warraq import tasks as room
-from warraq.engines.reading import recipe_of
 from warraq.records import InputError, read_json
+from warraq.rendering.pages import recipe_of
 from warraq.runtimes import Runtime, manifest
 from warraq.runtimes.manifest import schema_sha256
 from warraq.stages.render import Render

@@ -16,12 +16,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from warraq import engines, workers
-from warraq.engines.attempts import Reading, after, first, rejection
-from warraq.engines.folder import Source, found, passwords, unchanged
-from warraq.engines.outcome import Outcome, load, save
-from warraq.engines.reading import Limits, Look, read, refused
+from warraq import rendering, workers
 from warraq.records import InputError, Page, Rejected, read_rows, write_json, write_rows
+from warraq.rendering.document_cache import Outcome, load, save
+from warraq.rendering.folder import Source, found, passwords, unchanged
+from warraq.rendering.pages import Limits, Look, read, refused
+from warraq.rendering.retry_policy import Reading, after, first, rejection
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class Render(Look, Limits):
 
 def build_of(parameters: Render) -> str:
     """Hash of parameters, code and libraries: with another a document is read again, mostly to the same bytes."""
-    code = [Path(__file__), *sorted(Path(engines.__file__).parent.glob("*.py"))]
+    code = [Path(__file__), *sorted(Path(rendering.__file__).parent.glob("*.py"))]
     parts = [
         *(f"{name} {getattr(parameters, name)}" for name in Look.model_fields),
         *(hashlib.sha256(path.read_bytes()).hexdigest() for path in code),
@@ -63,7 +63,7 @@ def outcomes(
     queue = deque(first(source, next((secrets[n] for n in source.names if n in secrets), None)) for source in todo)
     function = partial(read, out, parameters, parameters)
     for attempt, messages, failure in workers.isolated(
-        function, queue, parameters.max_seconds, parameters.max_memory_mib, engines.warm
+        function, queue, parameters.max_seconds, parameters.max_memory_mib, rendering.warm
     ):
         source, reading = attempt.source, readings[attempt.source.document]
         begun = reading.add(messages)
@@ -79,7 +79,7 @@ def outcomes(
 
 def settled(source: Source, reading: Reading, place: Path, parameters: Render, build: str) -> Outcome:
     if not unchanged(source):
-        refusal = engines.Refused("changed", "The file changed while it was read; run again when it is whole.")
+        refusal = rendering.Refused("changed", "The file changed while it was read; run again when it is whole.")
         reading = Reading(source.document, rejected={0: rejection(source.document, 0, refusal)})
     drawn = [reading.drawn[number] for number in sorted(reading.drawn)]
     repaired = any(page.page.repaired for page in drawn)  # the damage may show on a later page only

@@ -1,0 +1,58 @@
+"""PDF -> pages, by PDFium: the second opinion on a page that kills MuPDF, or that MuPDF finds blank.
+
+Second, because it draws the fonts that a file lacks with the host's, so that two machines may differ, and because it
+refuses most damaged files.
+"""
+
+import math
+from pathlib import Path
+from typing import Any
+
+from warraq.rendering import Colour, Raster, Refused
+
+
+class Reader:
+    """Raises Refused: damaged, no_pages."""
+
+    def __init__(self, path: Path, password: str | None) -> None:
+        import pypdfium2
+
+        self._stream = path.open("rb")
+        try:
+            self._document = pypdfium2.PdfDocument(f"/proc/self/fd/{self._stream.fileno()}", password=password)
+            self._document.init_forms()  # else their fields stay empty
+        except pypdfium2.PdfiumError as error:
+            raise Refused("damaged", "The file cannot be opened; copy it again from its source.") from error
+        self.count = len(self._document)
+        if self.count == 0:
+            raise Refused("no_pages", "The file has no pages; export it again from its source.")
+
+    def page(self, number: int, long_side_px: int, colour: Colour) -> Raster | Refused:
+        try:
+            page = self._document[number - 1]
+            native = _native(page)
+            scale = min(long_side_px / max(page.get_size()), native)
+            bitmap = page.render(scale=scale, grayscale=colour == "grey", rev_byteorder=True)
+            text = page.get_textpage().get_text_range().replace("\r\n", "\n")
+        except MemoryError:
+            raise
+        except Exception:  # beside its own kind ValueError, ZeroDivisionError and more; the bytes are anybody's
+            return Refused("page_failed", "The page cannot be rendered; print it to a new PDF and use that.")
+        return Raster(
+            bitmap.to_numpy().reshape(bitmap.height, bitmap.width, -1).copy(),  # the bitmap's memory ends with it
+            text=text if any(map(str.isalnum, text)) else None,
+            px_per_pt=round(scale, 6),
+            rotation_deg=page.get_rotation(),
+            origin="born_digital" if math.isinf(native) else "scan",
+        )
+
+
+def _native(page: Any) -> float:
+    """Pixels a point of the finest image, in its own pixels; infinity where the page holds more than images."""
+    from pypdfium2 import raw
+
+    found = [item for item in page.get_objects(max_depth=2) if item.type != raw.FPDF_PAGEOBJ_FORM]
+    if any(item.type != raw.FPDF_PAGEOBJ_IMAGE for item in found):
+        return math.inf
+    boxes = [(image.get_px_size()[0], *image.get_bounds()) for image in found]
+    return max((width / (right - left) for width, left, _, right, _ in boxes if right > left), default=math.inf)

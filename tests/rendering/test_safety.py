@@ -1,0 +1,216 @@
+"""Hostile and damaged files: the page that kills its reader is left out, everything around it is kept."""
+
+import resource
+import time
+from pathlib import Path
+
+import pymupdf
+import pytest
+from PIL import Image
+
+from support.rendering import PARAMETERS, drawing, picture, render, shown
+from warraq.records import Rejected
+from warraq.rendering import Refused, pdfium
+from warraq.rendering.folder import found
+from warraq.rendering.pages import read
+from warraq.rendering.retry_policy import MOST, Attempt, Begun, Drawn, Reading, after
+from warraq.workers import Failure
+
+TIMEOUT = Failure("timeout", "")
+
+
+def laughs(document: pymupdf.Document, depth: int, width: int) -> None:
+    """Add a page that draws a form that draws a form `width` times, and so on, `depth` deep."""
+    page = document.new_page(width=9, height=9)
+    forms = [document.get_new_xref() for _ in range(depth + 1)]
+    for form, inner in zip(forms, [*forms[1:], 0], strict=True):
+        resources = f"/Resources<</XObject<</X {inner} 0 R>>>>" if inner else ""
+        document.update_object(form, f"<</Type/XObject/Subtype/Form/BBox[0 0 9 9]{resources}>>")
+        document.update_stream(form, b"/X Do " * width if inner else b"0 0 1 1 re f", new=True)
+    document.xref_set_key(page.xref, "Resources", f"<</XObject<</X {forms[0]} 0 R>>>>")
+    document.xref_set_key(page.xref, "Contents", f"{forms[0]} 0 R")
+
+
+def with_laughs(*numbers: int, count: int) -> bytes:
+    document = pymupdf.open()
+    for number in range(1, count + 1):
+        if number in numbers:
+            laughs(document, 9, 12)
+        else:
+            document.new_page(width=300, height=400).insert_text((50, 50), f"Page {number}")
+    return document.tobytes()
+
+
+def test_a_page_that_hangs_is_left_out_and_its_neighbours_are_kept(raw, tmp_path: Path) -> None:
+    folder = raw("scan.pdf", **{"laughs.pdf": with_laughs(2, count=4)})
+    pages, rejected = render(folder, tmp_path / "out", max_seconds=1)
+    assert sorted(page.page for page in pages if page.files == ("laughs.pdf",)) == [1, 3, 4]
+    assert [(row.page, row.reason) for row in rejected] == [(2, "timeout")]
+    start = time.monotonic()
+    assert render(folder, tmp_path / "out", max_seconds=1) == (pages, rejected)
+    assert time.monotonic() - start < 1  # and it is not tried again
+
+
+def test_a_picture_that_memory_cannot_hold_is_not_a_blank_page(raw, tmp_path: Path) -> None:
+    document = pymupdf.open()
+    document.new_page().insert_text((50, 50), "Before")
+    page = document.new_page()
+    page.insert_image(page.rect, stream=picture(Image.new("L", (9000, 9000), 90), "JPEG", progressive=True))
+    pages, rejected = render(raw(**{"large.pdf": document.tobytes()}), tmp_path / "out", max_memory_mib=64)
+    assert [page.page for page in pages] == [1]
+    assert [(row.page, row.reason) for row in rejected] == [(2, "memory")]
+
+
+def test_a_long_document_has_its_time_page_by_page(raw, tmp_path: Path) -> None:
+    before = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+    document = pymupdf.open()
+    noise = picture(Image.effect_noise((1500, 1500), 60))
+    for _ in range(40):
+        page = document.new_page(width=300, height=300)
+        page.insert_image(page.rect, stream=noise)
+        page.insert_text((9, 9), "x")
+    pages, rejected = render(
+        raw(**{"long.pdf": document.tobytes()}), tmp_path / "out", max_seconds=1, long_side_px=1500, colour="rgb"
+    )
+    assert (len(pages), rejected) == (40, [])
+    assert sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - before > 1
+
+
+def test_a_page_that_is_drawn_in_part_says_what_is_missing(raw, tmp_path: Path) -> None:
+    document = pymupdf.open()
+    page = document.new_page()
+    page.insert_text((50, 50), "Before")
+    page.insert_image((50, 100, 500, 500), stream=picture(Image.effect_noise((300, 300), 60), "JPEG"))
+    data = document.tobytes()
+    start = data.index(b"\xff\xda")  # the scan of the JPEG
+    pages, rejected = render(
+        raw(**{"whole.pdf": data, "part.pdf": data[:start] + bytes(20_000) + data[start + 20_000 :]}), tmp_path / "out"
+    )
+    damage = {page.files[0]: page.damage for page in pages}
+    assert (damage["whole.pdf"], rejected) == (None, [])
+    assert damage["part.pdf"] and "error" in damage["part.pdf"]
+
+
+def test_a_picture_without_its_data_is_damage(raw, tmp_path: Path) -> None:
+    document = pymupdf.open()
+    page = document.new_page(width=300, height=300)
+    xref = page.insert_image(page.rect, stream=picture(Image.new("L", (600, 600), 200)))
+    document.update_stream(xref, bytes(600))
+    (page,), _ = render(raw(**{"cut.pdf": document.tobytes()}), tmp_path / "out")
+    assert page.damage and "truncated" in page.damage
+
+
+def test_a_turn_by_no_right_angle_is_no_turn(raw, tmp_path: Path) -> None:
+    folder = raw(**{"plain.pdf": drawing(), "turned.pdf": drawing("/Rotate 45")})
+    pages, _ = render(folder, tmp_path / "out")
+    plain, turned = (shown(page, tmp_path / "out") for page in pages)
+    assert [page.rotation_deg for page in pages] == [0, 0]
+    assert (plain.size, plain.tobytes()) == (turned.size, turned.tobytes())
+
+
+def broken(count: int) -> bytes:
+    """Pages that share a deflated content stream with a wrong byte: MuPDF drops it, PDFium draws what comes before."""
+    document = pymupdf.open()
+    content = document.get_new_xref()
+    document.update_object(content, "<<>>")
+    lines = b"".join(b"0 0 0 rg 20 %d 260 5 re f\n" % y for y in range(20, 280, 2))
+    document.update_stream(content, lines, new=True, compress=True)
+    for _ in range(count):
+        document.new_page(width=300, height=300).set_contents(content)
+    data = bytearray(document.tobytes())
+    data[data.index(b"stream\n", data.index(b"FlateDecode")) + 7 + 90] ^= 0xFF
+    return bytes(data)
+
+
+def test_what_mupdf_finds_blank_pdfium_may_see(raw, tmp_path: Path) -> None:
+    (page,), rejected = render(raw(**{"broken.pdf": broken(1)}), tmp_path / "out")
+    assert (page.engine, page.ink > 0.01, rejected) == ("pdfium", True, [])
+    assert page.damage and "zlib error" in page.damage
+
+
+def test_a_page_object_that_mupdf_cannot_read_pdfium_may_draw(raw, tmp_path: Path) -> None:
+    deep = drawing("/X " + "[" * 100_000 + "]" * 100_000)
+    (page,), rejected = render(raw(**{"deep.pdf": deep}), tmp_path / "out")
+    assert (page.engine, page.ink > 0.01, rejected) == ("pdfium", True, [])
+
+
+def test_pdfium_opens_a_document_once(raw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (source,), _ = found(raw(**{"broken.pdf": broken(3)}))
+    opened: list[Path] = []
+    begin = pdfium.Reader.__init__
+    monkeypatch.setattr(
+        pdfium.Reader, "__init__", lambda self, *given: (opened.append(given[0]), begin(self, *given))[1]
+    )
+    messages = list(read(tmp_path / "out", PARAMETERS, PARAMETERS, Attempt(source, None, "mupdf")))
+    assert [message.page.engine for message in messages if isinstance(message, Drawn)] == ["pdfium"] * 3
+    assert opened == [source.path]
+
+
+def test_a_document_fills_only_so_much_of_the_disk(raw, tmp_path: Path) -> None:
+    document = pymupdf.open()
+    for _ in range(4):
+        page = document.new_page(width=300, height=300)
+        page.insert_image(page.rect, stream=picture(Image.effect_noise((650, 650), 60)))
+    folder = raw("scan.pdf", **{"noise.pdf": document.tobytes()})
+    pages, rejected = render(folder, tmp_path / "out", long_side_px=700, max_output_mib=1)
+    assert [page.page for page in pages if page.files == ("noise.pdf",)] == [1, 2]
+    assert [(row.page, row.reason) for row in rejected] == [(3, "output"), (4, "output")]
+    kept = next((tmp_path / "out" / page.document) for page in pages if page.files == ("noise.pdf",))
+    assert sum(path.stat().st_size for path in kept.glob("*.png")) <= 2**20
+
+
+@pytest.mark.parametrize(("render_mode", "origin"), [(3, "scan"), (0, "born_digital")])
+def test_a_picture_with_a_layer_of_text_is_a_scan_where_the_text_is_not_drawn(
+    raw, documents, tmp_path: Path, render_mode: int, origin: str
+) -> None:
+    document = pymupdf.open(stream=documents["scan.pdf"])
+    document[0].insert_text((30, 30), "Invoice no. 1001", render_mode=render_mode)
+    (page,), _ = render(raw(**{"layered.pdf": document.tobytes()}), tmp_path / "out")
+    assert (page.origin, page.text is None) == (origin, False)
+
+
+def test_pdfium_draws_what_kills_mupdf(raw, tmp_path: Path) -> None:
+    """The attempt after a death, on a document that both can draw."""
+    (source,), _ = found(raw("letter.pdf"))
+    died = Attempt(source, None, "mupdf")
+    again, lost = after(died, Begun(2, "mupdf"), TIMEOUT)
+    assert again and (again.first, again.alone, lost) == (2, "pdfium", None)
+    (tmp_path / "out" / f"{source.document}.part").mkdir(parents=True)
+    messages = list(read(tmp_path / "out", PARAMETERS, PARAMETERS, again))
+    drawn = [message.page for message in messages if isinstance(message, Drawn)]
+    assert [(page.page, page.engine) for page in drawn] == [(2, "pdfium"), (3, "mupdf")]
+    assert (drawn[0].width_px, drawn[0].height_px) == (drawn[1].width_px, drawn[1].height_px)
+    assert drawn[0].ink == pytest.approx(drawn[1].ink, rel=0.5)
+
+
+def test_a_blank_page_is_no_second_opinion(raw, tmp_path: Path) -> None:
+    document = pymupdf.open()
+    document.new_page()
+    (source,), _ = found(raw(**{"blank.pdf": document.tobytes()}))
+    attempt = Attempt(source, None, "mupdf", alone="pdfium", failure=TIMEOUT)
+    messages = list(read(tmp_path / "out", PARAMETERS, PARAMETERS, attempt))
+    assert [message.reason for message in messages if isinstance(message, Rejected)] == ["timeout"]
+    pages, rejected = render(tmp_path / "raw", tmp_path / "out")
+    assert ([page.ink for page in pages], rejected) == ([0.0], [])  # both engines see the same white paper
+
+
+@pytest.mark.parametrize("reason", ["timeout", "memory", "crashed"])
+@pytest.mark.parametrize("engine", ["mupdf", "pillow"])
+def test_attempts_end_and_every_page_is_drawn_or_left_out(raw, reason: str, engine: str) -> None:
+    """Whatever dies, always: each page is accounted for within the number of attempts."""
+    (source,), _ = found(raw("letter.pdf"))
+    for count in (0, 1, 3, 9):
+        attempt, reading = Attempt(source, None, engine), Reading(source.document)
+        while True:
+            begun = reading.add(
+                [Begun(0, attempt.engine), count, Begun(attempt.first, attempt.alone or attempt.engine)]
+            )
+            begun = begun if count else Begun(0, attempt.engine)
+            again, lost = after(attempt, begun, Failure(reason, ""))
+            if lost:
+                reading.lose(attempt, begun, again, Refused(lost.reason, ""))
+            if again is None or again.first > max(count, 1):
+                break
+            assert again.number == attempt.number + 1 <= MOST
+            attempt = again
+        assert set(reading.rejected) == (set(range(1, count + 1)) or {0})

@@ -1,0 +1,46 @@
+"""Models to read with: a scripted one behind HTTP, and nano cut to two layers as ONNX."""
+
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.scripted_model import Scripted, described
+from warraq.records import write_json
+
+
+@pytest.fixture
+def server() -> Iterator[Scripted]:
+    with Scripted() as scripted:
+        threading.Thread(target=scripted.serve_forever, daemon=True).start()
+        yield scripted
+        scripted.shutdown()
+
+
+@pytest.fixture
+def model(server: Scripted, tmp_path: Path) -> Path:
+    """A model of the tasks content and invoice behind `server`."""
+    folder = tmp_path / "model"
+    url = f"http://127.0.0.1:{server.server_port}/v1"
+    write_json(folder / "config.json", {"runtime": "endpoint", "url": url, "model": "scripted"})
+    return described(folder, "content", "invoice")
+
+
+@pytest.fixture(scope="session")
+def cut(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`merged` and `onnx`: nano cut to two layers, of which the answers are never what was asked for."""
+    from support import tiny
+    from warraq.students import gemma3_onnx
+
+    folder = tmp_path_factory.mktemp("cut")
+    tiny.nano(folder / "merged")
+    own = json.loads((tiny.NANO / "generation_config.json").read_text())
+    write_json(folder / "merged" / "generation_config.json", own | {"max_new_tokens": 40})
+    shutil.copytree(folder / "merged", folder / "onnx", ignore=shutil.ignore_patterns("*.safetensors"))
+    gemma3_onnx.write(folder / "merged", folder / "onnx")
+    for name in ("merged", "onnx"):
+        described(folder / name, "content", "invoice", "metadata")
+    return folder

@@ -1,0 +1,188 @@
+"""`warraq serve`, over real HTTP: files in, answers out, and whoever is refused is told why."""
+
+import base64
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from support import browser
+from support.scripted_model import CONTENT, INVOICE, Scripted
+from warraq.reading.server import PAGE, policy
+
+CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
+Start = Callable[..., str]
+
+
+@pytest.fixture
+def start(model: Path) -> Iterator[Start]:
+    """Start a server with these options; returns its address."""
+    running = []
+
+    def started(*options: str, **environment: str) -> str:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        command = [sys.executable, "-m", "warraq", "serve", "--model", str(model), "--port", str(port), *options]
+        running.append(subprocess.Popen(command, env=os.environ | environment, start_new_session=True))
+        url = f"http://127.0.0.1:{port}"
+        for _ in range(600):
+            try:
+                if httpx2.get(f"{url}/healthz", trust_env=False).status_code == 200:
+                    return url
+            except httpx2.TransportError:
+                time.sleep(0.1)
+        raise AssertionError("the server does not start")
+
+    yield started
+    for process in running:
+        process.terminate()
+        process.wait(30)
+
+
+def send(url: str, data: bytes, name: str = "letter.pdf", query: str = "", **headers: str) -> httpx2.Response:
+    return httpx2.post(
+        f"{url}/v1/read{query}", files={"file": (name, data)}, headers=headers, timeout=120, trust_env=False
+    )
+
+
+def test_a_file_is_read_at_once_or_page_by_page(start: Start, server: Scripted, documents: dict[str, bytes]) -> None:
+    url = start()
+    reply = send(url, documents["letter.pdf"])
+    assert reply.status_code == 200, reply.text
+    held = reply.json()
+    assert held["files"] == ["letter.pdf"] and [page["page"] for page in held["pages"]] == [1, 2, 3]
+    assert held["pages"][0]["answers"]["content"]["answer"] == json.loads(CONTENT)
+    assert held["pages"][2]["answers"]["invoice"]["answer"] == json.loads(INVOICE)
+
+    lines = send(url, documents["letter.pdf"], query="?stream=true&task=content&pages=2-").text.splitlines()
+    events = [json.loads(line) for line in lines]
+    assert [one["event"] for one in events] == ["pages", "page", "answer", "page", "answer", "document"]
+    assert events[1]["image"].startswith("data:image/jpeg;base64,")
+    assert "وزارة المالية" in events[-1]["markdown"]
+
+    metrics = httpx2.get(f"{url}/metrics", trust_env=False).text
+    assert 'warraq_requests_total{path="/v1/read",status="200"} 2' in metrics
+    assert "warraq_pages_total 5" in metrics and "warraq_queue 0" in metrics
+
+
+def test_a_bad_file_is_told_as_in_render(start: Start, documents: dict[str, bytes]) -> None:
+    url = start("--max-pages", "2", "--max-mib", "1")
+    for name, reason in (("encrypted.pdf", "encrypted"), ("empty.pdf", "empty"), ("letter.pdf", "too_many_pages")):
+        reply = send(url, documents[name], name)
+        assert reply.status_code == 422 and reply.json()["rejected"][0]["reason"] == reason, name
+    assert send(url, bytes(2**20 + 1)).status_code == 413
+    assert send(url, documents["scan.pdf"], query="?task=letters").json()["error"]["message"].startswith("There is no")
+    assert send(url, documents["scan.pdf"], query="?pages=x").status_code == 400
+    assert send(url, documents["scan.pdf"]).status_code == 200
+
+
+def test_chat_completions_of_an_image(start: Start, server: Scripted, documents: dict[str, bytes]) -> None:
+    url = start()
+    image = f"data:image/png;base64,{base64.b64encode(documents['picture.png']).decode()}"
+    content = [{"type": "image_url", "image_url": {"url": image}}, {"type": "text", "text": "Copy."}]
+
+    def chat(content: object, **more: object) -> httpx2.Response:
+        body = {"model": "any", "messages": [{"role": "user", "content": content}], **more}
+        return httpx2.post(f"{url}/v1/chat/completions", json=body, timeout=60, trust_env=False)
+
+    reply = chat(content).json()
+    assert reply["choices"][0]["message"] == {"role": "assistant", "content": CONTENT}
+    assert server.asked[-1]["messages"][0]["content"][-1]["text"] == "Copy."
+    schema = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}}}
+    assert chat(content, response_format=schema).status_code == 200
+    assert server.asked[-1]["response_format"]["json_schema"]["schema"] == {"type": "object"}
+    for wrong in ([{"type": "image_url", "image_url": {"url": "http://127.0.0.1/a.png"}}], [{"type": "image_url"}], 3):
+        assert chat(wrong).status_code == 400 or wrong == 3
+    bad = f"data:image/png;base64,{base64.b64encode(b'%PDF-').decode()}"
+    assert chat([{"type": "image_url", "image_url": {"url": bad}}]).status_code == 400
+    assert chat(content, stream=True).status_code == 400
+
+
+def test_two_hundred_uploads_against_a_queue_of_eight(
+    start: Start, server: Scripted, documents: dict[str, bytes]
+) -> None:
+    url, slow = start("--queue", "8"), threading.Event()
+    server.reply = lambda *_: (CONTENT, "length" if slow.wait(2) else "stop")
+    with ThreadPoolExecutor(200) as pool:
+        replies = list(pool.map(lambda _: send(url, documents["scan.pdf"], query="?task=content"), range(200)))
+    found = Counter(reply.status_code for reply in replies)
+    assert set(found) == {200, 429} and found[200] >= 8, found
+    assert all(int(reply.headers["Retry-After"]) >= 1 for reply in replies if reply.status_code == 429)
+    assert send(url, documents["scan.pdf"], query="?task=content").status_code == 200
+
+
+@pytest.mark.skipif(not CORPUS.exists(), reason="no corpus")
+def test_a_hostile_file_takes_nothing_down(start: Start, documents: dict[str, bytes]) -> None:
+    url = start()
+    hostile = [CORPUS / f"syn__{name}.pdf" for name in ("flate_bomb_300MB_double", "pixel_bomb_1bit_40000x40000")]
+    with ThreadPoolExecutor(3) as pool:
+        bombs = [pool.submit(send, url, path.read_bytes(), path.name, "?task=content") for path in hostile]
+        neighbour = pool.submit(send, url, documents["letter.pdf"], "letter.pdf", "?task=content")
+        assert neighbour.result().status_code == 200
+        assert {bomb.result().status_code for bomb in bombs} <= {200, 422}
+    assert httpx2.get(f"{url}/healthz", trust_env=False).status_code == 200
+
+
+def test_a_server_for_others_needs_a_token(start: Start, model: Path, documents: dict[str, bytes]) -> None:
+    command = [sys.executable, "-m", "warraq", "serve", "--model", str(model), "--host", "0.0.0.0"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2 and "WARRAQ_TOKEN" in done.stderr
+    url = start(WARRAQ_TOKEN="secret")
+    assert send(url, documents["scan.pdf"]).status_code == 401
+    assert send(url, documents["scan.pdf"], Authorization="Bearer secret").status_code == 200
+    assert httpx2.get(f"{url}/metrics", trust_env=False).status_code == 401
+
+
+def test_other_sites_may_not_use_it(start: Start, documents: dict[str, bytes]) -> None:
+    url = start()
+    assert send(url, documents["scan.pdf"], Origin="https://example.org").status_code == 403
+    assert httpx2.get(url, headers={"Host": "example.org"}, trust_env=False).status_code == 421
+    page = httpx2.get(url, trust_env=False)
+    assert page.status_code == 200 and "default-src 'none'" in page.headers["content-security-policy"]
+
+
+@pytest.mark.skipif(browser.PROGRAM is None, reason=f"no Chromium: none of {', '.join(browser.NAMES)} is on the PATH")
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_browser_shows_the_page_beside_its_answer(
+    start: Start, server: Scripted, raw: Callable[..., Path], tmp_path: Path, width: int
+) -> None:
+    url, file = start(), raw("picture.png") / "picture.png"
+    grid = {"kind": "table", "text": "<table><tr><td>الصنف</td><td>8</td></tr></table>", "level": None}
+    content = json.dumps({"blocks": [*json.loads(CONTENT)["blocks"], grid]})
+    server.reply = lambda prompt, _: (INVOICE if "invoice" in prompt else content, "stop")
+    with browser.browser(tmp_path) as found:
+        found.open(url, width, 900, dark=False)
+        assert found.run("at('tools').offsetHeight") == 0  # nothing to copy yet
+        field = found.call("Runtime.evaluate", expression="at('file')")["result"]["objectId"]
+        found.call("DOM.setFileInputFiles", files=[str(file)], objectId=field)
+        found.run("new Promise(done => setInterval(() => held && done(), 50))")
+        assert found.run("at('tools').offsetHeight") > 0
+        assert found.run("document.querySelector('article img').naturalWidth") > 0
+        assert "وزارة المالية" in found.run("at('out').innerText")
+        arabic = (
+            "[...document.querySelectorAll('article *')].findLast(one => one.textContent.includes('وزارة المالية'))"
+        )
+        assert found.run(f"getComputedStyle({arabic}).direction") == "rtl"
+        cells = "[...document.querySelectorAll('td')].map(one => one.getBoundingClientRect().left)"
+        assert found.run(f"({cells})[0] > ({cells})[1]")  # the first column of an Arabic table is on the right
+        assert found.run("document.documentElement.scrollWidth") <= width
+    levels = [event["params"]["entry"]["level"] for event in found.events if event["method"] == "Log.entryAdded"]
+    assert "error" not in levels and "Runtime.exceptionThrown" not in {event["method"] for event in found.events}
+
+
+def test_the_page_loads_nothing_from_elsewhere() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert not re.search(r"https?://|\son\w+=|style=|eval\(|innerHTML", text)
+    assert policy(text).count("sha256-") == 2

@@ -1,0 +1,100 @@
+"""What is told of a machine, and how answers, checkpoints and tiers are compared while training."""
+
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image, ImageDraw
+
+from warraq import params as tree
+from warraq.cli import main
+from warraq.records import InputError
+from warraq.students import audit, contract, family, machine
+from warraq.students.score import adoption, rank_correlation
+
+ROOT = Path(__file__).parents[2]
+
+
+def row(tokens: int = 500) -> audit.Row:
+    return audit.Row("train", "p", "content", 100, 400, tokens - 500, 320, 320, 9.0, None)
+
+
+@pytest.fixture
+def gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU of 100 MiB, as the driver would tell it."""
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\necho 'Small GPU, 100'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+def test_what_a_gpu_cannot_hold_is_refused_before_it_is_loaded(gpu: None, tmp_path: Path) -> None:
+    student = tree.load(ROOT / "params.yaml").student("nano")
+    known = contract.shapes(ROOT / "models/nano/base", family("gemma3"))
+    assert machine.devices() == 1
+    with pytest.raises(InputError, match=r"training needs about .* GiB \(weights .*logits .*\), Small GPU has 0"):
+        machine.check(known, student, [row(8000)], tmp_path)
+
+
+def test_the_estimate_of_a_7b_model_is_that_of_its_parts() -> None:
+    """Qwen2.5-VL-7B in bf16: 15.4 GiB of weights; 16 B a logit of 152,064 (facts of the trainer's loss)."""
+    student = tree.load(ROOT / "params.yaml").student("qwen2_5_vl_7b_tableqa")
+    known = {"model.language_model.embed_tokens.weight": (152_064, 3584), "rest": (8_292_166_656 - 152_064 * 3584,)}
+    parts = machine.estimate(known, student, 42_000_000, 2048)
+    assert parts["weights"] / 2**30 == pytest.approx(15.4, abs=0.1)
+    assert parts["logits"] == 16 * 152_064 * 2048 * 3
+    assert parts["trained"] == 42_000_000 * 16
+
+
+def test_zero_3_and_fsdp_1_are_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    student = tree.load(ROOT / "params.yaml").student("nano")
+    known = contract.shapes(ROOT / "models/nano/base", family("gemma3"))
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    machine.check(known, student, [row()], tmp_path)  # ZeRO-2 is the default
+    config = tmp_path / "zero3.json"
+    config.write_text('{"zero_optimization": {"stage": 3}}')
+    for name, value in (("ZERO_STAGE", "3"), ("CONFIG_FILE", str(config))):
+        with monkeypatch.context() as patch:
+            patch.setenv(f"ACCELERATE_DEEPSPEED_{name}", value)
+            with pytest.raises(InputError, match="asks for ZeRO-3"):
+                machine.check(known, student, [row()], tmp_path)
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    with pytest.raises(InputError, match="set FSDP_VERSION=2"):
+        machine.check(known, student, [row()], tmp_path)
+
+
+def test_doctor_tells_what_training_needs() -> None:
+    result = CliRunner().invoke(main, ["--params", str(ROOT / "params.yaml"), "doctor", "gemma3_4b"])
+    assert result.exit_code == 1
+    assert "gemma3_4b: models/gemma3_4b/base holds no model; run `warraq fetch`" in result.output
+    assert "of disk free" in result.output
+
+
+def test_the_height_of_a_line_is_that_of_its_letters() -> None:
+    image = Image.new("L", (400, 300), 255)
+    draw = ImageDraw.Draw(image)
+    for top in range(20, 280, 40):
+        for left in range(20, 380, 20):
+            draw.rectangle((left, top, left + 7, top + 11), 0)
+    assert audit.line_height(image) == 12
+    draw.line((10, 0, 10, 299), 0)  # a rule from top to bottom joins all lines, and is not counted
+    assert audit.line_height(image) == 12
+    assert audit.line_height(Image.new("L", (400, 300), 255)) is None
+
+
+def test_a_tier_is_adopted_only_where_its_interval_is_above_zero() -> None:
+    before = {f"{number:012x}-p{page:04d} content": 0.5 for number in range(12) for page in (1, 2)}
+    better = {name: 0.7 + place % 3 / 100 for place, name in enumerate(before)}
+    mixed = {name: 0.5 + (0.1 if place % 4 < 2 else -0.1) for place, name in enumerate(before)}
+    assert adoption(before, better, 1)["adopted"]
+    told = adoption(before, mixed, 1)
+    assert not told["adopted"] and told["gain_lo"] < 0 < told["gain_hi"]
+    assert not adoption(before, before, 1)["adopted"]
+    assert adoption(before, better, 1)["documents"] == 12
+
+
+def test_the_rank_correlation_of_loss_and_score() -> None:
+    assert rank_correlation([3.0, 2.0, 1.0], [0.1, 0.2, 0.9]) == -1.0
+    assert rank_correlation([3.0, 2.0], [0.1, 0.2]) is None

@@ -1,0 +1,89 @@
+"""A merged nano cut to two layers, a dataset and its pages, and how `warraq export` is told of them."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image, ImageDraw
+
+from support.scripted_model import described
+from warraq.cli import main
+from warraq.records import write_json
+
+ROOT = Path(__file__).parents[2]
+PROMPT = "You are a professional OCR details extractor. Answer in JSON only."
+
+
+def make(folder: Path) -> None:
+    from support import tiny
+
+    tiny.nano(folder / "merged")
+    samples = []
+    for number in (1, 2, 3):
+        image = f"0123456789ab/{number:04}.png"
+        draw(folder / "pages" / image, number)
+        turns = [{"role": "user", "content": "<image>" + PROMPT}, {"role": "assistant", "content": "{}"}]
+        row = {"page_id": f"0123456789ab-p{number:04}", "document": "0123456789ab", "task": "content"}
+        samples.append({**row, "reference": "gold", "images": [image], "conversations": turns})
+    write_json(folder / "dataset" / "val.json", samples)
+    described(folder / "merged", "content")
+    text = (ROOT / "params.yaml").read_text().replace("max_new_tokens: 48", "max_new_tokens: 12")
+    text = text.replace("precisions: [int8, fp32]", "precisions: [fp32]")
+    (folder / "params.yaml").write_text(text)
+
+
+def draw(path: Path, number: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.new("RGB", (310, 440), "white")
+    for line in range(8):
+        ImageDraw.Draw(image).text((20, 20 + 50 * line), f"{number} total {number * line}.50", "black", font_size=24)
+    image.save(path)
+
+
+def export(project: Path, out: str, dataset: str = "dataset", student: str = "nano") -> Result:
+    names = {"merged": "merged", "dataset": dataset, "pages": "pages", "out": out}
+    options = [word for name, folder in names.items() for word in (f"--{name}", str(project / folder))]
+    return CliRunner().invoke(
+        main, ["--params", str(project / "params.yaml"), "export", "--student", student, *options]
+    )
+
+
+def dropped_vision_weight(folder: Path) -> None:
+    path = folder / "vision_encoder.onnx_data"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 65536] = bytes(65536)
+    path.write_bytes(data)
+
+
+def swapped_embeddings(folder: Path) -> None:
+    path = folder / "embed_tokens.onnx_data"
+    rows = json.loads((folder / "config.json").read_text())["text_config"]["vocab_size"]
+    path.write_bytes(np.frombuffer(path.read_bytes(), dtype=np.float32).reshape(rows, -1)[::-1].tobytes())
+
+
+def refused(
+    project: Path, exported: Path, room: ModuleType, plant: Callable[[Path], None], patch: pytest.MonkeyPatch,
+    student: str = "nano",
+) -> None:  # fmt: skip
+    """Let `room` write the graphs in `exported` with a fault planted in them: the proof refuses them, text alone only
+    where the fault is in the embeddings."""
+
+    def write(merged: Path, out: Path) -> None:
+        for path in exported.glob("*.onnx*"):
+            shutil.copyfile(path, out / path.name)
+        plant(out)
+
+    patch.setattr(room, "write", write)
+    result = export(project, plant.__name__, student=student)
+    assert result.exit_code == 1
+    assert "ONNX graphs are not" in result.output
+    assert not (project / plant.__name__).exists()
+    proof = json.loads((project / f"{plant.__name__}.part" / "parity.json").read_text())
+    assert not proof["passed"]
+    text_only = next(row for row in proof["cases"] if row["case"] == "text only")
+    assert text_only["passed"] == (plant is not swapped_embeddings)

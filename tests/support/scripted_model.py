@@ -1,0 +1,72 @@
+"""A model behind HTTP that answers as it is told, and what makes a folder a model that was trained here."""
+
+import json
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from warraq import tasks
+from warraq.rendering.pages import Look, recipe_of
+from warraq.runtimes import manifest
+from warraq.runtimes.manifest import Question, schema_sha256
+from warraq.stages.render import Render
+
+RENDER = Render(
+    long_side_px=400, colour="rgb", contrast="none", autocontrast_cutoff_percent=0.0, deskew=False, crop=False,
+    max_pages=50, max_seconds=20, max_memory_mib=1024, max_output_mib=4096,
+)  # fmt: skip
+CONTENT = '{"blocks":[{"kind":"paragraph","text":"وزارة المالية","level":null}]}'
+INVOICE = (
+    '{"invoice_number":"1001","date":null,"due_date":null,"sender":{"name":null,"address":null,"tax_id":null},'
+    '"recipient":{"name":null,"address":null,"tax_id":null},"items":[],"currency":null,"subtotal":null,"tax":null,'
+    '"total":null}'
+)
+
+
+def described(folder: Path, *names: str) -> Path:
+    """`folder` as a model that was trained for these tasks on pages of RENDER."""
+    look = {name: getattr(RENDER, name) for name in Look.model_fields}
+    questions = {}
+    for name in names:
+        module = tasks.load(name)
+        schema = schema_sha256(module.Answer.model_json_schema())
+        questions[name] = Question(prompt=module.PROMPT, schema_sha256=schema)
+    manifest.write(folder, look, recipe_of(RENDER), questions)
+    return folder
+
+
+class Scripted(ThreadingHTTPServer):
+    """Answers chat completions by `reply`, which gets the prompt and whether a schema was given."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.reply: Callable[[str, bool], tuple[str, str]] = lambda prompt, _: (
+            INVOICE if "invoice" in prompt else CONTENT,
+            "stop",
+        )
+        self.logprob: float | None = None  # of every token, which are the letters; None: not told
+        self.asked: list[dict[str, Any]] = []
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Scripted
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.asked.append(body)
+        prompt = body["messages"][0]["content"][-1]["text"]
+        text, reason = self.server.reply(prompt, "response_format" in body)
+        choice: dict[str, Any] = {"message": {"content": text}, "finish_reason": reason}
+        if body["logprobs"] and self.server.logprob is not None:
+            choice["logprobs"] = {"content": [{"token": letter, "logprob": self.server.logprob} for letter in text]}
+        data = json.dumps({"choices": [choice]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: object) -> None:
+        pass
