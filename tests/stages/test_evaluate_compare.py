@@ -23,8 +23,8 @@ from support.evaluate_project import (
 from warraq import tasks
 from warraq.cli import main
 from warraq.records import Page, read_rows
+from warraq.reports.tracking import commit
 from warraq.teachers.ledger import Ledger
-from warraq.web.tracking import commit
 
 
 def compared(*arguments: object) -> Result:

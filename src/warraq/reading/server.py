@@ -29,7 +29,7 @@ from warraq.reading.jobs import Desk, Full
 from warraq.records import InputError
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-PAGE = Path(__file__).parents[1] / "web" / "reading.html"
+PAGE = Path(__file__).with_name("page.html")
 
 
 def policy(page: str) -> str:

@@ -31,8 +31,8 @@ from warraq.records import (
     write_json,
     write_text,
 )
+from warraq.reports import data_card
 from warraq.section import Section
-from warraq.web import data_card
 
 logger = logging.getLogger(__name__)
 Split = dict[str, str]  # document -> train, val or test

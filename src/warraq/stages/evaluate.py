@@ -34,8 +34,8 @@ from warraq.records import (
     write_json,
     write_text,
 )
+from warraq.reports import comparison, model_card, report
 from warraq.section import Section
-from warraq.web import card, comparison, report
 from warraq.workers import progress
 
 Key = tuple[str, str]
@@ -252,7 +252,7 @@ def run(
     for plot, lines in drawn.items():
         write_text(out / f"plots/{plot}.csv", curves.csv(lines))
     if (dataset / "audit.json").exists():  # a test set alone trained nothing
-        write_text(out / "model_card.md", card.build(metrics, lineage, dataset, title))
+        write_text(out / "model_card.md", model_card.build(metrics, lineage, dataset, title))
     write_json(out / "review.json", chosen)
     write_json(out / "metrics.json", metrics)
     return comparison.terminal(metrics, str(out / "report.html"))

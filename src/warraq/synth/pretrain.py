@@ -25,11 +25,11 @@ from typing import TYPE_CHECKING, Any
 
 from warraq import tasks
 from warraq.records import InputError, replacing
+from warraq.reports.tracking import commit
 from warraq.students import nano
 from warraq.synth import batches, reading
 from warraq.synth.batches import Batch, Grid, Stream
 from warraq.synth.cards import CARDS_PER_BLOCK
-from warraq.web.tracking import commit
 from warraq.workers import count, progress
 
 if TYPE_CHECKING:

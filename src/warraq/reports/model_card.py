@@ -6,8 +6,8 @@ from typing import Any
 
 from warraq.metrics.catalogue import SCORES
 from warraq.records import read_json
-from warraq.web import comparison
-from warraq.web.comparison import HEADLINE, Metrics
+from warraq.reports import comparison
+from warraq.reports.comparison import HEADLINE, Metrics
 
 
 def build(metrics: Metrics, lineage: dict[str, Any], dataset: Path, name: str) -> str:

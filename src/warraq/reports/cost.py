@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from warraq.web import comparison
-from warraq.web.comparison import Metrics
+from warraq.reports import comparison
+from warraq.reports.comparison import Metrics
 
 
 @dataclass(frozen=True)

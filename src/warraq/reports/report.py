@@ -19,9 +19,9 @@ from warraq.metrics.catalogue import GROUPS, PRIMARY, SCORES
 from warraq.metrics.grading import Fields, Graded, Variants, grouped
 from warraq.metrics.json import compared, flattened
 from warraq.records import Page
-from warraq.web import charts, comparison
-from warraq.web.comparison import Metrics
-from warraq.web.findings import findings
+from warraq.reports import charts, comparison
+from warraq.reports.answer_issues import findings
+from warraq.reports.comparison import Metrics
 
 IMAGE_PX = (700, 1400)
 OPEN = 3  # pages unfolded at first

@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 
 from warraq.metrics.catalogue import SCORES
 from warraq.records import InputError, read_json
-from warraq.web import comparison
-from warraq.web.comparison import HEADLINE, Metrics
+from warraq.reports import comparison
+from warraq.reports.comparison import HEADLINE, Metrics
 
 PAGES = 10  # shown of those that became worse
 _WORSE = {"cer": 1, "insertion_rate": 1, "field_f1": -1}  # the sign of a change for the worse

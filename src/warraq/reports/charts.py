@@ -3,8 +3,8 @@
 from typing import Any
 
 from warraq.metrics.catalogue import SCORES
-from warraq.web import comparison
-from warraq.web.comparison import Metrics
+from warraq.reports import comparison
+from warraq.reports.comparison import Metrics
 
 Plots = dict[str, list[dict[str, Any]]]
 WIDTH, HEIGHT = 320, 150  # of a curve's plane, in units of its drawing
