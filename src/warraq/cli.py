@@ -270,8 +270,8 @@ def read(
     import json
     import tempfile
 
-    from warraq.reading import files as reader
-    from warraq.reading.model import known
+    from warraq.serving import files as reader
+    from warraq.serving.finished_model import known
 
     finished = known(model, tasks, runtime, review)
     if out is not None:
@@ -299,9 +299,9 @@ def serve(
     max_pages: int, max_seconds: int,
 ) -> None:  # fmt: skip
     """Read documents over HTTP with a finished model, and in the browser."""
-    from warraq.reading import server
-    from warraq.reading.jobs import Desk, Limits
-    from warraq.reading.model import known
+    from warraq.serving import server
+    from warraq.serving.finished_model import known
+    from warraq.serving.queue import Desk, Limits
 
     desk = Desk(known(model, (), runtime, review), Limits(queue, max_mib, max_pages, max_seconds))
     server.serve(desk, host, port, os.environ.get("WARRAQ_TOKEN"))

@@ -19,11 +19,11 @@ from support.scripted_model import CONTENT, Scripted, described
 from warraq import tasks
 from warraq.cli import main
 from warraq.metrics.json import flattened
-from warraq.reading.files import numbers
 from warraq.records import InputError, write_json
 from warraq.runtimes import Request
 from warraq.runtimes.onnx import OnnxRuntime
 from warraq.runtimes.torch import TorchRuntime
+from warraq.serving.files import numbers
 
 ROOT = Path(__file__).parents[2]
 

@@ -19,7 +19,7 @@ import pytest
 
 from support import browser
 from support.scripted_model import CONTENT, INVOICE, Scripted
-from warraq.reading.server import PAGE, policy
+from warraq.serving.server import PAGE, policy
 
 CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
 Start = Callable[..., str]

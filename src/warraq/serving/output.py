@@ -4,9 +4,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from warraq.reading.answers import Reading
-from warraq.reading.model import Model
 from warraq.records import Page, Rejected
+from warraq.serving.answers import Reading
+from warraq.serving.finished_model import Model
 
 SAID = {
     "schema_invalid": "the answer did not fit its schema and was asked for again",

@@ -24,9 +24,9 @@ import uvicorn
 from fastapi import FastAPI, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 
-from warraq.reading.files import numbers
-from warraq.reading.jobs import Desk, Full
 from warraq.records import InputError
+from warraq.serving.files import numbers
+from warraq.serving.queue import Desk, Full
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 PAGE = Path(__file__).with_name("page.html")

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from warraq import tasks as room
-from warraq.reading.model import Asked, Model
 from warraq.records import Row
 from warraq.runtimes import Answer, Request
 from warraq.runtimes.confidence import by_field
+from warraq.serving.finished_model import Asked, Model
 
 Reason = Literal["schema_invalid", "truncated", "loop", "low_confidence"]
 

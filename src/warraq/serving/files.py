@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from warraq import rendering, workers
-from warraq.reading.answers import Question, Reading, ask
-from warraq.reading.model import Model
-from warraq.reading.output import as_json, as_markdown
 from warraq.records import InputError, Journal, Page, Rejected, read_json, write_json, write_rows, write_text
 from warraq.rendering.document_cache import Outcome, load
 from warraq.rendering.folder import Source, found
+from warraq.serving.answers import Question, Reading, ask
+from warraq.serving.finished_model import Model
+from warraq.serving.output import as_json, as_markdown
 from warraq.stages import render
 from warraq.stages.render import Render
 

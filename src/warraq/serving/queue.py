@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from warraq import runtimes
-from warraq.reading.answers import Question, Reading, ask
-from warraq.reading.files import described, gathered, rendered
-from warraq.reading.model import Model
-from warraq.reading.output import as_json, as_markdown
 from warraq.records import InputError, Rejected
 from warraq.rendering.document_cache import Outcome, load
 from warraq.rendering.folder import Source
 from warraq.runtimes import Answer, Request
+from warraq.serving.answers import Question, Reading, ask
+from warraq.serving.files import described, gathered, rendered
+from warraq.serving.finished_model import Model
+from warraq.serving.output import as_json, as_markdown
 from warraq.stages.render import Render
 
 SHOWN_PX = 1200  # longer side of a page as it is shown beside its answer
@@ -60,7 +60,7 @@ class Desk:
 
     def warm(self) -> None:
         """Load the weights and start the server that forks the readers of files."""
-        _CONTEXT.set_forkserver_preload(["warraq.reading.jobs", "pymupdf", "PIL.Image", "numpy"])
+        _CONTEXT.set_forkserver_preload(["warraq.serving.queue", "pymupdf", "PIL.Image", "numpy"])
         process = _CONTEXT.Process(target=time.monotonic)
         process.start()
         process.join()
