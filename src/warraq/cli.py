@@ -351,7 +351,7 @@ def import_() -> None:
 def tableqa(context: click.Context, source: str, revision: str | None, out: Path) -> None:
     """Visual-TableQA, SOURCE on the hub or a folder of parquet, to OUT/pages, OUT/labels and OUT/dataset."""
     branch = _params(context).dataset
-    from warraq.imports import tableqa as importer
+    from warraq.importers import tableqa as importer
     from warraq.stages import dataset as stage
 
     importer.run(source, revision, out)

@@ -13,7 +13,7 @@ from pyarrow import parquet
 
 from warraq import tasks
 from warraq.cli import main
-from warraq.imports.tableqa import picture
+from warraq.importers.tableqa import picture
 from warraq.tasks import table_qa
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
