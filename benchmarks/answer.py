@@ -23,9 +23,9 @@ from typing import get_args
 
 import numpy as np
 
+from warraq.exporters.onnx import quantize
 from warraq.runtimes import Request, Runtime, threads
 from warraq.runtimes.onnx import OnnxRuntime
-from warraq.students import precision
 
 PROMPT = "You are a professional OCR details extractor. Task: content. Copy the page. Answer in JSON only."
 
@@ -92,7 +92,7 @@ def folders(names: list[str], onnx: Path, merged: Path | None, work: Path, block
             found[name] = onnx if name == "fp32" else work / name
             if not found[name].exists():
                 shutil.copytree(onnx, found[name], ignore=shutil.ignore_patterns("*.onnx*"))
-                precision.write(onnx, found[name], name, block)  # type: ignore[arg-type]
+                quantize.write(onnx, found[name], name, block)  # type: ignore[arg-type]
     return found
 
 
@@ -115,7 +115,7 @@ def main(write: Callable[[str], None] = print) -> None:
     parser.add_argument(
         "--block",
         type=int,
-        choices=get_args(precision.Block),
+        choices=get_args(quantize.Block),
         default=32,
         help="of int8 and int4; --work holds one block's precisions",
     )

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import get_args
 
 from warraq import runtimes, students
+from warraq.exporters.onnx import quantize
 from warraq.metrics.degradation import cost
 from warraq.records import read_json, write_json
 from warraq.runtimes import Answer, Request, Runtime
 from warraq.runtimes.onnx import OnnxRuntime
 from warraq.runtimes.torch import TorchRuntime
 from warraq.stages.export import BATCH, compared, settle
-from warraq.students import precision
 
 
 def answered(name: str, runtime: Runtime, requests: list[Request], tokens: int) -> list[Answer]:
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--answers", type=int, default=200)
     parser.add_argument("--tokens", type=int, default=512)
     parser.add_argument("--precisions", default="int8")
-    parser.add_argument("--block", type=int, choices=get_args(precision.Block), default=32, help="of int8 and int4")
+    parser.add_argument("--block", type=int, choices=get_args(quantize.Block), default=32, help="of int8 and int4")
     options = parser.parse_args()
     sides = [runtimes.questions(options.dataset / f"{side}.json", options.pages) for side in ("val", "test", "train")]
     chosen = [pair for side in sides for pair in side][: options.answers]
@@ -58,7 +58,7 @@ def main() -> None:
                 write_json(folder / "generation_config.json", own)
             else:
                 shutil.copytree(folders["fp32"], folder, ignore=shutil.ignore_patterns("*.onnx*"))
-                precision.write(folders["fp32"], folder, name, options.block)  # type: ignore[arg-type]
+                quantize.write(folders["fp32"], folder, name, options.block)  # type: ignore[arg-type]
             ours = answered(f"onnxruntime {name}", OnnxRuntime(folder), requests, options.tokens)
             equal = sum(one == other for one, other in zip(truth, ours, strict=True))
             pairs = [

@@ -66,8 +66,9 @@ def expected_code(stage: Stage) -> set[str]:
         tasks = [item] if name(stage) == "label" else tree.tasks
         members += [room / f"tasks/{task}.py" for task in tasks]
     if room / "students/__init__.py" in files:
-        routes = sorted((room / "students").glob("*_onnx.py"))  # of the families that have one
-        members += routes if name(stage) == "export" else [room / f"students/{tree.students[item].family}.py"]
+        routes = [room / f"exporters/onnx/{family}.py" for family in ("gemma3", "qwen2_5_vl")]
+        family = room / f"students/families/{tree.students[item].family}.py"
+        members += routes if name(stage) == "export" else [family]
     if room / "teachers/__init__.py" in files:
         members += sorted((room / "teachers").glob("*.py"))
     if room / "runtimes/__init__.py" in files:

@@ -365,9 +365,9 @@ def tableqa(context: click.Context, source: str, revision: str | None, out: Path
 def doctor(context: click.Context, student: str | None) -> None:
     """Tell what this machine lacks, and what training STUDENT would need at most."""
     chosen = _params(context).student(student) if student else None
-    from warraq.students import machine
+    from warraq.training import hardware
 
-    lines = machine.report(student or "", chosen, Path("models") / (student or "") / "base")
+    lines = hardware.report(student or "", chosen, Path("models") / (student or "") / "base")
     for right, text in lines:
         click.echo(f"{'ok ' if right else '!! '} {text}")
     sys.exit(0 if all(right for right, _ in lines) else 1)
@@ -440,7 +440,7 @@ def track(reports: Path) -> None:
 @_guarded
 def pretrain_nano(out: Path, steps: int, seed: int, batch_size: int) -> None:
     """Teach the embedded student to read synthetic pages; OUT becomes a folder like models/nano/base."""
-    from warraq.synth import pretrain
+    from warraq.nano import pretrain
 
     scores = pretrain.run(out, steps, seed, batch_size)
     click.echo(", ".join(f"{name} {value:.3f}" for name, value in sorted(scores.items())))

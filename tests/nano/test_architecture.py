@@ -18,11 +18,11 @@ from tokenizers import Tokenizer
 
 from warraq import params as tree
 from warraq import tasks
+from warraq.nano import architecture, evaluation
 from warraq.records import InputError, Sample, Turn
-from warraq.students import gemma3, nano
-from warraq.students.audit import Counter
+from warraq.students.families import gemma3
 from warraq.students.fetch import fetch
-from warraq.synth import reading
+from warraq.training.audit import Counter
 
 ROOT = Path(__file__).parents[2]
 BASE = ROOT / "models/nano/base"
@@ -38,8 +38,8 @@ ANSWER = {
 
 
 def test_the_files_beside_the_weights_are_what_the_code_makes(tmp_path: Path) -> None:
-    made = nano.pieces([task.Answer for task in TASKS], [task.PROMPT for task in TASKS])
-    nano.build(tmp_path, made, seed=1)
+    made = architecture.pieces([task.Answer for task in TASKS], [task.PROMPT for task in TASKS])
+    architecture.build(tmp_path, made, seed=1)
     learned = {"model.safetensors", "README.md", "curve.jsonl"}
     shipped = {path.name: path.read_bytes() for path in BASE.iterdir() if path.name not in learned}
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.name not in learned} == shipped
@@ -51,7 +51,7 @@ def test_the_weights_read_as_well_as_their_card_says() -> None:
     told = {key: float(value) for key, value in re.findall(r"^\| (?:.*) (\S+) \| ([\d.]+) \|$", card, re.MULTILINE)}
     seed = int(re.search(r"--seed (\d+)", card)[1])
     side_px = json.loads((BASE / "config.json").read_text())["vision_config"]["image_size"]
-    scores = reading.score(BASE, reading.held_out(seed, side_px))
+    scores = evaluation.score(BASE, evaluation.held_out(seed, side_px))
     assert {key: pytest.approx(value, abs=0.01) for key, value in told.items()} == scores
 
 
@@ -117,7 +117,7 @@ def test_llama_factory_and_the_processor_see_the_same_tokens() -> None:
 def test_a_system_message_stands_before_the_first_question() -> None:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    template = ImmutableSandboxedEnvironment().from_string(nano.CHAT_TEMPLATE)
+    template = ImmutableSandboxedEnvironment().from_string(architecture.CHAT_TEMPLATE)
     turns = [("system", "Be brief."), ("user", "Why?"), ("assistant", "So."), ("user", " And? ")]
     text = template.render(
         messages=[{"role": role, "content": content} for role, content in turns],

@@ -11,9 +11,8 @@ from random import Random
 import numpy as np
 import pytest
 
+from warraq.nano import architecture, batches, pretrain, text_lines, training_pages
 from warraq.records import InputError
-from warraq.students import nano
-from warraq.synth import batches, cards, pretrain, strips
 from warraq.synth.documents import make
 from warraq.synth.words import DEMO
 
@@ -39,8 +38,8 @@ STEPS = 12  # 9 of vision, 1 of the decoder, 1 together, 1 on whole images
 
 
 @pytest.fixture(scope="module")
-def block() -> list[cards.Card]:
-    return cards.block(1, 0, SIDE_PX)
+def block() -> list[training_pages.Card]:
+    return training_pages.block(1, 0, SIDE_PX)
 
 
 @pytest.fixture
@@ -50,15 +49,15 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WARRAQ_WORKERS", "1")
 
 
-def test_a_block_of_the_stream_is_always_the_same(block: list[cards.Card]) -> None:
-    again = cards.block(1, 0, SIDE_PX)
+def test_a_block_of_the_stream_is_always_the_same(block: list[training_pages.Card]) -> None:
+    again = training_pages.block(1, 0, SIDE_PX)
     assert [card.text for card in again] == [card.text for card in block]
     assert all(np.array_equal(one.image, other.image) for one, other in zip(again, block, strict=True))
     assert np.array_equal(again[7].places, block[7].places, equal_nan=True)
-    assert cards.block(2, 0, SIDE_PX)[0].text != block[0].text
+    assert training_pages.block(2, 0, SIDE_PX)[0].text != block[0].text
 
 
-def test_letters_stand_where_the_stream_says(block: list[cards.Card]) -> None:
+def test_letters_stand_where_the_stream_says(block: list[training_pages.Card]) -> None:
     for language in ("ar", "en"):
         at: list[float] = []
         for card in (card for card in block if card.language == language):
@@ -74,28 +73,28 @@ def test_letters_stand_where_the_stream_says(block: list[cards.Card]) -> None:
 
 def test_the_text_is_in_the_order_of_reading() -> None:
     text = "رقم: 12/34 تم"
-    assert "".join(text[index] for index in strips.visual(text, right_to_left=True)) == "مت 12/34 :مقر"
-    assert strips.visual("No: 12", right_to_left=False) == list(range(6))
+    assert "".join(text[index] for index in text_lines.visual(text, right_to_left=True)) == "مت 12/34 :مقر"
+    assert text_lines.visual("No: 12", right_to_left=False) == list(range(6))
 
 
-def test_no_value_of_the_demo_is_in_the_stream(block: list[cards.Card]) -> None:
+def test_no_value_of_the_demo_is_in_the_stream(block: list[training_pages.Card]) -> None:
     values = {word for words in DEMO.values() for field in vars(words).values() for word in field}
-    assert not values & {*strips.common("ar"), *strips.common("en")}
+    assert not values & {*text_lines.common("ar"), *text_lines.common("en")}
     shown = {word for card in block for word in card.text.replace(":", " ").replace(".", " ").split()}
     assert not values & shown
 
 
-def test_the_stream_has_every_character_of_the_demo(block: list[cards.Card]) -> None:
+def test_the_stream_has_every_character_of_the_demo(block: list[training_pages.Card]) -> None:
     printed = set()
     for number in range(60):
         for page in make(Random(f"1:{number}"), DEMO).pages:
             printed |= {character for block in page.answers["content"]["blocks"] for character in block["text"]}
-    assert printed - set("<>") <= set(strips.CHARACTERS)
-    assert set("".join(card.text for card in block)) == {*strips.CHARACTERS, "|", "\n"}
+    assert printed - set("<>") <= set(text_lines.CHARACTERS)
+    assert set("".join(card.text for card in block)) == {*text_lines.CHARACTERS, "|", "\n"}
 
 
-def test_each_form_asks_for_what_is_printed(block: list[cards.Card]) -> None:
-    tokenizer = nano.tokenizer(PIECES)
+def test_each_form_asks_for_what_is_printed(block: list[training_pages.Card]) -> None:
+    tokenizer = architecture.tokenizer(PIECES)
     words = batches.words(tokenizer, "Copy.", TASKS, PIECES)
     draw = np.random.default_rng(1)
     for card in block[:40]:
@@ -116,7 +115,7 @@ def test_each_form_asks_for_what_is_printed(block: list[cards.Card]) -> None:
                 assert len(card.state.keys() & names) == min(batches.STATES_ASKED, len(card.state))
 
 
-def test_the_wear_of_a_card_is_told_only_where_it_is_clear(block: list[cards.Card]) -> None:
+def test_the_wear_of_a_card_is_told_only_where_it_is_clear(block: list[training_pages.Card]) -> None:
     smooth = [card for card in block if card.state.get("noise") is False]
     paper = {
         grey: [np.median(card.image) for card in smooth if card.state.get("grey_paper") == grey]
@@ -127,9 +126,9 @@ def test_the_wear_of_a_card_is_told_only_where_it_is_clear(block: list[cards.Car
         assert {card.state.get(key) for card in block} == {True, False, None}, key
 
 
-def test_an_order_is_gone_on_with_from_text_to_text(block: list[cards.Card]) -> None:
-    tokenizer = nano.tokenizer([*PIECES, *nano.TABLE])
-    words = batches.words(tokenizer, "Copy.", TASKS, [*PIECES, *nano.TABLE])
+def test_an_order_is_gone_on_with_from_text_to_text(block: list[training_pages.Card]) -> None:
+    tokenizer = architecture.tokenizer([*PIECES, *architecture.TABLE])
+    words = batches.words(tokenizer, "Copy.", TASKS, [*PIECES, *architecture.TABLE])
     card = max(block, key=lambda card: card.text.count("\n"))
     draw, cells, starts = np.random.default_rng(1), np.zeros(len(card.text), int), set()
     for _ in range(20):
@@ -148,10 +147,10 @@ def test_an_order_is_gone_on_with_from_text_to_text(block: list[cards.Card]) -> 
 def test_kept_patches_become_the_image_tokens_of_the_whole_image(small: None) -> None:
     import torch
 
-    from warraq.synth.trainer import Trainer
+    from warraq.nano.trainer import Trainer
 
-    tokenizer = nano.tokenizer(PIECES)
-    trainer = Trainer(nano.config(len(tokenizer)), 1, torch.device("cpu"))
+    tokenizer = architecture.tokenizer(PIECES)
+    trainer = Trainer(architecture.config(len(tokenizer)), 1, torch.device("cpu"))
     words = batches.words(tokenizer, "Copy.", TASKS, PIECES)
     some, whole = (batches.Stream(1, GRID, words, 2, 9, whole_from)[0][0] for whole_from in (9, 0))
     side, px = GRID.side, GRID.patch_px

@@ -33,14 +33,14 @@ def model(server: Scripted, tmp_path: Path) -> Path:
 def cut(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`merged` and `onnx`: nano cut to two layers, of which the answers are never what was asked for."""
     from support import tiny
-    from warraq.students import gemma3_onnx
+    from warraq.exporters.onnx import gemma3
 
     folder = tmp_path_factory.mktemp("cut")
     tiny.nano(folder / "merged")
     own = json.loads((tiny.NANO / "generation_config.json").read_text())
     write_json(folder / "merged" / "generation_config.json", own | {"max_new_tokens": 40})
     shutil.copytree(folder / "merged", folder / "onnx", ignore=shutil.ignore_patterns("*.safetensors"))
-    gemma3_onnx.write(folder / "merged", folder / "onnx")
+    gemma3.write(folder / "merged", folder / "onnx")
     for name in ("merged", "onnx"):
         described(folder / name, "content", "invoice", "metadata")
     return folder

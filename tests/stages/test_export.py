@@ -16,13 +16,13 @@ from onnx import numpy_helper
 from support.export_project import PROMPT, dropped_vision_weight, export, refused, swapped_embeddings
 from warraq import params
 from warraq.cli import main
+from warraq.exporters.onnx import gemma3, quantize
+from warraq.exporters.onnx.quantize import Precision
 from warraq.records import Prediction, read_json, read_rows, write_json
 from warraq.runtimes import Request, Trace, manifest, parity, questions
 from warraq.runtimes.onnx import OnnxRuntime
 from warraq.runtimes.torch import TorchRuntime
 from warraq.stages.export import Export, routed, weighed
-from warraq.students import gemma3_onnx, precision
-from warraq.students.precision import Precision
 
 ROOT = Path(__file__).parents[2]
 GRAPHS = ("vision_encoder", "embed_tokens", "decoder_model_merged")
@@ -42,7 +42,7 @@ def test_proof_holds_on_pages_and_fixed_cases(exported: Path) -> None:
 
 def test_graphs_are_the_same_bytes_again_and_name_no_path(exportable: Path, exported: Path) -> None:
     (exportable / "again").mkdir()
-    gemma3_onnx.write(exportable / "merged", exportable / "again")
+    gemma3.write(exportable / "merged", exportable / "again")
     for path in sorted((exportable / "again").iterdir()):
         assert path.read_bytes() == (exported / path.name).read_bytes()
     for name in GRAPHS:
@@ -86,7 +86,7 @@ def test_heads_that_share_no_keys_are_the_same_model_too(exportable: Path, expor
     config = Gemma3Config.from_pretrained(exportable / "merged", dtype="float32")
     config.text_config.num_key_value_heads = config.text_config.num_attention_heads
     Gemma3ForConditionalGeneration(config).save_pretrained(folders[0])
-    gemma3_onnx.write(*folders)
+    gemma3.write(*folders)
     request = Request((exportable / "pages/0123456789ab/0001.png",), PROMPT)
     wanted = TorchRuntime(folders[0]).trace([request], [0, 40], 4)
     ours = OnnxRuntime(folders[1]).trace([request], [0, 40], wanted.tokens)
@@ -103,7 +103,7 @@ def test_lower_precisions_are_nearly_the_same_model(exportable: Path, exported: 
     spread = truth.step_logits.std()
     for kind, block, bound in (("int8", 32, 0.05), ("int8", 128, 0.05), ("int8_dynamic", 32, 0.15), ("int4", 32, 0.5)):
         folder = shutil.copytree(exported, tmp_path / f"{kind}{block}", ignore=shutil.ignore_patterns("*.onnx*"))
-        precision.write(exported, folder, kind, block)
+        quantize.write(exported, folder, kind, block)
         ours = OnnxRuntime(folder).trace([request], [0, 40], np.zeros((1, 8), dtype=np.int64))
         assert 0 < np.abs(ours.step_logits - truth.step_logits).mean() < bound * spread, kind
         assert size(folder) < size(exported)
@@ -146,7 +146,7 @@ def edit(folder: Path, operator: str, input_name: str | None, value: int) -> Non
 def test_planted_fault_is_refused(
     exportable: Path, exported: Path, plant: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refused(exportable, exported, gemma3_onnx, plant, monkeypatch)
+    refused(exportable, exported, gemma3, plant, monkeypatch)
 
 
 def test_only_what_follows_a_stop_token_is_not_compared() -> None:

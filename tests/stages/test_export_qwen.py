@@ -20,11 +20,11 @@ from safetensors.torch import load_file, save_file
 from support import export_project, tiny
 from support.export_project import PROMPT, dropped_vision_weight, refused, swapped_embeddings
 from support.scripted_model import described
+from warraq.exporters.onnx import quantize, qwen2_5_vl
+from warraq.exporters.onnx.quantize import Precision
 from warraq.runtimes import ImageError, Request, parity, processor
 from warraq.runtimes.onnx import OnnxRuntime
 from warraq.runtimes.torch import TorchRuntime
-from warraq.students import precision, qwen2_5_vl_onnx
-from warraq.students.precision import Precision
 
 STUDENT = "qwen2_5_vl_7b_tableqa"
 PAGE = "pages/0123456789ab/0001.png"
@@ -94,7 +94,7 @@ def no_windows(folder: Path) -> None:
 
 @pytest.mark.parametrize("plant", [flat_positions, no_windows, dropped_vision_weight, swapped_embeddings])
 def test_planted_fault_is_refused(qwen: Path, plant: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch) -> None:
-    refused(qwen, qwen / "onnx", qwen2_5_vl_onnx, plant, monkeypatch, STUDENT)
+    refused(qwen, qwen / "onnx", qwen2_5_vl, plant, monkeypatch, STUDENT)
 
 
 def test_answers_of_a_batch_with_pages_of_two_shapes_equal_transformers(qwen: Path, tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_answers_of_a_batch_with_pages_of_two_shapes_equal_transformers(qwen: Pa
 @pytest.mark.parametrize("kind", ["int8", "int8_dynamic", "int4"])
 def test_a_lower_precision_is_nearly_the_same_model(qwen: Path, tmp_path: Path, kind: Precision) -> None:
     folder = shutil.copytree(qwen / "onnx", tmp_path / kind, ignore=shutil.ignore_patterns("*.onnx*"))
-    precision.write(qwen / "onnx", folder, kind, 32)
+    quantize.write(qwen / "onnx", folder, kind, 32)
     forced, request = np.zeros((1, 8), dtype=np.int64), page(qwen)
     ours, truth = (OnnxRuntime(place).trace([request], [0, 40], forced) for place in (folder, qwen / "onnx"))
     assert 0 < np.abs(ours.step_logits - truth.step_logits).mean() < 0.5 * truth.step_logits.std()
@@ -148,7 +148,7 @@ def test_a_head_shared_with_the_embedding_and_a_padding_token(qwen: Path, tmp_pa
     del weights["lm_head.weight"]
     save_file(weights, merged / "model.safetensors", {"format": "pt"})
     out = shutil.copytree(qwen / "onnx", tmp_path / "onnx", ignore=shutil.ignore_patterns("*.onnx*"))
-    qwen2_5_vl_onnx.write(merged, out)
+    qwen2_5_vl.write(merged, out)
     wanted = TorchRuntime(merged, dtype="float32").trace([page(qwen)], [0, 40], 4)
     ours = OnnxRuntime(out).trace([page(qwen)], [0, 40], wanted.tokens)
     assert np.abs(ours.step_logits - wanted.step_logits).max() < 1e-4

@@ -18,9 +18,9 @@ from warraq.cli import main
 from warraq.records import write_json
 from warraq.runtimes import Trace, manifest
 from warraq.stages.merge import compare, difference
-from warraq.students.tiers import digest_of
 from warraq.students.weights import digest, rounded
 from warraq.tasks import invoice
+from warraq.training.tier_training import digest_of
 
 ROOT = Path(__file__).parents[2]
 NANO = ROOT / "models/nano/base"

@@ -23,9 +23,9 @@ from warraq import tasks
 from warraq.records import Prediction, Sample, write_json
 from warraq.stages import evaluate
 from warraq.stages.train import quality
-from warraq.students import llamafactory
-from warraq.students.audit import Row
-from warraq.students.tiers import collect
+from warraq.training import llamafactory
+from warraq.training.audit import Row
+from warraq.training.tier_training import collect
 
 ROOT = Path(__file__).parents[2]
 Params = Callable[..., Path]

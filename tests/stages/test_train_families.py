@@ -17,7 +17,9 @@ from support import tiny
 from warraq import params as tree
 from warraq.cli import main
 from warraq.records import InputError, Sample, Turn, read_json
-from warraq.students import Student, audit, contract, family, llamafactory, trainer
+from warraq.students import Student, family
+from warraq.students.weights import shapes
+from warraq.training import audit, llamafactory, trainable_modules, trainer
 
 ROOT = Path(__file__).parents[2]
 NANO = ROOT / "models/nano/base"
@@ -177,8 +179,8 @@ def test_the_published_recipe_trains_every_vision_mlp_and_no_projector() -> None
         model = Qwen2_5_VLForConditionalGeneration(config)
     known = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
     room, names = family("qwen2_5_vl"), published(model)
-    assert contract.weights(known, names, 16) == 47_589_376
-    table = contract.table(known, room, {name: contract.weights(known, [name], 16) for name in names})
+    assert trainable_modules.weights(known, names, 16) == 47_589_376
+    table = trainable_modules.table(known, room, {name: trainable_modules.weights(known, [name], 16) for name in names})
     assert table["vision"]["modules_trained"] == 3 * 32
     assert table["projector"]["modules_trained"] == 0
 
@@ -212,9 +214,9 @@ def test_a_tier_that_matches_nothing_is_refused(
 ) -> None:
     result = train(chosen("gemma3", [TIER], base="tiny/x", revision="0" * 40), lessons, bases("qwen3_vl"), tmp_path)
     assert (result.exit_code, "is a qwen3_vl model, not a gemma3" in result.output) == (2, True)
-    known = contract.shapes(bases("llava_1_5"), family("llava_1_5"))
+    known = shapes(bases("llava_1_5"), family("llava_1_5"))
     with pytest.raises(InputError, match="the tier trains projector, but no linear layer of the base is one"):
-        contract.targets(known, family("qwen3_vl"), tree.Tier.model_validate(TIER))
+        trainable_modules.targets(known, family("qwen3_vl"), tree.Tier.model_validate(TIER))
     result = train(chosen("llava_1_5", [VISION | {"vision_attention_last": 6}]), lessons, bases("llava_1_5"), tmp_path)
     assert "vision_attention_last is 6, but only 5 blocks are used" in result.output
 
@@ -245,10 +247,10 @@ def test_the_export_of_two_tiers_is_one_merge_after_another_bit_for_bit(
     from transformers import AutoModelForImageTextToText
 
     base, room = bases("qwen2_5_vl"), family("qwen2_5_vl")
-    known = contract.shapes(base, room)
+    known = shapes(base, room)
     for number, tier in (("1", TIER), ("2", VISION)):
         model = AutoModelForImageTextToText.from_pretrained(base, dtype=torch.float32)
-        names = contract.targets(known, room, tree.Tier.model_validate(tier))
+        names = trainable_modules.targets(known, room, tree.Tier.model_validate(tier))
         tuned = get_peft_model(model, LoraConfig(r=4, target_modules=names))
         torch.manual_seed(int(number))
         for name, weight in tuned.named_parameters():

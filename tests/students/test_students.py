@@ -10,8 +10,10 @@ from PIL import Image, ImageDraw
 from warraq import params as tree
 from warraq.cli import main
 from warraq.records import InputError
-from warraq.students import audit, contract, family, machine
-from warraq.students.score import adoption, rank_correlation
+from warraq.students import family
+from warraq.students.weights import shapes
+from warraq.training import audit, hardware
+from warraq.training.selection import adoption, rank_correlation
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,17 +34,17 @@ def gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_a_gpu_cannot_hold_is_refused_before_it_is_loaded(gpu: None, tmp_path: Path) -> None:
     student = tree.load(ROOT / "params.yaml").student("nano")
-    known = contract.shapes(ROOT / "models/nano/base", family("gemma3"))
-    assert machine.devices() == 1
+    known = shapes(ROOT / "models/nano/base", family("gemma3"))
+    assert hardware.devices() == 1
     with pytest.raises(InputError, match=r"training needs about .* GiB \(weights .*logits .*\), Small GPU has 0"):
-        machine.check(known, student, [row(8000)], tmp_path)
+        hardware.check(known, student, [row(8000)], tmp_path)
 
 
 def test_the_estimate_of_a_7b_model_is_that_of_its_parts() -> None:
     """Qwen2.5-VL-7B in bf16: 15.4 GiB of weights; 16 B a logit of 152,064 (facts of the trainer's loss)."""
     student = tree.load(ROOT / "params.yaml").student("qwen2_5_vl_7b_tableqa")
     known = {"model.language_model.embed_tokens.weight": (152_064, 3584), "rest": (8_292_166_656 - 152_064 * 3584,)}
-    parts = machine.estimate(known, student, 42_000_000, 2048)
+    parts = hardware.estimate(known, student, 42_000_000, 2048)
     assert parts["weights"] / 2**30 == pytest.approx(15.4, abs=0.1)
     assert parts["logits"] == 16 * 152_064 * 2048 * 3
     assert parts["trained"] == 42_000_000 * 16
@@ -50,19 +52,19 @@ def test_the_estimate_of_a_7b_model_is_that_of_its_parts() -> None:
 
 def test_zero_3_and_fsdp_1_are_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     student = tree.load(ROOT / "params.yaml").student("nano")
-    known = contract.shapes(ROOT / "models/nano/base", family("gemma3"))
+    known = shapes(ROOT / "models/nano/base", family("gemma3"))
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
-    machine.check(known, student, [row()], tmp_path)  # ZeRO-2 is the default
+    hardware.check(known, student, [row()], tmp_path)  # ZeRO-2 is the default
     config = tmp_path / "zero3.json"
     config.write_text('{"zero_optimization": {"stage": 3}}')
     for name, value in (("ZERO_STAGE", "3"), ("CONFIG_FILE", str(config))):
         with monkeypatch.context() as patch:
             patch.setenv(f"ACCELERATE_DEEPSPEED_{name}", value)
             with pytest.raises(InputError, match="asks for ZeRO-3"):
-                machine.check(known, student, [row()], tmp_path)
+                hardware.check(known, student, [row()], tmp_path)
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
     with pytest.raises(InputError, match="set FSDP_VERSION=2"):
-        machine.check(known, student, [row()], tmp_path)
+        hardware.check(known, student, [row()], tmp_path)
 
 
 def test_doctor_tells_what_training_needs() -> None:

@@ -5,6 +5,7 @@ is weighed on validation answers, and shipped if it costs little enough. Work in
 export stays there with its parity.json.
 """
 
+import importlib
 import importlib.util
 import logging
 import math
@@ -16,13 +17,14 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from warraq import runtimes, students, tasks
+from warraq import runtimes, tasks
+from warraq.exporters.onnx import quantize
+from warraq.exporters.onnx.quantize import Block, Precision
 from warraq.metrics.degradation import Pair, cost
 from warraq.records import InputError, Sample, read_json, write_json
 from warraq.runtimes import Request, manifest, parity
 from warraq.section import Section
-from warraq.students import Student, precision
-from warraq.students.precision import Block, Precision
+from warraq.students import Student
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +97,7 @@ def weighed(
             continue
         folder = part / kind
         shutil.copytree(part, folder, ignore=shutil.ignore_patterns("*.onnx", "*.onnx_data", *wanted))
-        precision.write(part, folder, kind, parameters.block)
+        quantize.write(part, folder, kind, parameters.block)
         coarse, seconds = answered(folder, chosen, parameters.answer_tokens)
         row: dict[str, Any] = dict(
             cost([compared(sample, *texts) for (sample, _), *texts in zip(chosen, exact, coarse, strict=True)])
@@ -145,10 +147,10 @@ def proved(
 
     Both are in fp32, and neither is in memory: their weights stay in files, which the system reads as they are used.
     """
+    from warraq.exporters.onnx import graphs
     from warraq.runtimes import processor as processors
     from warraq.runtimes.onnx import OnnxRuntime
     from warraq.runtimes.torch import TorchRuntime
-    from warraq.students import graphs
 
     processor = processors.load(part)
     asked = parity.cases(questions, parameters.pages, processor, window)
@@ -171,7 +173,7 @@ def leave_out(out: Path, student: Student) -> None:
 
 
 def routed(student: Student) -> bool:
-    return importlib.util.find_spec(f"warraq.students.{student.family}_onnx") is not None
+    return importlib.util.find_spec(f"warraq.exporters.onnx.{student.family}") is not None
 
 
 def needed(merged: Path) -> int:
@@ -213,7 +215,7 @@ def run(merged: Path, dataset: Path, pages: Path, out: Path, student: Student, p
     part = out.with_name(out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
-    config, room = settle(merged, part), students.family(f"{student.family}_onnx")
+    config, room = settle(merged, part), importlib.import_module(f"warraq.exporters.onnx.{student.family}")
     logger.info("export: tracing %s", merged)
     room.write(merged, part)
 

@@ -19,10 +19,10 @@ from warraq.records import InputError, Page, Sample, read_json, read_rows, read_
 from warraq.runtimes import Request, Trace, manifest
 from warraq.runtimes.manifest import Question, schema_sha256
 from warraq.section import Section
-from warraq.students import PROCESSOR, Student, family, llamafactory
-from warraq.students.contract import ORDER, component, module
-from warraq.students.tiers import digest_of
-from warraq.students.weights import Weights, digest, idle, rounded, targets, verify
+from warraq.students import PROCESSOR, Student, family
+from warraq.students.weights import ORDER, Weights, component, digest, idle, module, rounded, targets, verify
+from warraq.training import llamafactory
+from warraq.training.tier_training import digest_of
 
 logger = logging.getLogger(__name__)
 Asked = list[tuple[Sample, Request]]

@@ -24,10 +24,11 @@ from warraq.metrics import text
 from warraq.metrics.structure import running_text
 from warraq.records import InputError, read_samples, write_json, write_text
 from warraq.section import Section
-from warraq.students import Student, Tier, audit, contract, family, llamafactory, machine, tiers, trainer, workplace
-from warraq.students.audit import Row
+from warraq.students import Student, Tier, family, weights
 from warraq.students.weights import digest, verify
-from warraq.students.workplace import Sides
+from warraq.training import audit, hardware, llamafactory, tier_training, trainable_modules, trainer, workdir
+from warraq.training.audit import Row
+from warraq.training.workdir import Sides
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ def fitting(
     return kept, [row for row in rows if (row.side, row.name) not in gone], out
 
 
-def foreseen(known: contract.Shapes, student: Student) -> list[list[str]]:
+def foreseen(known: weights.Shapes, student: Student) -> list[list[str]]:
     """The linear layers that get LoRA matrices, a list a tier; told by component.
 
     Raises:
@@ -91,10 +92,10 @@ def foreseen(known: contract.Shapes, student: Student) -> list[list[str]]:
         return [[]]
     room, found = family(student.family), []
     for number, tier in enumerate(student.tiers, start=1):
-        found.append(contract.targets(known, room, tier))
-        table = contract.table(known, room, contract.promised(known, room, tier, found[-1]))
-        logger.info("tier %d trains\n%s", number, contract.told(table))
-        if problem := contract.problem(table, tier.components):
+        found.append(trainable_modules.targets(known, room, tier))
+        table = trainable_modules.table(known, room, trainable_modules.promised(known, room, tier, found[-1]))
+        logger.info("tier %d trains\n%s", number, trainable_modules.told(table))
+        if problem := trainable_modules.problem(table, tier.components):
             raise InputError(problem)
     return found
 
@@ -107,7 +108,7 @@ def agreed(student: Student, tier: Tier, targets: list[str], rows: list[Row], si
     lora = student.tuning == "lora"
     return {
         "family": student.family,
-        "components": sorted(tier.components) if lora else sorted(contract.ORDER),
+        "components": sorted(tier.components) if lora else sorted(weights.ORDER),
         "targets": targets if lora else None,
         "names": [row.name for row in train],
         "tokens": [row.tokens for row in train],
@@ -125,28 +126,28 @@ def run(
     parameters: Train, dry_run: bool,
 ) -> None:  # fmt: skip
     verify(student, base)
-    known = contract.shapes(base, family(student.family))
+    known = weights.shapes(base, family(student.family))
     targets = foreseen(known, student)
     every = {side: read_samples(dataset / f"{side}.json") for side in ("train", "val")}
     sides, rows, left_out = fitting(base, student, every, pages, parameters.misfits)
     counts = dict(sorted(Counter(why for _, why in left_out).items()))
     longest = max(row.tokens for row in rows)
     logger.info("audit: %d samples fit, the longest has %d tokens; left out %s", len(rows), longest, counts or "none")
-    machine.check(known, student, rows, out.parent)
+    hardware.check(known, student, rows, out.parent)
     summary = audit.summary(rows, left_out, student.cutoff_len)
     write_json(metrics, summary)
     write_text(curve, audit.curve(rows))
     if dry_run:
         return
 
-    part, weights = out.with_name(out.name + ".part"), digest(base)
-    pixels = workplace.largest(pages, sides)
+    part, base_sha256 = out.with_name(out.name + ".part"), digest(base)
+    pixels = workdir.largest(pages, sides)
     settings = [
         llamafactory.training(student, tier, names, rows, pixels, parameters.seed, parameters.checkpoints)
         for tier, names in zip(student.tiers, targets, strict=True)
     ]
     terms = [agreed(student, tier, names, rows, sides) for tier, names in zip(student.tiers, targets, strict=True)]
-    workplace.begin(part, base, dataset, pages, student, sides, [weights, settings, terms, student.image_max_pixels])
+    workdir.begin(part, base, dataset, pages, student, sides, [base_sha256, settings, terms, student.image_max_pixels])
     final = part / "final"
     shutil.rmtree(final, ignore_errors=True)
     adopted: list[Path] = []
@@ -160,19 +161,19 @@ def run(
         chain = {"create_new_adapter": True} if adopted else {}
         llamafactory.write(place / "train.yaml", setting | chain, paths)
         if not llamafactory.finished(place / "output"):
-            tiers.launch(place, student, len(sides["train"]), bool(adopted), __name__)
-        row = tiers.collect(place, adapter, part / "base", student)
-        told.append(tiers.judge(row, place / "output", parameters.seed) if adopted else row | {"adopted": True})
+            tier_training.launch(place, student, len(sides["train"]), bool(adopted), __name__)
+        row = tier_training.collect(place, adapter, part / "base", student)
+        told.append(tier_training.judge(row, place / "output", parameters.seed) if adopted else row | {"adopted": True})
         if told[-1]["adopted"]:
             adopted.append(adapter)
         else:
             shutil.rmtree(adapter)
-    origin = {"base": student.base, "revision": student.revision, "tuning": student.tuning, "base_sha256": weights}
+    origin = {"base": student.base, "revision": student.revision, "tuning": student.tuning, "base_sha256": base_sha256}
     budget = {"image_max_pixels": student.image_max_pixels, "left_out": counts}
     write_json(final / "lineage.json", {**origin, **budget, "tiers": told})
     shutil.rmtree(out, ignore_errors=True)
     final.replace(out)
-    kept = {str(number): tiers.chosen(row) for number, row in enumerate(told, start=1)}
+    kept = {str(number): tier_training.chosen(row) for number, row in enumerate(told, start=1)}
     write_json(metrics, summary | {"tiers": kept})
     shutil.rmtree(part)
 

@@ -97,4 +97,4 @@ class Student(Section):
 
 def family(name: str) -> ModuleType:
     """The module of a model family; `name` has been checked by the params."""
-    return importlib.import_module(f"warraq.students.{name}")
+    return importlib.import_module(f"warraq.students.families.{name}")

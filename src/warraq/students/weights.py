@@ -1,16 +1,73 @@
 """The weight files of a model folder: hashed, read tensor by tensor, written in another folder's form, compared."""
 
 import hashlib
+import json
+import re
 import shutil
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from warraq.records import InputError, sha256
-from warraq.students import Student, contract
+from warraq.students import Student
 
 if TYPE_CHECKING:
     import torch
+
+
+Shapes = dict[str, tuple[int, ...]]
+ORDER = ("language", "projector", "vision")
+
+
+def shapes(base: Path, room: ModuleType) -> Shapes:
+    """The shape of every parameter of a model folder, by its name in transformers; from the files' heads alone.
+
+    Raises:
+        InputError: the model is of another family, a weight file is missing that the index names, or one is cut.
+    """
+    found: Shapes = {}
+    paths = files(base)
+    kind = json.loads((base / "config.json").read_text(encoding="utf-8")).get("model_type")
+    if kind != room.MODEL:
+        raise InputError(f"{base} is a {kind} model, not a {room.MODEL}; correct the student's family in params.yaml.")
+    for path in paths:
+        with path.open("rb") as stream:
+            size = int.from_bytes(stream.read(8), "little")
+            head = json.loads(stream.read(size))
+        head.pop("__metadata__", None)
+        end = max((entry["data_offsets"][1] for entry in head.values()), default=0)
+        if path.stat().st_size != 8 + size + end:
+            raise InputError(f"{path} is cut: it should have {8 + size + end:,} bytes; fetch the base model again.")
+        found |= {module(name, room): tuple(entry["shape"]) for name, entry in head.items()}
+    return found
+
+
+def files(folder: Path) -> list[Path]:
+    """The weight files of a model folder.
+
+    Raises:
+        InputError: there are none, or one that the index names is missing.
+    """
+    there = sorted(folder.glob("*.safetensors"))
+    if not there or not (folder / "config.json").exists():
+        raise InputError(f"{folder} holds no model; run `warraq fetch` for this student.")
+    index = folder / "model.safetensors.index.json"
+    named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()) if index.exists() else set()
+    missing = sorted(named - {path.name for path in there})
+    if missing:
+        raise InputError(f"{folder} lacks {missing[0]}, which {index.name} names; fetch the model again.")
+    return there
+
+
+def module(stored: str, room: ModuleType) -> str:
+    """The name in transformers of what is stored under a name."""
+    for pattern, replacement in room.MODULES.items():
+        stored = re.sub(pattern, replacement, stored)
+    return stored
+
+
+def component(name: str, room: ModuleType) -> str:
+    return next((part for part, pattern in room.COMPONENTS.items() if re.match(pattern, name)), "other")
 
 
 def digest(folder: Path) -> str:
@@ -19,7 +76,7 @@ def digest(folder: Path) -> str:
     Raises:
         InputError: there are none, or one is missing.
     """
-    text = "".join(f"{sha256(path)} {path.name}\n" for path in contract.files(folder))
+    text = "".join(f"{sha256(path)} {path.name}\n" for path in files(folder))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -65,7 +122,7 @@ def targets(names: frozenset[str], adapter: Weights, room: ModuleType) -> set[st
     """The stored names of the tensors that an adapter changes, by LoRA or whole."""
     keys = {key.removeprefix("base_model.model.") for key in adapter.names}
     changed = {key.rsplit(".lora_", 1)[0] + ".weight" if ".lora_" in key else key for key in keys}
-    stored = {contract.module(name, room): name for name in names}
+    stored = {module(name, room): name for name in names}
     if changed - stored.keys():
         raise InputError(f"the adapter changes {min(changed - stored.keys())}, which the base does not have.")
     return {stored[name] for name in changed}

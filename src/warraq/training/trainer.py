@@ -55,8 +55,8 @@ def hold(contract: dict[str, Any], model: Any, lengths: list[int]) -> dict[str, 
     Raises:
         InputError: another count of tokens than the audit's, or other modules than the tier names.
     """
-    from warraq.students import contract as terms
     from warraq.students import family
+    from warraq.training import trainable_modules as terms
 
     if len(lengths) != len(contract["tokens"]):
         raise InputError(f"LLaMA-Factory kept {len(lengths)} of {len(contract['tokens'])} samples; {LOCK}")
@@ -93,7 +93,7 @@ def guard(contract: dict[str, Any], score: Score) -> Any:
     from torch.distributed.fsdp import register_fsdp_forward_method
     from transformers import TrainerCallback
 
-    from warraq.students import machine
+    from warraq.training import hardware
 
     losses: list[float] = []
     step = CustomSeq2SeqTrainer.prediction_step
@@ -103,7 +103,7 @@ def guard(contract: dict[str, Any], score: Score) -> Any:
         losses.append(float(found[0]))
         return found
 
-    if machine.zero_stage():  # DeepSpeed drops a group of no weights, and the scheduler would miss it
+    if hardware.zero_stage():  # DeepSpeed drops a group of no weights, and the scheduler would miss it
         CustomSeq2SeqTrainer.create_optimizer = without_empty_groups(CustomSeq2SeqTrainer.create_optimizer)
     if contract["loss_by_task"]:  # evaluation goes sample by sample, in order, on one device
         CustomSeq2SeqTrainer.prediction_step = recorded

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from warraq.synth.strips import PX_PER_PT, Strip, strips
+from warraq.nano.text_lines import PX_PER_PT, Strip, strips
 from warraq.synth.words import Language
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
 
-    from warraq.synth.strips import Pixels, Places
+    from warraq.nano.text_lines import Pixels, Places
 
 WIDTH_PT, HEIGHT_PT = 252, (252, 340)  # as of the documents of `warraq synth`
 FOOT_PX = 164  # where stamp and signature stand side by side

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from warraq.records import InputError, read_json
-from warraq.students import Student, contract, family
-from warraq.students.audit import Row
+from warraq.students import Student, family, weights
+from warraq.training import trainable_modules
+from warraq.training.audit import Row
 
 GIB = 2**30
 
@@ -51,7 +52,7 @@ def zero_stage() -> int:
     return int(os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE", 2))
 
 
-def estimate(known: contract.Shapes, student: Student, trained: int, tokens: int) -> dict[str, int]:
+def estimate(known: weights.Shapes, student: Student, trained: int, tokens: int) -> dict[str, int]:
     """Bytes on one device while training, by what takes them; the vision tower's own activations are not counted.
 
     tokens: of the longest sample. Logits are those of every token, in fp32 and again as gradient, some 16 bytes each. A
@@ -75,7 +76,7 @@ def estimate(known: contract.Shapes, student: Student, trained: int, tokens: int
     }
 
 
-def check(known: contract.Shapes, student: Student, rows: Sequence[Row], place: Path) -> None:
+def check(known: weights.Shapes, student: Student, rows: Sequence[Row], place: Path) -> None:
     """Refuse what cannot fit before it is loaded.
 
     Raises:
@@ -89,7 +90,7 @@ def check(known: contract.Shapes, student: Student, rows: Sequence[Row], place: 
             "the environment asks for ZeRO-3, under which Gemma-3 fails and no tier stands on another: set "
             "ACCELERATE_DEEPSPEED_ZERO_STAGE=2, or take FSDP (docs/running.md, Several GPUs)."
         )
-    trained = contract.largest(known, family(student.family), student)
+    trained = trainable_modules.largest(known, family(student.family), student)
     parts = estimate(known, student, trained, max(row.tokens for row in rows))
     need, there = sum(parts.values()), gpus()
     if there and need > min(size for _, size in there):
@@ -131,8 +132,8 @@ def report(name: str, student: Student | None, base: Path) -> list[tuple[bool, s
     if student is None:
         return lines
     try:
-        known = contract.shapes(base, family(student.family))
-        trained = contract.largest(known, family(student.family), student)
+        known = weights.shapes(base, family(student.family))
+        trained = trainable_modules.largest(known, family(student.family), student)
     except InputError as error:
         return [*lines, (False, f"{name}: {error}")]
     parts = estimate(known, student, trained, student.cutoff_len)

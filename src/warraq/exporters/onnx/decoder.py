@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from warraq.students import graphs
+from warraq.exporters.onnx import graphs
 
 # (attention_mask, cache_position, token_type_ids) -> booleans (batch, 1, length, capacity) by layer type
 Masks = Callable[[torch.Tensor, torch.Tensor, Any], dict[str, torch.Tensor]]

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from warraq.students import decoder, graphs
+from warraq.exporters.onnx import decoder, graphs
 
 
 def window(config: Any) -> int | None:

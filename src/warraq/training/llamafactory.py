@@ -19,7 +19,7 @@ from typing import Any
 
 from warraq.records import InputError, read_json, write_json, write_text
 from warraq.students import Student, Tier, family
-from warraq.students.audit import Row
+from warraq.training.audit import Row
 
 
 def updates(samples: int, student: Student, tier: Tier) -> int:

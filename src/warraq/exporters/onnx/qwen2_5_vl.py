@@ -13,8 +13,8 @@ import torch
 from onnxscript import FLOAT, INT32, opset23, script
 from onnxscript.values import Opset
 
+from warraq.exporters.onnx import decoder, graphs
 from warraq.records import InputError
-from warraq.students import decoder, graphs
 
 op: Any = opset23
 microsoft: Any = Opset("com.microsoft", 1)

@@ -3,9 +3,9 @@
 import math
 from typing import TYPE_CHECKING, Any
 
-from warraq.students import nano
-from warraq.synth.batches import IGNORED, SLOTS, Batch
-from warraq.synth.strips import CHARACTERS
+from warraq.nano import architecture
+from warraq.nano.batches import IGNORED, SLOTS, Batch
+from warraq.nano.text_lines import CHARACTERS
 
 if TYPE_CHECKING:
     import torch
@@ -76,7 +76,7 @@ class Trainer:
 
         self.device = device
         side = config.vision_config.image_size // config.vision_config.patch_size
-        self.model = nano.model(config, seed).float()
+        self.model = architecture.model(config, seed).float()
         look_at_neighbours(self.model, side)
         AttentionInterface.register("guided", guided_attention)
         self.model.model.language_model.set_attn_implementation("guided")

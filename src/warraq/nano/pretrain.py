@@ -24,16 +24,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from warraq import tasks
+from warraq.nano import architecture, batches, evaluation
+from warraq.nano.batches import Batch, Grid, Stream
+from warraq.nano.training_pages import CARDS_PER_BLOCK
 from warraq.records import InputError, replacing
 from warraq.reports.tracking import commit
-from warraq.students import nano
-from warraq.synth import batches, reading
-from warraq.synth.batches import Batch, Grid, Stream
-from warraq.synth.cards import CARDS_PER_BLOCK
 from warraq.workers import count, progress
 
 if TYPE_CHECKING:
-    from warraq.synth.trainer import Trainer
+    from warraq.nano.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 TASKS = ("content", "metadata", "invoice")
@@ -80,7 +79,7 @@ def run(out: Path, steps: int, seed: int, batch_size: int = 16) -> dict[str, flo
     """
     import torch
 
-    from warraq.synth.trainer import Trainer
+    from warraq.nano.trainer import Trainer
 
     if out.exists():
         raise InputError(f"{out} is there already; remove it or name another folder.")
@@ -90,9 +89,9 @@ def run(out: Path, steps: int, seed: int, batch_size: int = 16) -> dict[str, flo
     part.mkdir(parents=True, exist_ok=True)
     loaded = [tasks.load(name) for name in TASKS]
     prompts = [task.PROMPT for task in loaded]
-    pieces = nano.pieces([task.Answer for task in loaded], prompts)
-    tokenizer = nano.tokenizer(pieces)
-    config = nano.config(len(tokenizer))
+    pieces = architecture.pieces([task.Answer for task in loaded], prompts)
+    tokenizer = architecture.tokenizer(pieces)
+    config = architecture.config(len(tokenizer))
     grid = Grid(config.vision_config.image_size // config.vision_config.patch_size, config.vision_config.patch_size)
     names = [phase(step, steps)[0] for step in range(steps)]
     mixed_from, whole_from = (names.index(name) if name in names else steps for name in ("decoder", "whole"))
@@ -118,10 +117,10 @@ def run(out: Path, steps: int, seed: int, batch_size: int = 16) -> dict[str, flo
     trainer.model.cpu().bfloat16().save_pretrained(folder)
     config.dtype = "float32"  # to compute in; bfloat16 is for the file alone
     config.save_pretrained(folder)
-    nano.processor(tokenizer, config).save_pretrained(folder)
+    architecture.processor(tokenizer, config).save_pretrained(folder)
     (folder / "curve.jsonl").write_text("".join(json.dumps(row) + "\n" for row in curve), encoding="utf-8")
-    scores = reading.score(folder, reading.held_out(seed, grid.side_px))
-    card = reading.card(steps, seed, batch_size, commit(Path(__file__).parent), scores)
+    scores = evaluation.score(folder, evaluation.held_out(seed, grid.side_px))
+    card = evaluation.card(steps, seed, batch_size, commit(Path(__file__).parent), scores)
     (folder / "README.md").write_text(card, encoding="utf-8")
     folder.replace(out)
     shutil.rmtree(part)

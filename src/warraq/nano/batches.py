@@ -14,9 +14,9 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from warraq.synth.cards import CARDS_PER_BLOCK, Card, block
+from warraq.nano.text_lines import CHARACTERS
+from warraq.nano.training_pages import CARDS_PER_BLOCK, Card, block
 from warraq.synth.phrases import PHRASES
-from warraq.synth.strips import CHARACTERS
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from warraq.metrics.text import characters
-from warraq.synth.cards import Card, block
+from warraq.nano.training_pages import Card, block
 
 HELD_OUT_BLOCK = 2**31  # far beyond any training
 HELD_OUT_CARDS = 200
@@ -69,7 +69,7 @@ tells whether a page is askew, noisy, pale or on grey paper. It knows no schema 
 
 * Made by `warraq pretrain-nano OUT --steps {steps} --seed {seed} --batch-size {batch_size}`
   at commit {commit or "unknown"}; the curve is in `curve.jsonl`. The held-out cards are
-  block {HELD_OUT_BLOCK} of the same stream (`src/warraq/synth/cards.py`).
+  block {HELD_OUT_BLOCK} of the same stream (`src/warraq/nano/training_pages.py`).
 * Data: synthetic cards set by MuPDF in its Noto Naskh Arabic, Nimbus and Charis faces. Words are the TRAIN vocabulary
   of `src/warraq/synth/words.py`, common phrases, and random letters; no value of the demo's documents is among them.
 * Limits: two scripts, print only, no diacritics, letters of about a twentieth of the page's width; it has seen nothing

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from warraq.records import InputError, read_json, sha256, write_json
-from warraq.students import PROCESSOR, Student, llamafactory, machine
-from warraq.students.score import adoption, rank_correlation
-from warraq.students.trainer import REFUSAL
+from warraq.students import PROCESSOR, Student
+from warraq.training import hardware, llamafactory
+from warraq.training.selection import adoption, rank_correlation
+from warraq.training.trainer import REFUSAL
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ def launch(part: Path, student: Student, samples: int, chained: bool, module: st
     wandb = os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_MODE") == "offline"
     loaders = min(len(os.sched_getaffinity(0)) - 1, 8)  # a page is decoded while another is learned
     place = [f"report_to={'wandb' if wandb else 'none'}", f"dataloader_num_workers={loaders}"]
-    place += llamafactory.shared(student, machine.devices())
+    place += llamafactory.shared(student, hardware.devices())
     if chained and not step:
         place.append("eval_on_start=true")  # what the tier must beat
     if step and student.tuning == "full":  # see llamafactory.best

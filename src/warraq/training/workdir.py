@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from warraq.records import Sample, read_json, sha256, write_json, write_text
-from warraq.students import Student, family, llamafactory
+from warraq.students import Student, family
+from warraq.training import llamafactory
 
 logger = logging.getLogger(__name__)
 Sides = dict[str, list[Sample]]

@@ -1,0 +1,1 @@
+"""The merged model in the forms that other programs run."""

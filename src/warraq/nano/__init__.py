@@ -1,0 +1,1 @@
+"""The embedded student: its architecture, and how it was taught to read."""

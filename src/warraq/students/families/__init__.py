@@ -1,0 +1,1 @@
+"""Model families: one module each, named as `students.<name>.family` in params.yaml."""
