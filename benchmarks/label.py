@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from support.gemini_server import KEY, GeminiServer  # noqa: E402
 from support.label_project import Project, content, drawn  # noqa: E402
-from warraq.teachers.ledger import Ledger  # noqa: E402
+from warraq.teachers.remote.ledger import Ledger  # noqa: E402
 
 
 def begin(root: Path, server: GeminiServer, pages: int, in_flight: int) -> Project:

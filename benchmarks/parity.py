@@ -16,8 +16,8 @@ from typing import get_args
 
 from warraq import runtimes, students
 from warraq.exporters.onnx import quantize
+from warraq.files import read_json, write_json
 from warraq.metrics.degradation import cost
-from warraq.records import read_json, write_json
 from warraq.runtimes import Answer, Request, Runtime
 from warraq.runtimes.onnx import OnnxRuntime
 from warraq.runtimes.torch import TorchRuntime

@@ -54,7 +54,7 @@ def _guarded(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def run(*arguments: Any, **options: Any) -> None:
-        from warraq.records import InputError
+        from warraq.errors import InputError
 
         try:
             function(*arguments, **options)
@@ -378,7 +378,7 @@ def doctor(context: click.Context, student: str | None) -> None:
 @_guarded
 def show(reports: Path) -> None:
     """Print the comparison in REPORTS, the folder that evaluate wrote."""
-    from warraq.records import read_json
+    from warraq.files import read_json
     from warraq.reports import comparison
 
     click.echo(comparison.terminal(read_json(reports / "metrics.json"), str(reports / "report.html")))
@@ -409,9 +409,9 @@ def compare(reports: tuple[Path, ...], variant: str, rev: str | None) -> None:
 @_guarded
 def cost(context: click.Context, reports: Path, ledger: Path, usd_per_hour: float) -> None:
     """Print what 1,000 pages cost, of the teacher by the ledger and of the student by REPORTS, and the break-even."""
-    from warraq.records import read_json
+    from warraq.files import read_json
     from warraq.reports import cost as account
-    from warraq.teachers.ledger import Ledger
+    from warraq.teachers.remote.ledger import Ledger
 
     params = _params(context)
     model = params.label.gemini.model

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field, ValidationError, field_validator
 
-from warraq.records import InputError
+from warraq.errors import InputError
 from warraq.section import Section
 from warraq.stages.dataset import Dataset
 from warraq.stages.evaluate import Evaluate

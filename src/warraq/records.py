@@ -1,19 +1,19 @@
 """The rows in the files between stages, and the only code that reads or writes JSON Lines.
 
-Rows are frozen and carry no time and no absolute path, so that equal inputs give equal bytes. A file is written to
-`<name>.part` and renamed: a reader never sees half of it.
+Rows are frozen and carry no time and no absolute path, so that equal inputs give equal bytes.
 """
 
-import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from warraq.errors import InputError, problem
+from warraq.files import read_json, replacing
 
 Engine = Literal["mupdf", "pdfium", "pillow"]
 """What drew a page."""
@@ -26,10 +26,6 @@ Reference = Literal["gold", "textlayer", "silver"]
 
 Split = Literal["val", "test"]
 """The side of the split that a prediction is of: on `val` thresholds are chosen, `test` is scored."""
-
-
-class InputError(ValueError):
-    """A bad input, told in one sentence that names the file and the remedy. The command line exits with 2."""
 
 
 class Row(BaseModel):
@@ -136,74 +132,6 @@ class Planted(Row):
 
 
 R = TypeVar("R", bound=Row)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield `<path>.part` to write to; on success it takes the place of `path`, on failure it is removed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    try:
-        yield part
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-
-
-def sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def write_text(path: Path, text: str) -> None:
-    with replacing(path) as part:
-        part.write_text(text, encoding="utf-8")
-
-
-def write_json(path: Path, value: Any) -> None:
-    """UTF-8, not escaped, keys in the order given, one trailing newline."""
-    write_text(path, json.dumps(value, ensure_ascii=False, indent=2) + "\n")
-
-
-def read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing; run the stage that writes it (`dvc repro`).") from None
-    except ValueError as error:
-        raise InputError(f"{path} is not JSON ({error}); run the stage that writes it again.") from None
-
-
-def strict_json(text: str) -> Any:
-    """The value of strict JSON: no NaN, no key twice, no half of a surrogate pair, no nesting that ends the parser.
-
-    Raises:
-        ValueError: the text is anything else.
-    """
-
-    def each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        value = dict(pairs)
-        if len(value) < len(pairs):
-            raise ValueError("a key stands twice")
-        return value
-
-    def refused(name: str) -> None:
-        raise ValueError(f"{name} is not JSON")
-
-    try:
-        value = json.loads(text, object_pairs_hook=each_once, parse_constant=refused)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-    json.dumps(value, ensure_ascii=False).encode("utf-8")
-    return value
-
-
-def problem(error: ValidationError) -> str:
-    """The first thing that does not fit, in one sentence without its value: `items.0.total: Field required`."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return f"{where}: {first['msg']}" if where else first["msg"]
 
 
 def line(row: Row) -> str:

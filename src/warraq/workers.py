@@ -23,7 +23,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
-from warraq.records import InputError
+from warraq.errors import InputError
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from warraq.metrics import json, structure, tables, values
-from warraq.metrics.json import Outcomes, aligned, outcomes
+from warraq.metrics import fields, structure, tables, values
+from warraq.metrics.fields import Outcomes, aligned, outcomes
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_the_order_of_an_answers_list_changes_no_count(gold: list, answer: list,
 
 def test_right_but_rewritten_counts_as_both() -> None:
     kinds = {"total": "amount"}
-    found = json.scores({"total": "١٢٫٥٠", "id": "7"}, {"total": "12.5", "id": "7"}, kinds)
+    found = fields.scores({"total": "١٢٫٥٠", "id": "7"}, {"total": "12.5", "id": "7"}, kinds)
     assert found["field_f1"] == (4, 4)
     assert found["field_rewritten_share"] == (1, 2)
 
@@ -135,7 +135,7 @@ def test_right_but_rewritten_counts_as_both() -> None:
     ],
 )
 def test_mending_closes_and_unwraps_and_makes_nothing_up(raw: str, value: object) -> None:
-    assert next(json.mended(raw), None) == value
+    assert next(fields.mended(raw), None) == value
 
 
 JSON = st.recursive(
@@ -148,10 +148,10 @@ JSON = st.recursive(
 @given(JSON, st.data())
 def test_each_value_mended_from_a_cut_text_begins_one_that_was_there(value: object, data: st.DataObject) -> None:
     whole = stdlib.dumps(value, ensure_ascii=False)
-    assert next(json.mended("so: " + whole + " there")) == value
-    there = [str(leaf) for leaf in json.flattened(value).values()]
-    for found in json.mended(whole[: data.draw(st.integers(1, len(whole)))]):
-        for leaf in json.flattened(found).values():
+    assert next(fields.mended("so: " + whole + " there")) == value
+    there = [str(leaf) for leaf in fields.flattened(value).values()]
+    for found in fields.mended(whole[: data.draw(st.integers(1, len(whole)))]):
+        for leaf in fields.flattened(found).values():
             assert any(one.startswith(str(leaf)) for one in there)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from warraq.metrics.arabic import encoded
-from warraq.metrics.json import Outcomes, compared, leaves, outcomes
+from warraq.metrics.fields import Outcomes, compared, leaves, outcomes
 from warraq.metrics.statistics import Drawings, holm, levels, newcombe, wilson
 from warraq.metrics.text import Edits, characters, words
 

@@ -18,8 +18,9 @@ from tokenizers import Tokenizer
 
 from warraq import params as tree
 from warraq import tasks
+from warraq.errors import InputError
 from warraq.nano import architecture, evaluation
-from warraq.records import InputError, Sample, Turn
+from warraq.records import Sample, Turn
 from warraq.students.families import gemma3
 from warraq.students.fetch import fetch
 from warraq.training.audit import Counter

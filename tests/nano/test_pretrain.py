@@ -11,8 +11,8 @@ from random import Random
 import numpy as np
 import pytest
 
+from warraq.errors import InputError
 from warraq.nano import architecture, batches, pretrain, text_lines, training_pages
-from warraq.records import InputError
 from warraq.synth.documents import make
 from warraq.synth.words import DEMO
 

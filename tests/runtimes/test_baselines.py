@@ -12,7 +12,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from warraq.cli import main
-from warraq.records import Prediction, read_rows, write_json
+from warraq.files import write_json
+from warraq.records import Prediction, read_rows
 from warraq.tasks import content
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"

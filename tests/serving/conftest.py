@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.scripted_model import Scripted, described
-from warraq.records import write_json
+from warraq.files import write_json
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from warraq.metrics.json import flattened
+from warraq.metrics.fields import flattened
 from warraq.runtimes import Answer
 from warraq.runtimes.confidence import by_field, spans
 from warraq.runtimes.greedy import token_ends

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from warraq import tasks
-from warraq.records import InputError
+from warraq.errors import InputError
 from warraq.runtimes import Request
 from warraq.runtimes.greedy import Greedy
 

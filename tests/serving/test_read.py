@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from support.scripted_model import CONTENT, Scripted, described
 from warraq import tasks
 from warraq.cli import main
-from warraq.metrics.json import flattened
-from warraq.records import InputError, write_json
+from warraq.errors import InputError
+from warraq.files import write_json
+from warraq.metrics.fields import flattened
 from warraq.runtimes import Request
 from warraq.runtimes.onnx import OnnxRuntime
 from warraq.runtimes.torch import TorchRuntime

@@ -12,7 +12,8 @@ from support import evaluate_project, export_project
 from support.gemini_server import KEY, GeminiServer
 from support.label_project import Project, content
 from support.train_project import answer
-from warraq.records import Page, Sample, Turn, write_json, write_rows
+from warraq.files import write_json
+from warraq.records import Page, Sample, Turn, write_rows
 from warraq.stages.dataset import info
 from warraq.tasks import dumps, invoice
 

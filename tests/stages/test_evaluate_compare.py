@@ -24,7 +24,7 @@ from warraq import tasks
 from warraq.cli import main
 from warraq.records import Page, read_rows
 from warraq.reports.tracking import commit
-from warraq.teachers.ledger import Ledger
+from warraq.teachers.remote.ledger import Ledger
 
 
 def compared(*arguments: object) -> Result:

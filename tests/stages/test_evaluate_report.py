@@ -11,7 +11,7 @@ import pytest
 from support import browser
 from support.evaluate_project import ATTACK, DOCUMENTS, answer, change, gold, metrics, run, taught, validate, write
 from warraq import tasks
-from warraq.records import write_json
+from warraq.files import write_json
 
 
 class Tags(HTMLParser):

@@ -18,7 +18,8 @@ from warraq import params
 from warraq.cli import main
 from warraq.exporters.onnx import gemma3, quantize
 from warraq.exporters.onnx.quantize import Precision
-from warraq.records import Prediction, read_json, read_rows, write_json
+from warraq.files import read_json, write_json
+from warraq.records import Prediction, read_rows
 from warraq.runtimes import Request, Trace, manifest, parity, questions
 from warraq.runtimes.onnx import OnnxRuntime
 from warraq.runtimes.torch import TorchRuntime

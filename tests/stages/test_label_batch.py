@@ -7,7 +7,7 @@ import pytest
 
 from support.gemini_server import GeminiServer
 from support.label_project import Project, content
-from warraq.teachers import batch
+from warraq.teachers.remote import batch
 
 
 @pytest.fixture

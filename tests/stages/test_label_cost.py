@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from support.gemini_server import GeminiServer
 from support.label_project import Project
-from warraq.records import InputError
-from warraq.teachers.prices import Price, price
+from warraq.errors import InputError
+from warraq.teachers.remote.prices import Price, price
 
 COST = (2000 * 0.75 + 500 * 3.75) / 1e6  # USD of each answer of the server, thoughts included
 

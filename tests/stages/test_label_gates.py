@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from support.gemini_server import GeminiServer
 from support.label_project import Project, content, drawn
 from warraq.teachers import Reason
-from warraq.teachers.attempts import IN_ALL, Step, following
-from warraq.teachers.gates import QUARANTINE, findings, ink
-from warraq.teachers.pace import Pace
+from warraq.teachers.remote.rate_limit import Pace
+from warraq.teachers.remote.request import IN_ALL, Step, following
+from warraq.teachers.safety.label_checks import QUARANTINE, findings, ink
 
 LETTER = "محضر اجتماع اللجنة المالية وأقرت الميزانية إلى نهاية العام بحضور جميع الأعضاء في المبنى الرئيسي للوزارة"
 INVOICE: dict[str, Any] = {

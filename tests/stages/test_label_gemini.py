@@ -7,7 +7,8 @@ import pytest
 from support.gemini_server import CYRILLIC, KEY, GeminiServer
 from support.label_project import ROOT, Project, content
 from warraq import tasks
-from warraq.teachers import PASSING, model
+from warraq.teachers import PASSING
+from warraq.teachers.remote import remote_teacher
 
 PRICE = (2000 * 0.75 + 500 * 3.75) / 1e6  # USD of each answer of the server, thoughts included
 
@@ -65,7 +66,7 @@ def test_each_case_comes_to_what_is_documented(
     case: str, comes: str, requests: int, costs: str,
 ) -> None:  # fmt: skip
     """Its outcome, its reason, a row in the ledger for each request and its price; and no page is asked for ever."""
-    monkeypatch.setattr(model, "LONGEST_WAIT_S", 0.01)
+    monkeypatch.setattr(remote_teacher, "LONGEST_WAIT_S", 0.01)
     if case == "hang":
         monkeypatch.setenv("WARRAQ_TIMEOUT", "0.1")
     project.cleared(1)

@@ -9,7 +9,7 @@ import pytest
 
 from support.gemini_server import GeminiServer
 from support.label_project import Project, content, drawn
-from warraq.teachers.ledger import Ledger
+from warraq.teachers.remote.ledger import Ledger
 
 
 def test_a_killed_run_loses_at_most_what_was_in_flight(

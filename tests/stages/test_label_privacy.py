@@ -10,9 +10,9 @@ import pytest
 
 from support.gemini_server import KEY, GeminiServer
 from support.label_project import Project, drawn
-from warraq.records import InputError
-from warraq.teachers.clearance import Clearance, everything
-from warraq.teachers.transport import Leak, check, client, proved_local
+from warraq.errors import InputError
+from warraq.teachers.remote.transport import Leak, check, client, proved_local
+from warraq.teachers.safety.clearance import Clearance, everything
 
 
 def test_only_pages_called_public_reach_the_server(

@@ -6,7 +6,7 @@ import pytest
 
 from warraq import tasks
 from warraq.tasks import Answered
-from warraq.teachers.schema import envelope, json_schema, portable
+from warraq.teachers.remote.schema import envelope, json_schema, portable
 
 
 @pytest.mark.parametrize("task", ["content", "metadata", "invoice"])

@@ -15,7 +15,7 @@ from transformers import AutoModelForImageTextToText
 
 from warraq import params as tree
 from warraq.cli import main
-from warraq.records import write_json
+from warraq.files import write_json
 from warraq.runtimes import Trace, manifest
 from warraq.stages.merge import compare, difference
 from warraq.students.weights import digest, rounded

@@ -14,7 +14,8 @@ from click.testing import CliRunner, Result
 from PIL import Image, ImageDraw
 
 from warraq.cli import main
-from warraq.records import Prediction, line, read_rows, write_json
+from warraq.files import write_json
+from warraq.records import Prediction, line, read_rows
 from warraq.stages.predict import Predict, asked, fingerprint
 
 ROOT = Path(__file__).parents[2]

@@ -16,7 +16,8 @@ from PIL import Image
 
 from support.rendering import PARAMETERS, content, drawing, picture, reasons, render, shown
 from warraq.cli import main
-from warraq.records import InputError, Rejected, read_rows
+from warraq.errors import InputError
+from warraq.records import Rejected, read_rows
 from warraq.stages import render as render_stage
 from warraq.stages.render import run
 

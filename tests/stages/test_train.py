@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from support.train_project import NANO, answer, arguments
 from warraq import params as tree
 from warraq import tasks
-from warraq.records import Prediction, Sample, write_json
+from warraq.files import write_json
+from warraq.records import Prediction, Sample
 from warraq.stages import evaluate
 from warraq.stages.train import quality
 from warraq.training import llamafactory

@@ -16,7 +16,9 @@ from PIL import Image
 from support import tiny
 from warraq import params as tree
 from warraq.cli import main
-from warraq.records import InputError, Sample, Turn, read_json
+from warraq.errors import InputError
+from warraq.files import read_json
+from warraq.records import Sample, Turn
 from warraq.students import Student, family
 from warraq.students.weights import shapes
 from warraq.training import audit, llamafactory, trainable_modules, trainer

@@ -13,7 +13,7 @@ from PIL import Image
 
 from support.train_project import NANO, arguments
 from warraq.cli import main
-from warraq.records import write_json
+from warraq.files import write_json
 
 Params = Callable[..., Path]
 

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from warraq import params as tree
 from warraq.cli import main
-from warraq.records import InputError
+from warraq.errors import InputError
 from warraq.students import family
 from warraq.students.weights import shapes
 from warraq.training import audit, hardware

@@ -10,7 +10,8 @@ from PIL import Image
 
 from warraq import tasks
 from warraq.cli import main
-from warraq.records import Label, Page, Prediction, Sample, Turn, read_rows, write_json, write_rows
+from warraq.files import write_json
+from warraq.records import Label, Page, Prediction, Sample, Turn, read_rows, write_rows
 
 ROOT = Path(__file__).parents[2]
 VARIANTS = ("base", "merged", "onnx")

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from support.scripted_model import described
 from warraq.cli import main
-from warraq.records import write_json
+from warraq.files import write_json
 
 ROOT = Path(__file__).parents[2]
 PROMPT = "You are a professional OCR details extractor. Answer in JSON only."

@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw
 
 from warraq.cli import main
 from warraq.records import Label, Page, Review, line, read_rows, write_rows
-from warraq.teachers.ledger import Attempt, Ledger
+from warraq.teachers.remote.ledger import Attempt, Ledger
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,7 +8,8 @@ from click.testing import CliRunner, Result
 
 from warraq import tasks
 from warraq.cli import main
-from warraq.records import Planted, Prediction, read_rows, read_samples, write_json, write_rows
+from warraq.files import write_json
+from warraq.records import Planted, Prediction, read_rows, read_samples, write_rows
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 PAGES = 8

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from warraq.records import InputError, Label, Page, write_rows
+from warraq.errors import InputError
+from warraq.records import Label, Page, write_rows
 from warraq.tasks import table_qa
 from warraq.workers import progress
 

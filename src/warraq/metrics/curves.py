@@ -7,8 +7,8 @@ from typing import Any, get_args
 
 from warraq.metrics import grading, review, text
 from warraq.metrics.catalogue import GROUPS
+from warraq.metrics.fields import Outcome
 from warraq.metrics.grading import Graded, Variants, field_counts, grouped
-from warraq.metrics.json import Outcome
 from warraq.metrics.statistics import wilson
 
 Row = dict[str, Any]

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from warraq.metrics import json, text
-from warraq.metrics.json import Kinds
+from warraq.metrics import fields, text
+from warraq.metrics.fields import Kinds
 from warraq.metrics.statistics import Drawings
 
 RESAMPLES, SEED = 1000, 1
@@ -37,15 +37,15 @@ def cost(pairs: Sequence[Pair]) -> dict[str, float | int | None]:
     by_document: dict[str, dict[str, list[float]]] = {}
     for pair in pairs:
         sums = by_document.setdefault(pair.document, {})
-        for side, raw, fields in (
+        for side, raw, answer in (
             ("exact", pair.exact, pair.exact_fields),
             ("coarse", pair.coarse, pair.coarse_fields),
         ):
             edits = text.characters(pair.reference, raw)
             _add(sums, f"{side}_cer", (edits.errors, edits.reference))
             kinds = pair.kinds or {}
-            placed = fields and json.aligned(pair.gold, fields, kinds)
-            f1 = json.scores(pair.gold, placed, kinds)["field_f1"] if pair.kinds is not None else (0.0, 0.0)
+            placed = answer and fields.aligned(pair.gold, answer, kinds)
+            f1 = fields.scores(pair.gold, placed, kinds)["field_f1"] if pair.kinds is not None else (0.0, 0.0)
             _add(sums, f"{side}_field_f1", f1)
     drawings = Drawings(
         [{name: (above, below) for name, (above, below) in sums.items()} for sums in by_document.values()],

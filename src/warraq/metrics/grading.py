@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from warraq.metrics import faithfulness, json, structure, tables, text
+from warraq.metrics import faithfulness, fields, structure, tables, text
 from warraq.metrics.catalogue import PRIMARY, SCORES
-from warraq.metrics.json import Kinds, Outcome, aligned, compared
+from warraq.metrics.fields import Kinds, Outcome, aligned, compared
 from warraq.metrics.statistics import Drawings, Estimate, holm
 from warraq.metrics.structure import Element, running_text
 from warraq.records import Prediction, Sample
@@ -68,8 +68,8 @@ Variants = dict[str, list[Graded]]
 
 def field_sums(gold: Answer, answer: Answer | None, mended: Answer | None, kinds: Kinds) -> Sums:
     """Scores of a task with fields; the answer's lists are aligned."""
-    return json.scores(gold, answer, kinds) | {
-        "field_f1_mended": json.scores(gold, aligned(gold, mended, kinds), kinds)["field_f1"]
+    return fields.scores(gold, answer, kinds) | {
+        "field_f1_mended": fields.scores(gold, aligned(gold, mended, kinds), kinds)["field_f1"]
     }
 
 
@@ -199,7 +199,7 @@ def field_counts(graded: Variants) -> Fields:
         for one in part:
             if one.kinds is not None:
                 for path, outcome in compared(one.gold, one.answer, one.kinds).items():
-                    name = f"{one.sample.task}.{json.field(path)}"
+                    name = f"{one.sample.task}.{fields.field(path)}"
                     found.setdefault(name, {other: Counter() for other in graded})[variant][outcome] += 1
     return dict(sorted(found.items()))
 

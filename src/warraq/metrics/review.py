@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 
+from warraq.metrics.fields import compared
 from warraq.metrics.grading import Graded, Variants
-from warraq.metrics.json import compared
 from warraq.metrics.statistics import wilson
 
 Thresholds = dict[str, dict[str, float | None]]

@@ -24,10 +24,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from warraq import tasks
+from warraq.errors import InputError
+from warraq.files import replacing
 from warraq.nano import architecture, batches, evaluation
 from warraq.nano.batches import Batch, Grid, Stream
 from warraq.nano.training_pages import CARDS_PER_BLOCK
-from warraq.records import InputError, replacing
 from warraq.reports.tracking import commit
 from warraq.workers import count, progress
 

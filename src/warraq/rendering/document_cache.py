@@ -6,7 +6,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from warraq.records import Page, Rejected, Row, write_text
+from warraq.files import write_text
+from warraq.records import Page, Rejected, Row
 
 
 class Outcome(Row):

@@ -7,7 +7,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from warraq.records import InputError, Rejected
+from warraq.errors import InputError
+from warraq.records import Rejected
 from warraq.rendering import Kind, kind
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from warraq.metrics import faithfulness, text
 from warraq.metrics.arabic import encoded
+from warraq.metrics.fields import compared
 from warraq.metrics.grading import Graded
-from warraq.metrics.json import compared
 
 _NAMED = {
     "looped_answer_share": "in circles",

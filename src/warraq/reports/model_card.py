@@ -4,8 +4,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from warraq.files import read_json
 from warraq.metrics.catalogue import SCORES
-from warraq.records import read_json
 from warraq.reports import comparison
 from warraq.reports.comparison import HEADLINE, Metrics
 

@@ -16,8 +16,8 @@ from typing import Any
 
 from warraq.metrics.arabic import encoded
 from warraq.metrics.catalogue import GROUPS, PRIMARY, SCORES
+from warraq.metrics.fields import compared, flattened
 from warraq.metrics.grading import Fields, Graded, Variants, grouped
-from warraq.metrics.json import compared, flattened
 from warraq.records import Page
 from warraq.reports import charts, comparison
 from warraq.reports.answer_issues import findings

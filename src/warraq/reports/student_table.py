@@ -9,8 +9,9 @@ import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from warraq.errors import InputError
+from warraq.files import read_json
 from warraq.metrics.catalogue import SCORES
-from warraq.records import InputError, read_json
 from warraq.reports import comparison
 from warraq.reports.comparison import HEADLINE, Metrics
 

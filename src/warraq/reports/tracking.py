@@ -10,7 +10,8 @@ import os
 import subprocess
 from pathlib import Path
 
-from warraq.records import InputError, read_json
+from warraq.errors import InputError
+from warraq.files import read_json
 
 PROJECT = "warraq"
 

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from warraq.records import InputError, Sample, read_json, read_samples
+from warraq.errors import InputError
+from warraq.files import read_json
+from warraq.records import Sample, read_samples
 
 if TYPE_CHECKING:
     import numpy as np

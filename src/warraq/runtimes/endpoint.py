@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from warraq.records import InputError, read_json
+from warraq.errors import InputError
+from warraq.files import read_json
 from warraq.runtimes import Answer, ImageError, Request
 
 TIMEOUT_S = 600

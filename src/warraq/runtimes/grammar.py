@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from warraq.records import InputError
+from warraq.errors import InputError
 from warraq.runtimes import Request
 
 if TYPE_CHECKING:

@@ -7,7 +7,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from warraq.records import InputError, Row, problem, read_json, sha256, write_json
+from warraq.errors import InputError, problem
+from warraq.files import read_json, sha256, write_json
+from warraq.records import Row
 
 NAME = "warraq.json"
 WEIGHTS = (".safetensors", ".onnx_data")  # too large to be hashed again whenever a model is loaded

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from warraq.records import read_json
+from warraq.files import read_json
 from warraq.runtimes import Answer, Request, Trace, processor, threads
 from warraq.runtimes.grammar import Guides
 from warraq.runtimes.greedy import Greedy

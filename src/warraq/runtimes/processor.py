@@ -13,7 +13,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from PIL.Image import Image
 from tokenizers import Tokenizer
 
-from warraq.records import InputError, read_json
+from warraq.errors import InputError
+from warraq.files import read_json
 from warraq.runtimes import ImageError, Request, image_size, messages, open_image
 
 

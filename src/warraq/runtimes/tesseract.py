@@ -8,7 +8,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from warraq.records import InputError, read_json
+from warraq.errors import InputError
+from warraq.files import read_json
 from warraq.runtimes import Answer, ImageError, Request
 
 

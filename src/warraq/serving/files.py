@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from warraq import rendering, workers
-from warraq.records import InputError, Journal, Page, Rejected, read_json, write_json, write_rows, write_text
+from warraq.errors import InputError
+from warraq.files import read_json, write_json, write_text
+from warraq.records import Journal, Page, Rejected, write_rows
 from warraq.rendering.document_cache import Outcome, load
 from warraq.rendering.folder import Source, found
 from warraq.serving.answers import Question, Reading, ask

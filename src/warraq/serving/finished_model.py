@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from warraq import runtimes
 from warraq import tasks as room
-from warraq.records import InputError, read_json
+from warraq.errors import InputError
+from warraq.files import read_json
 from warraq.rendering.pages import recipe_of
 from warraq.runtimes import Runtime, manifest
 from warraq.runtimes.manifest import schema_sha256

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from warraq import runtimes
-from warraq.records import InputError, Rejected
+from warraq.errors import InputError
+from warraq.records import Rejected
 from warraq.rendering.document_cache import Outcome, load
 from warraq.rendering.folder import Source
 from warraq.runtimes import Answer, Request

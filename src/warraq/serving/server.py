@@ -24,7 +24,7 @@ import uvicorn
 from fastapi import FastAPI, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 
-from warraq.records import InputError
+from warraq.errors import InputError
 from warraq.serving.files import numbers
 from warraq.serving.queue import Desk, Full
 

@@ -17,20 +17,11 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from warraq import tasks as room
+from warraq.errors import InputError, problem
+from warraq.files import write_json, write_text
 from warraq.metrics import duplicates
 from warraq.metrics.duplicates import Print
-from warraq.records import (
-    InputError,
-    Label,
-    Page,
-    Sample,
-    Turn,
-    problem,
-    read_reviews,
-    read_rows,
-    write_json,
-    write_text,
-)
+from warraq.records import Label, Page, Sample, Turn, read_reviews, read_rows
 from warraq.reports import data_card
 from warraq.section import Section
 

@@ -16,24 +16,12 @@ from typing import Annotated, Any, get_args
 from pydantic import Field, ValidationError
 
 from warraq import tasks
-from warraq.metrics import curves, faithfulness, grading, json, review
+from warraq.errors import InputError
+from warraq.files import read_json, write_json, write_text
+from warraq.metrics import curves, faithfulness, fields, grading, review
 from warraq.metrics.grading import Graded, Variants, beside_teacher, field_counts, measured
 from warraq.metrics.structure import running_text
-from warraq.records import (
-    InputError,
-    Label,
-    Page,
-    Planted,
-    Prediction,
-    Reference,
-    Sample,
-    Split,
-    read_json,
-    read_rows,
-    read_samples,
-    write_json,
-    write_text,
-)
+from warraq.records import Label, Page, Planted, Prediction, Reference, Sample, Split, read_rows, read_samples
 from warraq.reports import comparison, model_card, report
 from warraq.section import Section
 from warraq.workers import progress
@@ -133,7 +121,7 @@ def grade(case: Case, prediction: Prediction | None) -> Graded:
         confidence = task.confidence(answer)
     gold_text = answer_text = kinds = None
     if hasattr(task, "KINDS"):
-        kinds, answer = task.KINDS, json.aligned(gold, answer, task.KINDS)
+        kinds, answer = task.KINDS, fields.aligned(gold, answer, task.KINDS)
         sums |= grading.field_sums(gold, answer, mended, kinds)
     if hasattr(task, "elements"):
         wanted, given = task.elements(gold), task.elements(answer) if answer is not None else None
@@ -149,7 +137,7 @@ def grade(case: Case, prediction: Prediction | None) -> Graded:
 
 
 def _mended(task: ModuleType, raw: str) -> dict[str, Any] | None:
-    for value in json.mended(raw):
+    for value in fields.mended(raw):
         try:
             return task.Answer.model_validate(value, strict=True).model_dump(mode="json")
         except ValidationError:

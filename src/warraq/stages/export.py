@@ -18,10 +18,12 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from warraq import runtimes, tasks
+from warraq.errors import InputError
 from warraq.exporters.onnx import quantize
 from warraq.exporters.onnx.quantize import Block, Precision
+from warraq.files import read_json, write_json
 from warraq.metrics.degradation import Pair, cost
-from warraq.records import InputError, Sample, read_json, write_json
+from warraq.records import Sample
 from warraq.runtimes import Request, manifest, parity
 from warraq.section import Section
 from warraq.students import Student

@@ -14,15 +14,19 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field
 
 from warraq import records, tasks, teachers
-from warraq.records import InputError, Page
+from warraq.errors import InputError
+from warraq.files import write_json
+from warraq.records import Page
 from warraq.section import Section
-from warraq.teachers import Teacher, clearance, gemini, local, plan
-from warraq.teachers.attempts import Provider
+from warraq.teachers import Teacher
 from warraq.teachers.human import Human
-from warraq.teachers.ledger import Ledger
-from warraq.teachers.model import Model
-from warraq.teachers.order import Work
-from warraq.teachers.prices import Price
+from warraq.teachers.remote import gemini, local, plan
+from warraq.teachers.remote.ledger import Ledger
+from warraq.teachers.remote.prices import Price
+from warraq.teachers.remote.remote_teacher import Model
+from warraq.teachers.remote.request import Provider
+from warraq.teachers.safety import clearance
+from warraq.teachers.teacher_chain import Work
 from warraq.teachers.textlayer import TextLayer
 
 logger = logging.getLogger(__name__)
@@ -122,7 +126,7 @@ def run(
     if len(labels) < len(work.rows):
         raise AssertionError("a page was bought and is not settled")
     records.write_rows(out, labels, lambda row: row.page_id)
-    records.write_json(metrics, counted(labels))
+    write_json(metrics, counted(labels))
     report(task, labels, {row.page_id: row for row in before})
 
 

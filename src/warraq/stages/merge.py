@@ -15,7 +15,9 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from warraq import runtimes, tasks
-from warraq.records import InputError, Page, Sample, read_json, read_rows, read_samples, sha256, write_json
+from warraq.errors import InputError
+from warraq.files import read_json, sha256, write_json
+from warraq.records import Page, Sample, read_rows, read_samples
 from warraq.runtimes import Request, Trace, manifest
 from warraq.runtimes.manifest import Question, schema_sha256
 from warraq.section import Section

@@ -17,7 +17,9 @@ from typing import Annotated, get_args
 from pydantic import Field
 
 from warraq import runtimes
-from warraq.records import InputError, Journal, Prediction, Sample, Split, read_json, write_text
+from warraq.errors import InputError
+from warraq.files import read_json, write_text
+from warraq.records import Journal, Prediction, Sample, Split
 from warraq.runtimes import Answer, ImageError, Request, Runtime
 from warraq.runtimes.confidence import by_field
 from warraq.section import Section

@@ -17,7 +17,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from warraq import rendering, workers
-from warraq.records import InputError, Page, Rejected, read_rows, write_json, write_rows
+from warraq.errors import InputError
+from warraq.files import write_json
+from warraq.records import Page, Rejected, read_rows, write_rows
 from warraq.rendering.document_cache import Outcome, load, save
 from warraq.rendering.folder import Source, found, passwords, unchanged
 from warraq.rendering.pages import Limits, Look, read, refused

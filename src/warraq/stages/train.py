@@ -19,10 +19,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from warraq import tasks
-from warraq.metrics import json as fields
-from warraq.metrics import text
+from warraq.errors import InputError
+from warraq.files import write_json, write_text
+from warraq.metrics import fields, text
 from warraq.metrics.structure import running_text
-from warraq.records import InputError, read_samples, write_json, write_text
+from warraq.records import read_samples
 from warraq.section import Section
 from warraq.students import Student, Tier, family, weights
 from warraq.students.weights import digest, verify

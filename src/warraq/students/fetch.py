@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from warraq.records import InputError
+from warraq.errors import InputError
 from warraq.students import Student
 from warraq.students.weights import verify
 

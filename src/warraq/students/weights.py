@@ -8,7 +8,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from warraq.records import InputError, sha256
+from warraq.errors import InputError
+from warraq.files import sha256
 from warraq.students import Student
 
 if TYPE_CHECKING:

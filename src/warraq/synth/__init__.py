@@ -11,7 +11,9 @@ from pathlib import Path
 from random import Random
 
 from warraq import tasks
-from warraq.records import InputError, Review, read_rows, replacing, write_rows
+from warraq.errors import InputError
+from warraq.files import replacing
+from warraq.records import Review, read_rows, write_rows
 from warraq.synth import draw
 from warraq.synth.documents import make
 from warraq.synth.words import DEMO

@@ -13,7 +13,9 @@ from random import Random
 from typing import Literal
 
 from warraq import tasks
-from warraq.records import InputError, Page, Planted, Sample, Turn, replacing, write_json, write_rows
+from warraq.errors import InputError
+from warraq.files import replacing, write_json
+from warraq.records import Page, Planted, Sample, Turn, write_rows
 from warraq.synth import draw
 from warraq.synth import style as styles
 from warraq.synth.phrases import PHRASES

@@ -19,7 +19,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from warraq.records import strict_json
+from warraq.files import strict_json
 
 
 class Answered(BaseModel):

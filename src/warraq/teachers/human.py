@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from warraq.records import InputError, Page, Reference, problem, read_reviews
+from warraq.errors import InputError, problem
+from warraq.records import Page, Reference, read_reviews
 from warraq.teachers import Answer, Declined, Question
 
 logger = logging.getLogger(__name__)

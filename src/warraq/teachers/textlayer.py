@@ -11,7 +11,8 @@ import unicodedata
 from pathlib import Path
 from typing import Any
 
-from warraq.records import InputError, Page, Reference
+from warraq.errors import InputError
+from warraq.records import Page, Reference
 from warraq.teachers import Answer, Declined, Question
 
 LETTERS = 20  # fewer are a stamp or a page number, not a page's text

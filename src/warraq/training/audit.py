@@ -11,7 +11,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from warraq.records import InputError, Sample, read_json
+from warraq.errors import InputError
+from warraq.files import read_json
+from warraq.records import Sample
 from warraq.students import Student, family
 
 if TYPE_CHECKING:

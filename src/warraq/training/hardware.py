@@ -9,7 +9,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from warraq.records import InputError, read_json
+from warraq.errors import InputError
+from warraq.files import read_json
 from warraq.students import Student, family, weights
 from warraq.training import trainable_modules
 from warraq.training.audit import Row

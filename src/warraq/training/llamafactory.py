@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from warraq.records import InputError, read_json, write_json, write_text
+from warraq.errors import InputError
+from warraq.files import read_json, write_json, write_text
 from warraq.students import Student, Tier, family
 from warraq.training.audit import Row
 

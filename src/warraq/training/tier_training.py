@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from warraq.records import InputError, read_json, sha256, write_json
+from warraq.errors import InputError
+from warraq.files import read_json, sha256, write_json
 from warraq.students import PROCESSOR, Student
 from warraq.training import hardware, llamafactory
 from warraq.training.selection import adoption, rank_correlation

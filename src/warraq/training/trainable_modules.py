@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from types import ModuleType
 
-from warraq.records import InputError
+from warraq.errors import InputError
 from warraq.students import Student, Tier
 from warraq.students.weights import ORDER, Shapes, component
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from warraq.records import InputError
+from warraq.errors import InputError
 
 Score = Callable[[str, str, str], float]
 """Of a task, its target and an answer: how good the answer is, 0 to 1."""

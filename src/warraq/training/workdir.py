@@ -10,7 +10,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from warraq.records import Sample, read_json, sha256, write_json, write_text
+from warraq.files import read_json, sha256, write_json, write_text
+from warraq.records import Sample
 from warraq.students import Student, family
 from warraq.training import llamafactory
 

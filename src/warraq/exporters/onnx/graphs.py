@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from warraq.records import InputError, write_json
+from warraq.errors import InputError
+from warraq.files import write_json
 
 OPSET = 23  # the first with Attention, RMSNormalization and RotaryEmbedding
 FILE = 1 << 28  # bytes of weights that are written at once

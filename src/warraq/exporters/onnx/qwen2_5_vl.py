@@ -13,8 +13,8 @@ import torch
 from onnxscript import FLOAT, INT32, opset23, script
 from onnxscript.values import Opset
 
+from warraq.errors import InputError
 from warraq.exporters.onnx import decoder, graphs
-from warraq.records import InputError
 
 op: Any = opset23
 microsoft: Any = Opset("com.microsoft", 1)

@@ -4,9 +4,9 @@ import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from warraq.teachers.model import Model
-from warraq.teachers.pace import interval_s
-from warraq.teachers.prices import SHARE
+from warraq.teachers.remote.prices import SHARE
+from warraq.teachers.remote.rate_limit import interval_s
+from warraq.teachers.remote.remote_teacher import Model
 
 LOW_TOKENS, EXPECTED_TOKENS = 300, 1800  # of an answer, before any was measured
 SECONDS = {"standard": 12.0, "flex": 60.0, "batch": 0.0}  # of a request, before any was measured

@@ -17,16 +17,17 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from warraq.records import InputError, Page
+from warraq.errors import InputError
+from warraq.records import Page
 from warraq.teachers import Declined
-from warraq.teachers.attempts import Problem, Step
-from warraq.teachers.clearance import Cleared
-from warraq.teachers.gates import ink
-from warraq.teachers.ledger import Pending
-from warraq.teachers.reading import tag
+from warraq.teachers.remote.ledger import Pending
+from warraq.teachers.remote.parse_response import tag
+from warraq.teachers.remote.request import Problem, Step
+from warraq.teachers.safety.clearance import Cleared
+from warraq.teachers.safety.label_checks import ink
 
 if TYPE_CHECKING:
-    from warraq.teachers.model import Model
+    from warraq.teachers.remote.remote_teacher import Model
 
 logger = logging.getLogger(__name__)
 

@@ -18,8 +18,8 @@ from typing import Any, Literal, Protocol
 
 from warraq.records import Reference
 from warraq.teachers import Reason
-from warraq.teachers.clearance import Clearance, Cleared
-from warraq.teachers.prices import Lane
+from warraq.teachers.remote.prices import Lane
+from warraq.teachers.safety.clearance import Clearance, Cleared
 
 MISREAD: frozenset[Reason] = frozenset({"empty", "schema_invalid", "wrong_tag", "loop", "rerouted"})
 A_RUN = {"rate_limited": 10, "overloaded": 10, "server_error": 3, "unreachable": 3}

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from warraq.records import InputError, Page
+from warraq.errors import InputError
+from warraq.records import Page
 
 
 class NotCleared(InputError):

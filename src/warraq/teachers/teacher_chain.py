@@ -2,7 +2,7 @@
 
 from warraq.records import Label, Page
 from warraq.teachers import Answer, Declined, Teacher, identify
-from warraq.teachers.model import Model
+from warraq.teachers.remote.remote_teacher import Model
 
 SILENT = {"not_this_task", "no_review"}  # tell less of a page than any other reason
 

@@ -11,7 +11,7 @@ from itertools import accumulate
 from typing import Any
 
 from warraq.metrics.arabic import digits, encoded
-from warraq.metrics.json import flattened
+from warraq.metrics.fields import flattened
 from warraq.metrics.values import amount, date
 from warraq.teachers.textlayer import doubt, folded
 

@@ -3,8 +3,8 @@
 import json
 from typing import Any, Literal
 
-from warraq.teachers.attempts import Problem, Reply
-from warraq.teachers.batch import Result
+from warraq.teachers.remote.batch import Result
+from warraq.teachers.remote.request import Problem, Reply
 
 
 def reply(body: str) -> Reply:

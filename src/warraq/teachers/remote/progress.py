@@ -4,10 +4,10 @@ import logging
 import time
 from collections import Counter
 
-from warraq.records import InputError
+from warraq.errors import InputError
 from warraq.teachers import Answer, Declined
-from warraq.teachers.gates import QUARANTINE
-from warraq.teachers.pace import Pace, Purse
+from warraq.teachers.remote.rate_limit import Pace, Purse
+from warraq.teachers.safety.label_checks import QUARANTINE
 
 logger = logging.getLogger(__name__)
 

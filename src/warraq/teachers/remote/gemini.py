@@ -16,17 +16,18 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from warraq.records import InputError, Reference
+from warraq.errors import InputError
+from warraq.records import Reference
 from warraq.section import Section
 from warraq.teachers import Question
-from warraq.teachers.attempts import Problem, Reply, Step
-from warraq.teachers.batch import Result
-from warraq.teachers.clearance import Clearance, Cleared
-from warraq.teachers.gemini_answers import problem, reply, result
-from warraq.teachers.prices import Lane
-from warraq.teachers.reading import tag
-from warraq.teachers.schema import asking, envelope, portable
-from warraq.teachers.transport import client, timeout_s
+from warraq.teachers.remote.batch import Result
+from warraq.teachers.remote.gemini_responses import problem, reply, result
+from warraq.teachers.remote.parse_response import tag
+from warraq.teachers.remote.prices import Lane
+from warraq.teachers.remote.request import Problem, Reply, Step
+from warraq.teachers.remote.schema import asking, envelope, portable
+from warraq.teachers.remote.transport import client, timeout_s
+from warraq.teachers.safety.clearance import Clearance, Cleared
 
 ENDPOINT = "https://generativelanguage.googleapis.com"
 API_VERSION = "v1"

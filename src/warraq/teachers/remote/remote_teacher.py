@@ -16,19 +16,21 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-from warraq.records import InputError, Page
-from warraq.teachers import Answer, Declined, Question, batch, declined, identify
-from warraq.teachers.attempts import A_RUN, Problem, Provider, Reply, Step, following
-from warraq.teachers.batch import Batches
-from warraq.teachers.clearance import Clearance, Cleared, NotCleared
-from warraq.teachers.gates import ink
-from warraq.teachers.ledger import Ledger
-from warraq.teachers.pace import Pace, Purse, Stopped, in_flight, interval_s, terminable
-from warraq.teachers.prices import Lane, Price, price
-from warraq.teachers.progress import Progress
-from warraq.teachers.reading import Reader, tag
-from warraq.teachers.schema import envelope
-from warraq.teachers.transport import Leak
+from warraq.errors import InputError
+from warraq.records import Page
+from warraq.teachers import Answer, Declined, Question, declined, identify
+from warraq.teachers.remote import batch
+from warraq.teachers.remote.batch import Batches
+from warraq.teachers.remote.ledger import Ledger
+from warraq.teachers.remote.parse_response import Reader, tag
+from warraq.teachers.remote.prices import Lane, Price, price
+from warraq.teachers.remote.progress import Progress
+from warraq.teachers.remote.rate_limit import Pace, Purse, Stopped, in_flight, interval_s, terminable
+from warraq.teachers.remote.request import A_RUN, Problem, Provider, Reply, Step, following
+from warraq.teachers.remote.schema import envelope
+from warraq.teachers.remote.transport import Leak
+from warraq.teachers.safety.clearance import Clearance, Cleared, NotCleared
+from warraq.teachers.safety.label_checks import ink
 
 logger = logging.getLogger(__name__)
 

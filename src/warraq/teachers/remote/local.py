@@ -16,11 +16,11 @@ from pydantic import Field
 from warraq.records import Reference
 from warraq.section import Section
 from warraq.teachers import Question
-from warraq.teachers.attempts import Problem, Reply, Step
-from warraq.teachers.clearance import Clearance, Cleared
-from warraq.teachers.prices import Lane
-from warraq.teachers.schema import asking, envelope, json_schema, portable
-from warraq.teachers.transport import client, proved_local, timeout_s
+from warraq.teachers.remote.prices import Lane
+from warraq.teachers.remote.request import Problem, Reply, Step
+from warraq.teachers.remote.schema import asking, envelope, json_schema, portable
+from warraq.teachers.remote.transport import client, proved_local, timeout_s
+from warraq.teachers.safety.clearance import Clearance, Cleared
 
 ENDPOINT = "http://127.0.0.1:8000/v1"  # vLLM's
 

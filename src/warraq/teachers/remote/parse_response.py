@@ -6,12 +6,14 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
+from warraq.errors import problem
+from warraq.files import strict_json
 from warraq.metrics.loops import loop
-from warraq.records import Page, problem, strict_json
+from warraq.records import Page
 from warraq.teachers import Answer, Declined, Question, declined
-from warraq.teachers.attempts import Provider, Reply
-from warraq.teachers.gates import QUARANTINE, findings, strings
-from warraq.teachers.ledger import Attempt
+from warraq.teachers.remote.ledger import Attempt
+from warraq.teachers.remote.request import Provider, Reply
+from warraq.teachers.safety.label_checks import QUARANTINE, findings, strings
 from warraq.teachers.textlayer import layer
 
 TIMES = 8  # in a row: an honest table may have fewer equal rows

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from warraq.records import InputError
+from warraq.errors import InputError
 
 
 def in_flight() -> int:

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
-from warraq.records import InputError, Label, Page
+from warraq.errors import InputError
+from warraq.records import Label, Page
 
 State = Literal["started", "answered", "failed", "unknown"]
 SCHEMA = """

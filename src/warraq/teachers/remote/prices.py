@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from warraq.records import InputError
+from warraq.errors import InputError
 from warraq.section import Section
 
 Lane = Literal["standard", "flex", "batch"]

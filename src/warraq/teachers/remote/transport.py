@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from warraq.records import InputError
-from warraq.teachers.clearance import Clearance
+from warraq.errors import InputError
+from warraq.teachers.safety.clearance import Clearance
 
 if TYPE_CHECKING:
     import httpx2
