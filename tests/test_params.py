@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from warraq import params
-from warraq.cli import main
+from warraq.cli.main import main
 
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 
@@ -76,7 +76,7 @@ def test_an_unknown_student_is_told_with_those_there_are() -> None:
 @pytest.mark.parametrize("arguments", ["['--help']", "['train', '--help']"])
 def test_help_loads_no_heavy_library(arguments: str) -> None:
     heavy = "{'torch', 'transformers', 'onnxruntime', 'google.genai', 'pymupdf', 'numpy', 'PIL', 'pydantic'}"
-    run = f"from warraq.cli import main; main({arguments}, standalone_mode=False)"
+    run = f"from warraq.cli.main import main; main({arguments}, standalone_mode=False)"
     code = f"import sys; {run}; sys.exit(str({heavy} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.stderr.strip() == "set()"

@@ -16,7 +16,7 @@ from dvc.repo import Repo
 from dvc.stage import Stage
 
 from warraq import params
-from warraq.cli import main
+from warraq.cli.main import main
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from support.rendering import PARAMETERS, content, render
-from warraq.cli import main
+from warraq.cli.main import main
 
 NAMES = ("letter.pdf", "scan.pdf", "picture.png", "truncated.pdf", "owner.pdf", "encrypted.pdf", "empty.pdf")
 

@@ -1,5 +1,5 @@
 """`python -m warraq` is the `warraq` command."""
 
-from warraq.cli import main
+from warraq.cli.main import main
 
 main()

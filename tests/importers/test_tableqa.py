@@ -12,7 +12,7 @@ from PIL import Image
 from pyarrow import parquet
 
 from warraq import tasks
-from warraq.cli import main
+from warraq.cli.main import main
 from warraq.importers.tableqa import picture
 from warraq.tasks import table_qa
 

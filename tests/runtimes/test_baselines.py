@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from warraq.cli import main
+from warraq.cli.main import main
 from warraq.files import write_json
 from warraq.records import Prediction, read_rows
 from warraq.tasks import content

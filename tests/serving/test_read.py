@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from support.scripted_model import CONTENT, Scripted, described
 from warraq import tasks
-from warraq.cli import main
+from warraq.cli.main import main
 from warraq.errors import InputError
 from warraq.files import write_json
 from warraq.metrics.fields import flattened
@@ -242,7 +242,7 @@ def test_page_ranges_that_are_none(text: str) -> None:
 def test_answers_of_onnx_fit_their_schema_without_torch(cut: Path, raw: Callable[..., Path], tmp_path: Path) -> None:
     pytest.importorskip("llguidance")
     code = (
-        "import sys; from warraq.cli import main\n"
+        "import sys; from warraq.cli.main import main\n"
         f"sys.argv = ['warraq', 'read', '--model', {str(cut / 'onnx')!r}, '--out', {str(tmp_path / 'out')!r}, "
         f"{str(raw('letter.pdf'))!r}]\n"
         "try: main()\n"

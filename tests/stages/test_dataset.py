@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from warraq import tasks
-from warraq.cli import main
+from warraq.cli.main import main
 from warraq.records import Label, Page, Review, write_rows
 from warraq.stages.dataset import Dataset, split
 from warraq.tasks import content

@@ -21,7 +21,7 @@ from support.evaluate_project import (
     write,
 )
 from warraq import tasks
-from warraq.cli import main
+from warraq.cli.main import main
 from warraq.records import Page, read_rows
 from warraq.reports.tracking import commit
 from warraq.teachers.remote.ledger import Ledger

@@ -15,7 +15,7 @@ from onnx import numpy_helper
 
 from support.export_project import PROMPT, dropped_vision_weight, export, refused, swapped_embeddings
 from warraq import params
-from warraq.cli import main
+from warraq.cli.main import main
 from warraq.exporters.onnx import gemma3, quantize
 from warraq.exporters.onnx.quantize import Precision
 from warraq.files import read_json, write_json

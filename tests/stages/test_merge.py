@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText
 
 from warraq import params as tree
-from warraq.cli import main
+from warraq.cli.main import main
 from warraq.files import write_json
 from warraq.runtimes import Trace, manifest
 from warraq.stages.merge import compare, difference

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image, ImageDraw
 
-from warraq.cli import main
+from warraq.cli.main import main
 from warraq.files import write_json
 from warraq.records import Prediction, line, read_rows
 from warraq.stages.predict import Predict, asked, fingerprint

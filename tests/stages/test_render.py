@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from support.rendering import PARAMETERS, content, drawing, picture, reasons, render, shown
-from warraq.cli import main
+from warraq.cli.main import main
 from warraq.errors import InputError
 from warraq.records import Rejected, read_rows
 from warraq.stages import render as render_stage

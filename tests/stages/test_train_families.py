@@ -15,7 +15,7 @@ from PIL import Image
 
 from support import tiny
 from warraq import params as tree
-from warraq.cli import main
+from warraq.cli.main import main
 from warraq.errors import InputError
 from warraq.files import read_json
 from warraq.records import Sample, Turn

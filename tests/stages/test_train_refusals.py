@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from support.train_project import NANO, arguments
-from warraq.cli import main
+from warraq.cli.main import main
 from warraq.files import write_json
 
 Params = Callable[..., Path]

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from PIL import Image, ImageDraw
 
 from warraq import params as tree
-from warraq.cli import main
+from warraq.cli.main import main
 from warraq.errors import InputError
 from warraq.students import family
 from warraq.students.weights import shapes

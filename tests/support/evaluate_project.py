@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from warraq import tasks
-from warraq.cli import main
+from warraq.cli.main import main
 from warraq.files import write_json
 from warraq.records import Label, Page, Prediction, Sample, Turn, read_rows, write_rows
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from PIL import Image, ImageDraw
 
 from support.scripted_model import described
-from warraq.cli import main
+from warraq.cli.main import main
 from warraq.files import write_json
 
 ROOT = Path(__file__).parents[2]

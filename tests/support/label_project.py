@@ -17,7 +17,7 @@ import yaml
 from click.testing import CliRunner, Result
 from PIL import Image, ImageDraw
 
-from warraq.cli import main
+from warraq.cli.main import main
 from warraq.records import Label, Page, Review, line, read_rows, write_rows
 from warraq.teachers.remote.ledger import Attempt, Ledger
 

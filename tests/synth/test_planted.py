@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from warraq import tasks
-from warraq.cli import main
+from warraq.cli.main import main
 from warraq.files import write_json
 from warraq.records import Planted, Prediction, read_rows, read_samples, write_rows
 

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from warraq import tasks
-from warraq.cli import main
+from warraq.cli.main import main
 from warraq.records import Review, read_rows, write_rows
 from warraq.synth import draw, words
 from warraq.synth.documents import Document, make

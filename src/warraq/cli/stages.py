@@ -1,0 +1,172 @@
+"""One command a stage of dvc.yaml. Modules are imported inside the commands, so that `--help` needs none of them."""
+
+from pathlib import Path
+
+import click
+
+from warraq.cli.terminal import folder, guarded, load_params
+
+
+@click.command()
+@folder("--raw", "Folder of PDF, PNG, JPEG and TIFF files.")
+@folder("--out", "Folder for page images, pages.jsonl and rejected.jsonl.", required=False)
+@click.option("--check", is_flag=True, help="Only tell what would be rejected, and why; keep nothing.")
+@click.pass_context
+@guarded
+def render(context: click.Context, raw: Path, out: Path | None, check: bool) -> None:
+    """Files to page images."""
+    branch = load_params(context).render
+    from warraq.stages import render as stage
+
+    if check:
+        click.echo(stage.check(raw, branch))
+    elif out:
+        stage.run(raw, out, branch)
+    else:
+        raise click.UsageError("Missing option '--out'.")
+
+
+@click.command()
+@click.option("--task", required=True, help="A task of params.yaml.")
+@folder("--raw", "The files themselves; documents.csv among them says which may be sent to a cloud teacher.")
+@folder("--pages", "What render wrote.")
+@folder("--reviews", "Folder of human answers, <task>.jsonl.")
+@folder("--ledger", "Folder of the ledger: what was asked, answered and paid, of all tasks. Keep it.")
+@folder("--out", "File for the labels, JSON Lines.")
+@folder("--metrics", "File for the counts of answers, refusals and doubts, JSON.")
+@click.option("--dry-run", is_flag=True, help="Only tell what would be bought and what it would cost; send nothing.")
+@click.option("--pilot", type=click.IntRange(1), help="Buy so many pages, then tell what the others would cost.")
+@click.option("--retry", metavar="REASON", help="Ask again for pages that have this reason in place of an answer.")
+@click.pass_context
+@guarded
+def label(
+    context: click.Context, task: str, raw: Path, pages: Path, reviews: Path, ledger: Path, out: Path, metrics: Path,
+    dry_run: bool, pilot: int | None, retry: str | None,
+) -> None:  # fmt: skip
+    """Pages to labels, by the teachers of params.yaml."""
+    params = load_params(context)
+    if task not in params.tasks:
+        raise click.BadParameter(f"params.yaml has the tasks {', '.join(params.tasks)}.", param_hint="--task")
+    from warraq.stages import label as stage
+
+    if dry_run or pilot:
+        click.echo(stage.preview(raw, pages, reviews, ledger, out, task, params.label, 0 if dry_run else pilot or 0))
+    else:
+        stage.run(raw, pages, reviews, ledger, out, metrics, task, params.label, retry)
+
+
+@click.command()
+@folder("--pages", "What render wrote.")
+@folder("--labels", "Folder of <task>.jsonl.")
+@folder("--reviews", "Folder of human answers, <task>.jsonl.")
+@folder("--out", "Folder for the ShareGPT dataset.")
+@click.pass_context
+@guarded
+def dataset(context: click.Context, pages: Path, labels: Path, reviews: Path, out: Path) -> None:
+    """Labels and reviews to train, val and test samples, split by document."""
+    params = load_params(context)
+    from warraq.stages import dataset as stage
+
+    stage.run(pages, labels, reviews, out, params.tasks, params.dataset)
+
+
+@click.command()
+@click.option("--student", required=True, help="A student of params.yaml.")
+@folder("--base", "Folder of the base model.")
+@folder("--dataset", "What dataset wrote.")
+@folder("--pages", "What render wrote.")
+@folder("--out", "Folder for the adapters, one a tier.")
+@folder("--metrics", "File for the audit of the samples, JSON: tokens, px, what was left out.")
+@folder("--curve", "File for the tokens by percent of the samples, CSV.")
+@click.option("--dry-run", is_flag=True, help="Only audit: samples, trainable modules, memory; train nothing.")
+@click.pass_context
+@guarded
+def train(
+    context: click.Context, student: str, base: Path, dataset: Path, pages: Path, out: Path, metrics: Path,
+    curve: Path, dry_run: bool,
+) -> None:  # fmt: skip
+    """The dataset to adapters, by LLaMA-Factory, once every sample is proved to fit the student."""
+    params = load_params(context)
+    chosen = params.student(student)
+    from warraq.stages import train as stage
+
+    stage.run(base, dataset, pages, out, metrics, curve, chosen, params.train, dry_run)
+
+
+@click.command()
+@click.option("--student", required=True, help="A student of params.yaml.")
+@folder("--base", "Folder of the base model.")
+@folder("--adapter", "What train wrote.")
+@folder("--dataset", "What dataset wrote; its val pages are the fixed pages of the proof.")
+@folder("--pages", "What render wrote.")
+@folder("--out", "Folder for the merged model; the proof is <out>.parity.json beside it.")
+@click.pass_context
+@guarded
+def merge(
+    context: click.Context, student: str, base: Path, adapter: Path, dataset: Path, pages: Path, out: Path
+) -> None:
+    """Base and adapter to one model, with a proof."""
+    params = load_params(context)
+    chosen = params.student(student)
+    from warraq.rendering.pages import Look
+    from warraq.stages import merge as stage
+
+    look = {name: getattr(params.render, name) for name in Look.model_fields}
+    stage.run(base, adapter, dataset, pages, out, chosen, look, params.merge)
+
+
+@click.command()
+@click.option("--student", required=True, help="A student of params.yaml.")
+@folder("--merged", "What merge wrote.")
+@folder("--dataset", "What dataset wrote; its val pages are the fixed pages of the proof.")
+@folder("--pages", "What render wrote.")
+@folder("--out", "Folder for the ONNX graphs, processor and parity.json.")
+@click.pass_context
+@guarded
+def export(context: click.Context, student: str, merged: Path, dataset: Path, pages: Path, out: Path) -> None:
+    """The merged model to ONNX, with a proof."""
+    params = load_params(context)
+    chosen = params.student(student)
+    from warraq.stages import export as stage
+
+    if student in params.export.left_out:
+        stage.leave_out(out, chosen)
+    else:
+        stage.run(merged, dataset, pages, out, chosen, params.export)
+
+
+@click.command()
+@folder("--model", "Folder of a Hugging Face or ONNX model.")
+@folder("--dataset", "What dataset wrote; its validation and test samples are asked.")
+@folder("--pages", "What render wrote.")
+@folder("--out", "File for the predictions, JSON Lines.")
+@click.pass_context
+@guarded
+def predict(context: click.Context, model: Path, dataset: Path, pages: Path, out: Path) -> None:
+    """A model's answers to the validation and test samples."""
+    branch = load_params(context).predict
+    from warraq.stages import predict as stage
+
+    stage.run(model, dataset, pages, out, branch)
+
+
+@click.command()
+@folder("--dataset", "What dataset wrote.")
+@folder("--pages", "What render wrote.")
+@folder("--labels", "What label wrote: the teacher is scored where people answered too.", required=False)
+@folder("--predictions", "Folder of <variant>/predictions.jsonl.")
+@folder("--proof", "The parity.json that merge wrote: which base, tuned how.")
+@folder("--out", "Folder for metrics.json, review.json, report.html, model_card.md and plots.")
+@click.pass_context
+@guarded
+def evaluate(
+    context: click.Context, dataset: Path, pages: Path, labels: Path | None, predictions: Path, proof: Path, out: Path
+) -> None:
+    """Predictions to metrics and a report; prints the comparison."""
+    params = load_params(context)
+    from warraq.stages import evaluate as stage
+
+    click.echo(stage.run(dataset, pages, labels, predictions, proof, out, params.evaluate))
+
+
+COMMANDS = (render, label, dataset, train, merge, export, predict, evaluate)

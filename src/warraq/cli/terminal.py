@@ -1,0 +1,70 @@
+"""What all commands share: the terminal, options that are paths, and what a failure is told."""
+
+import functools
+import logging
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+class Terminal(logging.Handler):
+    """Log lines to standard error; progress in place on a terminal, at most one line in ten seconds elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._in_place = sys.stderr.isatty()
+        self._shown = time.monotonic()
+        self._open = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if record.levelno >= logging.WARNING:
+            text = f"warning: {text}"
+        if getattr(record, "progress", False):
+            last = getattr(record, "last", False)
+            if self._in_place:
+                click.echo(f"\r\033[K{text}", nl=last, err=True)
+                self._open = not last
+                return
+            if not last and time.monotonic() - self._shown < 10:
+                return
+            self._shown = time.monotonic()
+        if self._open:
+            click.echo(err=True)
+            self._open = False
+        click.echo(text, err=True)
+
+
+def load_params(context: click.Context) -> Any:
+    from warraq import params
+
+    return params.load(context.obj)
+
+
+def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A bad input is one sentence and exit code 2; a stage that failed, or whose proof does, one and exit code 1."""
+
+    @functools.wraps(function)
+    def run(*arguments: Any, **options: Any) -> None:
+        from warraq.errors import InputError
+
+        try:
+            function(*arguments, **options)
+        except InputError as error:
+            click.echo(f"warraq: {error}", err=True)
+            sys.exit(2)
+        except RuntimeError as error:
+            if type(error) is not RuntimeError:  # a library's own kind: its traceback says more
+                raise
+            click.echo(f"warraq: {error}", err=True)
+            sys.exit(1)
+
+    return run
+
+
+def folder(name: str, text: str, required: bool = True) -> Callable[..., Any]:
+    return click.option(name, type=click.Path(path_type=Path), required=required, help=text)

@@ -1,0 +1,207 @@
+"""Commands for people, beside those of the stages. Modules are imported inside them, as `--help` needs none."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from warraq.cli.terminal import folder, guarded, load_params
+
+
+@click.command()
+@click.argument("files", type=click.Path(path_type=Path, exists=True), nargs=-1, required=True)
+@folder("--model", "Folder that export or merge wrote.")
+@folder("--out", "Folder for a JSON and a Markdown file a document; default: JSON Lines to standard output.", False)
+@click.option("--task", "tasks", multiple=True, help="A task of the model; may be repeated. Default: all.")
+@click.option("--pages", metavar="RANGES", help="Only these pages of each document, like 1-3,7,9-.")
+@click.option("--runtime", type=click.Choice(["onnx", "torch", "endpoint"]), help="Default: what the folder is for.")
+@click.option("--workers", type=click.IntRange(1, 64), default=4, show_default=True, help="Pages asked at once.")
+@folder("--review", "The review.json of evaluate: less sure answers are marked as in need of review.", required=False)
+@guarded
+def read(
+    files: tuple[Path, ...], model: Path, out: Path | None, tasks: tuple[str, ...], pages: str | None,
+    runtime: str | None, workers: int, review: Path | None,
+) -> None:  # fmt: skip
+    """Read documents (PDF, PNG, JPEG, TIFF, or folders of them) with a finished model."""
+    import json
+    import tempfile
+
+    from warraq.serving import files as reader
+    from warraq.serving.finished_model import known
+
+    finished = known(model, tasks, runtime, review)
+    if out is not None:
+        for document in reader.run(files, out, finished, pages, workers):
+            logging.getLogger("warraq").info("%s", document["files"][0])
+        return
+    with tempfile.TemporaryDirectory() as work:
+        for document in reader.run(files, Path(work), finished, pages, workers):
+            click.echo(json.dumps(document, ensure_ascii=False))
+
+
+@click.command()
+@folder("--model", "Folder that export or merge wrote.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Another one needs a token in WARRAQ_TOKEN.")
+@click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True)
+@click.option("--runtime", type=click.Choice(["onnx", "torch", "endpoint"]), help="Default: what the folder is for.")
+@folder("--review", "The review.json of evaluate: less sure answers are marked as in need of review.", required=False)
+@click.option("--queue", type=click.IntRange(1, 1000), default=8, show_default=True, help="Requests that may wait.")
+@click.option("--max-mib", type=click.IntRange(1, 4096), default=64, show_default=True, help="Of a request.")
+@click.option("--max-pages", type=click.IntRange(1, 2000), default=50, show_default=True, help="Of a document.")
+@click.option("--max-seconds", type=click.IntRange(1, 86400), default=900, show_default=True, help="Of a document.")
+@guarded
+def serve(
+    model: Path, host: str, port: int, runtime: str | None, review: Path | None, queue: int, max_mib: int,
+    max_pages: int, max_seconds: int,
+) -> None:  # fmt: skip
+    """Read documents over HTTP with a finished model, and in the browser."""
+    from warraq.serving import server
+    from warraq.serving.finished_model import known
+    from warraq.serving.queue import Desk, Limits
+
+    desk = Desk(known(model, (), runtime, review), Limits(queue, max_mib, max_pages, max_seconds))
+    server.serve(desk, host, port, os.environ.get("WARRAQ_TOKEN"))
+
+
+@click.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--documents", type=click.IntRange(1), default=60, show_default=True, help="PDF files, or pages.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Equal seeds give equal bytes.")
+@click.option("--planted", is_flag=True, help="Pages with planted errors instead, as a test set.")
+@guarded
+def synth(out: Path, documents: int, seed: int, planted: bool) -> None:
+    """Write synthetic PDF files to OUT/raw and their true answers to OUT/reviews."""
+    if planted:
+        from warraq.synth import planted as test_set
+
+        test_set.write(out, documents, seed)
+    else:
+        from warraq import synth as writer
+
+        writer.write(out, documents, seed)
+
+
+@click.command()
+@click.argument("student")
+@click.pass_context
+@guarded
+def fetch(context: click.Context, student: str) -> None:
+    """Put the base model of STUDENT, at its pinned revision, into models/STUDENT/base."""
+    chosen = load_params(context).student(student)
+    from warraq.students import fetch as fetcher
+
+    fetcher.fetch(student, chosen, Path("models") / student / "base")
+
+
+@click.group("import")
+def import_() -> None:
+    """Data sets of others as pages, labels and a dataset."""
+
+
+@import_.command()
+@click.argument("source")
+@click.option("--revision", help="The commit of a data set on the hub, 40 digits.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("tableqa"), show_default=True)
+@click.pass_context
+@guarded
+def tableqa(context: click.Context, source: str, revision: str | None, out: Path) -> None:
+    """Visual-TableQA, SOURCE on the hub or a folder of parquet, to OUT/pages, OUT/labels and OUT/dataset."""
+    branch = load_params(context).dataset
+    from warraq.importers import tableqa as importer
+    from warraq.stages import dataset as stage
+
+    importer.run(source, revision, out)
+    stage.run(out / "pages", out / "labels", out / "reviews", out / "dataset", ["table_qa"], branch)
+
+
+@click.command()
+@click.argument("student", required=False)
+@click.pass_context
+@guarded
+def doctor(context: click.Context, student: str | None) -> None:
+    """Tell what this machine lacks, and what training STUDENT would need at most."""
+    chosen = load_params(context).student(student) if student else None
+    from warraq.training import hardware
+
+    lines = hardware.report(student or "", chosen, Path("models") / (student or "") / "base")
+    for right, text in lines:
+        click.echo(f"{'ok ' if right else '!! '} {text}")
+    sys.exit(0 if all(right for right, _ in lines) else 1)
+
+
+@click.command()
+@click.argument("reports", type=click.Path(path_type=Path))
+@guarded
+def show(reports: Path) -> None:
+    """Print the comparison in REPORTS, the folder that evaluate wrote."""
+    from warraq.files import read_json
+    from warraq.reports import comparison
+
+    click.echo(comparison.terminal(read_json(reports / "metrics.json"), str(reports / "report.html")))
+
+
+@click.command()
+@click.argument("reports", type=click.Path(path_type=Path), nargs=-1, required=True)
+@click.option("--variant", default="merged", show_default=True, help="base, merged, onnx or another that was asked.")
+@click.option("--rev", metavar="REVISION", help="Compare REPORTS with itself at a git revision, say HEAD or v1.0.")
+@guarded
+def compare(reports: tuple[Path, ...], variant: str, rev: str | None) -> None:
+    """Print several students' scores side by side; of two REPORTS also the pages that became worse."""
+    if rev is not None and len(reports) > 1:
+        raise click.BadParameter("takes one folder of reports.", param_hint="--rev")
+    from warraq.reports import student_table
+
+    if rev is None:
+        click.echo(student_table.build([(str(folder), folder) for folder in reports], variant))
+    else:
+        click.echo(student_table.since(reports[0], rev, variant))
+
+
+@click.command()
+@click.argument("reports", type=click.Path(path_type=Path))
+@click.option("--ledger", type=click.Path(path_type=Path), default=Path("data/ledger"), show_default=True)
+@click.option("--usd-per-hour", type=click.FloatRange(0), required=True, help="What the student's machine costs.")
+@click.pass_context
+@guarded
+def cost(context: click.Context, reports: Path, ledger: Path, usd_per_hour: float) -> None:
+    """Print what 1,000 pages cost, of the teacher by the ledger and of the student by REPORTS, and the break-even."""
+    from warraq.files import read_json
+    from warraq.reports import cost as account
+    from warraq.teachers.remote.ledger import Ledger
+
+    params = load_params(context)
+    model = params.label.gemini.model
+    with Ledger.open(ledger, write=False) as book:
+        means = [mean for mean in (book.means(task, model) for task in params.tasks) if mean is not None]
+        usd, seconds = sum(mean.usd for mean in means), sum(mean.seconds for mean in means)
+        teacher = account.Teacher(model, usd, seconds) if means else None
+        click.echo(account.build(read_json(reports / "metrics.json"), teacher, book.spent(), usd_per_hour))
+
+
+@click.command()
+@click.argument("reports", type=click.Path(path_type=Path))
+@guarded
+def track(reports: Path) -> None:
+    """Log the numbers in REPORTS to Weights & Biases; never a page's image or text."""
+    from warraq.reports import tracking
+
+    click.echo(tracking.track(reports, Path()))
+
+
+@click.command("pretrain-nano")
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--steps", type=click.IntRange(1), default=20_000, show_default=True, help="Updates in all.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the weights and the pages.")
+@click.option("--batch-size", type=click.IntRange(1), default=16, show_default=True, help="Pages an update.")
+@guarded
+def pretrain_nano(out: Path, steps: int, seed: int, batch_size: int) -> None:
+    """Teach the embedded student to read synthetic pages; OUT becomes a folder like models/nano/base."""
+    from warraq.nano import pretrain
+
+    scores = pretrain.run(out, steps, seed, batch_size)
+    click.echo(", ".join(f"{name} {value:.3f}" for name, value in sorted(scores.items())))
+
+
+COMMANDS = (read, serve, synth, fetch, import_, doctor, show, compare, cost, track, pretrain_nano)
