@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pymupdf
@@ -13,7 +14,12 @@ import pytest
 
 pytestmark = pytest.mark.timeout(1500)  # the graph runs in the first test
 ROOT = Path(__file__).parents[1]
+TRACED = ROOT / "tests/support/traced"
 GAIN = 0.2  # of field F1, at least; 0.41 when last looked at
+DIGESTS = {
+    "render": "render", "label": "label/{task}", "dataset": "dataset", "train": "train/gemma3", "merge": "merge/gemma3",
+    "export": "export/gemma3", "predict": "predict", "evaluate": "evaluate",
+}  # fmt: skip
 BUDGET = {
     "        epochs: ": "6  # test",
     "    eval_steps: ": "40  # test",
@@ -24,7 +30,13 @@ BUDGET = {
 
 def call(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """Run a program of the environment in `folder`; its output is both streams."""
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HF_HUB_OFFLINE": "1"}
+    path = f"{TRACED}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    trace = {
+        "TRACE": str(folder / "trace"),
+        "TRACE_STAGE": "",
+        "PYTHONPATH": f"{TRACED}:{os.environ.get('PYTHONPATH', '')}",
+    }
+    environment = os.environ | {"PATH": path, "HF_HUB_OFFLINE": "1"} | trace
     return subprocess.run(
         command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
     )
@@ -46,7 +58,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkout")
     shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     shutil.copytree(ROOT / "models/nano/base", folder / "models/nano/base")
-    for name in ("dvc.yaml", ".dvcignore"):
+    (folder / "trace").mkdir()
+    for name in ("dvc.yaml", ".dvcignore", "requirements.lock"):
         shutil.copy(ROOT / name, folder)
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
     for start, value in BUDGET.items():
@@ -107,11 +120,81 @@ def test_an_export_parameter_retrains_nothing(checkout: Path) -> None:
     assert "export@nano" in would and not would & {"render", "dataset", "train@nano", "merge@nano"}
 
 
-def test_a_comment_in_metrics_retrains_nothing(checkout: Path) -> None:
-    with (checkout / "src/warraq/metrics/arabic.py").open("a", encoding="utf-8") as stream:
-        stream.write("# a remark\n")
-    done = ran(repro(checkout, "merge@nano"))
-    assert "dataset" in done and not done & {"render", "train@nano", "merge@nano"}
+def test_a_digest_holds_all_that_its_stage_loads(checkout: Path) -> None:
+    """What measures a model is loaded by `train` and `merge`, and does not count: it makes no model."""
+    found: dict[str, set[str]] = {}
+    for path in (checkout / "trace").iterdir():
+        command, *loaded = path.read_text(encoding="utf-8").splitlines()
+        words = command.split()
+        if words and words[0] in DIGESTS:
+            task = words[words.index("--task") + 1] if "--task" in words else ""
+            found.setdefault(DIGESTS[words[0]].format(task=task), set()).update(loaded)
+    assert len(found) == len(DIGESTS) + 2, "label has three tasks"
+    for digest, loaded in found.items():
+        counted = {line.split()[0] for line in (checkout / "code" / digest).read_text().splitlines()}
+        seen = {module for module in loaded if not module.startswith("warraq.cli")}
+        if digest.startswith(("train", "merge")):
+            seen = {module for module in seen if not module.startswith("warraq.metrics")}
+        assert f"warraq.stages.{digest.split('/')[0]}" in seen, digest
+        assert seen <= counted, digest
+
+
+Changed = Callable[[str, Callable[[str], str]], set[str]]
+"""A file and its edit -> the stages that are to run then."""
+
+
+@pytest.fixture
+def changed(checkout: Path) -> Iterator[Changed]:
+    """Change a file of the checkout, run `code`, and tell which stages are to run; at the end all is as it was."""
+    before: dict[Path, bytes] = {}
+
+    def stale() -> set[str]:
+        return {stage.split(":")[-1] for stage in json.loads(call(checkout, "dvc", "status", "--json").stdout)}
+
+    def change(name: str, edit: Callable[[str], str]) -> set[str]:
+        path = checkout / name
+        before.setdefault(path, path.read_bytes())
+        text = path.read_text(encoding="utf-8")
+        assert edit(text) != text
+        path.write_text(edit(text), encoding="utf-8")
+        assert name == "params.yaml" or stale() - waiting == {"code"}, "only `code` looks at the code"
+        repro(checkout, "code")
+        return stale() - waiting
+
+    waiting = stale()
+    yield change
+    for path, data in before.items():
+        path.write_bytes(data)
+    repro(checkout, "code")
+
+
+@pytest.mark.parametrize("file", ["metrics/arabic.py", "training/trainer.py", "records.py", "tasks/__init__.py"])
+def test_a_comment_runs_nothing(changed: Changed, file: str) -> None:
+    assert changed(f"src/warraq/{file}", lambda text: text.replace('"""\n', '"""\n# a remark\n', 1)) == set()
+
+
+def test_what_measures_a_model_retrains_none(changed: Changed) -> None:
+    would = changed("src/warraq/metrics/arabic.py", lambda text: text + "\nMORE = 1\n")
+    assert "evaluate@nano" in would and "dataset" in would
+    assert not would & {"render", "train@nano", "merge@nano", "predict@nano-merged"}
+
+
+def test_a_new_pin_of_transformers_runs_what_rests_on_it(changed: Changed) -> None:
+    would = changed(
+        "requirements.lock",
+        lambda text: re.sub(r"^transformers==\S+", "transformers==9.9.9", text, count=1, flags=re.M),
+    )
+    predictions = {f"predict@nano-{variant}" for variant in ("base", "merged", "onnx")}
+    assert {"train@nano", "merge@nano", "export@nano", *predictions} <= would
+    assert not would & {"render", "dataset", "label@content", "evaluate@nano"}
+
+
+def test_a_new_student_runs_nothing_else(checkout: Path, changed: Changed) -> None:
+    entry = re.search(r"^  nano:.*?(?=^  \w)", (checkout / "params.yaml").read_text(encoding="utf-8"), re.M | re.S)
+    assert entry
+    added = entry[0].replace("  nano:", "  pico:", 1)
+    would = changed("params.yaml", lambda text: text.replace(entry[0], entry[0] + added, 1))
+    assert would == {stage for stage in would if re.search(r"@pico\b", stage)} and "train@pico" in would
 
 
 def test_one_touched_pdf_is_rendered_and_labelled_alone(checkout: Path) -> None:

@@ -1,12 +1,10 @@
 """dvc.yaml, params.yaml, the code and the README say the same thing."""
 
-import ast
 import re
 import runpy
 import shlex
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 
 import click
@@ -15,12 +13,12 @@ import yaml
 from dvc.repo import Repo
 from dvc.stage import Stage
 
-from warraq import params
+from warraq import code, params
 from warraq.cli.main import main
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
-STAGES = ("render", "label", "dataset", "train", "merge", "export", "predict", "evaluate")
+STAGES = ("code", "render", "label", "dataset", "train", "merge", "export", "predict", "evaluate")
 
 
 @pytest.fixture(scope="module")
@@ -32,85 +30,50 @@ def name(stage: Stage) -> str:
     return stage.name.split("@")[0]
 
 
-@cache
-def direct(file: Path) -> frozenset[Path]:
-    """The files of warraq that the import statements of `file` name, also those inside functions."""
-    modules = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            modules |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            modules |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    paths = [SOURCE / module.replace(".", "/") for module in modules if module.startswith("warraq.")]
-    targets = {target for path in paths for target in (path.with_suffix(".py"), path / "__init__.py")}
-    return frozenset(target for target in targets if target.exists())
-
-
-def imported(file: Path) -> set[Path]:
-    """`file` and all that importing it may load."""
-    found, todo = set(), {file}
-    while todo:
-        found |= todo
-        todo = set().union(*(direct(one) for one in todo)) - found
-    return found
-
-
-def expected_code(stage: Stage) -> set[str]:
-    """The stage's imports, and the members of a room that its `__init__` loads by name."""
-    files = imported(SOURCE / f"warraq/stages/{name(stage)}.py")
-    tree = params.load(ROOT / "params.yaml")
+def own_code(stage: Stage) -> str:
+    """The file under code/ that `stage` depends on."""
     item = stage.name.partition("@")[2]
-    room = SOURCE / "warraq"
-    members: list[Path] = []
-    if room / "tasks/__init__.py" in files:
-        tasks = [item] if name(stage) == "label" else tree.tasks
-        members += [room / f"tasks/{task}.py" for task in tasks]
-    if room / "students/__init__.py" in files:
-        routes = [room / f"exporters/onnx/{family}.py" for family in ("gemma3", "qwen2_5_vl")]
-        family = room / f"students/families/{tree.students[item].family}.py"
-        members += routes if name(stage) == "export" else [family]
-    if room / "teachers/__init__.py" in files:
-        members += sorted((room / "teachers").glob("*.py"))
-    if room / "runtimes/__init__.py" in files:
-        members += sorted((room / "runtimes").glob("*.py"))
-    for member in members:
-        files |= imported(member)
-    if name(stage) in ("train", "merge"):  # what measures a model makes none
-        files -= set((room / "metrics").glob("*.py"))
-    empty = {room / "__init__.py", *(file for file in files if file.name == "__init__.py" and not _code(file))}
-    return {str(file.relative_to(ROOT)) for file in files - empty}
+    if name(stage) == "label":
+        return f"code/label/{item}"
+    if name(stage) in ("train", "merge", "export"):
+        return f"code/{name(stage)}/{params.load(ROOT / 'params.yaml').students[item].family}"
+    return f"code/{name(stage)}"
 
 
-def _code(file: Path) -> bool:
-    """Whether a module holds more than its docstring."""
-    return len(ast.parse(file.read_text(encoding="utf-8")).body) > 1
-
-
-def test_every_stage_lists_exactly_the_code_it_imports(stages: list[Stage]) -> None:
+def test_every_stage_depends_on_its_own_code_alone(stages: list[Stage]) -> None:
+    tree = params.load(ROOT / "params.yaml")
+    written = {f"code/{part.name}" for part in code.parts(SOURCE / "warraq", tree.tasks)}
     for stage in stages:
-        listed = {dep.def_path for dep in stage.deps if dep.def_path.startswith("src/")}
-        listed = {path for path in listed if path.endswith(".html") or _code(ROOT / path)}
-        templates = {path for path in listed if path.endswith(".html")}
-        assert listed - templates == expected_code(stage), stage.name
+        listed = {dep.def_path for dep in stage.deps if dep.def_path.startswith(("code/", "src/"))}
+        assert listed == ({"src/warraq"} if stage.name == "code" else {own_code(stage)}), stage.name
+        assert stage.name == "code" or listed <= written
+
+
+def test_every_package_that_decides_a_result_is_in_the_lock() -> None:
+    versions = code.pins(ROOT / "requirements.lock")
+    modules = set((SOURCE / "warraq").rglob("*.py"))
+    assert code.packages(modules, code.BEHIND) <= versions.keys()
 
 
 def test_paths_are_on_the_command_line(stages: list[Stage]) -> None:
     for stage in stages:
         words = [Path(word) for word in shlex.split(stage.cmd)]
-        given = [dep.def_path for dep in stage.deps if dep.protocol is None and not dep.def_path.startswith("src/")]
+        given = [dep.def_path for dep in stage.deps if dep.protocol is None and not dep.def_path.startswith("code/")]
         for path in [*given, *(out.def_path for out in stage.outs)]:
             if path == "params.yaml":
                 continue
+            places = [word for word in words[1:] if len(word.parts) > 1 or word == Path(path)]
             assert any(word == Path(path) or word in Path(path).parents or word.parent == Path(path).parent
-                       for word in words if len(word.parts) > 1), f"{stage.name}: {path}"  # fmt: skip
+                       for word in places), f"{stage.name}: {path}"  # fmt: skip
 
 
 def test_stages_are_commands_modules_and_branches(stages: list[Stage]) -> None:
     assert {name(stage) for stage in stages} == set(STAGES)
     assert set(STAGES) <= set(main.commands)
-    assert {path.stem for path in (SOURCE / "warraq/stages").glob("*.py")} - {"__init__"} == set(STAGES)
-    assert set(STAGES) <= set(params.Params.model_fields)
-    assert {path.stem.split("_")[1] for path in (ROOT / "tests/stages").glob("test_*.py")} == set(STAGES)
+    working = set(STAGES) - {"code"}  # which only reads the code of the others
+    assert {path.stem for path in (SOURCE / "warraq/stages").glob("*.py")} - {"__init__"} == working
+    assert working <= set(params.Params.model_fields)
+    assert {path.stem.split("_")[1] for path in (ROOT / "tests/stages").glob("test_*.py")} == working
 
 
 def test_each_command_runs_its_stage_with_options_that_exist(stages: list[Stage]) -> None:
@@ -124,7 +87,7 @@ def test_each_command_runs_its_stage_with_options_that_exist(stages: list[Stage]
 def test_each_stage_tracks_its_own_branch(stages: list[Stage]) -> None:
     for stage in stages:
         tracked = {key for dep in stage.deps for key in getattr(dep, "params", []) or []}
-        assert name(stage) in tracked, stage.name
+        assert name(stage) in tracked or stage.name == "code", stage.name
         others = tracked & set(STAGES) - {name(stage)}
         assert not others, f"{stage.name} would run again for {others}"
 

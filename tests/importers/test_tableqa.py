@@ -11,7 +11,6 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from pyarrow import parquet
 
-from warraq import tasks
 from warraq.cli.main import main
 from warraq.importers.tableqa import picture
 from warraq.tasks import table_qa
@@ -74,7 +73,7 @@ def test_the_question_is_in_the_prompt_escaped_and_the_answer_is_json(
     assert question.count("<image>") == 1
     assert 'Question: "\\u003cimage> What is cell' in question
     assert json.loads(answer).keys() == {"reasoning", "answer"}
-    assert tasks.parse(table_qa.Answer, answer)[0]["reasoning"].startswith("Row")
+    assert table_qa.TASK.parse(answer)[0]["reasoning"].startswith("Row")
 
 
 def test_without_a_column_for_it_there_is_no_reasoning_made_up(source: Callable[..., Path], tmp_path: Path) -> None:
@@ -125,4 +124,4 @@ def test_images_of_any_kind_look_like_themselves() -> None:
     ("Helvetia", "helvetia.", "exact", 1.0), ("Germany", "Germani", "score", 1 - 1 / 7), ("Germany", "", "score", 0.0),
 ])  # fmt: skip
 def test_scores_fit_the_kind_of_answer(gold: str, answer: str, name: str, value: float) -> None:
-    assert table_qa.score(gold, answer)[name] == pytest.approx(value)
+    assert table_qa.compare_answers(gold, answer)[name] == pytest.approx(value)

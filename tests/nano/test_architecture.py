@@ -39,7 +39,7 @@ ANSWER = {
 
 
 def test_the_files_beside_the_weights_are_what_the_code_makes(tmp_path: Path) -> None:
-    made = architecture.pieces([task.Answer for task in TASKS], [task.PROMPT for task in TASKS])
+    made = architecture.pieces([task.answer for task in TASKS], [task.prompt for task in TASKS])
     architecture.build(tmp_path, made, seed=1)
     learned = {"model.safetensors", "README.md", "curve.jsonl"}
     shipped = {path.name: path.read_bytes() for path in BASE.iterdir() if path.name not in learned}
@@ -80,7 +80,7 @@ def test_what_is_the_same_on_every_page_is_one_token_and_a_value_is_letters() ->
     assert (
         sum(len(token) > 1 for token in tokens) == 22
     )  # one a key, save that an object's first key takes the outer one
-    assert [len(spelled(task.PROMPT)) for task in TASKS] == [4, 4, 4]
+    assert [len(spelled(task.prompt)) for task in TASKS] == [4, 4, 4]
 
 
 def test_an_image_and_its_window_fit() -> None:
@@ -96,7 +96,7 @@ def test_llama_factory_and_the_processor_see_the_same_tokens() -> None:
     from transformers import AutoProcessor
 
     processor = AutoProcessor.from_pretrained(BASE, use_fast=False)
-    prompt, answer = TASKS[2].PROMPT, tasks.dumps(ANSWER)
+    prompt, answer = TASKS[2].prompt, tasks.dumps(ANSWER)
     template = TEMPLATES[gemma3.TEMPLATE]
     turns = [{"role": "user", "content": "<image>" + prompt}, {"role": "assistant", "content": answer}]
     told = template.mm_plugin.process_messages(turns, [Image.new("RGB", (9, 9))], [], [], processor)

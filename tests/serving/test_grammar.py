@@ -39,7 +39,7 @@ def vocabulary() -> tuple[Tokenizer, Vocabulary]:
 
 
 def schema(task: str) -> str:
-    return json.dumps(tasks.load(task).Answer.model_json_schema())
+    return json.dumps(tasks.load(task).schema())
 
 
 @pytest.mark.parametrize(("task", "answer"), [("content", CONTENT), ("invoice", INVOICE)])
@@ -64,7 +64,7 @@ def test_any_logits_give_an_answer_of_the_schema_also_where_it_is_cut(task: str,
     while not row.done:
         row.take(draws.normal(size=len(words.tokens)).astype(np.float32))
     answer = row.answer(tokenizer)
-    assert tasks.parse(tasks.load(task).Answer, answer.text)[0] is not None, answer.text
+    assert tasks.load(task).parse(answer.text)[0] is not None, answer.text
     assert answer.finish_reason == "length" or answer.tokens <= limit
 
 
@@ -80,7 +80,7 @@ def test_a_loop_is_ended_and_closed() -> None:
         row.take(logits)
     answer = row.answer(tokenizer)
     assert answer.looped and answer.finish_reason == "length" and answer.tokens < 600
-    assert tasks.parse(tasks.load("content").Answer, answer.text)[0] is not None
+    assert tasks.load("content").parse(answer.text)[0] is not None
 
 
 def test_a_schema_that_cannot_be_held_is_one_sentence() -> None:

@@ -261,13 +261,13 @@ def test_torch_and_onnx_give_the_same_answers_under_a_schema(cut: Path, raw: Cal
     image = raw("picture.png") / "picture.png"
     asked = [Request((image,), "Copy.")]
     for name in ("content", "invoice"):
-        schema = json.dumps(tasks.load(name).Answer.model_json_schema())
-        asked.append(Request((image,), tasks.load(name).PROMPT, schema))
+        schema = json.dumps(tasks.load(name).schema())
+        asked.append(Request((image,), tasks.load(name).prompt, schema))
     ours = OnnxRuntime(cut / "onnx").answer(asked, 20)
     assert ours == TorchRuntime(cut / "merged", dtype="float32").answer(asked, 20)
     assert ours[0] == OnnxRuntime(cut / "onnx").answer(asked[:1], 20)[0]
     for name, one in zip(("content", "invoice"), ours[1:], strict=True):
-        assert tasks.parse(tasks.load(name).Answer, one.text)[0]
+        assert tasks.load(name).parse(one.text)[0]
 
 
 def test_the_merged_model_is_read_through_transformers(cut: Path, raw: Callable[..., Path]) -> None:

@@ -147,7 +147,7 @@ def test_commands_in_a_document_are_escaped_and_read_back(folder: Path) -> None:
     target = samples(folder, "train")[0]["conversations"][1]["content"]
     assert not [command for command in COMMANDS if command in target]
     assert "<table><tr><td>1 < 2" in target
-    assert tasks.parse(content.Answer, target)[0]["blocks"][0]["text"].endswith(text)
+    assert content.TASK.parse(target)[0]["blocks"][0]["text"].endswith(text)
 
 
 @settings(deadline=None)  # the machine may be busy

@@ -41,8 +41,8 @@ def test_a_request_says_all_that_matters(
     assert request.headers["x-goog-api-key"] == KEY
     assert request.headers["x-server-timeout"] == "900"
     assert request.images == (page.image_sha256,)
-    assert request.body["contents"][0]["parts"][1:] == [{"text": f"{task.PROMPT}\npage_tag is {row.key[:8]}."}]
-    assert request.body["systemInstruction"]["parts"] == [{"text": task.INSTRUCTION}]
+    assert request.body["contents"][0]["parts"][1:] == [{"text": f"{task.prompt}\npage_tag is {row.key[:8]}."}]
+    assert request.body["systemInstruction"]["parts"] == [{"text": task.instruction}]
     assert {setting["threshold"] for setting in request.body["safetySettings"]} == {"OFF"}
     assert request.body["store"] is False
     assert "serviceTier" not in request.body and "tools" not in request.body

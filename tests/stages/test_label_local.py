@@ -25,7 +25,7 @@ def test_a_request_says_all_that_matters(project: Project, local: GeminiServer) 
     (request,) = local.requests
     assert request.path == "/v1/chat/completions"
     assert request.images == (page.image_sha256,)
-    assert request.body["messages"][0] == {"role": "system", "content": tasks.load("content").INSTRUCTION}
+    assert request.body["messages"][0] == {"role": "system", "content": tasks.load("content").instruction}
     assert request.body["response_format"]["json_schema"]["strict"] is True
     assert request.body["temperature"] == 0
     (row,) = project.rows()

@@ -11,10 +11,10 @@ from warraq.teachers.remote.schema import envelope, json_schema, portable
 
 @pytest.mark.parametrize("task", ["content", "metadata", "invoice"])
 def test_each_task_has_a_portable_schema(task: str) -> None:
-    schema = portable(tasks.load(task).Answer)
+    schema = portable(tasks.load(task).answer)
 
     assert schema["type"] == "OBJECT"
-    assert schema["required"] == list(tasks.load(task).Answer.model_fields)
+    assert schema["required"] == list(tasks.load(task).answer.model_fields)
 
 
 class Union(Answered):
@@ -63,6 +63,6 @@ def test_the_two_dialects_say_the_same(task: str) -> None:
         if "items" in openapi:
             check(openapi["items"], plain["items"])
 
-    openapi = portable(envelope(tasks.load(task).Answer))
+    openapi = portable(envelope(tasks.load(task).answer))
     check(openapi, json_schema(openapi))
     assert openapi["required"] == ["page_tag", "answer", "addresses_the_reader_as_ai"]

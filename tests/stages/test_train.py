@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from warraq import tasks
 from warraq.files import write_json
 from warraq.records import Prediction, Sample
 from warraq.stages import evaluate
-from warraq.stages.train import quality
+from warraq.tasks.scoring import answer_quality
 from warraq.training import llamafactory
 from warraq.training.audit import Row
 from warraq.training.tier_training import collect
@@ -108,6 +109,7 @@ ANSWERS = {
 
 @pytest.mark.parametrize("task", ANSWERS)
 def test_an_answer_scores_what_evaluate_gives_it(task: str) -> None:
+    quality = partial(answer_quality, tasks.load(task))
     for gold, other in itertools.product(ANSWERS[task], repeat=2):
         target, text = tasks.dumps(gold), tasks.dumps(other)
         for raw in (text, text[:-1], text + " ", ""):
@@ -116,16 +118,23 @@ def test_an_answer_scores_what_evaluate_gives_it(task: str) -> None:
             answered = Prediction(split="test", text=raw, finish_reason="stop", tokens=1, seconds=1.0, **told)
             graded = evaluate.grade(evaluate.Case(sample, tasks.load(task), gold, ()), answered)
             found = graded.value("question_score" if task == "table_qa" else "field_f1")
-            assert quality(task, target, raw) == pytest.approx(graded.quality if task == "content" else found or 0)
-        assert quality(task, target, target) == 1
-        assert other == gold or task == "table_qa" or quality(task, target, text) < 1
+            assert quality(target, raw) == pytest.approx(graded.quality if task == "content" else found or 0)
+        assert quality(target, target) == 1
+        assert other == gold or task == "table_qa" or quality(target, text) < 1
 
 
 def test_on_a_blank_page_only_silence_scores() -> None:
+    content, invoice = (partial(answer_quality, tasks.load(name)) for name in ("content", "invoice"))
     blank, invented = tasks.dumps({"blocks": []}), tasks.dumps(ANSWERS["content"][0])
-    assert (quality("content", blank, blank), quality("content", blank, invented)) == (1, 0)
+    assert (
+        content(blank, blank),
+        content(blank, invented),
+    ) == (1, 0)
     nothing = tasks.dumps(answer("7") | {"invoice_number": None, "currency": None})
-    assert (quality("invoice", nothing, nothing), quality("invoice", nothing, nothing[:-1])) == (1, 0)
+    assert (
+        invoice(nothing, nothing),
+        invoice(nothing, nothing[:-1]),
+    ) == (1, 0)
 
 
 def row(task: str = "content", side: str = "train", **changes: Any) -> Row:

@@ -30,8 +30,8 @@ def described(folder: Path, *names: str) -> Path:
     questions = {}
     for name in names:
         module = tasks.load(name)
-        schema = schema_sha256(module.Answer.model_json_schema())
-        questions[name] = Question(prompt=module.PROMPT, schema_sha256=schema)
+        schema = schema_sha256(module.schema())
+        questions[name] = Question(prompt=module.prompt, schema_sha256=schema)
     manifest.write(folder, look, recipe_of(RENDER), questions)
     return folder
 

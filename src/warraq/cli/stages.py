@@ -8,6 +8,20 @@ from warraq.cli.terminal import folder, guarded, load_params
 
 
 @click.command()
+@folder("--source", "Folder of the package, src/warraq.")
+@folder("--lock", "The file requirements.lock.")
+@folder("--out", "Folder for the digests, a file a stage.")
+@click.pass_context
+@guarded
+def code(context: click.Context, source: Path, lock: Path, out: Path) -> None:
+    """The code and the lock to a digest a stage, by which DVC knows what to run again."""
+    tasks = load_params(context).tasks
+    from warraq import code as stage
+
+    stage.run(source=source, lock=lock, out=out, tasks=tasks)
+
+
+@click.command()
 @folder("--raw", "Folder of PDF, PNG, JPEG and TIFF files.")
 @folder("--out", "Folder for page images, pages.jsonl and rejected.jsonl.", required=False)
 @click.option("--check", is_flag=True, help="Only tell what would be rejected, and why; keep nothing.")
@@ -169,4 +183,4 @@ def evaluate(
     click.echo(stage.run(dataset, pages, labels, predictions, proof, out, params.evaluate))
 
 
-COMMANDS = (render, label, dataset, train, merge, export, predict, evaluate)
+COMMANDS = (code, render, label, dataset, train, merge, export, predict, evaluate)

@@ -89,8 +89,8 @@ def run(out: Path, steps: int, seed: int, batch_size: int = 16) -> dict[str, flo
     part = out.with_name(out.name + ".part")
     part.mkdir(parents=True, exist_ok=True)
     loaded = [tasks.load(name) for name in TASKS]
-    prompts = [task.PROMPT for task in loaded]
-    pieces = architecture.pieces([task.Answer for task in loaded], prompts)
+    prompts = [task.prompt for task in loaded]
+    pieces = architecture.pieces([task.answer for task in loaded], prompts)
     tokenizer = architecture.tokenizer(pieces)
     config = architecture.config(len(tokenizer))
     grid = Grid(config.vision_config.image_size // config.vision_config.patch_size, config.vision_config.patch_size)

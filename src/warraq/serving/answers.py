@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from warraq import tasks as room
 from warraq.records import Row
 from warraq.runtimes import Answer, Request
 from warraq.runtimes.confidence import by_field
@@ -70,12 +69,12 @@ def fault(task: Asked, answer: Answer) -> Reason | None:
         return "loop"
     if answer.finish_reason == "length":
         return "truncated"
-    return None if room.parse(task.module.Answer, answer.text)[0] is not None else "schema_invalid"
+    return None if task.task.parse(answer.text)[0] is not None else "schema_invalid"
 
 
 def reading(question: Question, answer: Answer, reason: Reason | None) -> Reading:
     task = question.task
-    value, _ = room.parse(task.module.Answer, answer.text)
+    value, _ = task.task.parse(answer.text)
     if value is None:
         raise RuntimeError(f"An answer under the grammar of {task.name} does not fit its schema: {answer.text[:200]!r}")
     reasons: list[Reason] = [reason] if reason else []
@@ -85,7 +84,7 @@ def reading(question: Question, answer: Answer, reason: Reason | None) -> Readin
     # as the threshold was chosen: where the runtime does not tell, what the answer says of itself
     sure = confidence
     if sure is None:
-        sure = task.module.confidence(value) if hasattr(task.module, "confidence") else 0.0
+        sure = task.task.stated_confidence(value) or 0.0
     if not reason and (task.threshold is None or sure < task.threshold):
         reasons.append("low_confidence")
     return Reading(

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,6 +17,7 @@ from warraq.rendering.pages import recipe_of
 from warraq.runtimes import Runtime, manifest
 from warraq.runtimes.manifest import schema_sha256
 from warraq.stages.render import Render
+from warraq.tasks import Task
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Asked:
 
     name: str
     prompt: str
-    module: ModuleType
+    task: Task
     schema: dict[str, Any]
     threshold: float | None  # an answer less sure of itself needs a person; None: every one does
 
@@ -79,11 +79,11 @@ def known(folder: Path, tasks: Sequence[str], runtime: str | None, review: Path 
     for name in tasks or held.tasks:
         if name not in held.tasks:
             raise InputError(f"{folder} was not trained for {name!r}; it knows {', '.join(held.tasks)}.")
-        question, module = held.tasks[name], room.load(name)
-        schema = module.Answer.model_json_schema()
-        if question.prompt != module.PROMPT or question.schema_sha256 != schema_sha256(schema):
+        question, task = held.tasks[name], room.load(name)
+        schema = task.schema()
+        if question.prompt != task.prompt or question.schema_sha256 != schema_sha256(schema):
             raise InputError(f"{folder} was trained with another prompt or schema of {name}; train it anew.")
-        asked[name] = Asked(name, question.prompt, module, schema, thresholds.get(name, otherwise))
+        asked[name] = Asked(name, question.prompt, task, schema, thresholds.get(name, otherwise))
     if review is None:
         logger.info("no --review: no answer is marked for its confidence, only for its form")
     return Model(folder, runtime, held.key(), look, asked)

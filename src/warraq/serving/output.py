@@ -1,6 +1,5 @@
 """A document's pages, answers and rejections -> its JSON and its Markdown."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,11 +43,7 @@ def as_markdown(model: Model, document: dict[str, Any]) -> str:
         for name, held in page["answers"].items():
             if held["needs_review"]:
                 parts.append(f"> **Needs review** ({name}): {'; '.join(SAID[reason] for reason in held['reasons'])}.")
-            module = model.tasks[name].module
-            if hasattr(module, "markdown"):
-                parts.append(module.markdown(held["answer"]))
-            else:
-                parts.append(f"```json\n{json.dumps(held['answer'], ensure_ascii=False, indent=2)}\n```")
+            parts.append(model.tasks[name].task.render_markdown(held["answer"]))
     for row in document["rejected"]:
         where = f"Page {row['page']}" if row["page"] else "The file"
         parts.append(f"> **{where} was not read** ({row['reason']}): {row['message']}")

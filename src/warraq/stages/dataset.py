@@ -124,10 +124,8 @@ def sample(page: Page, label: Label) -> Lesson | str:
     """A record to learn from, or the reason why there is none."""
     if label.answer is None:
         return label.reason or "no_answer"
-    module = room.load(label.task)
     try:
-        prompt, answer = module.asked(label.answer) if hasattr(module, "asked") else (module.PROMPT, label.answer)
-        answer = module.Answer.model_validate(answer).model_dump(mode="json")
+        prompt, answer = room.load(label.task).pose(label.answer)
     except ValidationError as error:
         if label.teacher != "human":
             return "schema_invalid"

@@ -10,20 +10,20 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Any, get_args
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from warraq import tasks
 from warraq.errors import InputError
 from warraq.files import read_json, write_json, write_text
-from warraq.metrics import curves, faithfulness, fields, grading, review
+from warraq.metrics import curves, review
 from warraq.metrics.grading import Graded, Variants, beside_teacher, field_counts, measured
-from warraq.metrics.structure import running_text
 from warraq.records import Label, Page, Planted, Prediction, Reference, Sample, Split, read_rows, read_samples
 from warraq.reports import comparison, model_card, report
 from warraq.section import Section
+from warraq.tasks import Task
+from warraq.tasks.scoring import score_answer
 from warraq.workers import progress
 
 Key = tuple[str, str]
@@ -46,7 +46,7 @@ class Case:
     """A sample with its task, its gold answer and the errors planted on its page."""
 
     sample: Sample
-    task: ModuleType
+    task: Task
     gold: dict[str, Any]
     planted: tuple[Planted, ...]
 
@@ -62,7 +62,7 @@ def cases(path: Path) -> list[Case]:
     found = []
     for sample in read_samples(path):
         task = tasks.load(sample.task)
-        gold, _ = tasks.parse(task.Answer, sample.conversations[-1].content)
+        gold, _ = task.parse(sample.conversations[-1].content)
         if gold is None:
             name = f"{sample.page_id}, {sample.task}"
             raise InputError(f"{path}: the answer of {name} does not fit its task; run `warraq dataset` again.")
@@ -90,18 +90,12 @@ def taught(labels: Path, scored: list[Case]) -> tuple[Answers, set[str]]:
     found = {
         key(row): Prediction(
             page_id=row.page_id, task=row.task, split="test", tokens=0, seconds=0.0, message=row.reason,
-            text="" if row.answer is None else tasks.dumps(_asked(row.task, row.answer)),
+            text="" if row.answer is None else tasks.dumps(tasks.load(row.task).pose(row.answer)[1]),
             finish_reason="error" if row.answer is None else "stop",
         )
         for row in own
     }  # fmt: skip
     return found, {row.model or row.teacher for row in own}
-
-
-def _asked(task: str, answer: dict[str, Any]) -> dict[str, Any]:
-    """A label's answer without the question that it may hold."""
-    module = tasks.load(task)
-    return module.asked(answer)[1] if hasattr(module, "asked") else answer
 
 
 def key(row: Sample | Prediction | Label) -> Key:
@@ -110,39 +104,17 @@ def key(row: Sample | Prediction | Label) -> Key:
 
 def grade(case: Case, prediction: Prediction | None) -> Graded:
     """Score an answer; a missing or failed one as an empty text."""
-    task, gold = case.task, case.gold
-    raw = prediction.text if prediction is not None and prediction.finish_reason != "error" else ""
-    answer, strict = tasks.parse(task.Answer, raw)
-    mended = answer if answer is not None else _mended(task, raw)
     reason = "error" if prediction is None else prediction.finish_reason
-    sums = grading.answer_sums(tasks.dumps(gold), raw, answer is not None, strict, mended is not None, reason)
+    raw = prediction.text if prediction is not None and reason != "error" else ""
+    found = score_answer(case.task, case.gold, raw, finish_reason=reason, planted=case.planted)
     confidence = None if prediction is None else prediction.confidence
-    if confidence is None and answer is not None and hasattr(task, "confidence"):
-        confidence = task.confidence(answer)
-    gold_text = answer_text = kinds = None
-    if hasattr(task, "KINDS"):
-        kinds, answer = task.KINDS, fields.aligned(gold, answer, task.KINDS)
-        sums |= grading.field_sums(gold, answer, mended, kinds)
-    if hasattr(task, "elements"):
-        wanted, given = task.elements(gold), task.elements(answer) if answer is not None else None
-        gold_text, answer_text = running_text(wanted), raw if given is None else running_text(given)
-        sums |= grading.text_sums(wanted, given, raw) | faithfulness.planted(case.planted, answer_text)
-    if hasattr(task, "score"):
-        found = task.score(gold["answer"], "" if answer is None else answer["answer"])
-        sums |= {f"question_{name}": (value, 1) for name, value in found.items()}
+    if confidence is None:
+        confidence = case.task.stated_confidence(found.answer)
     return Graded(
-        sample=case.sample, prediction=prediction, gold=gold, answer=answer, strict=strict, kinds=kinds,
-        gold_text=gold_text, answer_text=answer_text, confidence=confidence, sums=sums,
+        sample=case.sample, prediction=prediction, gold=case.gold, answer=found.answer, strict=found.strict,
+        kinds=case.task.kinds, gold_text=found.gold_text, answer_text=found.answer_text, confidence=confidence,
+        sums=found.sums,
     )  # fmt: skip
-
-
-def _mended(task: ModuleType, raw: str) -> dict[str, Any] | None:
-    for value in fields.mended(raw):
-        try:
-            return task.Answer.model_validate(value, strict=True).model_dump(mode="json")
-        except ValidationError:
-            continue
-    return None
 
 
 def hashes(dataset: Path, scored: list[Case], pages: dict[str, Page]) -> dict[str, str]:

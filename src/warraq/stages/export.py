@@ -74,10 +74,9 @@ def size(folder: Path) -> int:
 
 
 def compared(sample: Sample, exact: str, coarse: str) -> Pair:
-    module, label = tasks.load(sample.task), sample.conversations[-1].content
-    fields = [tasks.parse(module.Answer, raw)[0] for raw in (label, exact, coarse)]
-    kinds = getattr(module, "KINDS", None)
-    return Pair(sample.document, label, exact, coarse, fields[0] or {}, fields[1], fields[2], kinds)
+    task, label = tasks.load(sample.task), sample.conversations[-1].content
+    fields = [task.parse(raw)[0] for raw in (label, exact, coarse)]
+    return Pair(sample.document, label, exact, coarse, fields[0] or {}, fields[1], fields[2], task.kinds)
 
 
 def weighed(

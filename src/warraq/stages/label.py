@@ -60,8 +60,7 @@ def opened(
 ) -> Iterator[Work]:  # fmt: skip
     """What there is to do; the ledger is opened only where a teacher needs it."""
     rows = records.read_rows(pages / "pages.jsonl", Page)
-    module = tasks.load(task)
-    question = teachers.Question(task, module.PROMPT, module.INSTRUCTION, module.Answer)
+    question = tasks.load(task)
 
     def teacher(name: str, book: Ledger | None) -> Teacher:
         if name == "human":

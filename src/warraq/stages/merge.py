@@ -198,7 +198,7 @@ def taught(dataset: Path) -> dict[str, Question]:
     for sample in read_samples(dataset):
         prompts.setdefault(sample.task, set()).add(sample.conversations[0].content.removeprefix("<image>"))
     return {
-        task: Question(prompt=min(found), schema_sha256=schema_sha256(tasks.load(task).Answer.model_json_schema()))
+        task: Question(prompt=min(found), schema_sha256=schema_sha256(tasks.load(task).schema()))
         for task, found in prompts.items()
         if len(found) == 1
     }

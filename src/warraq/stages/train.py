@@ -6,7 +6,7 @@ and a dataset is one for all students.
 
 Work is done in `<out>.part`, which DVC does not know and so cannot delete: a killed run goes on from its last
 checkpoint if what it was made from is still the same. Whether the trainer succeeded is read from the files it left, as
-its exit code says little. That process begins at the end of this module, since only a stage knows how tasks score.
+its exit code says little.
 """
 
 import hashlib
@@ -21,13 +21,11 @@ from pydantic import Field
 from warraq import tasks
 from warraq.errors import InputError
 from warraq.files import write_json, write_text
-from warraq.metrics import fields, text
-from warraq.metrics.structure import running_text
 from warraq.records import read_samples
 from warraq.section import Section
 from warraq.students import Student, Tier, family, weights
 from warraq.students.weights import digest, verify
-from warraq.training import audit, hardware, llamafactory, tier_training, trainable_modules, trainer, workdir
+from warraq.training import audit, hardware, llamafactory, tier_training, trainable_modules, workdir
 from warraq.training.audit import Row
 from warraq.training.workdir import Sides
 
@@ -38,22 +36,6 @@ class Train(Section):
     seed: Annotated[int, Field(ge=0)]
     checkpoints: Annotated[int, Field(ge=1, le=100)]
     misfits: Literal["refuse", "leave_out"]
-
-
-def quality(name: str, target: str, raw: str) -> float:
-    """How good an answer to a task is, 0 to 1, as `evaluate` counts it: the score that the task has of its own, else
-    field F1, else 1 - CER of the running text. Checkpoints and tiers are chosen by it."""
-    task = tasks.load(name)
-    gold = task.Answer.model_validate_json(target).model_dump(mode="json")
-    answer, _ = tasks.parse(task.Answer, raw)
-    if hasattr(task, "score"):
-        return float(task.score(gold["answer"], "" if answer is None else answer["answer"])["score"])
-    if hasattr(task, "KINDS"):
-        found = fields.outcomes(gold, answer, task.KINDS)
-        return found.f1 if found.answered + found.wanted else float(answer is not None)
-    given = raw if answer is None else running_text(task.elements(answer))
-    edits = text.characters(running_text(task.elements(gold)), given)
-    return max(0.0, 1 - edits.errors / edits.reference) if edits.reference else float(not edits.errors)
 
 
 def fitting(
@@ -77,7 +59,7 @@ def fitting(
         if not part:
             raise InputError(f"no {side} sample fits the student: {audit.sentence(out, len(rows), student)}")
         for one in part:
-            if tasks.parse(tasks.load(one.task).Answer, one.conversations[-1].content)[0] is None:
+            if tasks.load(one.task).parse(one.conversations[-1].content)[0] is None:
                 what = f"the answer of sample {one.page_id} {one.task} does not fit its task"
                 raise InputError(f"{what}; run `warraq dataset` again.")
     return kept, [row for row in rows if (row.side, row.name) not in gone], out
@@ -162,7 +144,7 @@ def run(
         chain = {"create_new_adapter": True} if adopted else {}
         llamafactory.write(place / "train.yaml", setting | chain, paths)
         if not llamafactory.finished(place / "output"):
-            tier_training.launch(place, student, len(sides["train"]), bool(adopted), __name__)
+            tier_training.launch(place, student, len(sides["train"]), bool(adopted))
         row = tier_training.collect(place, adapter, part / "base", student)
         told.append(tier_training.judge(row, place / "output", parameters.seed) if adopted else row | {"adopted": True})
         if told[-1]["adopted"]:
@@ -177,7 +159,3 @@ def run(
     kept = {str(number): tier_training.chosen(row) for number, row in enumerate(told, start=1)}
     write_json(metrics, summary | {"tiers": kept})
     shutil.rmtree(part)
-
-
-if __name__ == "__main__":
-    trainer.main(quality)

@@ -41,7 +41,7 @@ def write(out: Path, documents: int, seed: int) -> None:
         name = hashlib.sha256(content).hexdigest()[:12]
         for index, page in enumerate(document.pages, start=1):
             for task, answer in page.answers.items():
-                valid = tasks.load(task).Answer.model_validate(answer).model_dump(mode="json")
+                valid = tasks.load(task).validate(answer)
                 rows[task].append(Review(page_id=f"{name}-p{index:04d}", task=task, answer=valid, reviewer=REVIEWER))
         pages += len(document.pages)
         arabic += document.language == "ar"

@@ -1,31 +1,93 @@
-"""What is extracted from a page: one module a task, named as in `tasks:` of params.yaml.
-
-A task module has
-    PROMPT       what the student is asked, in training and ever after
-    INSTRUCTION  what the teacher is told besides: how to copy, what null means
-    Answer       the pydantic class of the answer; the teacher's schema, the check of its answer, the training target
-                 and the check of the student's answer all come from it
-    KINDS        how the values of its fields are compared, by path; in tasks that are scored by fields
-    elements(answer)  the kind and text of each element of the page; in tasks that are scored by their text
-    confidence(answer)  how sure an answer says it is, 0 to 1; where it says so
-    asked(label)  the prompt of this page and the answer to it; in tasks whose labels hold a question of their own
-"""
+"""What is extracted from a page: one module a task, named as in `tasks:` of params.yaml, with all of it in `TASK`."""
 
 import importlib
 import json
 import re
-from types import ModuleType
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from warraq.files import strict_json
+from warraq.metrics.fields import Kinds
+from warraq.metrics.structure import Element
+
+JsonObject = dict[str, Any]
+"""An answer as JSON has it."""
 
 
 class Answered(BaseModel):
     """Base of every answer: each field is required, what is not on the page is null, an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is asked about a page, and how its answers are read, compared and shown.
+
+    The teacher's schema, the check of its answer, the training target and the check of the student's answer all come
+    from the one class `answer`. A task is scored by fields where it has `kinds`, by running text where it has
+    `elements`, and by `score` besides, where it has a score of its own.
+    """
+
+    name: str
+    prompt: str  # what the student is asked, in training and ever after
+    instruction: str  # what the teacher is told besides: how to copy, what null means
+    answer: type[Answered]
+    kinds: Kinds | None = None  # how the values of its fields are compared, by path
+    elements: Callable[[JsonObject], list[Element]] | None = None  # answer -> the parts of the page, in reading order
+    score: Callable[[JsonObject, JsonObject | None], dict[str, float]] | None = None  # gold, answer -> scores, 0 to 1
+    confidence: Callable[[JsonObject], float] | None = None  # answer -> how sure it says it is, 0 to 1
+    markdown: Callable[[JsonObject], str] | None = None  # answer -> what a person reads; else its JSON
+    asked: Callable[[JsonObject], tuple[str, JsonObject]] | None = None  # label with a question of its own -> as `pose`
+
+    def schema(self) -> JsonObject:
+        """The JSON Schema of the answer."""
+        return self.answer.model_json_schema()
+
+    def validate(self, value: Any) -> JsonObject:
+        """`value` with every field, as it is written.
+
+        Raises:
+            ValidationError: it does not fit the schema.
+        """
+        return self.answer.model_validate(value).model_dump(mode="json")
+
+    def parse(self, raw: str) -> tuple[JsonObject | None, bool]:
+        """Read a model's raw answer without repairing it.
+
+        Returns:
+            (the answer with every field or None if it does not fit the schema, whether it is strict JSON).
+        """
+        try:
+            value = strict_json(raw)
+        except ValueError:
+            return None, False
+        try:
+            return self.answer.model_validate(value, strict=True).model_dump(mode="json"), True
+        except ValidationError:
+            return None, True
+
+    def pose(self, label: JsonObject) -> tuple[str, JsonObject]:
+        """A label's content as the prompt of its page and the answer to it.
+
+        Raises:
+            ValidationError: it does not fit the schema.
+        """
+        prompt, answer = (self.prompt, label) if self.asked is None else self.asked(label)
+        return prompt, self.validate(answer)
+
+    def stated_confidence(self, answer: JsonObject | None) -> float | None:
+        """How sure an answer says it is, 0 to 1; None where it says nothing."""
+        return None if answer is None or self.confidence is None else self.confidence(answer)
+
+    def render_markdown(self, answer: JsonObject) -> str:
+        """The answer as a person reads it, its JSON in a fence where the task has no better form."""
+        if self.markdown is not None:
+            return self.markdown(answer)
+        return f"```json\n{json.dumps(answer, ensure_ascii=False, indent=2)}\n```"
 
 
 COPYING = (
@@ -36,9 +98,10 @@ COPYING = (
 )
 
 
-def load(name: str) -> ModuleType:
-    """The module of a task; `name` has been checked by the params."""
-    return importlib.import_module(f"warraq.tasks.{name}")
+def load(name: str) -> Task:
+    """The task of a name, which has been checked by the params."""
+    task: Task = importlib.import_module(f"warraq.tasks.{name}").TASK
+    return task
 
 
 CONTROL = re.compile(
@@ -52,19 +115,3 @@ def dumps(answer: Any) -> str:
     take for a command: `<image>` on a page is written `\\u003cimage>`, which every JSON parser reads as it stood."""
     text = json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
     return CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-
-
-def parse(answer: type[BaseModel], raw: str) -> tuple[dict[str, Any] | None, bool]:
-    """Read a model's raw answer without repairing it.
-
-    Returns:
-        (the answer with every field or None if it does not fit the schema, whether it is strict JSON).
-    """
-    try:
-        value = strict_json(raw)
-    except ValueError:
-        return None, False
-    try:
-        return answer.model_validate(value, strict=True).model_dump(mode="json"), True
-    except ValidationError:
-        return None, True

@@ -5,7 +5,7 @@ Only blocks are asked for; Markdown is derived from them, so the text is paid fo
 
 from typing import Any, Literal
 
-from warraq.tasks import COPYING, Answered
+from warraq.tasks import COPYING, Answered, Task
 
 PROMPT = (
     "You are a professional OCR details extractor. Task: content. Copy the page in reading order as structural "
@@ -43,3 +43,8 @@ def markdown(answer: dict[str, Any]) -> str:
 def elements(answer: dict[str, Any]) -> list[tuple[str, str]]:
     """Kind and text of each block in reading order; what the running text is scored on."""
     return [(block["kind"], block["text"]) for block in answer["blocks"]]
+
+
+TASK = Task(
+    name="content", prompt=PROMPT, instruction=INSTRUCTION, answer=Answer, elements=elements, markdown=markdown,
+)  # fmt: skip

@@ -1,7 +1,7 @@
 """Invoices and receipts as fields. Amounts stay verbatim: a model that rewrites a number is caught, not helped."""
 
 from warraq.metrics.values import Kind
-from warraq.tasks import COPYING, Answered
+from warraq.tasks import COPYING, Answered, Task
 
 PROMPT = (
     "You are a professional OCR details extractor. Task: invoice. Extract the invoice or receipt: number, dates, "
@@ -44,3 +44,5 @@ KINDS: dict[str, Kind] = {
     "items[].description": "text",
     **dict.fromkeys(("items[].quantity", "items[].unit_price", "items[].total", "subtotal", "tax", "total"), "amount"),
 }
+
+TASK = Task(name="invoice", prompt=PROMPT, instruction=INSTRUCTION, answer=Answer, kinds=KINDS)

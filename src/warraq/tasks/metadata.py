@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 from warraq.metrics.values import Kind
-from warraq.tasks import COPYING, Answered
+from warraq.tasks import COPYING, Answered, Task
 
 PROMPT = (
     "You are a professional OCR details extractor. Task: metadata. Extract classification, source, physical "
@@ -112,3 +112,8 @@ KINDS: dict[str, Kind] = {
 def confidence(answer: dict[str, Any]) -> float:
     """How sure the answer says it is, 0 to 1."""
     return {"low": 0.0, "medium": 0.5, "high": 1.0}[answer["quality"]["confidence"]]
+
+
+TASK = Task(
+    name="metadata", prompt=PROMPT, instruction=INSTRUCTION, answer=Answer, kinds=KINDS, confidence=confidence,
+)  # fmt: skip

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from warraq.metrics.values import Kind, amount, likeness
-from warraq.tasks import COPYING, Answered, dumps
+from warraq.tasks import COPYING, Answered, JsonObject, Task, dumps
 
 PROMPT = "Answer the question about the table on the page. Reason in short steps, then answer. Answer in JSON only."
 INSTRUCTION = COPYING + " Numbers in the answer are written as the table writes them."
@@ -38,7 +38,7 @@ def asked(label: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     return f"{PROMPT} Question: {dumps(question.question)}", answer
 
 
-def score(gold: str, answer: str) -> dict[str, float]:
+def compare_answers(gold: str, answer: str) -> dict[str, float]:
     """Scores of an answer, 0 to 1: `exact`, `relaxed`, `anls` and `set_f1`, and `score`, the one that fits the gold.
 
     A number counts exactly and within RELAXED; a list (parts between commas, semicolons or lines) as a set; any other
@@ -69,3 +69,13 @@ def _plain(text: str) -> str:
 def _parts(text: str) -> list[str]:
     """The members of a list; a comma between digits is part of a number."""
     return [plain for part in re.split(r"(?<!\d),|,(?!\d)|[;\n،؛]| and ", text) if (plain := _plain(part))]
+
+
+def score(gold: JsonObject, answer: JsonObject | None) -> dict[str, float]:
+    """The scores of what an answer answers; of an answer that does not fit the schema those of silence."""
+    return compare_answers(gold["answer"], "" if answer is None else answer["answer"])
+
+
+TASK = Task(
+    name="table_qa", prompt=PROMPT, instruction=INSTRUCTION, answer=Answer, kinds=KINDS, score=score, asked=asked,
+)  # fmt: skip

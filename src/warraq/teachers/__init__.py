@@ -17,8 +17,6 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast, get_args
 
-from pydantic import BaseModel
-
 from warraq.records import Page, Reference
 
 Reason = Literal[
@@ -52,20 +50,6 @@ Reason = Literal[
 ]
 PASSING: frozenset[str] = frozenset({"budget", "rate_limited", "overloaded", "server_error", "refused"})
 """Refusals that say nothing about the page: the next run asks again."""
-
-
-@dataclass(frozen=True)
-class Question:
-    """What a task asks about a page."""
-
-    task: str
-    prompt: str
-    instruction: str
-    answer: type[BaseModel]
-
-    def checked(self, value: Any) -> dict[str, Any]:
-        """`value` with every field, as it is written. Raises ValidationError."""
-        return self.answer.model_validate(value).model_dump(mode="json")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from warraq.errors import InputError, problem
 from warraq.records import Page, Reference, read_reviews
-from warraq.teachers import Answer, Declined, Question
+from warraq.tasks import Task
+from warraq.teachers import Answer, Declined
 
 logger = logging.getLogger(__name__)
 
@@ -18,25 +19,25 @@ class Human:
     name = "human"
     reference: Reference = "gold"
 
-    def __init__(self, question: Question, reviews: Path, pages: Iterable[Page]) -> None:
+    def __init__(self, task: Task, reviews: Path, pages: Iterable[Page]) -> None:
         """Read and check the reviews that count in `reviews`/<task>.jsonl, which may be absent, before any work.
 
         Raises:
             InputError: a review is of another task or does not fit the task's answer.
         """
         self.answers: dict[str, dict[str, Any]] = {}
-        for page_id, review in read_reviews(reviews, question.task).items():
+        for page_id, review in read_reviews(reviews, task.name).items():
             try:
-                self.answers[page_id] = question.checked(review.answer)
+                self.answers[page_id] = task.validate(review.answer)
             except ValidationError as error:
                 raise InputError(
-                    f"{reviews / question.task}.jsonl: the review of {page_id} does not fit the task: "
+                    f"{reviews / task.name}.jsonl: the review of {page_id} does not fit the task: "
                     f"{problem(error)}; append a corrected one."
                 ) from None
         if strangers := self.answers.keys() - {page.page_id for page in pages}:
             logger.warning(
                 "%s: %d reviews of %s are of pages that are not there: %s",
-                reviews, len(strangers), question.task, min(strangers),
+                reviews, len(strangers), task.name, min(strangers),
             )  # fmt: skip
 
     def identity(self, page: Page) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from typing import Any
 
 from warraq.errors import InputError
 from warraq.records import Page, Reference
-from warraq.teachers import Answer, Declined, Question
+from warraq.tasks import Task
+from warraq.teachers import Answer, Declined
 
 LETTERS = 20  # fewer are a stamp or a page number, not a page's text
 
@@ -82,15 +83,15 @@ class TextLayer:
     name = "textlayer"
     reference: Reference = "textlayer"
 
-    def __init__(self, question: Question, pages: Path) -> None:
-        self.question = question
+    def __init__(self, task: Task, pages: Path) -> None:
+        self.task = task
         self.pages = pages
 
     def identity(self, page: Page) -> dict[str, Any]:
         return {"text_sha256": hashlib.sha256(layer(self.pages, page).encode()).hexdigest()}
 
     def answer(self, page: Page) -> Answer | Declined:
-        if self.question.task != "content":
+        if self.task.name != "content":
             return Declined("not_this_task", "a text layer has no fields")
         text = folded(layer(self.pages, page))
         if not text.strip():
@@ -103,4 +104,4 @@ class TextLayer:
             "\n".join(line.strip() for line in part.strip().split("\n")) for part in re.split(r"\n\s*\n", text)
         ]
         blocks = [{"kind": "paragraph", "text": part, "level": None} for part in paragraphs if part]
-        return Answer(self.question.checked({"blocks": blocks}))
+        return Answer(self.task.validate({"blocks": blocks}))

@@ -15,9 +15,8 @@ from typing import Any
 from warraq.errors import InputError
 from warraq.files import read_json, sha256, write_json
 from warraq.students import PROCESSOR, Student
-from warraq.training import hardware, llamafactory
+from warraq.training import hardware, llamafactory, trainer
 from warraq.training.selection import adoption, rank_correlation
-from warraq.training.trainer import REFUSAL
 
 logger = logging.getLogger(__name__)
 
@@ -49,8 +48,8 @@ def follow(child: "subprocess.Popen[bytes]", log: Path) -> None:
                 logger.info("train %d/%d steps, loss %.3f%s", step, total, entry["loss"], pace, extra=told)
 
 
-def launch(part: Path, student: Student, samples: int, chained: bool, module: str) -> None:
-    """Train, from the last whole checkpoint where there is one; `module` is what calls trainer.main.
+def launch(part: Path, student: Student, samples: int, chained: bool) -> None:
+    """Train, from the last whole checkpoint where there is one.
 
     Raises:
         InputError: what was loaded breaks the contract.
@@ -70,9 +69,9 @@ def launch(part: Path, student: Student, samples: int, chained: bool, module: st
     if step and student.tuning == "full":  # see llamafactory.best
         llamafactory.shown(part / "start", part.parent / "base", output / f"checkpoint-{step}")
         place.append("model_name_or_path=start")
-    refusal = part / REFUSAL
+    refusal = part / trainer.REFUSAL
     refusal.unlink(missing_ok=True)
-    with llamafactory.running([sys.executable, "-m", module, "train.yaml", *place], part, log) as child:
+    with llamafactory.running([sys.executable, "-m", trainer.__name__, "train.yaml", *place], part, log) as child:
         follow(child, output / "trainer_log.jsonl")
     if refusal.exists():
         raise InputError(refusal.read_text(encoding="utf-8"))

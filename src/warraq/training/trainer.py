@@ -1,10 +1,10 @@
 """LLaMA-Factory's trainer with a contract.
 
-It runs in a process of its own (see the end of stages/train.py), in the folder of the YAML, where `contract.json` says
-what was audited. Before the first step the lengths of all samples and the trainable weights are held against it, in the
-model and the dataset that were really loaded; what breaks it stands in `refusal.txt`. At each evaluation a few fixed
-validation samples may be answered, and the best checkpoint is then that of the best answers. With several GPUs, or
-FORCE_TORCHRUN=1, LLaMA-Factory's own launcher starts torchrun.
+It runs in a process of its own (`python -m warraq.training.trainer`), in the folder of the YAML, where `contract.json`
+says what was audited. Before the first step the lengths of all samples and the trainable weights are held against it,
+in the model and the dataset that were really loaded; what breaks it stands in `refusal.txt`. At each evaluation a few
+fixed validation samples may be answered, and the best checkpoint is then that of the best answers. With several GPUs,
+or FORCE_TORCHRUN=1, LLaMA-Factory's own launcher starts torchrun.
 """
 
 import json
@@ -14,10 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from warraq import tasks
 from warraq.errors import InputError
-
-Score = Callable[[str, str, str], float]
-"""Of a task, its target and an answer: how good the answer is, 0 to 1."""
+from warraq.tasks import scoring
 
 CONTRACT = Path("contract.json")
 REFUSAL = "refusal.txt"
@@ -27,7 +26,7 @@ GREEDY = {"do_sample": False, "repetition_penalty": 1.0, "use_cache": True}  # w
 LOCK = "install the packages of the lock (`make setup`)."
 
 
-def main(score: Score) -> None:
+def main() -> None:
     from llamafactory import launcher
     from llamafactory.extras.misc import get_device_count, is_env_enabled
 
@@ -43,7 +42,7 @@ def main(score: Score) -> None:
 
     supervised.SupervisedDatasetProcessor.print_data_example = lambda *_: None  # documents are private
     try:
-        tuner.run_exp(callbacks=[guard(json.loads(CONTRACT.read_text(encoding="utf-8")), score)])
+        tuner.run_exp(callbacks=[guard(json.loads(CONTRACT.read_text(encoding="utf-8")))])
     except InputError as error:
         Path(REFUSAL).write_text(str(error), encoding="utf-8")
         sys.exit(2)
@@ -86,7 +85,7 @@ def hold(contract: dict[str, Any], model: Any, lengths: list[int]) -> dict[str, 
     return found
 
 
-def guard(contract: dict[str, Any], score: Score) -> Any:
+def guard(contract: dict[str, Any]) -> Any:
     """The callback that holds the contract and scores the answers."""
     import pyarrow.compute as compute
     from llamafactory.train.sft.trainer import CustomSeq2SeqTrainer
@@ -126,15 +125,15 @@ def guard(contract: dict[str, Any], score: Score) -> Any:
                 return
             metrics: dict[str, float] = kwargs["metrics"]
             known: dict[str, float] = {}
-            tasks = contract["loss_by_task"]
-            if tasks and len(losses) == len(tasks) and args.world_size == 1:
-                for task in sorted(set(tasks)):
-                    these = [loss for loss, other in zip(losses, tasks, strict=True) if other == task]
+            names = contract["loss_by_task"]
+            if names and len(losses) == len(names) and args.world_size == 1:
+                for task in sorted(set(names)):
+                    these = [loss for loss, other in zip(losses, names, strict=True) if other == task]
                     known[f"eval_{task}_loss"] = sum(these) / len(these)
             losses.clear()
             if contract["scored"]:
                 tokenizer, loader = kwargs["processing_class"], kwargs["eval_dataloader"]
-                found = scored(contract["scored"], kwargs["model"], tokenizer, loader, score)
+                found = scored(contract["scored"], kwargs["model"], tokenizer, loader)
                 if state.is_world_process_zero:
                     SCORES.mkdir(parents=True, exist_ok=True)
                     path = SCORES / f"{state.global_step}.json"
@@ -156,7 +155,7 @@ def without_empty_groups(create: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return created
 
 
-def scored(chosen: list[dict[str, Any]], model: Any, tokenizer: Any, loader: Any, score: Score) -> dict[str, float]:
+def scored(chosen: list[dict[str, Any]], model: Any, tokenizer: Any, loader: Any) -> dict[str, float]:
     """The score of the model's greedy answer to each chosen sample, by its name."""
     import torch
 
@@ -174,11 +173,17 @@ def scored(chosen: list[dict[str, Any]], model: Any, tokenizer: Any, loader: Any
             for key, value in inputs.items()
             if key not in ("labels", "position_ids", "rope_deltas", "cross_attention_mask")
         }
-        inputs = {key: value.to(model.device) if hasattr(value, "to") else value for key, value in inputs.items()}
+        inputs = {
+            key: value.to(model.device) if isinstance(value, torch.Tensor) else value for key, value in inputs.items()
+        }
         limit = (len(row["labels"]) - length) * 5 // 4 + 16
         with torch.no_grad(), torch.autocast(model.device.type, torch.bfloat16, enabled=model.device.type == "cuda"):
             answer = model.generate(**inputs, max_new_tokens=limit, **GREEDY)
         text = tokenizer.decode(answer[0, length:], skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        found[sample["name"]] = score(sample["task"], sample["target"], text)
+        found[sample["name"]] = scoring.answer_quality(tasks.load(sample["task"]), sample["target"], text)
     model.train(training)
     return found
+
+
+if __name__ == "__main__":
+    main()

@@ -78,7 +78,7 @@ def ask(model: "Model", provider: Batches, wanted: dict[str, Page]) -> None:
     Raises:
         InputError: the server refuses. What was created goes on, and is adopted by the next run.
     """
-    task = model.question.task
+    task = model.task.name
     pending = model.ledger.pending(task)
     under_way = {key for pages in pending.values() for key in pages}
     left = chunks({key: page for key, page in wanted.items() if key not in under_way}, model.pages)
@@ -151,13 +151,13 @@ def _create(model: "Model", provider: Batches, asked: dict[str, Page]) -> None:
         return
     job = f"warraq-{uuid.uuid4().hex}"
     inks = {key: (page.page, ink(page.image)) for key, page in fits.items()}
-    model.ledger.begin_job(job, inks, model.question.task, step.model, usd)
+    model.ledger.begin_job(job, inks, model.task.name, step.model, usd)
     try:
         provider.submit(job, fits, step)
     except Problem as problem:
         if problem.spent:  # it may exist: it is looked for like any other
             return
-        for reserved in model.ledger.pending(model.question.task)[job].values():
+        for reserved in model.ledger.pending(model.task.name)[job].values():
             model.ledger.failed(reserved.id, "failed", "refused", problem.message, 0)
             model.purse.correct(-reserved.usd)
         raise InputError(

@@ -19,7 +19,7 @@ from pydantic import Field
 from warraq.errors import InputError
 from warraq.records import Reference
 from warraq.section import Section
-from warraq.teachers import Question
+from warraq.tasks import Task
 from warraq.teachers.remote.batch import Result
 from warraq.teachers.remote.gemini_responses import problem, reply, result
 from warraq.teachers.remote.parse_response import tag
@@ -77,21 +77,21 @@ class Gemini:
     reference: Reference = "silver"
     cloud = True
 
-    def __init__(self, question: Question, parameters: Parameters) -> None:
-        self.question = question
+    def __init__(self, task: Task, parameters: Parameters) -> None:
+        self.task = task
         self.parameters = parameters
-        self.schema = portable(envelope(question.answer))
+        self.schema = portable(envelope(task.answer))
         self.first = Step(parameters.model, parameters.max_output_tokens)
         self.second = parameters.second_model
         self._sdk: Any = None
 
     def identity(self) -> dict[str, Any]:
-        prompt = asking(self.question.prompt, "")
-        asked = {"prompt": prompt, "instruction": self.question.instruction, "schema": self.schema}
+        prompt = asking(self.task.prompt, "")
+        asked = {"prompt": prompt, "instruction": self.task.instruction, "schema": self.schema}
         return asked | self.parameters.model_dump(include=DECIDES)
 
     def tokens(self) -> tuple[int, int]:
-        text = self.question.prompt + self.question.instruction + json.dumps(self.schema, ensure_ascii=False)
+        text = self.task.prompt + self.task.instruction + json.dumps(self.schema, ensure_ascii=False)
         image = IMAGE_TOKENS[self.parameters.media_resolution]
         return image + len(text) // 4, image + FRAME_TOKENS + len(text.encode())
 
@@ -105,7 +105,7 @@ class Gemini:
         key = os.environ.get("GEMINI_API_KEY", "").strip()
         if not key:
             raise InputError(
-                f"{pages} pages need gemini for task {self.question.task}: set GEMINI_API_KEY, or take gemini out of "
+                f"{pages} pages need gemini for task {self.task.name}: set GEMINI_API_KEY, or take gemini out of "
                 "label.teachers in params.yaml."
             )
         url, timeout_ms = endpoint(), int(timeout_s() * 1000)
@@ -124,7 +124,7 @@ class Gemini:
         from google.genai import types
 
         image = types.Part.from_bytes(data=page.image, mime_type="image/png")
-        return types.Content(role="user", parts=[image, types.Part(text=asking(self.question.prompt, mark))])
+        return types.Content(role="user", parts=[image, types.Part(text=asking(self.task.prompt, mark))])
 
     @contextmanager
     def _problems(self, model: str) -> Iterator[None]:
@@ -169,7 +169,7 @@ class Gemini:
             "key": key,
             "request": {
                 "contents": [contents],
-                "systemInstruction": {"parts": [{"text": self.question.instruction}], "role": "user"},
+                "systemInstruction": {"parts": [{"text": self.task.instruction}], "role": "user"},
                 "generationConfig": self._generation(step),
                 "safetySettings": SAFETY,
                 "store": False,
@@ -217,7 +217,7 @@ class Gemini:
             self._generation(step)
             | {
                 "should_return_http_response": True,  # the body as it came is stored
-                "system_instruction": self.question.instruction,
+                "system_instruction": self.task.instruction,
                 "automatic_continuation": False,
                 "automatic_function_calling": {"disable": True},
                 "service_tier": "flex" if step.lane == "flex" else None,

@@ -23,7 +23,7 @@ State = Literal["started", "answered", "failed", "unknown"]
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS attempt (
     id INTEGER PRIMARY KEY,
-    key TEXT NOT NULL,            -- of the answer: image, question, settings
+    key TEXT NOT NULL,            -- of the answer: image, task, settings
     page_id TEXT NOT NULL,
     task TEXT NOT NULL,
     model TEXT NOT NULL,          -- as asked

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from warraq.records import Reference
 from warraq.section import Section
-from warraq.teachers import Question
+from warraq.tasks import Task
 from warraq.teachers.remote.prices import Lane
 from warraq.teachers.remote.request import Problem, Reply, Step
 from warraq.teachers.remote.schema import asking, envelope, json_schema, portable
@@ -37,17 +37,17 @@ class Local:
     cloud = False
     second: str | None = None
 
-    def __init__(self, question: Question, parameters: Parameters) -> None:
-        self.question = question
+    def __init__(self, task: Task, parameters: Parameters) -> None:
+        self.task = task
         self.parameters = parameters
-        self.schema = json_schema(portable(envelope(question.answer)))
+        self.schema = json_schema(portable(envelope(task.answer)))
         self.first = Step(parameters.model, parameters.max_output_tokens)
         self._http: Any = None
         self._url = ""
 
     def identity(self) -> dict[str, Any]:
-        prompt = asking(self.question.prompt, "")
-        asked = {"prompt": prompt, "instruction": self.question.instruction, "schema": self.schema}
+        prompt = asking(self.task.prompt, "")
+        asked = {"prompt": prompt, "instruction": self.task.instruction, "schema": self.schema}
         return asked | self.parameters.model_dump(include={"model", "max_output_tokens"})
 
     def tokens(self) -> tuple[int, int]:
@@ -67,17 +67,17 @@ class Local:
         import httpx2
 
         image = "data:image/png;base64," + base64.b64encode(page.image).decode()
-        prompt = asking(self.question.prompt, tag)
+        prompt = asking(self.task.prompt, tag)
         shown = [{"type": "image_url", "image_url": {"url": image}}, {"type": "text", "text": prompt}]
         body = {
             "model": step.model,
             "messages": [
-                {"role": "system", "content": self.question.instruction},
+                {"role": "system", "content": self.task.instruction},
                 {"role": "user", "content": shown},
             ],
             "response_format": {
                 "type": "json_schema",
-                "json_schema": {"name": self.question.task, "strict": True, "schema": self.schema},
+                "json_schema": {"name": self.task.name, "strict": True, "schema": self.schema},
             },
             "temperature": 0,
             "max_tokens": step.max_output_tokens,

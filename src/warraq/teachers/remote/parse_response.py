@@ -10,7 +10,8 @@ from warraq.errors import problem
 from warraq.files import strict_json
 from warraq.metrics.loops import loop
 from warraq.records import Page
-from warraq.teachers import Answer, Declined, Question, declined
+from warraq.tasks import Task
+from warraq.teachers import Answer, Declined, declined
 from warraq.teachers.remote.ledger import Attempt
 from warraq.teachers.remote.request import Provider, Reply
 from warraq.teachers.safety.label_checks import QUARANTINE, findings, strings
@@ -26,7 +27,7 @@ def tag(key: str) -> str:
 
 @dataclass(frozen=True)
 class Reader:
-    question: Question
+    task: Task
     provider: Provider
     wire: type[BaseModel]  # what is asked for: the envelope around the answer
     pages: Path
@@ -66,7 +67,7 @@ class Reader:
         value = written["answer"]
         if repeated := loop("\n".join(strings(value).values()), TIMES):
             return Declined("loop", f"{repeated[:40]!r} over and over")
-        found = findings(self.question.task, value, attempt.ink, layer(self.pages, page))
+        found = findings(self.task.name, value, attempt.ink, layer(self.pages, page))
         for finding in found:
             if finding.code in QUARANTINE and (self.provider.cloud or finding.code != "marked_confidential"):
                 return declined(finding.code, finding.message)
@@ -78,6 +79,6 @@ class Reader:
     def _adopted(self, text: str, model: str) -> Answer | Declined:
         row = json.loads(text)
         try:
-            return Answer(self.question.checked(row["answer"]), model, (row["message"],) if row["message"] else ())
+            return Answer(self.task.validate(row["answer"]), model, (row["message"],) if row["message"] else ())
         except ValidationError as error:
             return Declined("schema_invalid", problem(error))

@@ -28,7 +28,7 @@ def estimate(model: Model, pages: int) -> Estimate:
     room = model.provider.first.max_output_tokens
     low, high = (float(expected), float(LOW_TOKENS)), (float(most), float(room))
     lane = model.provider.lane(pages)
-    means = model.ledger.means(model.question.task, model.provider.first.model)
+    means = model.ledger.means(model.task.name, model.provider.first.model)
     if means is None:
         return Estimate(0, low, (expected, min(EXPECTED_TOKENS, room)), high, SECONDS[lane])
     return Estimate(means.pages, low, (means.input_tokens, means.output_tokens), high, means.seconds)

@@ -18,7 +18,8 @@ from typing import Any, Literal
 
 from warraq.errors import InputError
 from warraq.records import Page
-from warraq.teachers import Answer, Declined, Question, declined, identify
+from warraq.tasks import Task
+from warraq.teachers import Answer, Declined, declined, identify
 from warraq.teachers.remote import batch
 from warraq.teachers.remote.batch import Batches
 from warraq.teachers.remote.ledger import Ledger
@@ -43,12 +44,12 @@ class Model:
     """`retry`: a reason whose pages are asked again, whatever is known of them."""
 
     def __init__(
-        self, question: Question, provider: Provider, clearance: Clearance, ledger: Ledger, pages: Path,
+        self, task: Task, provider: Provider, clearance: Clearance, ledger: Ledger, pages: Path,
         all_pages: list[Page], prices: list[Price], max_usd: float, retry: str | None = None,
     ) -> None:  # fmt: skip
         self.name = provider.name
         self.reference = provider.reference
-        self.question = question
+        self.task = task
         self.provider = provider
         self.clearance = replace(clearance, denied=clearance.denied | (ledger.denied() if provider.cloud else set()))
         self.ledger = ledger
@@ -56,7 +57,7 @@ class Model:
         self.all_pages = all_pages
         self.prices = prices
         self.retry = retry
-        self.reader = Reader(question, provider, envelope(question.answer), pages)
+        self.reader = Reader(task, provider, envelope(task.answer), pages)
         self.passing: dict[str, Declined] = {}  # what this run gave up, by key
         self.pace = Pace(in_flight(), interval_s(provider.tokens()[0]) if provider.cloud else 0.0)
         self.purse = Purse(max_usd, ledger.spent())
@@ -68,7 +69,7 @@ class Model:
         return self._identity
 
     def answer(self, page: Page) -> Answer | Declined | None:
-        key = identify(page, self.question.task, self)
+        key = identify(page, self.task.name, self)
         known = self.known(page, key)
         if self.marked(page):
             return MARKED
@@ -122,7 +123,7 @@ class Model:
         if self.provider.second:
             self.price(self.provider.second)
         with self.provider.session(self.clearance, len(wanted)), terminable():
-            if isinstance(self.provider, Batches) and (lane == "batch" or self.ledger.pending(self.question.task)):
+            if isinstance(self.provider, Batches) and (lane == "batch" or self.ledger.pending(self.task.name)):
                 batch.ask(self, self.provider, wanted if lane == "batch" else {})
                 wanted = {key: page for key, page in wanted.items() if self.answer(page) is None}
                 lane = "flex" if lane == "batch" else lane  # what is asked a second time
@@ -131,7 +132,7 @@ class Model:
 
     def _ask_all(self, wanted: dict[str, Page], lane: Lane) -> None:
         denied = sum(not self.clearance.allows(page) for page in self.all_pages)
-        progress = Progress(f"label {self.question.task}", len(wanted), denied, self.pace, self.purse)
+        progress = Progress(f"label {self.task.name}", len(wanted), denied, self.pace, self.purse)
         waiting = iter(wanted.items())
         running: set[Future[Answer | Declined]] = set()
         with ThreadPoolExecutor(self.pace.most) as pool:
@@ -207,7 +208,7 @@ class Model:
         try:
             if self.pace.stopped.is_set():
                 raise Stopped
-            number = self.ledger.begin(key, cleared.page, self.question.task, step.model, step.lane, usd)
+            number = self.ledger.begin(key, cleared.page, self.task.name, step.model, step.lane, usd)
             cost = usd  # until the server says less
             try:
                 body = self._body(cleared, key, step)

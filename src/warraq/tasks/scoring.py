@@ -1,0 +1,73 @@
+"""A task, its right answer and a raw one -> every score, the same for checkpoints, tiers, evaluation and review."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from warraq.metrics import faithfulness, fields, grading
+from warraq.metrics.grading import Sums
+from warraq.metrics.structure import running_text
+from warraq.records import Planted
+from warraq.tasks import JsonObject, Task, dumps
+
+
+@dataclass(frozen=True)
+class AnswerScores:
+    """A raw answer as it was read, and its scores.
+
+    `answer` is None where the text does not fit the schema; its lists stand as those of the right answer do. The texts
+    are None for a task without running text.
+    """
+
+    answer: JsonObject | None
+    strict: bool  # whether the text is strict JSON
+    gold_text: str | None
+    answer_text: str | None
+    sums: Sums
+
+
+def score_answer(
+    task: Task, gold: JsonObject, raw: str, *, finish_reason: str = "stop", planted: Sequence[Planted] = ()
+) -> AnswerScores:
+    """All scores of an answer; `planted` are the errors on its page that a faithful reader copies.
+
+    `finish_reason` as in `records.Prediction`, or `error` where there is no answer.
+    """
+    answer, strict = task.parse(raw)
+    repaired = answer if answer is not None else repair_answer(task, raw)
+    sums = grading.answer_sums(dumps(gold), raw, answer is not None, strict, repaired is not None, finish_reason)
+    gold_text = answer_text = None
+    if task.kinds is not None:
+        answer = fields.aligned(gold, answer, task.kinds)
+        sums |= grading.field_sums(gold, answer, repaired, task.kinds)
+    if task.elements is not None:
+        wanted, given = task.elements(gold), task.elements(answer) if answer is not None else None
+        gold_text, answer_text = running_text(wanted), raw if given is None else running_text(given)
+        sums |= grading.text_sums(wanted, given, raw) | faithfulness.planted(planted, answer_text)
+    if task.score is not None:
+        sums |= {f"question_{name}": (value, 1) for name, value in task.score(gold, answer).items()}
+    return AnswerScores(answer, strict, gold_text, answer_text, sums)
+
+
+def repair_answer(task: Task, raw: str) -> JsonObject | None:
+    """The likeliest answer that a text may have meant which is none as it stands; None where there is none."""
+    for value in fields.mended(raw):
+        try:
+            return task.answer.model_validate(value, strict=True).model_dump(mode="json")
+        except ValidationError:
+            continue
+    return None
+
+
+def answer_quality(task: Task, target: str, raw: str) -> float:
+    """How good an answer is, 0 to 1, by which checkpoints and tiers are chosen: the score that the task has of its own,
+    else field F1, else 1 - CER of the running text. `target` is the right answer as in the dataset."""
+    gold = task.answer.model_validate_json(target).model_dump(mode="json")
+    found = score_answer(task, gold, raw)
+    for name in ("question_score", "field_f1"):
+        if name in found.sums:
+            above, below = found.sums[name]
+            return above / below if below else float(found.answer is not None)
+    errors, length = found.sums["cer"]
+    return max(0.0, 1 - errors / length) if length else float(not errors)
