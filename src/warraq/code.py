@@ -6,7 +6,6 @@ model family. Of the packages those count that are imported on the way, by their
 """
 
 import ast
-import hashlib
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from warraq.errors import InputError
-from warraq.files import write_text
+from warraq.files import short_hash, write_text
 
 CARRIERS = frozenset(
     {"click", "google", "genai_prices", "httpx2", "huggingface_hub", "pydantic", "ray", "wandb", "yaml"}
@@ -124,7 +123,7 @@ def digest(path: Path) -> str:
     names = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     data = sorted(name for name in names if re.fullmatch(r"[\w-]+\.\w+", name) and (path.parent / name).is_file())
     told = [_plain(tree, path.parent.name == "tasks"), *((path.parent / name).read_bytes() for name in data)]
-    return hashlib.sha256(repr(told).encode()).hexdigest()[:12]
+    return short_hash(repr(told))
 
 
 def _plain(node: Any, schemas: bool) -> Any:

@@ -7,7 +7,7 @@ class InputError(ValueError):
     """A bad input, told in one sentence that names the file and the remedy. The command line exits with 2."""
 
 
-def problem(error: ValidationError) -> str:
+def first_problem(error: ValidationError) -> str:
     """The first thing that does not fit, in one sentence without its value: `items.0.total: Field required`."""
     first = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(str(part) for part in first["loc"])

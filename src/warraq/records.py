@@ -12,8 +12,8 @@ from typing import Any, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from warraq.errors import InputError, problem
-from warraq.files import read_json, replacing
+from warraq.errors import InputError, first_problem
+from warraq.files import read_json, replace_file
 
 Engine = Literal["mupdf", "pdfium", "pillow"]
 """What drew a page."""
@@ -25,10 +25,12 @@ Reference = Literal["gold", "textlayer", "silver"]
 """Who vouches for an answer: a person, the document's own text layer, or a teacher model. Never mixed in one number."""
 
 Split = Literal["val", "test"]
-"""The side of the split that a prediction is of: on `val` thresholds are chosen, `test` is scored."""
+"""The part of the dataset that a prediction is of: on `val` thresholds are chosen, `test` is scored."""
 
 
 class Row(BaseModel):
+    """The base of every row: frozen, and unknown keys are refused."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
@@ -92,6 +94,8 @@ class Review(Row):
 
 
 class Turn(Row):
+    """One turn of a conversation in the ShareGPT dataset."""
+
     role: Literal["user", "assistant"]
     content: str
 
@@ -134,14 +138,15 @@ class Planted(Row):
 R = TypeVar("R", bound=Row)
 
 
-def line(row: Row) -> str:
+def dump_row(row: Row) -> str:
+    """The row as one line of JSON Lines, with its newline."""
     return json.dumps(row.model_dump(mode="json"), ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
 def write_rows(path: Path, rows: Iterable[R], key: Callable[[R], Any]) -> None:
     """Write `rows` sorted by `key`, one JSON object a line."""
-    with replacing(path) as part, part.open("w", encoding="utf-8", newline="\n") as stream:
-        stream.writelines(line(row) for row in sorted(rows, key=key))
+    with replace_file(path) as part, part.open("w", encoding="utf-8", newline="\n") as stream:
+        stream.writelines(dump_row(row) for row in sorted(rows, key=key))
 
 
 def read_rows(path: Path, row: type[R]) -> list[R]:
@@ -161,7 +166,7 @@ def read_rows(path: Path, row: type[R]) -> list[R]:
                 rows.append(row.model_validate_json(text))
             except ValidationError as error:
                 raise InputError(
-                    f"{path}, line {number} is not a {row.__name__}: {problem(error)}; correct or remove it."
+                    f"{path}, line {number} is not a {row.__name__}: {first_problem(error)}; correct or remove it."
                 ) from None
             except ValueError as error:
                 raise InputError(f"{path}, line {number} cannot be read: {error}.") from None
@@ -191,13 +196,13 @@ def read_samples(path: Path) -> list[Sample]:
     try:
         samples = TypeAdapter(list[Sample]).validate_python(read_json(path))
     except ValidationError as error:
-        raise InputError(f"{path} holds what is not a sample: {problem(error)}; run `warraq dataset`.") from None
+        raise InputError(f"{path} holds what is not a sample: {first_problem(error)}; run `warraq dataset`.") from None
     if not samples:
         raise InputError(f"{path} has no samples; add documents or change the shares under `dataset:` in params.yaml.")
     samples.sort(key=lambda sample: (sample.page_id, sample.task))
-    for one, other in pairwise(samples):
-        if (one.page_id, one.task) == (other.page_id, other.task):
-            raise InputError(f"{path} has {one.page_id}, {one.task} twice; run `warraq dataset` again.")
+    for first, second in pairwise(samples):
+        if (first.page_id, first.task) == (second.page_id, second.task):
+            raise InputError(f"{path} has {first.page_id}, {first.task} twice; run `warraq dataset` again.")
     return samples
 
 
@@ -211,18 +216,19 @@ class Journal(Generic[R]):
         self.path = path.with_name(path.name + ".part")
         self.rows: list[R] = []
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        whole = 0
+        whole_bytes = 0
         if self.path.exists():
             for text in self.path.read_bytes().splitlines(keepends=True):
                 if not text.endswith(b"\n"):
                     break
                 self.rows.append(row.model_validate_json(text))
-                whole += len(text)
+                whole_bytes += len(text)
         self._stream = self.path.open("ab")
-        self._stream.truncate(whole)
+        self._stream.truncate(whole_bytes)
 
     def append(self, row: R) -> None:
-        self._stream.write(line(row).encode("utf-8"))
+        """Write a row through to the disk."""
+        self._stream.write(dump_row(row).encode("utf-8"))
         self._stream.flush()
         os.fsync(self._stream.fileno())
         self.rows.append(row)
@@ -239,6 +245,6 @@ class Journal(Generic[R]):
         path = self.path.with_name(self.path.name.removesuffix(".part"))
         sorted_path = path.with_name(path.name + ".sorted.part")
         with sorted_path.open("w", encoding="utf-8", newline="\n") as stream:
-            stream.writelines(line(row) for row in sorted(self.rows, key=key))
+            stream.writelines(dump_row(row) for row in sorted(self.rows, key=key))
         sorted_path.replace(path)
         self.path.unlink()

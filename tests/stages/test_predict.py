@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 from warraq.cli.main import main
 from warraq.files import write_json
-from warraq.records import Prediction, line, read_rows
+from warraq.records import Prediction, dump_row, read_rows
 from warraq.stages.predict import Predict, asked, fingerprint
 
 ROOT = Path(__file__).parents[2]
@@ -105,7 +105,7 @@ def test_killed_run_asks_again_only_what_was_in_flight(work: Path) -> None:
 
     result = predict(work)
     assert result.exit_code == 0, result.output
-    final = [line(row).rstrip("\n") for row in rows(work)]
+    final = [dump_row(row).rstrip("\n") for row in rows(work)]
     assert set(kept) < set(final)  # to the seconds: not asked again
     assert len(final) == 2 * PAGES
     assert f"{len(kept)} of {2 * PAGES} samples were answered before" in result.output
@@ -134,7 +134,7 @@ def test_journal_of_another_run_is_not_used(work: Path, change: str) -> None:
         seconds=1,
     )  # fmt: skip
     (work / "predictions.jsonl.key.part").write_text(key)
-    (work / "predictions.jsonl.part").write_text(line(begun))
+    (work / "predictions.jsonl.part").write_text(dump_row(begun))
     if change == "model":
         (model / "generation_config.json").write_text((BASE / "generation_config.json").read_text() + "\n")
     elif change == "prompt":

@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 from PIL import Image, ImageDraw
 
 from warraq.cli.main import main
-from warraq.records import Label, Page, Review, line, read_rows, write_rows
+from warraq.records import Label, Page, Review, dump_row, read_rows, write_rows
 from warraq.teachers.remote.ledger import Attempt, Ledger
 
 ROOT = Path(__file__).parents[2]
@@ -96,7 +96,7 @@ class Project:
         path = self.root / f"reviews/{task}.jsonl"
         path.parent.mkdir(exist_ok=True)
         with path.open("a", encoding="utf-8") as stream:
-            stream.write(line(Review(page_id=page.page_id, task=task, answer=answer, reviewer="r1")))
+            stream.write(dump_row(Review(page_id=page.page_id, task=task, answer=answer, reviewer="r1")))
 
     def arguments(
         self, *teachers: str, task: str = "content", options: Iterable[str] = (), max_usd: float = 5.0, **changes: Any

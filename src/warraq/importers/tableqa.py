@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from warraq.errors import InputError
+from warraq.files import short_hash
 from warraq.records import Label, Page, write_rows
 from warraq.tasks import table_qa
 from warraq.workers import progress
@@ -101,7 +102,7 @@ def run(source: str, revision: str | None, out: Path) -> None:
     counts: dict[str, int] = {}
     total = sum(opened(path).metadata.num_rows for path in files)
     for row in progress(rows(files), total, "import", "questions"):
-        document = hashlib.sha256(str(row["table_id"]).encode()).hexdigest()[:12]
+        document = short_hash(str(row["table_id"]))
         data, width, height = picture(row["image"]["bytes"])
         digest = hashlib.sha256(data).hexdigest()
         if images.setdefault(document, (digest, width, height))[0] != digest:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from warraq import tasks
 from warraq.errors import InputError
-from warraq.files import replacing
+from warraq.files import replace_file
 from warraq.nano import architecture, batches, evaluation
 from warraq.nano.batches import Batch, Grid, Stream
 from warraq.nano.training_pages import CARDS_PER_BLOCK
@@ -166,5 +166,5 @@ def _restore(path: Path, trainer: "Trainer", numbers: dict[str, int]) -> tuple[i
 def _save(path: Path, state: dict[str, Any]) -> None:
     import torch
 
-    with replacing(path) as part:
+    with replace_file(path) as part:
         torch.save(state, part)

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from warraq.files import short_hash
 from warraq.records import Engine, Page
 from warraq.rendering import Raster, Reader, Refused, enhance, lost, reader
 from warraq.rendering.document_cache import work
@@ -39,7 +40,7 @@ class Look(Section):
 def recipe_of(look: Look) -> str:
     """Hash of what decides the pixels: it stands in each page's row, and in a model that was trained on such pages."""
     parts = [f"pixels {PIXELS}", *(f"{name} {getattr(look, name)}" for name in Look.model_fields)]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+    return short_hash("\n".join(parts))
 
 
 class Limits(Section):

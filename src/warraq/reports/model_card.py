@@ -1,10 +1,9 @@
 """metrics.json and the proof of merge -> the model card, Markdown with the header that the Hugging Face hub reads."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
-from warraq.files import read_json
+from warraq.files import read_json, short_hash
 from warraq.metrics.catalogue import SCORES
 from warraq.reports import comparison
 from warraq.reports.comparison import HEADLINE, Metrics
@@ -76,6 +75,6 @@ def _side(dataset: Path, side: str) -> str:
     counts = read_json(dataset / "audit.json")["splits"][side]
     samples = ", ".join(f"{count} {task}" for task, count in counts["samples"].items())
     vouched = ", ".join(f"{count} {kind}" for kind, count in counts["references"].items())
-    digest = hashlib.sha256((dataset / f"{side}.json").read_bytes()).hexdigest()[:12]
+    digest = short_hash((dataset / f"{side}.json").read_bytes())
     size = f"{comparison.counted(counts['documents'], 'document')}, {comparison.counted(counts['pages'], 'page')}"
     return f"{size}; {samples}; {vouched}; `{side}.json` {digest}"

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from warraq.errors import InputError, problem
-from warraq.files import read_json, sha256, write_json
+from warraq.errors import InputError, first_problem
+from warraq.files import hash_file, read_json, write_json
 from warraq.records import Row
 
 NAME = "warraq.json"
@@ -37,7 +37,7 @@ def schema_sha256(schema: dict[str, Any]) -> str:
 
 def write(folder: Path, look: dict[str, Any], recipe: str, tasks: dict[str, Question]) -> None:
     """Write warraq.json; every other file of the folder is there already."""
-    files = {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name != NAME}
+    files = {path.name: hash_file(path) for path in sorted(folder.iterdir()) if path.name != NAME}
     manifest = Manifest(look=look, recipe=recipe, tasks=dict(sorted(tasks.items())), files=files)
     write_json(folder / NAME, manifest.model_dump())
 
@@ -54,10 +54,10 @@ def read(folder: Path) -> Manifest:
             f"{path} is missing, so it is not known what the model was asked in training; `warraq merge` writes it."
         ) from None
     except ValidationError as error:
-        raise InputError(f"{path} is not of this version ({problem(error)}); merge the model again.") from None
+        raise InputError(f"{path} is not of this version ({first_problem(error)}); merge the model again.") from None
     if "runtime" in config:  # the model itself is elsewhere
         return manifest
     for name, digest in manifest.files.items():
-        if not name.endswith(WEIGHTS) and (folder / name).exists() and sha256(folder / name) != digest:
+        if not name.endswith(WEIGHTS) and (folder / name).exists() and hash_file(folder / name) != digest:
             raise InputError(f"{folder / name} is not the file that was written with the model; write it again.")
     return manifest

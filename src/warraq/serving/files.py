@@ -13,13 +13,12 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from warraq import rendering, workers
 from warraq.errors import InputError
-from warraq.files import read_json, write_json, write_text
+from warraq.files import read_json, short_hash, write_json, write_text
 from warraq.records import Journal, Page, Rejected, write_rows
 from warraq.rendering.document_cache import Outcome, load
 from warraq.rendering.folder import Source, found
@@ -115,7 +114,7 @@ def run(files: Sequence[Path], out: Path, model: Model, pages: str | None, at_on
     """
     wanted = numbers(pages) if pages else lambda _: True
     asked = {"pages": pages, "tasks": {name: task.threshold for name, task in model.tasks.items()}}
-    part = out / ".part" / sha256(f"{model.key} {json.dumps(asked)}".encode()).hexdigest()[:12]
+    part = out / ".part" / short_hash(f"{model.key} {json.dumps(asked)}")
     sources, rejected, names = gathered(files, part / "raw")
     places = {document: out / stem for document, stem in stems(sources, names).items()}
     known = {document: written(place, document, model, asked) for document, place in places.items()}

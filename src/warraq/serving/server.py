@@ -25,6 +25,7 @@ from fastapi import FastAPI, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 
 from warraq.errors import InputError
+from warraq.files import short_hash
 from warraq.serving.files import numbers
 from warraq.serving.queue import Desk, Full
 
@@ -196,7 +197,7 @@ def app(desk: Desk, host: str, token: str | None) -> FastAPI:
             "index": 0, "finish_reason": answer.finish_reason, "message": {"role": "assistant", "content": answer.text}
         }  # fmt: skip
         return JSONResponse(
-            {"id": "chatcmpl-" + hashlib.sha256(f"{time.time_ns()}".encode()).hexdigest()[:12],
+            {"id": "chatcmpl-" + short_hash(f"{time.time_ns()}"),
              "object": "chat.completion", "created": int(time.time()), "model": name, "choices": [choice],
              "usage": {"completion_tokens": answer.tokens}}
         )  # fmt: skip

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from warraq import tasks as room
-from warraq.errors import InputError, problem
+from warraq.errors import InputError, first_problem
 from warraq.files import write_json, write_text
 from warraq.metrics import duplicates
 from warraq.metrics.duplicates import Print
@@ -130,7 +130,7 @@ def sample(page: Page, label: Label) -> Lesson | str:
         if label.teacher != "human":
             return "schema_invalid"
         raise InputError(
-            f"the review of page {page.page_id} for task {label.task} does not fit the schema: {problem(error)}; "
+            f"the review of page {page.page_id} for task {label.task} does not fit the schema: {first_problem(error)}; "
             f"correct the last row of that page in {label.task}.jsonl of the reviews."
         ) from None
     turns = (Turn(role="user", content="<image>" + prompt), Turn(role="assistant", content=room.dumps(answer)))

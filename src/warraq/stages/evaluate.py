@@ -6,7 +6,6 @@ number. On validation samples it is only chosen which answers may go unread. The
 they answered is on disk.
 """
 
-import hashlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from pydantic import Field
 
 from warraq import tasks
 from warraq.errors import InputError
-from warraq.files import read_json, write_json, write_text
+from warraq.files import read_json, short_hash, write_json, write_text
 from warraq.metrics import curves, review
 from warraq.metrics.grading import Graded, Variants, beside_teacher, field_counts, measured
 from warraq.records import Label, Page, Planted, Prediction, Reference, Sample, Split, read_rows, read_samples
@@ -121,10 +120,10 @@ def hashes(dataset: Path, scored: list[Case], pages: dict[str, Page]) -> dict[st
     """What the numbers rest on, in the first 12 hex digits of SHA-256 each."""
 
     def digest(parts: list[str]) -> str:
-        return hashlib.sha256("\n".join(sorted(set(parts))).encode()).hexdigest()[:12]
+        return short_hash("\n".join(sorted(set(parts))))
 
     return {
-        "test_sha256": hashlib.sha256((dataset / "test.json").read_bytes()).hexdigest()[:12],
+        "test_sha256": short_hash((dataset / "test.json").read_bytes()),
         "prompts_sha256": digest([turn.content for case in scored for turn in case.sample.conversations[:-1]]),
         "images_sha256": digest([pages[case.sample.page_id].image_sha256 for case in scored]),
         "preprocessing_sha256": digest([pages[case.sample.page_id].recipe for case in scored]),
@@ -188,7 +187,7 @@ def run(
         "variants": " ".join(graded),
         "teacher": " ".join(sorted(models)) if "teacher" in graded else None,
         "tuning": lineage["tuning"],
-        "model_sha256": hashlib.sha256(proof.read_bytes()).hexdigest()[:12],
+        "model_sha256": short_hash(proof.read_bytes()),
         **hashes(dataset, scored, rendered),
         "test_documents": len({case.sample.document for case in scored}),
         "test_pages": len({case.sample.page_id for case in scored}),

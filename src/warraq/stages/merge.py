@@ -16,7 +16,7 @@ from pydantic import Field
 
 from warraq import runtimes, tasks
 from warraq.errors import InputError
-from warraq.files import read_json, sha256, write_json
+from warraq.files import hash_file, read_json, write_json
 from warraq.records import Page, Sample, read_rows, read_samples
 from warraq.runtimes import Request, Trace, manifest
 from warraq.runtimes.manifest import Question, schema_sha256
@@ -228,7 +228,7 @@ def run(
             **compare(base, whole, merged, adapters, student),
             **prove(part / "base", adapters, whole, merged, asked, parameters),
             "image_max_pixels": student.image_max_pixels,
-            "processor_sha256": {name: sha256(merged / name) for name in PROCESSOR if (merged / name).exists()},
+            "processor_sha256": {name: hash_file(merged / name) for name in PROCESSOR if (merged / name).exists()},
         }
         manifest.write(merged, look, recipe, known)
         write_json(parity, proof)

@@ -18,7 +18,7 @@ from typing import Any
 
 from warraq import rendering, workers
 from warraq.errors import InputError
-from warraq.files import write_json
+from warraq.files import short_hash, write_json
 from warraq.records import Page, Rejected, read_rows, write_rows
 from warraq.rendering.document_cache import Outcome, load, save
 from warraq.rendering.folder import Source, found, passwords, unchanged
@@ -42,7 +42,7 @@ def build_of(parameters: Render) -> str:
         *(hashlib.sha256(path.read_bytes()).hexdigest() for path in code),
         *(version(library) for library in ("pymupdf", "pypdfium2", "pillow", "numpy", "isal")),
     ]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+    return short_hash("\n".join(parts))
 
 
 def limits_of(parameters: Render) -> str:

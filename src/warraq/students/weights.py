@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from warraq.errors import InputError
-from warraq.files import sha256
+from warraq.files import hash_file, hash_files
 from warraq.students import Student
 
 if TYPE_CHECKING:
@@ -77,8 +77,7 @@ def digest(folder: Path) -> str:
     Raises:
         InputError: there are none, or one is missing.
     """
-    text = "".join(f"{sha256(path)} {path.name}\n" for path in files(folder))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hash_files(files(folder))
 
 
 def verify(student: Student, folder: Path) -> None:
@@ -91,7 +90,7 @@ def verify(student: Student, folder: Path) -> None:
         return
     if not weights.exists():
         raise InputError(f"{weights} is missing; it comes with the project: restore it with `git checkout {folder}`.")
-    found = sha256(weights)
+    found = hash_file(weights)
     if found != student.revision:
         raise InputError(
             f"{weights} has SHA-256 {found}, but params.yaml names {student.revision}; restore the file with "

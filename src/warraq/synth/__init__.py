@@ -4,7 +4,6 @@ Document i of a seed is the same however many there are. Everything written here
 the files' names and the reviews' reviewer, and nothing else is ever overwritten.
 """
 
-import hashlib
 import logging
 import re
 from pathlib import Path
@@ -12,7 +11,7 @@ from random import Random
 
 from warraq import tasks
 from warraq.errors import InputError
-from warraq.files import replacing
+from warraq.files import replace_file, short_hash
 from warraq.records import Review, read_rows, write_rows
 from warraq.synth import draw
 from warraq.synth.documents import make
@@ -35,10 +34,10 @@ def write(out: Path, documents: int, seed: int) -> None:
         document = make(Random(f"{seed}:{number}"), DEMO)
         content = draw.pdf(document.pages)
         path = raw / f"synth-{number:04d}.pdf"
-        with replacing(path) as part:
+        with replace_file(path) as part:
             part.write_bytes(content)
         stale.discard(path)
-        name = hashlib.sha256(content).hexdigest()[:12]
+        name = short_hash(content)
         for index, page in enumerate(document.pages, start=1):
             for task, answer in page.answers.items():
                 valid = tasks.load(task).validate(answer)

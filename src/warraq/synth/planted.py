@@ -14,7 +14,7 @@ from typing import Literal
 
 from warraq import tasks
 from warraq.errors import InputError
-from warraq.files import replacing, write_json
+from warraq.files import replace_file, short_hash, write_json
 from warraq.records import Page, Planted, Sample, Turn, write_rows
 from warraq.synth import draw
 from warraq.synth import style as styles
@@ -47,7 +47,7 @@ def write(out: Path, pages: int, seed: int) -> None:
     plants: list[Planted] = []
     for number in progress(range(1, pages + 1), pages, "synth", "pages"):
         sheet, errors = _sheet(Random(f"planted {seed}:{number}"))
-        document = hashlib.sha256(f"planted {seed}:{number}".encode()).hexdigest()[:12]
+        document = short_hash(f"planted {seed}:{number}")
         page_id, image = f"{document}-p0001", f"{document}/0001.png"
         answer = content.Answer.model_validate(sheet.answers["content"]).model_dump(mode="json")
         digest, size = _image(sheet, out / "pages" / image, seed * 1_000_003 + number)
@@ -81,7 +81,7 @@ def _image(sheet: Sheet, path: Path, seed: int) -> tuple[str, tuple[int, int]]:
     from PIL import Image
 
     picture = Image.fromarray(draw.pixels(sheet.page(Random(seed), None)))
-    with replacing(path) as part:
+    with replace_file(path) as part:
         picture.save(part, "PNG")
     return hashlib.sha256(path.read_bytes()).hexdigest(), picture.size
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from warraq.files import strict_json
+from warraq.files import parse_strict_json
 from warraq.metrics.fields import Kinds
 from warraq.metrics.structure import Element
 
@@ -62,7 +62,7 @@ class Task:
             (the answer with every field or None if it does not fit the schema, whether it is strict JSON).
         """
         try:
-            value = strict_json(raw)
+            value = parse_strict_json(raw)
         except ValueError:
             return None, False
         try:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from warraq.errors import InputError, problem
+from warraq.errors import InputError, first_problem
 from warraq.records import Page, Reference, read_reviews
 from warraq.tasks import Task
 from warraq.teachers import Answer, Declined
@@ -32,7 +32,7 @@ class Human:
             except ValidationError as error:
                 raise InputError(
                     f"{reviews / task.name}.jsonl: the review of {page_id} does not fit the task: "
-                    f"{problem(error)}; append a corrected one."
+                    f"{first_problem(error)}; append a corrected one."
                 ) from None
         if strangers := self.answers.keys() - {page.page_id for page in pages}:
             logger.warning(

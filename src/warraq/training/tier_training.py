@@ -1,6 +1,5 @@
 """One tier: its trainer started, followed and, when it is done, what is kept of it gathered."""
 
-import hashlib
 import json
 import logging
 import os
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from warraq.errors import InputError
-from warraq.files import read_json, sha256, write_json
+from warraq.files import hash_files, read_json, write_json
 from warraq.students import PROCESSOR, Student
 from warraq.training import hardware, llamafactory, trainer
 from warraq.training.selection import adoption, rank_correlation
@@ -135,5 +134,4 @@ def chosen(row: dict[str, Any]) -> dict[str, Any]:
 
 def digest_of(folder: Path) -> str:
     """One hash of the weight files of a tier."""
-    text = "".join(f"{sha256(path)} {path.name}\n" for path in sorted(folder.glob("*.safetensors")))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hash_files(sorted(folder.glob("*.safetensors")))

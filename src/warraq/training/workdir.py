@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from warraq.files import read_json, sha256, write_json, write_text
+from warraq.files import hash_file, read_json, write_json, write_text
 from warraq.records import Sample
 from warraq.students import Student, family
 from warraq.training import llamafactory
@@ -39,7 +39,7 @@ def fingerprint(told: list[Any], part: Path, pages: Path, sides: Sides) -> str:
     """Of all that decides the result, and of no path: what was begun with another one is not gone on with."""
     files = sorted((part / "data").glob("*.json"))
     images = [pages / one for one in sorted({image for part in sides.values() for s in part for image in s.images})]
-    whole = json.dumps([told, [sha256(path) for path in files + images]])
+    whole = json.dumps([told, [hash_file(path) for path in files + images]])
     return hashlib.sha256(whole.encode()).hexdigest()
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from warraq.errors import problem
-from warraq.files import strict_json
+from warraq.errors import first_problem
+from warraq.files import parse_strict_json
 from warraq.metrics.loops import loop
 from warraq.records import Page
 from warraq.tasks import Task
@@ -57,9 +57,9 @@ class Reader:
 
     def _answer(self, reply: Reply, attempt: Attempt, page: Page, key: str) -> Answer | Declined:
         try:
-            written = self.wire.model_validate(strict_json(reply.text), strict=True).model_dump(mode="json")
+            written = self.wire.model_validate(parse_strict_json(reply.text), strict=True).model_dump(mode="json")
         except ValidationError as error:
-            return Declined("schema_invalid", problem(error))
+            return Declined("schema_invalid", first_problem(error))
         except ValueError as error:
             return Declined("schema_invalid", f"Invalid JSON: {error}")
         if written["page_tag"] != tag(key):
@@ -81,4 +81,4 @@ class Reader:
         try:
             return Answer(self.task.validate(row["answer"]), model, (row["message"],) if row["message"] else ())
         except ValidationError as error:
-            return Declined("schema_invalid", problem(error))
+            return Declined("schema_invalid", first_problem(error))
