@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pymupdf
 import pytest
+import yaml
+
+from support import NANO, ROOT
+from support.params import params_yaml
 
 pytestmark = pytest.mark.timeout(1500)  # the graph runs in the first test
-ROOT = Path(__file__).parents[1]
 TRACED = ROOT / "tests/support/traced"
 GAIN = 0.2  # of field F1, at least; 0.41 when last looked at
 DIGESTS = {
@@ -21,10 +24,10 @@ DIGESTS = {
     "export": "export/gemma3", "predict": "predict", "evaluate": "evaluate",
 }  # fmt: skip
 BUDGET = {
-    "        epochs: ": "6  # test",
-    "    eval_steps: ": "40  # test",
-    "  max_new_tokens: 8192": "  max_new_tokens: 400",
-    "  resamples: ": "200  # test",
+    "students.nano.tiers.0.epochs": 6,
+    "students.nano.eval_steps": 40,
+    "predict.max_new_tokens": 400,
+    "evaluate.resamples": 200,
 }
 
 
@@ -57,15 +60,11 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkout with 100 synthetic documents where the graph has run, LoRA with two fifths of the demo's updates."""
     folder = tmp_path_factory.mktemp("checkout")
     shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    shutil.copytree(ROOT / "models/nano/base", folder / "models/nano/base")
+    shutil.copytree(NANO, folder / "models/nano/base")
     (folder / "trace").mkdir()
     for name in ("dvc.yaml", ".dvcignore", "requirements.lock"):
         shutil.copy(ROOT / name, folder)
-    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    for start, value in BUDGET.items():
-        old = next(line for line in text.splitlines() if line.startswith(start))
-        text = text.replace(old, value if start.endswith("8192") else start + value, 1)
-    (folder / "params.yaml").write_text(text, encoding="utf-8")
+    (folder / "params.yaml").write_text(params_yaml(BUDGET), encoding="utf-8")
     assert call(folder, "dvc", "init", "--no-scm", "--quiet").returncode == 0
     result = call(folder, "warraq", "synth", "data", "--documents", "100", "--seed", "3")
     assert result.returncode == 0, result.stdout
@@ -113,8 +112,7 @@ def test_second_run_runs_nothing(checkout: Path) -> None:
 def test_an_export_parameter_retrains_nothing(checkout: Path) -> None:
     path = checkout / "params.yaml"
     text = path.read_text(encoding="utf-8")
-    head, export, tail = text.partition("\nexport:")
-    path.write_text(head + export + tail.replace("pages: 2", "pages: 1", 1), encoding="utf-8")
+    path.write_text(params_yaml(BUDGET | {"export.pages": 1}), encoding="utf-8")
     would = ran(repro(checkout, "evaluate@nano", "--dry"))
     path.write_text(text, encoding="utf-8")
     assert "export@nano" in would and not would & {"render", "dataset", "train@nano", "merge@nano"}
@@ -190,10 +188,9 @@ def test_a_new_pin_of_transformers_runs_what_rests_on_it(changed: Changed) -> No
 
 
 def test_a_new_student_runs_nothing_else(checkout: Path, changed: Changed) -> None:
-    entry = re.search(r"^  nano:.*?(?=^  \w)", (checkout / "params.yaml").read_text(encoding="utf-8"), re.M | re.S)
-    assert entry
-    added = entry[0].replace("  nano:", "  pico:", 1)
-    would = changed("params.yaml", lambda text: text.replace(entry[0], entry[0] + added, 1))
+    students = yaml.safe_load((checkout / "params.yaml").read_text(encoding="utf-8"))["students"]
+    more = students | {"pico": students["nano"]}
+    would = changed("params.yaml", lambda _: params_yaml(BUDGET | {"students": more}))
     assert would == {stage for stage in would if re.search(r"@pico\b", stage)} and "train@pico" in would
 
 

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from support import PARAMS
 from warraq import params
 from warraq.cli.main import main
-
-PARAMS = Path(__file__).parents[1] / "params.yaml"
 
 
 def refused(folder: Path, old: str, new: str) -> str:

@@ -13,10 +13,10 @@ import yaml
 from dvc.repo import Repo
 from dvc.stage import Stage
 
+from support import PARAMS, ROOT
 from warraq import code, params
 from warraq.cli.main import main
 
-ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
 STAGES = ("code", "render", "label", "dataset", "train", "merge", "export", "predict", "evaluate")
 
@@ -41,7 +41,7 @@ def own_code(stage: Stage) -> str:
 
 
 def test_every_stage_depends_on_its_own_code_alone(stages: list[Stage]) -> None:
-    tree = params.load(ROOT / "params.yaml")
+    tree = params.load(PARAMS)
     written = {f"code/{part.name}" for part in code.parts(SOURCE / "warraq", tree.tasks)}
     for stage in stages:
         listed = {dep.def_path for dep in stage.deps if dep.def_path.startswith(("code/", "src/"))}
@@ -94,7 +94,7 @@ def test_each_stage_tracks_its_own_branch(stages: list[Stage]) -> None:
 
 def test_paid_and_rendered_outputs_persist_and_nothing_else(stages: list[Stage]) -> None:
     persisted = {out.def_path for stage in stages for out in stage.outs if out.persist}
-    tasks = params.load(ROOT / "params.yaml").tasks
+    tasks = params.load(PARAMS).tasks
     assert persisted == {"data/pages", *(f"data/labels/{task}.jsonl" for task in tasks)}
 
 
@@ -122,7 +122,7 @@ def test_readme_names_only_verbs_that_exist() -> None:
 def test_every_parameter_says_what_it_is() -> None:
     """Where a key first stands in params.yaml, its line says the unit or the meaning."""
     seen = set()
-    for line in (ROOT / "params.yaml").read_text(encoding="utf-8").splitlines():
+    for line in PARAMS.read_text(encoding="utf-8").splitlines():
         key = re.match(r"\s*(\w+):\s+[^#\s]", line)
         if key and key[1] not in seen:
             seen.add(key[1])

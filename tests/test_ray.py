@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from support import PARAMS
 from support.rendering import PARAMETERS, content, render
 from warraq.cli.main import main
 
@@ -61,8 +62,7 @@ def test_two_machines_give_the_bytes_of_one_also_when_one_dies(raw, tmp_path: Pa
 
 def test_what_is_not_there_is_one_sentence(raw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    params = str(Path(__file__).parents[1] / "params.yaml")
-    words = ["--params", params, "render", "--raw", str(raw("scan.pdf")), "--out", str(tmp_path / "out")]
+    words = ["--params", str(PARAMS), "render", "--raw", str(raw("scan.pdf")), "--out", str(tmp_path / "out")]
     for place, sentence in (
         ("ray", "WARRAQ_ON is ray and Ray is not installed; install warraq[ray]."),
         ("mars", "WARRAQ_ON is 'mars'; it must be ray, or not be set."),

@@ -11,11 +11,10 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from pyarrow import parquet
 
+from support import PARAMS
 from warraq.cli.main import main
 from warraq.importers.tableqa import picture
 from warraq.tasks import table_qa
-
-PARAMS = Path(__file__).parents[2] / "params.yaml"
 
 
 def encoded(image: Image.Image, form: str = "PNG", **options: object) -> bytes:

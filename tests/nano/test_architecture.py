@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from support import NANO, PARAMS
 from warraq import params as tree
 from warraq import tasks
 from warraq.errors import InputError
@@ -25,10 +26,8 @@ from warraq.students.families import gemma3
 from warraq.students.fetch import fetch
 from warraq.training.audit import Counter
 
-ROOT = Path(__file__).parents[2]
-BASE = ROOT / "models/nano/base"
 TASKS = [tasks.load(name) for name in ("content", "metadata", "invoice")]
-SPELLED = Tokenizer.from_file(str(BASE / "tokenizer.json"))
+SPELLED = Tokenizer.from_file(str(NANO / "tokenizer.json"))
 ANSWER = {
     "invoice_number": "A-1", "date": "١٢/٣", "due_date": None,
     "sender": {"name": 'مكتبة "النور"\n', "address": None, "tax_id": None},
@@ -42,17 +41,17 @@ def test_the_files_beside_the_weights_are_what_the_code_makes(tmp_path: Path) ->
     made = architecture.pieces([task.answer for task in TASKS], [task.prompt for task in TASKS])
     architecture.build(tmp_path, made, seed=1)
     learned = {"model.safetensors", "README.md", "curve.jsonl"}
-    shipped = {path.name: path.read_bytes() for path in BASE.iterdir() if path.name not in learned}
+    shipped = {path.name: path.read_bytes() for path in NANO.iterdir() if path.name not in learned}
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.name not in learned} == shipped
-    assert (BASE / "model.safetensors").stat().st_size == (tmp_path / "model.safetensors").stat().st_size < 6_000_000
+    assert (NANO / "model.safetensors").stat().st_size == (tmp_path / "model.safetensors").stat().st_size < 6_000_000
 
 
 def test_the_weights_read_as_well_as_their_card_says() -> None:
-    card = (BASE / "README.md").read_text(encoding="utf-8")
+    card = (NANO / "README.md").read_text(encoding="utf-8")
     told = {key: float(value) for key, value in re.findall(r"^\| (?:.*) (\S+) \| ([\d.]+) \|$", card, re.MULTILINE)}
     seed = int(re.search(r"--seed (\d+)", card)[1])
-    side_px = json.loads((BASE / "config.json").read_text())["vision_config"]["image_size"]
-    scores = evaluation.score(BASE, evaluation.held_out(seed, side_px))
+    side_px = json.loads((NANO / "config.json").read_text())["vision_config"]["image_size"]
+    scores = evaluation.score(NANO, evaluation.held_out(seed, side_px))
     assert {key: pytest.approx(value, abs=0.01) for key, value in told.items()} == scores
 
 
@@ -84,10 +83,10 @@ def test_what_is_the_same_on_every_page_is_one_token_and_a_value_is_letters() ->
 
 
 def test_an_image_and_its_window_fit() -> None:
-    config = json.loads((BASE / "config.json").read_text())
+    config = json.loads((NANO / "config.json").read_text())
     assert config["mm_tokens_per_image"] <= config["text_config"]["sliding_window"]
     assert {"sliding_attention", "full_attention"} == set(config["text_config"]["layer_types"])
-    assert json.loads((BASE / "processor_config.json").read_text())["image_seq_length"] == config["mm_tokens_per_image"]
+    assert json.loads((NANO / "processor_config.json").read_text())["image_seq_length"] == config["mm_tokens_per_image"]
 
 
 def test_llama_factory_and_the_processor_see_the_same_tokens() -> None:
@@ -95,7 +94,7 @@ def test_llama_factory_and_the_processor_see_the_same_tokens() -> None:
     from PIL import Image
     from transformers import AutoProcessor
 
-    processor = AutoProcessor.from_pretrained(BASE, use_fast=False)
+    processor = AutoProcessor.from_pretrained(NANO, use_fast=False)
     prompt, answer = TASKS[2].prompt, tasks.dumps(ANSWER)
     template = TEMPLATES[gemma3.TEMPLATE]
     turns = [{"role": "user", "content": "<image>" + prompt}, {"role": "assistant", "content": answer}]
@@ -111,7 +110,7 @@ def test_llama_factory_and_the_processor_see_the_same_tokens() -> None:
     sample = Sample(
         page_id="p", document="d", task="invoice", reference="gold", images=("p.png",), conversations=conversation
     )
-    prompt_tokens, target_tokens, special = Counter(BASE, gemma3).count(sample)
+    prompt_tokens, target_tokens, special = Counter(NANO, gemma3).count(sample)
     assert (prompt_tokens - 1 + 400, target_tokens, special) == (len(asked), len(answered), None)
 
 
@@ -131,9 +130,9 @@ def test_a_system_message_stands_before_the_first_question() -> None:
 
 
 def test_fetch_refuses_other_weights(tmp_path: Path) -> None:
-    student = tree.load(ROOT / "params.yaml").student("nano")
-    fetch("nano", student, BASE)
-    shutil.copytree(BASE, tmp_path / "base")
+    student = tree.load(PARAMS).student("nano")
+    fetch("nano", student, NANO)
+    shutil.copytree(NANO, tmp_path / "base")
     (tmp_path / "base/model.safetensors").write_bytes(b"other")
     with pytest.raises(InputError, match="has SHA-256"):
         fetch("nano", student, tmp_path / "base")
@@ -145,7 +144,7 @@ FILES = {"config.json": b"{}", "model.safetensors": b"weights", "README.md": b"n
 @pytest.fixture
 def hub() -> Iterator[str]:
     """A Hugging Face hub on loopback with one revision of one model."""
-    revision = tree.load(ROOT / "params.yaml").student("gemma3_4b").revision
+    revision = tree.load(PARAMS).student("gemma3_4b").revision
     path = "/google/gemma-3-4b-it/resolve/" + revision
 
     class Hub(BaseHTTPRequestHandler):
@@ -176,7 +175,7 @@ def hub() -> Iterator[str]:
 
 
 def fetched(folder: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "warraq", "--params", str(ROOT / "params.yaml"), "fetch", "gemma3_4b"]
+    command = [sys.executable, "-m", "warraq", "--params", str(PARAMS), "fetch", "gemma3_4b"]
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGING"))}
     places = {"HF_HOME": str(folder / "home")}
     return subprocess.run(

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from support import PARAMS
 from support.rendering import reasons, render
 from warraq.records import Rejected, read_rows
 
@@ -58,8 +59,7 @@ def test_what_may_not_be_read_is_a_reason(raw, documents, tmp_path: Path) -> Non
             ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP
 
     program = str(Path(sys.executable).with_name("warraq"))
-    params = str(Path(__file__).parents[2] / "params.yaml")
-    words = [program, "--params", params, "render", "--raw", str(folder), "--out", str(tmp_path / "out")]
+    words = [program, "--params", str(PARAMS), "render", "--raw", str(folder), "--out", str(tmp_path / "out")]
     done = subprocess.run(words, preexec_fn=as_others_are, capture_output=True, text=True)
     (folder / "closed").chmod(0o700)
     assert done.returncode == 0, done.stderr

@@ -11,12 +11,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from support import PARAMS
 from warraq.cli.main import main
 from warraq.files import write_json
 from warraq.records import Prediction, read_rows
 from warraq.tasks import content
-
-PARAMS = Path(__file__).parents[2] / "params.yaml"
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from support import NANO
 from support.scripted_model import Scripted, described
 from warraq.files import write_json
 
@@ -37,7 +38,7 @@ def cut(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("cut")
     tiny.nano(folder / "merged")
-    own = json.loads((tiny.NANO / "generation_config.json").read_text())
+    own = json.loads((NANO / "generation_config.json").read_text())
     write_json(folder / "merged" / "generation_config.json", own | {"max_new_tokens": 40})
     shutil.copytree(folder / "merged", folder / "onnx", ignore=shutil.ignore_patterns("*.safetensors"))
     gemma3.write(folder / "merged", folder / "onnx")

@@ -2,19 +2,19 @@
 
 import json
 import math
-from pathlib import Path
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from support import NANO
 from warraq.metrics.fields import flattened
 from warraq.runtimes import Answer
 from warraq.runtimes.confidence import by_field, spans
 from warraq.runtimes.greedy import token_ends
 
-NANO = Path(__file__).parents[2] / "models/nano/base/tokenizer.json"
+TOKENIZER = NANO / "tokenizer.json"
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=4),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc", min_size=1, max_size=2), inner),
@@ -44,7 +44,7 @@ def test_a_doubtful_value_is_told_from_its_neighbours() -> None:
 @given(st.text('aب€😀 "1', max_size=12))
 def test_tokens_end_where_their_text_does(text: str) -> None:
     """Also letters of several tokens, which end together."""
-    tokenizer = Tokenizer.from_file(str(NANO))
+    tokenizer = Tokenizer.from_file(str(TOKENIZER))
     ids = tokenizer.encode(text, add_special_tokens=False).ids
     ends = token_ends(tokenizer, ids)
     assert len(ends) == len(ids) and ends == sorted(ends)

@@ -2,7 +2,6 @@
 
 import json
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from support import NANO
 from warraq import tasks
 from warraq.errors import InputError
 from warraq.runtimes import Request
@@ -18,7 +18,6 @@ from warraq.runtimes.greedy import Greedy
 pytest.importorskip("llguidance")
 from warraq.runtimes.grammar import Guide, Vocabulary
 
-BASE = Path(__file__).parents[2] / "models" / "nano" / "base"
 STOP = 5
 CONTENT = (
     '{"blocks":[{"kind":"heading","text":"وزارة المالية","level":1},{"kind":"table","text":"<table><tr><td>صنف</td>'
@@ -33,8 +32,8 @@ INVOICE = (
 
 @cache
 def vocabulary() -> tuple[Tokenizer, Vocabulary]:
-    tokenizer = Tokenizer.from_file(str(BASE / "tokenizer.json"))
-    size = json.loads((BASE / "config.json").read_text())["text_config"]["vocab_size"]
+    tokenizer = Tokenizer.from_file(str(NANO / "tokenizer.json"))
+    size = json.loads((NANO / "config.json").read_text())["text_config"]["vocab_size"]
     return tokenizer, Vocabulary(tokenizer, size, [1, STOP])
 
 

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support import ROOT
 from support.scripted_model import CONTENT, Scripted, described
 from warraq import tasks
 from warraq.cli.main import main
@@ -25,8 +26,6 @@ from warraq.runtimes import Request
 from warraq.runtimes.onnx import OnnxRuntime
 from warraq.runtimes.torch import TorchRuntime
 from warraq.serving.files import numbers
-
-ROOT = Path(__file__).parents[2]
 
 
 def read(model: Path, out: Path | None, *words: object) -> Result:

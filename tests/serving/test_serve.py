@@ -17,11 +17,11 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from support import browser
+from support import ROOT, browser
 from support.scripted_model import CONTENT, INVOICE, Scripted
 from warraq.serving.server import PAGE, policy
 
-CORPUS = Path(__file__).parents[3] / "shared" / "corpus"
+CORPUS = ROOT.parent / "shared" / "corpus"
 Start = Callable[..., str]
 
 

@@ -1,6 +1,5 @@
 """A dataset small enough to train on within a test, and the params for it."""
 
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,13 +10,14 @@ from PIL import Image, ImageDraw, ImageFont
 from support import evaluate_project, export_project
 from support.gemini_server import KEY, GeminiServer
 from support.label_project import Project, content
+from support.params import params_yaml
 from support.train_project import answer
 from warraq.files import write_json
 from warraq.records import Page, Sample, Turn, write_rows
 from warraq.stages.dataset import info
+from warraq.stages.train import Train
+from warraq.students import Tier
 from warraq.tasks import dumps, invoice
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -55,17 +55,15 @@ def lessons(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def params(tmp_path: Path) -> Callable[..., Path]:
-    """A params.yaml with other values for the student nano: eight updates, a checkpoint after every second."""
+    """A params.yaml with other values of train, nano or its tier: eight updates, a checkpoint after every second."""
 
     def written(**changes: object) -> Path:
         small = {"batch_size": 4, "epochs": 4, "eval_steps": 2, "logging_steps": 1} | changes
-        head, nano, tail = (ROOT / "params.yaml").read_text(encoding="utf-8").partition("\n  nano:")
-        lines = tail.splitlines()
-        for key, value in small.items():
-            place = next(i for i, line in enumerate(lines) if line.lstrip(" -").startswith(f"{key}:"))
-            lines[place] = lines[place].partition(f"{key}:")[0] + f"{key}: {json.dumps(value)}"
+        branches = dict.fromkeys(Tier.model_fields, "students.nano.tiers.0") | dict.fromkeys(
+            Train.model_fields, "train"
+        )
         path = tmp_path / "params.yaml"
-        path.write_text(head + nano + "\n".join(lines) + "\n", encoding="utf-8")
+        path.write_text(params_yaml({f"{branches.get(key, 'students.nano')}.{key}": small[key] for key in small}))
         return path
 
     return written

@@ -12,13 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from support.params import params_yaml
 from warraq import tasks
 from warraq.cli.main import main
 from warraq.records import Label, Page, Review, write_rows
 from warraq.stages.dataset import Dataset, split
 from warraq.tasks import content
-
-PARAMS = Path(__file__).parents[2] / "params.yaml"
 
 
 def document(number: int) -> str:
@@ -69,12 +68,9 @@ def said(number: int, text: str) -> Label:
     return label(number, {"blocks": [{"kind": "paragraph", "text": text, "level": None}]})
 
 
-def run(folder: Path, **changes: str) -> Result:
-    text = PARAMS.read_text().replace("tasks: [content, metadata, invoice]", "tasks: [content]")
-    for key, value in changes.items():
-        old = next(line for line in text.splitlines() if line.strip().startswith(f"{key}:"))
-        text = text.replace(old, f"  {key}: {value}", 1)
-    (folder / "params.yaml").write_text(text)
+def run(folder: Path, **changes: object) -> Result:
+    text = params_yaml({"tasks": ["content"], **{f"dataset.{key}": value for key, value in changes.items()}})
+    (folder / "params.yaml").write_text(text, encoding="utf-8")
     paths = [f"--{name}={folder / name}" for name in ("pages", "labels", "reviews")]
     return CliRunner().invoke(
         main, ["--params", str(folder / "params.yaml"), "dataset", *paths, f"--out={folder / 'out'}"]
@@ -139,7 +135,7 @@ COMMANDS = (
 def test_commands_in_a_document_are_escaped_and_read_back(folder: Path) -> None:
     text = "a \\" + " ".join(COMMANDS) + " <table><tr><td>1 < 2</td></tr></table>"
     write_rows(folder / "labels/content.jsonl", [said(n, text) for n in range(30)], key=lambda row: row.page_id)
-    assert run(folder, validation_documents="[7.pdf]", test_documents="[]").exit_code == 2  # all pages say the same
+    assert run(folder, validation_documents=["7.pdf"], test_documents=[]).exit_code == 2  # all pages say the same
     write_rows(
         folder / "labels/content.jsonl", [said(n, f"{words(n)} {text}") for n in range(30)], key=lambda row: row.page_id
     )
@@ -174,7 +170,7 @@ def test_near_duplicates_go_to_one_side_and_the_closest_pair_is_told(folder: Pat
 def test_a_near_duplicate_that_is_named_for_another_side_is_refused(folder: Path) -> None:
     rows = [said(n, words(n)) for n in range(29)] + [said(29, words(7) + " copy")]
     write_rows(folder / "labels/content.jsonl", rows, key=lambda row: row.page_id)
-    result = run(folder, test_documents="[7.pdf]", validation_documents="[29.pdf]")
+    result = run(folder, test_documents=["7.pdf"], validation_documents=["29.pdf"])
     assert result.exit_code == 2
     assert "are nearly the same (likeness of their texts 0.974)" in result.output
 
@@ -193,20 +189,20 @@ def test_pages_that_look_the_same_are_one_where_their_texts_do_not_contradict(fo
 def test_samples_with_nothing_to_say_are_at_most_the_stated_share(folder: Path) -> None:
     rows = [said(n, words(n)) for n in range(15)] + [label(n, {"blocks": []}) for n in range(15, 30)]
     write_rows(folder / "labels/content.jsonl", rows, key=lambda row: row.page_id)
-    assert run(folder, negative_share="0.1").exit_code == 0
+    assert run(folder, negative_share=0.1).exit_code == 0
     audit = json.loads((folder / "out/audit.json").read_text())
     assert 0 < audit["negatives"]["samples"] <= 0.1 * audit["negatives"]["of"]
     assert audit["left_out"]["content"]["negative_surplus"] > 5
 
 
 def test_documents_named_by_hand_go_where_they_are_told(folder: Path) -> None:
-    assert run(folder, test_documents="[7.pdf]", validation_documents=f"[{document(8)}]").exit_code == 0
+    assert run(folder, test_documents=["7.pdf"], validation_documents=[document(8)]).exit_code == 0
     assert document(7) in {one["document"] for one in samples(folder, "test")}
     assert document(8) in {one["document"] for one in samples(folder, "val")}
 
 
 def test_a_document_that_is_not_there_is_refused(folder: Path) -> None:
-    result = run(folder, test_documents="[missing.pdf]")
+    result = run(folder, test_documents=["missing.pdf"])
     assert result.exit_code == 2
     assert "dataset.test_documents names 'missing.pdf'" in result.output
 

@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner, Result
 from dvc.repo import Repo
 
+from support import PARAMS
 from support.evaluate_project import (
     DOCUMENTS,
-    ROOT,
     VARIANTS,
     answer,
     change,
@@ -84,7 +84,7 @@ def test_the_cost_of_teacher_and_student_and_where_they_meet(folder: Path) -> No
         for task in ("content", "metadata"):
             number = book.begin("key", page, task, "gemini-3.8-flash", "standard", 0.01)
             book.answered(number, "{}", "STOP", 0.01, (3000, 2000), 0.1, 4.0)
-    command = ["--params", str(ROOT / "params.yaml"), "cost", str(folder / "out"), "--usd-per-hour=3.6"]
+    command = ["--params", str(PARAMS), "cost", str(folder / "out"), "--usd-per-hour=3.6"]
     output = CliRunner().invoke(main, [*command, f"--ledger={folder / 'ledger'}"]).stdout
     assert "| gemini-3.8-flash | 20.00 | 8000, one at a time |" in output
     assert "| merged | 1.00 | 1000 |" in output  # a page a second, a thousandth of a USD each

@@ -1,7 +1,6 @@
 """The ONNX graphs are the model: proved on a nano cut to two layers, and refused when a fault is planted."""
 
 import json
-import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -13,7 +12,9 @@ import pytest
 from click.testing import CliRunner
 from onnx import numpy_helper
 
-from support.export_project import PROMPT, dropped_vision_weight, export, refused, swapped_embeddings
+from support import PARAMS, ROOT
+from support.export_project import CHANGES, PROMPT, dropped_vision_weight, export, refused, swapped_embeddings
+from support.params import params_yaml
 from warraq import params
 from warraq.cli.main import main
 from warraq.exporters.onnx import gemma3, quantize
@@ -25,7 +26,6 @@ from warraq.runtimes.onnx import OnnxRuntime
 from warraq.runtimes.torch import TorchRuntime
 from warraq.stages.export import Export, routed, weighed
 
-ROOT = Path(__file__).parents[2]
 GRAPHS = ("vision_encoder", "embed_tokens", "decoder_model_merged")
 
 
@@ -164,7 +164,7 @@ def test_only_what_follows_a_stop_token_is_not_compared() -> None:
 
 
 def test_every_student_has_a_route_or_is_left_out() -> None:
-    tree = params.load(ROOT / "params.yaml")
+    tree = params.load(PARAMS)
     assert {name for name, one in tree.students.items() if not routed(one)} <= set(tree.export.left_out)
 
 
@@ -172,7 +172,7 @@ def test_a_student_without_a_route_is_refused_unless_it_is_left_out(exportable: 
     """Then there is a folder without a model, which is asked nothing."""
     place, student = exportable / "params.yaml", "qwen3_vl_4b"
     text = place.read_text()
-    place.write_text(re.sub(r"left_out: \[.*?\]", "left_out: []", text))
+    place.write_text(params_yaml(CHANGES | {"export.left_out": []}))
     result = export(exportable, "left_out", student=student)
     place.write_text(text)
     assert result.exit_code == 2 and "proved right for the family qwen3_vl; use" in result.output

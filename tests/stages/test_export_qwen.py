@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from support import export_project, tiny
 from support.export_project import PROMPT, dropped_vision_weight, refused, swapped_embeddings
+from support.params import params_yaml
 from support.scripted_model import described
 from warraq.exporters.onnx import quantize, qwen2_5_vl
 from warraq.exporters.onnx.quantize import Precision
@@ -51,8 +52,7 @@ def qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = config.pop("text_config")
     (merged / "config.json").write_text(json.dumps(text | config))
     described(merged, "content")
-    params = folder / "params.yaml"
-    params.write_text(params.read_text().replace(f"left_out: [{STUDENT}, ", "left_out: ["))
+    (folder / "params.yaml").write_text(params_yaml(export_project.CHANGES | {"export.left_out": []}))
     assert export_project.export(folder, "onnx", student=STUDENT).exit_code == 0
     return folder
 

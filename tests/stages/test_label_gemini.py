@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from support import ROOT
 from support.gemini_server import CYRILLIC, KEY, GeminiServer
-from support.label_project import ROOT, Project, content
+from support.label_project import Project, content
 from warraq import tasks
 from warraq.teachers import PASSING
 from warraq.teachers.remote import remote_teacher

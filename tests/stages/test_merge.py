@@ -13,6 +13,7 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText
 
+from support import NANO, PARAMS
 from warraq import params as tree
 from warraq.cli.main import main
 from warraq.files import write_json
@@ -22,8 +23,6 @@ from warraq.students.weights import digest, rounded
 from warraq.tasks import invoice
 from warraq.training.tier_training import digest_of
 
-ROOT = Path(__file__).parents[2]
-NANO = ROOT / "models/nano/base"
 TARGETS = r".*language_model.*\.(q_proj|down_proj)"
 
 
@@ -159,7 +158,7 @@ def altered(tmp_path: Path) -> Callable[[Callable[[dict[str, torch.Tensor]], obj
 
 
 def test_a_tensor_that_was_not_trained_must_not_change(altered: Callable[..., Path], adapters: dict[str, Path]) -> None:
-    student = tree.load(ROOT / "params.yaml").student("nano").model_copy(update={"tuning": "lora"})
+    student = tree.load(PARAMS).student("nano").model_copy(update={"tuning": "lora"})
     folder = altered(
         lambda tensors: [tensors[name].add_(0.5) for name in tensors if "q_proj" in name or "down" in name]
     )

@@ -13,13 +13,13 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image, ImageDraw
 
+from support import NANO
+from support.params import params_yaml
 from warraq.cli.main import main
 from warraq.files import write_json
 from warraq.records import Prediction, dump_row, read_rows
 from warraq.stages.predict import Predict, asked, fingerprint
 
-ROOT = Path(__file__).parents[2]
-BASE = ROOT / "models" / "nano" / "base"
 PAGES = 4
 TOKENS = 6
 
@@ -36,8 +36,7 @@ def work(tmp_path: Path) -> Path:
             row = {"page_id": f"0123456789ab-p{number:04}", "document": "0123456789ab", "task": task}
             samples.append({**row, "reference": "gold", "images": [image], "conversations": turns})
     write_json(tmp_path / "dataset" / "test.json", samples)
-    text = (ROOT / "params.yaml").read_text().replace("max_new_tokens: 8192", f"max_new_tokens: {TOKENS}")
-    (tmp_path / "params.yaml").write_text(text)
+    (tmp_path / "params.yaml").write_text(params_yaml({"predict.max_new_tokens": TOKENS}))
     return tmp_path
 
 
@@ -48,13 +47,13 @@ def draw(path: Path, number: int) -> None:
     image.save(path)
 
 
-def options(work: Path, model: Path = BASE) -> list[str]:
+def options(work: Path, model: Path = NANO) -> list[str]:
     names = {"model": model, "dataset": work / "dataset", "pages": work / "pages", "out": work / "predictions.jsonl"}
     words = [word for name, path in names.items() for word in (f"--{name}", str(path))]
     return ["--params", str(work / "params.yaml"), "predict", *words]
 
 
-def predict(work: Path, model: Path = BASE) -> Result:
+def predict(work: Path, model: Path = NANO) -> Result:
     return CliRunner().invoke(main, options(work, model))
 
 
@@ -124,7 +123,7 @@ def test_validation_is_asked_too_and_rows_say_which_side_they_are_of(work: Path)
 @pytest.mark.parametrize("change", ["nothing", "model", "prompt", "image", "parameter"])
 def test_journal_of_another_run_is_not_used(work: Path, change: str) -> None:
     model, test = work / "model", work / "dataset" / "test.json"
-    shutil.copytree(BASE, model)
+    shutil.copytree(NANO, model)
     samples = json.loads(test.read_text())[:1]
     write_json(test, samples)
     parameters = Predict(max_new_tokens=TOKENS)
@@ -136,15 +135,14 @@ def test_journal_of_another_run_is_not_used(work: Path, change: str) -> None:
     (work / "predictions.jsonl.key.part").write_text(key)
     (work / "predictions.jsonl.part").write_text(dump_row(begun))
     if change == "model":
-        (model / "generation_config.json").write_text((BASE / "generation_config.json").read_text() + "\n")
+        (model / "generation_config.json").write_text((NANO / "generation_config.json").read_text() + "\n")
     elif change == "prompt":
         samples[0]["conversations"][0]["content"] += " Now."
         write_json(test, samples)
     elif change == "image":
         draw(work / "pages" / samples[0]["images"][0], 5)
     elif change == "parameter":
-        text = (work / "params.yaml").read_text()
-        (work / "params.yaml").write_text(text.replace(f"max_new_tokens: {TOKENS} ", "max_new_tokens: 2 "))
+        (work / "params.yaml").write_text(params_yaml({"predict.max_new_tokens": 2}))
     assert predict(work, model).exit_code == 0
     assert (rows(work) == [begun]) == (change == "nothing")
 

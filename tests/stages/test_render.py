@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from support import PARAMS, ROOT
 from support.rendering import PARAMETERS, content, drawing, picture, reasons, render, shown
 from warraq.cli.main import main
 from warraq.errors import InputError
@@ -21,12 +22,11 @@ from warraq.records import Rejected, read_rows
 from warraq.stages import render as render_stage
 from warraq.stages.render import run
 
-CORPUS = Path(__file__).parents[3] / "shared/corpus"
+CORPUS = ROOT.parent / "shared/corpus"
 
 
 def command(raw: Path, out: Path) -> Result:
-    params = Path(__file__).parents[2] / "params.yaml"
-    return CliRunner().invoke(main, ["--params", str(params), "render", "--raw", str(raw), "--out", str(out)])
+    return CliRunner().invoke(main, ["--params", str(PARAMS), "render", "--raw", str(raw), "--out", str(out)])
 
 
 def test_good_files_come_through_and_each_bad_file_has_its_own_reason(raw, tmp_path: Path) -> None:
@@ -159,14 +159,13 @@ def test_a_killed_run_keeps_its_finished_documents(raw, documents, tmp_path: Pat
 
 def test_check_tells_what_would_be_rejected_and_keeps_nothing(raw, tmp_path: Path) -> None:
     folder = raw("letter.pdf", "truncated.pdf", "empty.pdf")
-    params = str(Path(__file__).parents[2] / "params.yaml")
-    result = CliRunner().invoke(main, ["--params", params, "render", "--raw", str(folder), "--check"])
+    result = CliRunner().invoke(main, ["--params", str(PARAMS), "render", "--raw", str(folder), "--check"])
     assert (result.exit_code, [line.split(": ")[:2] for line in result.stdout.splitlines()]) == (
         0,
         [["empty.pdf", "empty"], ["truncated.pdf, page 2", "page_lost"], ["truncated.pdf, page 3", "page_lost"]],
     )
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
-    assert CliRunner().invoke(main, ["--params", params, "render", "--raw", str(folder)]).exit_code == 2
+    assert CliRunner().invoke(main, ["--params", str(PARAMS), "render", "--raw", str(folder)]).exit_code == 2
 
 
 def test_nothing_to_render_is_one_sentence(raw, tmp_path: Path) -> None:
@@ -198,8 +197,7 @@ def test_a_password_comes_from_the_variable_that_documents_csv_names(
 def test_a_full_disk_is_one_sentence_and_what_was_rendered_stays(raw, tmp_path: Path) -> None:
     folder = raw("letter.pdf", "scan.pdf", **{"large.png": picture(Image.effect_noise((1500, 1500), 60))})
     program = str(Path(sys.executable).with_name("warraq"))
-    params = str(Path(__file__).parents[2] / "params.yaml")
-    words = [program, "--params", params, "render", "--raw", str(folder), "--out", str(tmp_path / "out")]
+    words = [program, "--params", str(PARAMS), "render", "--raw", str(folder), "--out", str(tmp_path / "out")]
     # A file that may not grow stands for a disk that is full: the same error at the same place.
     limited = ["sh", "-c", 'ulimit -f 2000; exec "$@"', "sh", *words]
     full = subprocess.run(limited, capture_output=True, text=True, env={**os.environ, "WARRAQ_WORKERS": "1"})

@@ -18,7 +18,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.train_project import NANO, answer, arguments
+from support import NANO, PARAMS, ROOT
+from support.train_project import answer, arguments
 from warraq import params as tree
 from warraq import tasks
 from warraq.files import write_json
@@ -29,7 +30,6 @@ from warraq.training import llamafactory
 from warraq.training.audit import Row
 from warraq.training.tier_training import collect
 
-ROOT = Path(__file__).parents[2]
 Params = Callable[..., Path]
 
 
@@ -145,7 +145,7 @@ def row(task: str = "content", side: str = "train", **changes: Any) -> Row:
 
 def settings(name: str, tier: int = 0, rows: list[Row] | None = None, **changes: Any) -> dict[str, Any]:
     """What LLaMA-Factory is told for a student of params.yaml."""
-    student = tree.load(ROOT / "params.yaml").student(name).model_copy(update=changes)
+    student = tree.load(PARAMS).student(name).model_copy(update=changes)
     names = ["model.layers.0.q_proj"]
     return llamafactory.training(student, student.tiers[tier], names, rows or [row()] * 9, 900_000, 1, 2)
 
@@ -168,7 +168,7 @@ def test_the_last_evaluation_is_at_the_end() -> None:
 
 def test_one_evaluation_where_eval_steps_exceed_all_steps() -> None:
     told = settings("nano", eval_steps=1000, batch_size=8)
-    epochs = tree.load(ROOT / "params.yaml").student("nano").tiers[0].epochs
+    epochs = tree.load(PARAMS).student("nano").tiers[0].epochs
     assert told["eval_steps"] == told["save_steps"] == 2 * epochs  # two batches each
 
 
@@ -186,7 +186,7 @@ def test_the_trainers_own_rounding_never_cuts_a_token_below_the_cut_off() -> Non
 def test_llama_factory_accepts_the_settings_of_every_tier(name: str, tmp_path: Path, lessons: Path) -> None:
     from llamafactory.hparams import get_train_args
 
-    student = tree.load(ROOT / "params.yaml").student(name)
+    student = tree.load(PARAMS).student(name)
     for number, tier in enumerate(student.tiers):
         told = settings(name, number)
         places = {"model_name_or_path": str(NANO), "dataset_dir": str(lessons / "dataset"), "output_dir": str(tmp_path)}
@@ -230,7 +230,7 @@ def test_known_bad_combinations_are_not_told(name: str) -> None:
     (3, 8, 1, ["gradient_accumulation_steps=8"]),
 ])  # fmt: skip
 def test_several_devices_share_the_batch(batch: int, steps: int, devices: int, told: list[str]) -> None:
-    student = tree.load(ROOT / "params.yaml").student("nano")
+    student = tree.load(PARAMS).student("nano")
     student = student.model_copy(update={"batch_size": batch, "accumulation": steps})
     assert llamafactory.shared(student, devices) == told
 
@@ -278,7 +278,7 @@ def test_the_best_checkpoint_is_kept_not_the_last(tmp_path: Path) -> None:
     write_json(tmp_path / "modules.json", {})
     (output / "trainer_log.jsonl").touch()
     (tmp_path / "train.yaml").touch()
-    student = tree.load(ROOT / "params.yaml").student("nano").model_copy(update={"tuning": "full"})
+    student = tree.load(PARAMS).student("nano").model_copy(update={"tuning": "full"})
     assert collect(tmp_path, tmp_path / "final", NANO, student)["step"] == 4
     assert (tmp_path / "final/model.safetensors").read_bytes() == b"best"
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from support import tiny
+from support import NANO, PARAMS, ROOT, tiny
+from support.params import params_yaml, read_params
 from warraq import params as tree
 from warraq.cli.main import main
 from warraq.errors import InputError
@@ -23,8 +23,6 @@ from warraq.students import Student, family
 from warraq.students.weights import shapes
 from warraq.training import audit, llamafactory, trainable_modules, trainer
 
-ROOT = Path(__file__).parents[2]
-NANO = ROOT / "models/nano/base"
 FAMILIES = ("gemma3", "qwen2_5_vl", "qwen3_vl", "llava_1_5", "llava_next")
 TIER = {"language": True, "projector": True, "vision_attention_last": 0, "rank": 4, "alpha": 8, "dropout": 0.0,
         "learning_rate": 0.01, "epochs": 1.5, "patience": 3}  # fmt: skip
@@ -48,13 +46,16 @@ def chosen(tmp_path: Path) -> Callable[..., Path]:
     """A params.yaml with one student of a family."""
 
     def write(name: str, tiers: list[dict[str, Any]], **changes: Any) -> Path:
-        told = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-        entry = told["students"]["nano"] | {"family": name, "batch_size": 4, "eval_batch_size": 1, "eval_steps": 3}
+        entry = read_params()["students"]["nano"] | {
+            "family": name,
+            "batch_size": 4,
+            "eval_batch_size": 1,
+            "eval_steps": 3,
+        }
         entry |= {"logging_steps": 1, "scored_samples": 2, "image_max_pixels": 100_000, "tiers": tiers}
         entry |= {} if name == "gemma3" else {"base": f"tiny/{name}", "revision": "0" * 40}
-        told["students"] = {"student": entry | changes}
         path = tmp_path / "params.yaml"
-        path.write_text(yaml.safe_dump(told), encoding="utf-8")
+        path.write_text(params_yaml({"students": {"student": entry | changes}}), encoding="utf-8")
         return path
 
     return write
@@ -153,7 +154,7 @@ def test_the_audit_the_trainer_and_the_serving_processor_see_the_same_tokens(
 
 
 def plain(name: str) -> Student:
-    student = tree.load(ROOT / "params.yaml").student("nano")
+    student = tree.load(PARAMS).student("nano")
     return student.model_copy(update={"family": name, "image_max_pixels": 200_000})
 
 

@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from support.train_project import NANO, arguments
+from support import NANO
+from support.train_project import arguments
 from warraq.cli.main import main
 from warraq.files import write_json
 
@@ -93,8 +94,7 @@ def test_misfits_may_be_left_out_and_are_counted(params: Params, lessons: Path, 
         rows[3]["conversations"][1]["content"] += "7" * 800
 
     rewrite(copy / "dataset/train.json", change)
-    settings = params(cutoff_len=1000)
-    settings.write_text(settings.read_text().replace("misfits: refuse", "misfits: leave_out"))
+    settings = params(cutoff_len=1000, misfits="leave_out")
     result = CliRunner().invoke(main, [*arguments(settings, copy, tmp_path / "adapter"), "--dry-run"])
     assert result.exit_code == 0, result.output
     audit = json.loads((tmp_path / "audit.json").read_text())

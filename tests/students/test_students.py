@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image, ImageDraw
 
+from support import NANO, PARAMS
 from warraq import params as tree
 from warraq.cli.main import main
 from warraq.errors import InputError
@@ -14,8 +15,6 @@ from warraq.students import family
 from warraq.students.weights import shapes
 from warraq.training import audit, hardware
 from warraq.training.selection import adoption, rank_correlation
-
-ROOT = Path(__file__).parents[2]
 
 
 def row(tokens: int = 500) -> audit.Row:
@@ -33,8 +32,8 @@ def gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_a_gpu_cannot_hold_is_refused_before_it_is_loaded(gpu: None, tmp_path: Path) -> None:
-    student = tree.load(ROOT / "params.yaml").student("nano")
-    known = shapes(ROOT / "models/nano/base", family("gemma3"))
+    student = tree.load(PARAMS).student("nano")
+    known = shapes(NANO, family("gemma3"))
     assert hardware.devices() == 1
     with pytest.raises(InputError, match=r"training needs about .* GiB \(weights .*logits .*\), Small GPU has 0"):
         hardware.check(known, student, [row(8000)], tmp_path)
@@ -42,7 +41,7 @@ def test_what_a_gpu_cannot_hold_is_refused_before_it_is_loaded(gpu: None, tmp_pa
 
 def test_the_estimate_of_a_7b_model_is_that_of_its_parts() -> None:
     """Qwen2.5-VL-7B in bf16: 15.4 GiB of weights; 16 B a logit of 152,064 (facts of the trainer's loss)."""
-    student = tree.load(ROOT / "params.yaml").student("qwen2_5_vl_7b_tableqa")
+    student = tree.load(PARAMS).student("qwen2_5_vl_7b_tableqa")
     known = {"model.language_model.embed_tokens.weight": (152_064, 3584), "rest": (8_292_166_656 - 152_064 * 3584,)}
     parts = hardware.estimate(known, student, 42_000_000, 2048)
     assert parts["weights"] / 2**30 == pytest.approx(15.4, abs=0.1)
@@ -51,8 +50,8 @@ def test_the_estimate_of_a_7b_model_is_that_of_its_parts() -> None:
 
 
 def test_zero_3_and_fsdp_1_are_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    student = tree.load(ROOT / "params.yaml").student("nano")
-    known = shapes(ROOT / "models/nano/base", family("gemma3"))
+    student = tree.load(PARAMS).student("nano")
+    known = shapes(NANO, family("gemma3"))
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
     hardware.check(known, student, [row()], tmp_path)  # ZeRO-2 is the default
     config = tmp_path / "zero3.json"
@@ -68,7 +67,7 @@ def test_zero_3_and_fsdp_1_are_refused_by_name(tmp_path: Path, monkeypatch: pyte
 
 
 def test_doctor_tells_what_training_needs() -> None:
-    result = CliRunner().invoke(main, ["--params", str(ROOT / "params.yaml"), "doctor", "gemma3_4b"])
+    result = CliRunner().invoke(main, ["--params", str(PARAMS), "doctor", "gemma3_4b"])
     assert result.exit_code == 1
     assert "gemma3_4b: models/gemma3_4b/base holds no model; run `warraq fetch`" in result.output
     assert "of disk free" in result.output

@@ -8,12 +8,12 @@ from typing import Any
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from support.params import params_yaml
 from warraq import tasks
 from warraq.cli.main import main
 from warraq.files import write_json
 from warraq.records import Label, Page, Prediction, Sample, Turn, read_rows, write_rows
 
-ROOT = Path(__file__).parents[2]
 VARIANTS = ("base", "merged", "onnx")
 TASKS = ("content", "invoice")
 DOCUMENTS = 8
@@ -72,8 +72,7 @@ def make(folder: Path) -> None:
         )
         for n in range(DOCUMENTS)
     ]  # fmt: skip
-    text = (ROOT / "params.yaml").read_text(encoding="utf-8").replace("  resamples: 1000 ", "  resamples: 200 ")
-    (folder / "params.yaml").write_text(text, encoding="utf-8")
+    (folder / "params.yaml").write_text(params_yaml({"evaluate.resamples": 200}), encoding="utf-8")
     write_json(folder / "proof.json", {"base": "nano", "revision": "0" * 64, "tuning": "full"})
     write_rows(folder / "pages/pages.jsonl", pages, key=lambda page: page.page_id)
     dataset(folder, [sample(*one) for one in asked])

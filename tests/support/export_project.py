@@ -11,11 +11,12 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image, ImageDraw
 
+from support.params import params_yaml
 from support.scripted_model import described
 from warraq.cli.main import main
 from warraq.files import write_json
 
-ROOT = Path(__file__).parents[2]
+CHANGES = {"export.max_new_tokens": 12, "export.precisions": ["fp32"]}
 PROMPT = "You are a professional OCR details extractor. Answer in JSON only."
 
 
@@ -32,9 +33,7 @@ def make(folder: Path) -> None:
         samples.append({**row, "reference": "gold", "images": [image], "conversations": turns})
     write_json(folder / "dataset" / "val.json", samples)
     described(folder / "merged", "content")
-    text = (ROOT / "params.yaml").read_text().replace("max_new_tokens: 48", "max_new_tokens: 12")
-    text = text.replace("precisions: [int8, fp32]", "precisions: [fp32]")
-    (folder / "params.yaml").write_text(text)
+    (folder / "params.yaml").write_text(params_yaml(CHANGES), encoding="utf-8")
 
 
 def draw(path: Path, number: int) -> None:

@@ -13,15 +13,13 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import yaml
 from click.testing import CliRunner, Result
 from PIL import Image, ImageDraw
 
+from support.params import params_yaml, read_params
 from warraq.cli.main import main
 from warraq.records import Label, Page, Review, dump_row, read_rows, write_rows
 from warraq.teachers.remote.ledger import Attempt, Ledger
-
-ROOT = Path(__file__).parents[2]
 
 
 def content(text: str) -> dict[str, Any]:
@@ -103,15 +101,14 @@ class Project:
     ) -> list[str]:
         """`changes` are of label, label.gemini, or label.local where that is the only model."""
         self.write()
-        tree = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-        label = tree["label"] | {"teachers": list(teachers), "max_usd": max_usd}
-        label |= {key: changes.pop(key) for key in label.keys() & changes.keys()}
-        branch = (
-            "local" if changes and changes.keys() <= label["local"].keys() and "gemini" not in teachers else "gemini"
+        label = read_params()["label"]
+        model = (
+            "local" if "gemini" not in teachers and changes.keys() - label.keys() <= label["local"].keys() else "gemini"
         )
-        tree["label"] = label | {branch: label[branch] | changes}
+        values = {"teachers": list(teachers), "max_usd": max_usd} | changes
+        places = {f"label.{key}" if key in label else f"label.{model}.{key}": value for key, value in values.items()}
         params = self.root / "params.yaml"
-        params.write_text(yaml.safe_dump(tree), encoding="utf-8")
+        params.write_text(params_yaml(places), encoding="utf-8")
         folders = {name: str(self.root / name) for name in ("raw", "pages", "reviews", "ledger")}
         folders |= {"task": task, "out": str(self.root / f"labels/{task}.jsonl")}
         folders |= {"metrics": str(self.root / f"metrics/{task}.json")}

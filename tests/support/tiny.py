@@ -11,7 +11,8 @@ import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-NANO = Path(__file__).parents[2] / "models" / "nano" / "base"
+from support import NANO
+
 QWEN = (
     "{% for message in messages %}SYSTEM<|im_start|>{{ message['role'] }}\n"
     "{% if message['content'] is string %}{{ message['content'] }}{% else %}{% for part in message['content'] %}"

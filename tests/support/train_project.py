@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-NANO = Path(__file__).parents[2] / "models/nano/base"
+from support import NANO
 
 
 def arguments(params: Path, lessons: Path, out: Path, base: Path = NANO) -> list[str]:

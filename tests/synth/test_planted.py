@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from support import PARAMS
 from warraq import tasks
 from warraq.cli.main import main
 from warraq.files import write_json
 from warraq.records import Planted, Prediction, read_rows, read_samples, write_rows
 
-PARAMS = Path(__file__).parents[2] / "params.yaml"
 PAGES = 8
 
 
