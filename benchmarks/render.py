@@ -22,9 +22,10 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
-from warraq import rendering
 from warraq.records import Page, read_rows
 from warraq.rendering import mupdf
+from warraq.rendering.raster import Colour, Raster
+from warraq.rendering.readers import reader as open_reader
 from warraq.stages.render import Render, run
 
 pymupdf = mupdf.library()  # as render has it: the whole of it makes each fork dearer
@@ -126,18 +127,18 @@ def processor_s() -> float:
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
-def parts_ms(folder: Path, colour: rendering.Colour) -> dict[str, float]:
+def parts_ms(folder: Path, colour: Colour) -> dict[str, float]:
     """What a page of ours costs, by step, in one process."""
     spent = dict.fromkeys(("open", "draw and read the text", "PNG"), 0.0)
     for path in sorted(folder.iterdir()):
         start = processor_s()
-        reader = rendering.reader("mupdf", path, None)
+        reader = open_reader("mupdf", path, None)
         spent["open"] += processor_s() - start
         for number in range(1, reader.count + 1):
             start = processor_s()
             page = reader.page(number, LONG_SIDE_PX, colour)
             drawn = processor_s()
-            assert isinstance(page, rendering.Raster)
+            assert isinstance(page, Raster)
             page.png()
             spent["draw and read the text"] += drawn - start
             spent["PNG"] += processor_s() - drawn
@@ -168,7 +169,7 @@ def chosen(files: Path, place: Path, colour: str, copies: int) -> dict[str, tupl
     return sets
 
 
-def table(files: Path, rounds: int, colour: rendering.Colour, copies: int) -> str:
+def table(files: Path, rounds: int, colour: Colour, copies: int) -> str:
     lines = []
     with tempfile.TemporaryDirectory() as place:
         sets = chosen(files, Path(place), colour, copies)

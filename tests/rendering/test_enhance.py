@@ -10,7 +10,8 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageDraw
 
 from support.rendering import picture, render, shown
-from warraq.rendering import Raster, canvas, enhance
+from warraq.rendering import enhance
+from warraq.rendering.raster import Raster, canvas
 
 PIXELS = st.tuples(st.integers(1, 40), st.integers(1, 40), st.sampled_from([1, 3])).flatmap(
     lambda shape: arrays(np.uint8, shape)

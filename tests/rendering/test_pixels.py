@@ -1,7 +1,7 @@
 """The pixels of fixed files are those of this version of the drawing: a change of them must not pass unseen.
 
 Models are refused where they learned from pages of another version, so a version stands for pixels, not for code. Where
-this fails and the change is meant, raise `PIXELS` in rendering/pages.py and put the new hashes here.
+this fails and the change is meant, raise `PIXELS` in rendering/settings.py and put the new hashes here.
 """
 
 import hashlib
@@ -12,7 +12,10 @@ import pytest
 from PIL import Image
 
 from support.rendering import PARAMETERS, picture, render
-from warraq.rendering import Raster, pages, reader
+from warraq.errors import InputError
+from warraq.rendering import settings
+from warraq.rendering.raster import Raster
+from warraq.rendering.readers import reader
 
 DRAWING = b"""1 0 0 1 20 20 cm 0.2 0.4 0.7 rg 0 0 90 40 re f 2 w 0 60 m 150 110 l S
 BT /F 18 Tf 0 150 Td (Invoice 1001) Tj ET BT /F 9 Tf 0 130 Td (Total 12.50) Tj ET"""
@@ -74,23 +77,38 @@ def test_the_pixels_are_those_of_this_version(tmp_path: Path, name: str, look: d
     files = {"drawing.pdf": pdf(), "scan.pdf": scan(), "scan.png": picture(Image.fromarray(paper()))}
     (tmp_path / "raw" / name).write_bytes(files[name])
     ((page,), rejected) = render(tmp_path / "raw", tmp_path / "pages", **look)
-    assert not rejected and page.recipe == pages.recipe_of(PARAMETERS.model_copy(update=look))
+    assert not rejected and page.recipe == settings.recipe_of(PARAMETERS.model_copy(update=look))
     assert (page.skew_deg != 0) == ("deskew" in look) and any(page.crop_px) == ("crop" in look)
     samples = np.asarray(Image.open(tmp_path / "pages" / page.image))
-    assert (pages.PIXELS, digest(samples)) == (1, expected)
+    assert (settings.PIXELS, digest(samples)) == (1, expected)
 
 
 def test_the_second_engines_pixels_are_those_of_this_version(tmp_path: Path) -> None:
     (tmp_path / "drawing.pdf").write_bytes(pdf())
     page = reader("pdfium", tmp_path / "drawing.pdf", None).page(1, 400, "rgb")
     assert isinstance(page, Raster)
-    assert (pages.PIXELS, digest(page.samples)) == (1, "7838e01b5b59")
+    assert (settings.PIXELS, digest(page.samples)) == (1, "7838e01b5b59")
 
 
 @pytest.mark.parametrize("change", [{"long_side_px": 401}, {"colour": "rgb"}, {"deskew": True}])
 def test_a_recipe_is_of_what_decides_the_pixels_alone(change: dict, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = pages.recipe_of(PARAMETERS)
-    assert recipe == pages.recipe_of(PARAMETERS.model_copy(update={"max_seconds": 5}))
-    assert recipe != pages.recipe_of(PARAMETERS.model_copy(update=change))
-    monkeypatch.setattr(pages, "PIXELS", pages.PIXELS + 1)
-    assert recipe != pages.recipe_of(PARAMETERS)
+    recipe = settings.recipe_of(PARAMETERS)
+    assert recipe == settings.recipe_of(PARAMETERS.model_copy(update={"max_seconds": 5}))
+    assert recipe != settings.recipe_of(PARAMETERS.model_copy(update=change))
+    monkeypatch.setattr(settings, "PIXELS", settings.PIXELS + 1)
+    assert recipe != settings.recipe_of(PARAMETERS)
+
+
+def test_what_decides_the_pixels_stands_beside_the_pages(tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw/drawing.pdf").write_bytes(pdf())
+    out = tmp_path / "pages"
+    ((page,), _) = render(tmp_path / "raw", out, deskew=True)
+    held = settings.read_recipe(out)
+    assert held.settings and held.settings.deskew and held.settings.long_side_px == PARAMETERS.long_side_px
+    assert held.recipe == page.recipe == settings.recipe_of(held.settings)
+    (out / "settings.json").unlink()  # as imported pages have none
+    assert settings.read_recipe(out) == settings.RenderRecipe(settings=None, recipe=page.recipe)
+    (out / "settings.json").write_text("{}")
+    with pytest.raises(InputError, match=r"settings\.json is not of this version .*run `warraq render` again"):
+        settings.read_recipe(out)

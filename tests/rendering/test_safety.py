@@ -10,9 +10,10 @@ from PIL import Image
 
 from support.rendering import PARAMETERS, drawing, picture, render, shown
 from warraq.records import Rejected
-from warraq.rendering import Refused, pdfium
+from warraq.rendering import pdfium
 from warraq.rendering.folder import found
 from warraq.rendering.pages import read
+from warraq.rendering.raster import Refused
 from warraq.rendering.retry_policy import MOST, Attempt, Begun, Drawn, Reading, after
 from warraq.workers import Failure
 

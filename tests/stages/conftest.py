@@ -46,6 +46,11 @@ def lessons(tmp_path_factory: pytest.TempPathFactory) -> Path:
         image="000000000000/0001.png", image_sha256="", width_px=160, height_px=200, px_per_pt=None, text=None,
         repaired=False, recipe="0123",
     )  # fmt: skip
+    settings = {
+        "long_side_px": 1600, "colour": "rgb", "contrast": "none", "autocontrast_cutoff_percent": 0.0, "deskew": False,
+        "crop": False,
+    }  # fmt: skip
+    write_json(folder / "pages/settings.json", {"settings": settings, "recipe": "0123"})
     write_rows(folder / "pages/pages.jsonl", [page], key=lambda row: row.page_id)
     for name, part in (("train", samples[:8]), ("val", samples[8:10]), ("test", samples[10:])):
         write_json(folder / "dataset" / f"{name}.json", part)

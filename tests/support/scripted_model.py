@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from warraq import tasks
-from warraq.rendering.pages import Look, recipe_of
+from warraq.rendering.settings import RenderSettings, recipe_of
 from warraq.runtimes import manifest
 from warraq.runtimes.manifest import Question, schema_sha256
 from warraq.stages.render import Render
@@ -26,7 +26,7 @@ INVOICE = (
 
 def described(folder: Path, *names: str) -> Path:
     """`folder` as a model that was trained for these tasks on pages of RENDER."""
-    look = {name: getattr(RENDER, name) for name in Look.model_fields}
+    look = {name: getattr(RENDER, name) for name in RenderSettings.model_fields}
     questions = {}
     for name in names:
         module = tasks.load(name)

@@ -122,11 +122,9 @@ def merge(
     """Base and adapter to one model, with a proof."""
     params = load_params(context)
     chosen = params.student(student)
-    from warraq.rendering.pages import Look
     from warraq.stages import merge as stage
 
-    look = {name: getattr(params.render, name) for name in Look.model_fields}
-    stage.run(base, adapter, dataset, pages, out, chosen, look, params.merge)
+    stage.run(base, adapter, dataset, pages, out, chosen, params.merge)
 
 
 @click.command()

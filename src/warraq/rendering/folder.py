@@ -6,10 +6,12 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from warraq.errors import InputError
 from warraq.records import Rejected
-from warraq.rendering import Kind, kind
+
+Kind = Literal["pdf", "image"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,15 @@ def found(raw: Path) -> tuple[list[Source], list[Rejected]]:
                 known = sources[document].names if document in sources else ()
                 sources[document] = Source(document, what, path, tuple(sorted((*known, _name(raw, path)))))
     return list(sources.values()), rejected
+
+
+def kind(head: bytes) -> Kind | None:
+    """What a file's first 1,024 bytes say it is; names say nothing."""
+    if head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
+        return "image"
+    if head.startswith(b"PK\3\4"):  # a ZIP, out of which MuPDF would mend the PDF that lies in it
+        return None
+    return "pdf" if b"%PDF-" in head else None
 
 
 def unchanged(source: Source) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from warraq.rendering import Colour, Raster, Refused, canvas, lost
+from warraq.rendering.raster import Colour, Raster, Refused, canvas, lost
 
 if TYPE_CHECKING:
     import numpy as np

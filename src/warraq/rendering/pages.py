@@ -9,50 +9,21 @@ from collections.abc import Generator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
 
-from pydantic import Field
-
-from warraq.files import short_hash
 from warraq.records import Engine, Page
-from warraq.rendering import Raster, Reader, Refused, enhance, lost, reader
+from warraq.rendering import enhance
 from warraq.rendering.document_cache import work
+from warraq.rendering.raster import Raster, Refused, lost
+from warraq.rendering.readers import Reader, reader
 from warraq.rendering.retry_policy import Attempt, Begun, Drawn, Message, rejection
-from warraq.section import Section
+from warraq.rendering.settings import RenderLimits, RenderSettings, recipe_of
 from warraq.workers import Failure
 
 ARABIC = re.compile("[\u0620-\u064a\u0671-\u06d3\u0750-\u077f\u08a0-\u08ff\ufb50-\ufdff\ufe70-\ufefc]")
-PIXELS = 1  # version of the drawing: raised by hand when files give other pixels, as its test in test_pixels.py tells
 LATIN = re.compile("[A-Za-z\u00c0-\u024f]")
 
 
-class Look(Section):
-    """What decides the pixels."""
-
-    long_side_px: Annotated[int, Field(ge=64, le=16384)]
-    colour: Literal["rgb", "grey"]
-    contrast: Literal["none", "autocontrast", "clahe"]
-    autocontrast_cutoff_percent: Annotated[float, Field(ge=0, lt=50)]
-    deskew: bool
-    crop: bool
-
-
-def recipe_of(look: Look) -> str:
-    """Hash of what decides the pixels: it stands in each page's row, and in a model that was trained on such pages."""
-    parts = [f"pixels {PIXELS}", *(f"{name} {getattr(look, name)}" for name in Look.model_fields)]
-    return short_hash("\n".join(parts))
-
-
-class Limits(Section):
-    """What decides whether a document or page is given up."""
-
-    max_pages: Annotated[int, Field(ge=1, le=100_000)]
-    max_seconds: Annotated[int, Field(ge=1, le=3600)]
-    max_memory_mib: Annotated[int, Field(ge=256, le=65536)]
-    max_output_mib: Annotated[int, Field(ge=1, le=1_048_576)]
-
-
-def read(out: Path, look: Look, limits: Limits, attempt: Attempt) -> Generator[Message, None, bool]:
+def read(out: Path, look: RenderSettings, limits: RenderLimits, attempt: Attempt) -> Generator[Message, None, bool]:
     """Returns whether nothing was wrong with the document, so that its process may read another."""
     document = attempt.source.document
     part = work(out / document) if attempt.number == 1 else out / f"{document}.part"
@@ -108,7 +79,7 @@ def read(out: Path, look: Look, limits: Limits, attempt: Attempt) -> Generator[M
     return sound
 
 
-def refused(failure: Failure, limits: Limits) -> Refused:
+def refused(failure: Failure, limits: RenderLimits) -> Refused:
     """What a person is told of a page or document that no engine survived."""
     why = {
         "timeout": f"It took more than {limits.max_seconds} s of processor time; raise max_seconds",
@@ -118,7 +89,7 @@ def refused(failure: Failure, limits: Limits) -> Refused:
     return Refused(failure.reason, f"{why[failure.reason]} or print it to a new PDF.")
 
 
-def too_much(limits: Limits) -> Refused:
+def too_much(limits: RenderLimits) -> Refused:
     return Refused(
         "output",
         f"The document's pages take more than {limits.max_output_mib} MiB; raise max_output_mib or split the file.",
@@ -131,7 +102,7 @@ class Second:
     def __init__(self, attempt: Attempt) -> None:
         self._attempt = attempt
 
-    def page(self, number: int, look: Look) -> Raster | Refused:
+    def page(self, number: int, look: RenderSettings) -> Raster | Refused:
         opened = self._opened
         return opened if isinstance(opened, Refused) else opened.page(number, look.long_side_px, look.colour)
 
@@ -143,7 +114,7 @@ class Second:
             return refusal
 
 
-def drawn(part: Path, number: int, page: Raster, engine: Engine, look: Look) -> Drawn:
+def drawn(part: Path, number: int, page: Raster, engine: Engine, look: RenderSettings) -> Drawn:
     """Write a page's PNG and text."""
     document = part.name.removesuffix(".part")
     samples = page.samples

@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from warraq.rendering import Colour, Raster, Refused
+from warraq.rendering.raster import Colour, Raster, Refused
 
 
 class Reader:

@@ -6,7 +6,7 @@ Each frame of a TIFF is a page; of other files only the first picture is (the re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from warraq.rendering import Colour, Raster, Refused
+from warraq.rendering.raster import Colour, Raster, Refused
 
 if TYPE_CHECKING:
     from PIL.Image import Image

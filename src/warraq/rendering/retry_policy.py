@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from warraq.records import Engine, Page, Rejected
-from warraq.rendering import Refused
 from warraq.rendering.folder import Source
+from warraq.rendering.raster import Refused
 from warraq.workers import Failure
 
 MOST = 6  # attempts at a document: each may last as long as the limits allow

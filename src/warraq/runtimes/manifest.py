@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ class Question(Row):
 
 
 class Manifest(Row):
-    look: dict[str, Any]  # the parameters of render that decide the pixels
+    look: dict[str, bool | int | float | str]  # the parameters of render that decide the pixels
     recipe: str  # hash of what decides the pixels, as in the rows of the pages
     tasks: dict[str, Question]
     files: dict[str, str]  # SHA-256 of every other file of the folder
@@ -35,10 +36,10 @@ def schema_sha256(schema: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(schema, sort_keys=True).encode()).hexdigest()
 
 
-def write(folder: Path, look: dict[str, Any], recipe: str, tasks: dict[str, Question]) -> None:
+def write(folder: Path, look: Mapping[str, bool | int | float | str], recipe: str, tasks: dict[str, Question]) -> None:
     """Write warraq.json; every other file of the folder is there already."""
     files = {path.name: hash_file(path) for path in sorted(folder.iterdir()) if path.name != NAME}
-    manifest = Manifest(look=look, recipe=recipe, tasks=dict(sorted(tasks.items())), files=files)
+    manifest = Manifest(look=dict(look), recipe=recipe, tasks=dict(sorted(tasks.items())), files=files)
     write_json(folder / NAME, manifest.model_dump())
 
 

@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from warraq import rendering, workers
+from warraq import workers
 from warraq.errors import InputError
 from warraq.files import read_json, short_hash, write_json, write_text
 from warraq.records import Journal, Page, Rejected, write_rows
 from warraq.rendering.document_cache import Outcome, load
 from warraq.rendering.folder import Source, found
+from warraq.rendering.readers import warm
 from warraq.serving.answers import Question, Reading, ask
 from warraq.serving.finished_model import Model
 from warraq.serving.output import as_json, as_markdown
@@ -76,7 +77,7 @@ def rendered(sources: Sequence[Source], look: Render, out: Path) -> dict[str, Ou
     done = {document: one for document, one in held.items() if one and render.holds(one, look, build)}
     todo = [source for source in sources if source.document not in done]
     if todo:
-        rendering.warm()
+        warm()
         results = render.outcomes(todo, {}, out, look, build)
         for source, outcome in workers.progress(results, len(todo), "render", "documents"):
             done[source.document] = outcome

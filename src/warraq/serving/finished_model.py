@@ -13,7 +13,7 @@ from warraq import runtimes
 from warraq import tasks as room
 from warraq.errors import InputError
 from warraq.files import read_json
-from warraq.rendering.pages import recipe_of
+from warraq.rendering.settings import recipe_of
 from warraq.runtimes import Runtime, manifest
 from warraq.runtimes.manifest import schema_sha256
 from warraq.stages.render import Render

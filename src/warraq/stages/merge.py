@@ -17,7 +17,8 @@ from pydantic import Field
 from warraq import runtimes, tasks
 from warraq.errors import InputError
 from warraq.files import hash_file, read_json, write_json
-from warraq.records import Page, Sample, read_rows, read_samples
+from warraq.records import Sample, read_samples
+from warraq.rendering.settings import read_recipe
 from warraq.runtimes import Request, Trace, manifest
 from warraq.runtimes.manifest import Question, schema_sha256
 from warraq.section import Section
@@ -205,13 +206,12 @@ def taught(dataset: Path) -> dict[str, Question]:
 
 
 def run(
-    base: Path, adapter: Path, dataset: Path, pages: Path, out: Path, student: Student, look: dict[str, Any],
-    parameters: Merge,
+    base: Path, adapter: Path, dataset: Path, pages: Path, out: Path, student: Student, parameters: Merge
 ) -> None:  # fmt: skip
-    """`look` are the parameters of render that decide the pixels: the model's folder tells them to its readers."""
+    """Write `out` and its proof; how the pages were drawn goes with the model."""
     lineage, adapters = check(base, adapter, student)
     asked, known = questions(dataset, pages, parameters.pages), taught(dataset / "train.json")
-    recipe = read_rows(pages / "pages.jsonl", Page)[0].recipe
+    drawing = read_recipe(pages)
     part, parity = out.with_name(out.name + ".part"), out.with_name(out.name + ".parity.json")
     parity.unlink(missing_ok=True)
     for folder in (out, part):
@@ -230,7 +230,7 @@ def run(
             "image_max_pixels": student.image_max_pixels,
             "processor_sha256": {name: hash_file(merged / name) for name in PROCESSOR if (merged / name).exists()},
         }
-        manifest.write(merged, look, recipe, known)
+        manifest.write(merged, drawing.settings.model_dump() if drawing.settings else {}, drawing.recipe, known)
         write_json(parity, proof)
         merged.replace(out)
     finally:

@@ -22,15 +22,18 @@ from warraq.files import short_hash, write_json
 from warraq.records import Page, Rejected, read_rows, write_rows
 from warraq.rendering.document_cache import Outcome, load, save
 from warraq.rendering.folder import Source, found, passwords, unchanged
-from warraq.rendering.pages import Limits, Look, read, refused
+from warraq.rendering.pages import read, refused
+from warraq.rendering.raster import Refused
+from warraq.rendering.readers import warm
 from warraq.rendering.retry_policy import Reading, after, first, rejection
+from warraq.rendering.settings import RenderLimits, RenderSettings, write_recipe
 
 logger = logging.getLogger(__name__)
 
 PASSING = ("encrypted", "wrong_password", "changed")  # a password may have come, or the whole file
 
 
-class Render(Look, Limits):
+class Render(RenderSettings, RenderLimits):
     """What decides the pixels, and what decides whether a page is given up."""
 
 
@@ -38,7 +41,7 @@ def build_of(parameters: Render) -> str:
     """Hash of parameters, code and libraries: with another a document is read again, mostly to the same bytes."""
     code = [Path(__file__), *sorted(Path(rendering.__file__).parent.glob("*.py"))]
     parts = [
-        *(f"{name} {getattr(parameters, name)}" for name in Look.model_fields),
+        *(f"{name} {getattr(parameters, name)}" for name in RenderSettings.model_fields),
         *(hashlib.sha256(path.read_bytes()).hexdigest() for path in code),
         *(version(library) for library in ("pymupdf", "pypdfium2", "pillow", "numpy", "isal")),
     ]
@@ -46,7 +49,7 @@ def build_of(parameters: Render) -> str:
 
 
 def limits_of(parameters: Render) -> str:
-    return ", ".join(f"{name} {getattr(parameters, name)}" for name in Limits.model_fields)
+    return ", ".join(f"{name} {getattr(parameters, name)}" for name in RenderLimits.model_fields)
 
 
 def holds(outcome: Outcome, parameters: Render, build: str) -> bool:
@@ -65,7 +68,7 @@ def outcomes(
     queue = deque(first(source, next((secrets[n] for n in source.names if n in secrets), None)) for source in todo)
     function = partial(read, out, parameters, parameters)
     for attempt, messages, failure in workers.isolated(
-        function, queue, parameters.max_seconds, parameters.max_memory_mib, rendering.warm
+        function, queue, parameters.max_seconds, parameters.max_memory_mib, warm
     ):
         source, reading = attempt.source, readings[attempt.source.document]
         begun = reading.add(messages)
@@ -81,7 +84,7 @@ def outcomes(
 
 def settled(source: Source, reading: Reading, place: Path, parameters: Render, build: str) -> Outcome:
     if not unchanged(source):
-        refusal = rendering.Refused("changed", "The file changed while it was read; run again when it is whole.")
+        refusal = Refused("changed", "The file changed while it was read; run again when it is whole.")
         reading = Reading(source.document, rejected={0: rejection(source.document, 0, refusal)})
     drawn = [reading.drawn[number] for number in sorted(reading.drawn)]
     repaired = any(page.page.repaired for page in drawn)  # the damage may show on a later page only
@@ -170,6 +173,7 @@ def _write(
         rejected += [row.model_copy(update={"file": name}) for row in outcome.rejected for name in source.names]
     write_rows(out / "pages.jsonl", pages, key=lambda row: (row.document, row.page))
     write_rows(out / "rejected.jsonl", rejected, key=lambda row: (row.file, row.page or 0))
+    write_recipe(out, parameters)
     write_json(out / "summary.json", summary(pages, rejected))
     for entry in out.iterdir():
         if re.fullmatch(r"[0-9a-f]{12}(\.part)?", entry.name) and entry.name not in held:
