@@ -12,6 +12,9 @@ from typing import Any
 
 from warraq.errors import InputError
 
+JsonObject = dict[str, Any]
+"""A JSON object as Python has it."""
+
 
 def short_hash(content: bytes | str) -> str:
     """The first 12 hex digits of the SHA-256 of bytes, or of a text as UTF-8."""

@@ -9,12 +9,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from warraq.files import JsonObject as JsonObject
 from warraq.files import parse_strict_json
 from warraq.metrics.fields import Kinds
 from warraq.metrics.structure import Element
-
-JsonObject = dict[str, Any]
-"""An answer as JSON has it."""
 
 
 class Answered(BaseModel):
