@@ -23,6 +23,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
+from warraq.environment import read_count
 from warraq.errors import InputError
 
 T = TypeVar("T")
@@ -34,12 +35,7 @@ logger = logging.getLogger(__name__)
 
 def count() -> int:
     """The number of workers: `WARRAQ_WORKERS`, else the cores this process may use."""
-    text = os.environ.get("WARRAQ_WORKERS", "")
-    if not text:
-        return len(os.sched_getaffinity(0))
-    if not text.isdigit() or int(text) < 1:
-        raise InputError(f"WARRAQ_WORKERS is {text!r}; it must be a whole number of at least 1.")
-    return int(text)
+    return read_count("WARRAQ_WORKERS") or len(os.sched_getaffinity(0))
 
 
 def progress(items: Iterable[T], total: int, stage: str, unit: str) -> Iterator[T]:

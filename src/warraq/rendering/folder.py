@@ -1,6 +1,5 @@
 """A folder -> its documents by content, and what is no document. Bytes are hashed and compared here, never parsed."""
 
-import csv
 import hashlib
 import os
 import stat
@@ -8,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from warraq.errors import InputError
+from warraq.documents import read_documents
 from warraq.records import Rejected
 
 Kind = Literal["pdf", "image"]
@@ -96,19 +95,7 @@ def passwords(raw: Path) -> dict[str, str]:
     Raises:
         InputError: documents.csv cannot be read, or has that column and not `file`.
     """
-    manifest = raw / "documents.csv"
-    try:
-        with manifest.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            if "password_env" not in (columns := reader.fieldnames or ()):
-                return {}
-            if "file" not in columns:
-                raise InputError(f"{manifest} has no column file; add it to its first line.")
-            named = [(row["file"], os.environ.get(row["password_env"] or "")) for row in reader]
-    except FileNotFoundError:
-        return {}
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{manifest} cannot be read as CSV in UTF-8 ({error}); save it so.") from None
+    named = ((row.file, os.environ.get(row.password_env)) for row in read_documents(raw / "documents.csv"))
     return {name: password for name, password in named if name and password is not None}
 
 

@@ -4,12 +4,12 @@ A page's image goes in as it is: what a model sees of it is decided by the proce
 the budget of px that training had.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from warraq.environment import read_count
 from warraq.errors import InputError
 from warraq.files import read_json
 from warraq.records import Sample, read_samples
@@ -139,16 +139,6 @@ def looping(ids: Sequence[int]) -> bool:
     return len(tail) == LOOP and any(tail[period:] == tail[:-period] for period in range(1, PERIOD + 1))
 
 
-def whole(name: str) -> int | None:
-    """A whole number of at least 1 from the environment, or None where it is not set."""
-    text = os.environ.get(name, "")
-    if not text:
-        return None
-    if not text.isdigit() or int(text) < 1:
-        raise InputError(f"{name} is {text!r}; it must be a whole number of at least 1.")
-    return int(text)
-
-
 def longest(folder: Path, limit: int) -> int:
     """Tokens that an answer may have: `limit`, or the `max_new_tokens` of the model's generation_config.json, if less;
     a baseline that is not in the folder has none."""
@@ -159,7 +149,7 @@ def longest(folder: Path, limit: int) -> int:
 
 def threads() -> int | None:
     """Threads of one runtime; None leaves it to the library, which takes the cores."""
-    return whole("WARRAQ_THREADS") or whole("OMP_NUM_THREADS")
+    return read_count("WARRAQ_THREADS") or read_count("OMP_NUM_THREADS")
 
 
 def load(folder: Path, name: str | None = None) -> Runtime:

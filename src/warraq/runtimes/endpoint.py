@@ -5,14 +5,14 @@ The folder holds a config.json alone: `{"runtime": "endpoint", "url": "http://12
 server of this machine is asked, because test pages may be such that must not leave it.
 """
 
-import base64
 import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Literal
 from urllib.parse import urlsplit
 
+from warraq.chat_completions import build_format, build_request, parse_response
 from warraq.errors import InputError
 from warraq.files import read_json
 from warraq.runtimes import Answer, ImageError, Request
@@ -37,44 +37,28 @@ class EndpointRuntime:
     def _ask(self, request: Request, max_new_tokens: int) -> Answer:
         import httpx2
 
-        content: list[dict[str, Any]] = [
-            {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{_encoded(image)}"}}
-            for image in request.images
-        ]
-        content.append({"type": "text", "text": request.prompt})
-        turns = [{"role": "user", "content": content}]
-        body: dict[str, Any] = {
-            "model": self.model, "messages": turns, "temperature": 0, "max_tokens": max_new_tokens, "logprobs": True,
-        }  # fmt: skip
+        images = map(_read_image, request.images)
+        body = build_request(self.model, request.prompt, images, max_new_tokens, logprobs=True)
         if request.schema:
-            form = {"name": "answer", "schema": json.loads(request.schema), "strict": True}
-            body["response_format"] = {"type": "json_schema", "json_schema": form}
+            body["response_format"] = build_format("answer", json.loads(request.schema))
         try:
             reply = httpx2.post(f"{self.url}/chat/completions", json=body, timeout=TIMEOUT_S, trust_env=False)
         except httpx2.RequestError as error:
             raise InputError(f"{self.url} cannot be asked ({error}); start the server and run again.") from None
         if reply.status_code != 200:
             raise InputError(f"{self.url} refuses: {reply.status_code} {reply.text[:200]}")
-        choice = reply.json()["choices"][0]
-        tokens = (reply.json().get("usage") or {}).get("completion_tokens", 0)
-        cut = choice.get("finish_reason") == "length"
-        text = choice["message"]["content"] or ""
-        logprobs = told(choice)
+        try:
+            response = parse_response(reply.text)
+        except ValueError as error:
+            raise InputError(f"{self.url} answers what is {error}; name another server.") from None
+        logprobs = response.logprobs
         confidence = math.exp(sum(one for _, one in logprobs) / len(logprobs)) if logprobs else None
-        return Answer(text, "length" if cut else "stop", tokens, False, confidence, logprobs)
+        finish: Literal["length", "stop"] = "length" if response.finish_reason == "length" else "stop"
+        return Answer(response.text, finish, response.output_tokens or 0, False, confidence, logprobs)
 
 
-def told(choice: dict[str, Any]) -> tuple[tuple[int, float], ...]:
-    """Where each token ends, and its log-probability, where the server tells them; not all do, or know the option."""
-    end, found = 0, []
-    for token in (choice.get("logprobs") or {}).get("content") or ():
-        end += len(token["token"])
-        found.append((end, float(token["logprob"])))
-    return tuple(found)
-
-
-def _encoded(image: Path) -> str:
+def _read_image(image: Path) -> bytes:
     try:
-        return base64.b64encode(image.read_bytes()).decode("ascii")
+        return image.read_bytes()
     except OSError as error:
         raise ImageError(image, error) from error

@@ -17,6 +17,7 @@ from typing import Annotated, get_args
 from pydantic import Field
 
 from warraq import runtimes
+from warraq.environment import read_count
 from warraq.errors import InputError
 from warraq.files import read_json, write_text
 from warraq.records import Journal, Prediction, Sample, Split
@@ -116,7 +117,7 @@ def journal_for(out: Path, key: str) -> Journal[Prediction]:
 
 def run(model: Path, dataset: Path, pages: Path, out: Path, parameters: Predict) -> None:
     questions = asked(dataset, pages)
-    size = runtimes.whole("WARRAQ_BATCH") or 8
+    size = read_count("WARRAQ_BATCH") or 8
     if not (model / "config.json").is_file():
         raise InputError(f"{model / 'config.json'} is missing; run the stage that writes {model} (`dvc repro`).")
     if (told := read_json(model / "config.json")).get("runtime") == "none":

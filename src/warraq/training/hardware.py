@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+from warraq.environment import read_count, read_flag
 from warraq.errors import InputError
 from warraq.files import read_json
 from warraq.students import Student, family, weights
@@ -35,22 +36,19 @@ def gpus() -> list[tuple[str, int]]:
 
 def devices() -> int:
     """Processes that LLaMA-Factory's launcher will start in all: on every GPU of every machine, or as told."""
-    one = int(os.environ.get("NPROC_PER_NODE", len(gpus()) or 1))
-    several = _on("FORCE_TORCHRUN") or len(gpus()) > 1
-    return one * int(os.environ.get("NNODES", 1)) if several else 1
-
-
-def _on(name: str) -> bool:
-    return os.environ.get(name, "").lower() in ("1", "true", "y", "yes", "t", "on")
+    one = read_count("NPROC_PER_NODE") or len(gpus()) or 1
+    several = read_flag("FORCE_TORCHRUN") or len(gpus()) > 1
+    return one * (read_count("NNODES") or 1) if several else 1
 
 
 def zero_stage() -> int:
     """Of DeepSpeed, by the variables of `accelerate`, which the trainer obeys; 0 without it."""
-    if not _on("ACCELERATE_USE_DEEPSPEED"):
+    if not read_flag("ACCELERATE_USE_DEEPSPEED"):
         return 0
     if path := os.environ.get("ACCELERATE_DEEPSPEED_CONFIG_FILE"):
         return int(read_json(Path(path)).get("zero_optimization", {}).get("stage", 0))
-    return int(os.environ.get("ACCELERATE_DEEPSPEED_ZERO_STAGE", 2))
+    stage = read_count("ACCELERATE_DEEPSPEED_ZERO_STAGE", least=0)
+    return 2 if stage is None else stage
 
 
 def estimate(known: weights.Shapes, student: Student, trained: int, tokens: int) -> dict[str, int]:
@@ -84,7 +82,7 @@ def check(known: weights.Shapes, student: Student, rows: Sequence[Row], place: P
         InputError: the estimate is more than the GPU has, or the disk has no room for the checkpoints; or the
             environment shards the model in a way that does not work.
     """
-    if _on("ACCELERATE_USE_FSDP") and os.environ.get("FSDP_VERSION", "1") != "2":
+    if read_flag("ACCELERATE_USE_FSDP") and os.environ.get("FSDP_VERSION", "1") != "2":
         raise InputError("FSDP 1 hides which weights are trained: set FSDP_VERSION=2 (docs/running.md, Several GPUs).")
     if zero_stage() == 3:
         raise InputError(

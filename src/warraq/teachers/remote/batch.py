@@ -7,7 +7,6 @@ the tag that its answer repeats, never by order.
 """
 
 import logging
-import os
 import time
 import uuid
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from warraq.environment import read_seconds
 from warraq.errors import InputError
 from warraq.records import Page
 from warraq.teachers import Declined
@@ -66,10 +66,7 @@ class Batches(Protocol):
 
 def poll_s() -> float:
     """`WARRAQ_POLL`: seconds between two looks at the jobs."""
-    text = os.environ.get("WARRAQ_POLL") or "30"
-    if not text.replace(".", "", 1).isdigit():
-        raise InputError(f"WARRAQ_POLL is {text!r}; it must be a number of seconds.")
-    return float(text)
+    return read_seconds("WARRAQ_POLL", 30, positive=False)
 
 
 def ask(model: "Model", provider: Batches, wanted: dict[str, Page]) -> None:

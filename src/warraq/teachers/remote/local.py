@@ -4,8 +4,6 @@ It may see every page, because nothing leaves: the server's address is proved to
 sent. It costs nothing, and goes through the same ledger: a killed run goes on, an answer is never asked for twice.
 """
 
-import base64
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from warraq.chat_completions import build_format, build_request, parse_response
 from warraq.records import Reference
 from warraq.section import Section
 from warraq.tasks import Task
@@ -66,22 +65,9 @@ class Local:
     def send(self, page: Cleared, tag: str, step: Step) -> str:
         import httpx2
 
-        image = "data:image/png;base64," + base64.b64encode(page.image).decode()
-        prompt = asking(self.task.prompt, tag)
-        shown = [{"type": "image_url", "image_url": {"url": image}}, {"type": "text", "text": prompt}]
-        body = {
-            "model": step.model,
-            "messages": [
-                {"role": "system", "content": self.task.instruction},
-                {"role": "user", "content": shown},
-            ],
-            "response_format": {
-                "type": "json_schema",
-                "json_schema": {"name": self.task.name, "strict": True, "schema": self.schema},
-            },
-            "temperature": 0,
-            "max_tokens": step.max_output_tokens,
-        }
+        prompt, instruction = asking(self.task.prompt, tag), self.task.instruction
+        body = build_request(step.model, prompt, [page.image], step.max_output_tokens, instruction=instruction)
+        body["response_format"] = build_format(self.task.name, self.schema)
         try:
             response = self._http.post(f"{self._url}/chat/completions", json=body, timeout=timeout_s())
         except httpx2.ConnectError as error:
@@ -101,18 +87,12 @@ class Local:
         raise Problem("bad_request" if response.status_code == 400 else "refused", message, stops=stops)
 
     def read(self, body: str) -> Reply:
-        response = json.loads(body)
-        if not isinstance(response, dict) or not response.get("choices"):
-            raise ValueError("no choices")
-        choice, usage = response["choices"][0], response.get("usage") or {}
-        word = choice.get("finish_reason") or "no finish reason"
+        response = parse_response(body)
+        word = response.finish_reason or "no finish reason"
         finish: Literal["stop", "truncated", "blocked"] = "blocked"
         if word in {"stop", "length"}:
             finish = "stop" if word == "stop" else "truncated"
-        text = (choice.get("message") or {}).get("content") or ""
-        return Reply(
-            finish, word, text, response.get("model"), usage.get("prompt_tokens"), usage.get("completion_tokens")
-        )
+        return Reply(finish, word, response.text, response.model, response.input_tokens, response.output_tokens)
 
     def serves(self, asked: str, served: str) -> bool:
         """A local server names its model as it likes: by a path, or by an alias."""

@@ -1,6 +1,5 @@
 """How many requests at once, when, and for how much: what all threads of a run share."""
 
-import os
 import signal
 import threading
 import time
@@ -8,27 +7,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from warraq.errors import InputError
+from warraq.environment import read_count
 
 
 def in_flight() -> int:
     """`WARRAQ_IN_FLIGHT`: requests at once, at most."""
-    text = os.environ.get("WARRAQ_IN_FLIGHT") or "8"
-    if not text.isdigit() or int(text) < 1:
-        raise InputError(f"WARRAQ_IN_FLIGHT is {text!r}; it must be a whole number of at least 1.")
-    return int(text)
+    return read_count("WARRAQ_IN_FLIGHT") or 8
 
 
 def interval_s(input_tokens: float) -> float:
     """Seconds between two requests by the provider's limits, where they are known: `WARRAQ_RPM`, `WARRAQ_TPM`."""
-    per_minute = []
-    for name, share in (("WARRAQ_RPM", 1.0), ("WARRAQ_TPM", input_tokens)):
-        text = os.environ.get(name) or "0"
-        if not text.isdigit():
-            raise InputError(f"{name} is {text!r}; it must be a whole number: what the provider allows in a minute.")
-        if int(text):
-            per_minute.append(share / int(text))
-    return 60 * max(per_minute, default=0.0)
+    rule = "a whole number: what the provider allows in a minute"
+    requests, tokens = (read_count(name, 0, rule) for name in ("WARRAQ_RPM", "WARRAQ_TPM"))
+    return 60 * max(1 / requests if requests else 0.0, input_tokens / tokens if tokens else 0.0)
 
 
 class Stopped(Exception):

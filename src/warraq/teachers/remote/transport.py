@@ -9,12 +9,12 @@ import hashlib
 import io
 import ipaddress
 import json
-import os
 import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
+from warraq.environment import read_seconds
 from warraq.errors import InputError
 from warraq.teachers.safety.clearance import Clearance
 
@@ -132,11 +132,4 @@ def proved_local(variable: str, url: str, private: bool) -> tuple[str, str]:
 
 def timeout_s() -> float:
     """`WARRAQ_TIMEOUT`, seconds a request may take; the cheap lane may wait a quarter of an hour for its turn."""
-    text = os.environ.get("WARRAQ_TIMEOUT") or "900"
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise InputError(f"WARRAQ_TIMEOUT is {text!r}; it must be a number of seconds above 0.")
-    return seconds
+    return read_seconds("WARRAQ_TIMEOUT", 900)

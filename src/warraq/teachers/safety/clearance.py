@@ -4,12 +4,12 @@ Unknown is not public. An image that is also a page of a file that is not public
 nor is one of a document that an answer found marked as confidential.
 """
 
-import csv
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from warraq.documents import read_documents
 from warraq.errors import InputError
 from warraq.records import Page
 
@@ -61,19 +61,8 @@ def cleared(pages: Iterable[Page], manifest: Path) -> Clearance:
         InputError: the manifest lacks a column or is not UTF-8.
     """
     words: dict[str, set[str]] = {}
-    if manifest.exists():
-        try:
-            with manifest.open(encoding="utf-8-sig", newline="") as stream:
-                reader = csv.DictReader(stream)
-                missing = {"file", "sensitivity"} - set(reader.fieldnames or ())
-                if missing:
-                    raise InputError(
-                        f"{manifest} has no column {' and '.join(sorted(missing))}; add it to its first line."
-                    )
-                for row in reader:
-                    words.setdefault(row["file"] or "", set()).add((row["sensitivity"] or "").strip())
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise InputError(f"{manifest} cannot be read as CSV in UTF-8 ({error}); save it so.") from None
+    for row in read_documents(manifest, "file", "sensitivity"):
+        words.setdefault(row.file, set()).add(row.sensitivity.strip())
     seen: set[str] = set()
     denied: set[str] = set()
     for page in pages:
