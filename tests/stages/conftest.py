@@ -14,7 +14,7 @@ from support.params import params_yaml
 from support.train_project import answer
 from warraq.files import write_json
 from warraq.records import Page, Sample, Turn, write_rows
-from warraq.stages.dataset import info
+from warraq.stages.dataset import dataset_info
 from warraq.stages.train import Train
 from warraq.students import Tier
 from warraq.tasks import dumps, invoice
@@ -54,7 +54,7 @@ def lessons(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_rows(folder / "pages/pages.jsonl", [page], key=lambda row: row.page_id)
     for name, part in (("train", samples[:8]), ("val", samples[8:10]), ("test", samples[10:])):
         write_json(folder / "dataset" / f"{name}.json", part)
-    write_json(folder / "dataset/dataset_info.json", info())
+    write_json(folder / "dataset/dataset_info.json", dataset_info())
     return folder
 
 

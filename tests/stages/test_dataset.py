@@ -15,8 +15,8 @@ from PIL import Image
 from support.params import params_yaml
 from warraq import tasks
 from warraq.cli.main import main
+from warraq.datasets.splits import assign_splits
 from warraq.records import Label, Page, Review, write_rows
-from warraq.stages.dataset import Dataset, split
 from warraq.tasks import content
 
 
@@ -224,18 +224,17 @@ def test_equal_inputs_give_equal_bytes(folder: Path) -> None:
 
 @given(st.sets(st.integers(0, 10**6), min_size=3, max_size=60), st.floats(0, 0.4), st.floats(0, 0.4))
 def test_split_is_total_and_gives_a_wanted_side_its_document(numbers: set[int], test: float, val: float) -> None:
-    parameters = Dataset(
-        validation_share=val, test_share=test, validation_documents=[], test_documents=[], negative_share=0.2
-    )
-    sides = split({document(n) for n in numbers}, set(), set(), parameters)
-    assert sides.keys() == {document(n) for n in numbers}
-    assert set(sides.values()) == {"train"} | ({"test"} if test else set()) | ({"val"} if val else set())
+    leaders = {document(n): document(n) for n in numbers}
+    splits = assign_splits(leaders, set(), set(), test_share=test, validation_share=val)
+    assert splits.keys() == leaders.keys()
+    assert set(splits.values()) == {"train"} | ({"test"} if test else set()) | ({"val"} if val else set())
 
 
 def test_split_of_old_documents_stays_when_new_ones_come() -> None:
-    parameters = Dataset(
-        validation_share=0.2, test_share=0.2, validation_documents=[], test_documents=[], negative_share=0.2
+    few, many = (
+        assign_splits(
+            {document(n): document(n) for n in range(count)}, set(), set(), test_share=0.2, validation_share=0.2
+        )
+        for count in (40, 90)
     )
-    few = split({document(n) for n in range(40)}, set(), set(), parameters)
-    many = split({document(n) for n in range(90)}, set(), set(), parameters)
     assert few.items() <= many.items()

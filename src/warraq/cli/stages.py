@@ -81,7 +81,7 @@ def dataset(context: click.Context, pages: Path, labels: Path, reviews: Path, ou
     params = load_params(context)
     from warraq.stages import dataset as stage
 
-    stage.run(pages, labels, reviews, out, params.tasks, params.dataset)
+    stage.run(pages=pages, labels=labels, reviews=reviews, out=out, tasks=params.tasks, parameters=params.dataset)
 
 
 @click.command()

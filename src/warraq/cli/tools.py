@@ -113,7 +113,10 @@ def tableqa(context: click.Context, source: str, revision: str | None, out: Path
     from warraq.stages import dataset as stage
 
     importer.run(source, revision, out)
-    stage.run(out / "pages", out / "labels", out / "reviews", out / "dataset", ["table_qa"], branch)
+    stage.run(
+        pages=out / "pages", labels=out / "labels", reviews=out / "reviews", out=out / "dataset", tasks=["table_qa"],
+        parameters=branch,
+    )  # fmt: skip
 
 
 @click.command()

@@ -1,7 +1,7 @@
 """Which pages say or show nearly the same: MinHash over words, a difference hash over images.
 
-Candidates come from hashes, so that a corpus is never compared pair by pair; what counts is the exact likeness of the
-candidates. A page alone never makes a pair by its looks where texts can tell: forms of one print look alike.
+Candidates come from hashes, so that a corpus is never compared pair by pair; what counts is the exact similarity of the
+candidates. A page alone never makes a pair by its image where texts can tell: forms of one print look alike.
 """
 
 import hashlib
@@ -9,45 +9,52 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from warraq.metrics.arabic import folded
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-WORDS = 4  # a shingle
-BANDS, ROWS = (
-    32,
-    2,
-)  # pairs with a likeness of 0.5 are missed once in 10,000 (Leskovec et al., Mining of Massive Datasets, 3.4)
-TEXT = 0.8  # Jaccard likeness of the shingles from which texts are the same
-LOOKS_BITS = 8  # of 256 that may differ in images that look the same
-WITH_LOOKS = 0.5  # likeness of texts that is enough where the images look the same
-LARGEST = 200  # pages in a bucket that are compared; above it the bucket is a stock phrase
+SHINGLE_WORDS = 4
+BANDS, ROWS = 32, 2  # a similarity of 0.5 is missed once in 10,000 (Leskovec et al., Mining of Massive Datasets, 3.4)
+TEXT = 0.8  # Jaccard similarity of the shingles from which texts are the same
+IMAGE_BITS = 8  # of 256 that may differ in images that look the same
+TEXT_WITH_IMAGE = 0.5  # similarity of texts that is enough where the images look the same
+LARGEST_BUCKET = 200  # pages in a bucket that are compared; above it the bucket is a stock phrase
 
 
 @dataclass(frozen=True)
-class Print:
-    """What a page is compared by; `looks` is None for a page with hardly any ink."""
+class Fingerprint:
+    """What a page is compared by; `image_hash` is None for a page with hardly any ink."""
 
     shingles: frozenset[int]
-    looks: int | None
+    image_hash: int | None
 
 
-def shingles(text: str) -> frozenset[int]:
-    """Hashes of every run of WORDS words, without diacritics, case and kinds of digits; of all words where fewer."""
+@dataclass(frozen=True)
+class ClosestPair:
+    """Two pages in different splits, the Jaccard similarity of their texts to three digits, and their splits."""
+
+    pages: tuple[str, str]
+    similarity: float
+    splits: tuple[str, str]
+    duplicates: bool
+
+
+def hash_shingles(text: str) -> frozenset[int]:
+    """Hashes of every run of SHINGLE_WORDS words, without diacritics, case and kinds of digits; of all where fewer."""
     words = folded(text).lower().split()
-    runs = [words[start : start + WORDS] for start in range(max(1, len(words) - WORDS + 1))] if words else []
-    return frozenset(_hash(" ".join(run)) for run in runs)
+    starts = range(max(1, len(words) - SHINGLE_WORDS + 1)) if words else ()
+    return frozenset(_hash_text(" ".join(words[start : start + SHINGLE_WORDS])) for start in starts)
 
 
-def _hash(text: str) -> int:
+def _hash_text(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
-def looks(image: "Image") -> int | None:
-    """256 bits: whether each of 16 x 16 fields is darker than its right neighbour."""
+def hash_image(image: "Image") -> int | None:
+    """256 bits: whether each of 16 x 16 fields is darker than its right neighbour; None where hardly any is."""
     import numpy as np
 
     fields = np.asarray(image.convert("L").resize((17, 16), 3), dtype=int)  # 3: bicubic
@@ -55,80 +62,87 @@ def looks(image: "Image") -> int | None:
     return int.from_bytes(np.packbits(bits).tobytes(), "big") if bits.sum() >= 8 else None
 
 
-def likeness(left: Print, right: Print) -> float:
-    """Jaccard likeness of the texts; 0 where either has none."""
+def jaccard(left: Fingerprint, right: Fingerprint) -> float:
+    """Jaccard similarity of the texts; 0 where either has none."""
     union = len(left.shingles | right.shingles)
     return len(left.shingles & right.shingles) / union if left.shingles and right.shingles else 0.0
 
 
-def same(left: Print, right: Print) -> bool:
-    alike = likeness(left, right)
-    if left.looks is None or right.looks is None:
-        return alike >= TEXT
-    close = (left.looks ^ right.looks).bit_count() <= LOOKS_BITS
-    silent = not left.shingles or not right.shingles
-    return alike >= TEXT or (close and (silent or alike >= WITH_LOOKS))
+def are_duplicates(left: Fingerprint, right: Fingerprint) -> bool:
+    """Whether two pages are nearly the same, by their texts, or by their images where the texts do not contradict."""
+    similarity = jaccard(left, right)
+    if left.image_hash is None or right.image_hash is None:
+        return similarity >= TEXT
+    look_alike = (left.image_hash ^ right.image_hash).bit_count() <= IMAGE_BITS
+    without_text = not left.shingles or not right.shingles
+    return similarity >= TEXT or (look_alike and (without_text or similarity >= TEXT_WITH_IMAGE))
 
 
-def pairs(prints: Mapping[str, Print]) -> Iterator[tuple[str, str]]:
-    """Names that may be nearly the same, each pair once."""
+def candidate_pairs(fingerprints: Mapping[str, Fingerprint]) -> list[tuple[str, str]]:
+    """Names of pages that may be nearly the same, each pair once, sorted."""
     buckets: dict[tuple[str, int, object], list[str]] = defaultdict(list)
-    for name in sorted(prints):
-        for key in _keys(prints[name]):
+    for name in sorted(fingerprints):
+        for key in _bucket_keys(fingerprints[name]):
             buckets[key].append(name)
-    found: set[tuple[str, str]] = set()
+    pairs: set[tuple[str, str]] = set()
     for names in buckets.values():
-        if 1 < len(names) <= LARGEST:
-            found.update(combinations(names, 2))
-    yield from sorted(found)
+        if 1 < len(names) <= LARGEST_BUCKET:
+            pairs.update(combinations(names, 2))
+    return sorted(pairs)
 
 
-def clusters(prints: Mapping[str, Print], documents: Mapping[str, str]) -> dict[str, str]:
-    """Document -> the first by name of all that are nearly the same, over any number of steps."""
-    leaders: dict[str, str] = {}
+def cluster_documents(fingerprints: Mapping[str, Fingerprint], documents: Mapping[str, str]) -> dict[str, str]:
+    """Document -> the first by name of all that are nearly the same, over any number of steps.
 
-    def leader(document: str) -> str:
-        while document in leaders:
-            document = leaders[document]
+    `documents`: page -> its document, for each page of `fingerprints`.
+    """
+    parents: dict[str, str] = {}
+
+    def find_first(document: str) -> str:
+        while document in parents:
+            document = parents[document]
         return document
 
-    for one, other in pairs(prints):
-        left, right = leader(documents[one]), leader(documents[other])
-        if left != right and same(prints[one], prints[other]):
-            leaders[max(left, right)] = min(left, right)
-    return {document: leader(document) for document in sorted(set(documents.values()))}
+    for one, other in candidate_pairs(fingerprints):
+        left, right = find_first(documents[one]), find_first(documents[other])
+        if left != right and are_duplicates(fingerprints[one], fingerprints[other]):
+            parents[max(left, right)] = min(left, right)
+    return {document: find_first(document) for document in sorted(set(documents.values()))}
 
 
-def across(
-    prints: Mapping[str, Print], documents: Mapping[str, str], sides: Mapping[str, str]
-) -> dict[str, Any] | None:
-    """The two pages on different sides that are most alike; those that are nearly the same come first."""
-    found = [
-        (same(prints[one], prints[other]), likeness(prints[one], prints[other]), one, other)
-        for one, other in pairs(prints)
-        if sides[documents[one]] != sides[documents[other]]
-    ]
-    if not found:
+def find_closest_pair(
+    fingerprints: Mapping[str, Fingerprint], documents: Mapping[str, str], splits: Mapping[str, str]
+) -> ClosestPair | None:
+    """The two pages in different splits that are most alike; those that are nearly the same come first."""
+    candidates = [
+        (are_duplicates(fingerprints[one], fingerprints[other]), jaccard(fingerprints[one], fingerprints[other]),
+         one, other)
+        for one, other in candidate_pairs(fingerprints)
+        if splits[documents[one]] != splits[documents[other]]
+    ]  # fmt: skip
+    if not candidates:
         return None
-    _, alike, *names = max(found)
-    return {"pages": names, "likeness": round(alike, 3), "sides": [sides[documents[name]] for name in names]}
+    duplicates, similarity, one, other = max(candidates)
+    return ClosestPair(
+        (one, other), round(similarity, 3), (splits[documents[one]], splits[documents[other]]), duplicates
+    )
 
 
-def _keys(page: Print) -> Iterator[tuple[str, int, object]]:
+def _bucket_keys(page: Fingerprint) -> Iterator[tuple[str, int, object]]:
     if page.shingles:
-        least = _minima(page.shingles)
+        minima = _minhash(page.shingles)
         for band in range(BANDS):
-            yield "text", band, tuple(least[band * ROWS : (band + 1) * ROWS])
-    if page.looks is not None:
+            yield "text", band, tuple(minima[band * ROWS : (band + 1) * ROWS])
+    if page.image_hash is not None:
         for part in range(16):  # with 8 of 256 bits other, half of the parts are equal
-            yield "looks", part, page.looks >> (16 * part) & 0xFFFF
+            yield "image", part, page.image_hash >> (16 * part) & 0xFFFF
 
 
-def _minima(hashes: Iterable[int]) -> list[int]:
+def _minhash(hashes: Iterable[int]) -> list[int]:
     import numpy as np
 
     values = np.fromiter(hashes, dtype=np.uint64)
-    draw = np.random.default_rng(0)
-    factors = draw.integers(0, 2**63, BANDS * ROWS, dtype=np.uint64) | np.uint64(1)
+    rng = np.random.default_rng(0)
+    factors = rng.integers(0, 2**63, BANDS * ROWS, dtype=np.uint64) | np.uint64(1)
     with np.errstate(over="ignore"):
         return [int((values * factor >> np.uint64(16)).min()) for factor in factors]

@@ -1,0 +1,118 @@
+"""Documents -> train, val and test, by each document's own hash; those that are nearly the same go together."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from warraq.errors import InputError
+from warraq.metrics import duplicates
+from warraq.metrics.duplicates import ClosestPair, Fingerprint
+from warraq.records import Page
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class DocumentSplit:
+    """The split of each document, the leader of each group of near-duplicates, and the closest pages of two splits."""
+
+    splits: dict[str, str]  # document -> one of SPLITS
+    leaders: dict[str, str]  # document -> the first by name of those that are nearly the same
+    closest: ClosestPair | None
+
+
+def hash_to_unit(name: str) -> float:
+    """Where a document stands in [0, 1): the same for ever, whatever else is in the folder."""
+    return int(hashlib.sha256(f"split {name}".encode()).hexdigest()[:13], 16) / 16**13
+
+
+def find_documents(names: Iterable[str], pages: Sequence[Page], key: str) -> set[str]:
+    """The documents of file names or document ids.
+
+    Raises:
+        InputError: a name is of no rendered document; `key` is where params.yaml has it.
+    """
+    found: set[str] = set()
+    for name in names:
+        documents = {page.document for page in pages if name == page.document or name in page.files}
+        if not documents:
+            raise InputError(f"params.yaml: dataset.{key} names {name!r}, which is not among the rendered documents.")
+        found |= documents
+    return found
+
+
+def assign_splits(
+    leaders: Mapping[str, str], test: set[str], validation: set[str], *, test_share: float, validation_share: float
+) -> dict[str, str]:
+    """Document -> its split: as named by hand; of the others the lowest by hash are test, the next val.
+
+    All documents with one leader go where one of them is named to go, else where the leader goes. A split whose share
+    is above zero gets a document while any other has two.
+
+    Args:
+        leaders: document -> the first of those that are nearly the same, for a document alone itself.
+        test: documents named for test.
+        validation: documents named for validation.
+        test_share: of the documents.
+        validation_share: of the documents.
+    """
+    by_hand = dict.fromkeys(validation, "val") | dict.fromkeys(test, "test")
+    of_group = {leaders.get(document, document): split for document, split in by_hand.items()}
+    splits = by_hand | {
+        document: of_group[leader]
+        for document, leader in leaders.items()
+        if document not in by_hand and leader in of_group
+    }
+    free = sorted({leader for document, leader in leaders.items() if document not in splits}, key=hash_to_unit)
+    edge = test_share + validation_share
+    drawn = {
+        leader: "test" if hash_to_unit(leader) < test_share else "val" if hash_to_unit(leader) < edge else "train"
+        for leader in free
+    }
+    for split, share in {"test": test_share, "val": validation_share, "train": 1 - edge}.items():
+        counts = Counter(drawn.values())
+        if share > 0 and split not in {*splits.values(), *drawn.values()} and counts and max(counts.values()) > 1:
+            donor = max(counts, key=lambda name: counts[name])
+            drawn[next(leader for leader in free if drawn[leader] == donor)] = split
+    return splits | {document: drawn[leader] for document, leader in leaders.items() if document not in splits}
+
+
+def fingerprint_page(page: Page, folder: Path, texts: Iterable[str]) -> Fingerprint:
+    """What a page is compared by: its text layer, else what its answers say, and its image.
+
+    Raises:
+        InputError: the image cannot be read.
+    """
+    from PIL import Image
+
+    layer = folder / page.text if page.text else None
+    text = layer.read_text(encoding="utf-8") if layer is not None and layer.exists() else " ".join(texts)
+    try:
+        with Image.open(folder / page.image) as image:
+            return Fingerprint(duplicates.hash_shingles(text), duplicates.hash_image(image))
+    except OSError:
+        raise InputError(f"{folder / page.image} is missing or no image; run `warraq render` again.") from None
+
+
+def split_documents(
+    fingerprints: Mapping[str, Fingerprint], documents: Mapping[str, str], test: set[str], validation: set[str],
+    *, test_share: float, validation_share: float,
+) -> DocumentSplit:  # fmt: skip
+    """Split the documents of all pages that have a fingerprint; `documents`: page -> its document.
+
+    Raises:
+        InputError: nearly the same pages are in two splits, because params.yaml names them for these.
+    """
+    leaders = duplicates.cluster_documents(fingerprints, documents)
+    splits = assign_splits(leaders, test, validation, test_share=test_share, validation_share=validation_share)
+    closest = duplicates.find_closest_pair(fingerprints, documents, splits)
+    if closest and closest.duplicates:
+        (one, other), (left, right) = closest.pages, closest.splits
+        raise InputError(
+            f"page {one} ({left}) and page {other} ({right}) are nearly the same (likeness of their texts "
+            f"{closest.similarity}): name both documents for one side in params.yaml, dataset.test_documents or "
+            "dataset.validation_documents."
+        )
+    return DocumentSplit(splits, leaders, closest)
