@@ -7,6 +7,11 @@ from pathlib import Path
 
 import pymupdf
 import pytest
+from hypothesis import HealthCheck, settings
+
+# No example may take too long: on a busy machine any does.
+settings.register_profile("warraq", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.load_profile("warraq")
 
 
 @pytest.fixture(autouse=True)

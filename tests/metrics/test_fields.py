@@ -4,7 +4,7 @@ import json as stdlib
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from warraq.metrics import fields, structure, tables, values
@@ -103,7 +103,6 @@ LISTS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(LISTS, LISTS, st.randoms())
 def test_the_order_of_an_answers_list_changes_no_count(gold: list, answer: list, rng: object) -> None:
     shuffled = list(answer)
@@ -241,7 +240,6 @@ def test_an_endless_table_scores_nothing_quickly() -> None:
 CELLS = st.lists(st.lists(st.sampled_from(["1", "22", "أ", ""]), min_size=1, max_size=3), min_size=1, max_size=3)
 
 
-@settings(deadline=None)
 @given(CELLS, CELLS)
 def test_tables_are_like_themselves_and_likeness_is_mutual(left: list[list[str]], right: list[list[str]]) -> None:
     (one,) = tables.read(html(left))

@@ -5,7 +5,7 @@ import unicodedata
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from warraq.metrics.arabic import encoded
@@ -46,20 +46,17 @@ def test_the_encoding_level_unifies_what_looks_alike_and_nothing_else(text: str,
     assert encoded(text) == unicodedata.normalize("NFC", level_1)
 
 
-@settings(deadline=None)
 @given(TEXTS)
 def test_encoding_twice_changes_nothing(text: str) -> None:
     assert encoded(encoded(text)) == encoded(text)
 
 
-@settings(deadline=None)
 @given(TEXTS, TEXTS)
 def test_no_character_errors_is_the_same_as_equal_at_the_encoding_level(left: str, right: str) -> None:
     assert characters(left, left).errors == 0
     assert (characters(left, right).errors == 0) == (encoded(left) == encoded(right))
 
 
-@settings(deadline=None)
 @given(TEXTS, TEXTS)
 def test_edits_account_for_the_lengths_of_both_texts(left: str, right: str) -> None:
     for edits, length in (
@@ -116,7 +113,6 @@ def test_an_item_too_many_is_invented_and_its_nulls_are_nothing() -> None:
     assert outcomes({"i": []}, {"i": [{"a": "x", "b": None}]}) == Outcomes(invented=1)
 
 
-@settings(deadline=None)
 @given(ANSWERS, ANSWERS)
 def test_field_counts_add_up_to_the_values_on_either_side(gold: dict, answer: dict) -> None:
     found = outcomes(gold, answer)

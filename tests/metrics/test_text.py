@@ -44,7 +44,7 @@ def test_each_level_forgives_what_it_says(printed: str, levels: tuple[str, ...])
     assert tuple(level(printed) for level in LADDER) == tuple(unicodedata.normalize("NFC", one) for one in levels)
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(TEXTS)
 def test_levels_are_idempotent_and_each_follows_from_the_one_before(printed: str) -> None:
     for level in LADDER:
@@ -75,7 +75,6 @@ def test_chrf_and_wer_are_those_of_the_libraries(reference: str, answer: str, ch
     assert found["wer"][0] / found["wer"][1] == wer
 
 
-@settings(deadline=None)
 @given(TEXTS, TEXTS)
 def test_the_three_kinds_of_errors_add_up_and_a_copy_has_none(reference: str, answer: str) -> None:
     found = text.scores(reference, answer)

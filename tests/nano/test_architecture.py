@@ -178,9 +178,7 @@ def fetched(folder: Path, **environment: str) -> "subprocess.CompletedProcess[st
     command = [sys.executable, "-m", "warraq", "--params", str(PARAMS), "fetch", "gemma3_4b"]
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "HUGGING"))}
     places = {"HF_HOME": str(folder / "home")}
-    return subprocess.run(
-        command, cwd=folder, env={**clean, **places, **environment}, capture_output=True, text=True, timeout=60
-    )
+    return subprocess.run(command, cwd=folder, env={**clean, **places, **environment}, capture_output=True, text=True)
 
 
 def test_fetch_takes_the_pinned_revision_from_the_hub(hub: str, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageDraw
@@ -66,7 +66,6 @@ def test_margins_hold_paper_only(samples: np.ndarray) -> None:
 
 
 @given(PIXELS, st.sampled_from(["none", "autocontrast", "clahe"]))
-@settings(deadline=None)
 def test_contrast_keeps_the_shape(samples: np.ndarray, contrast: str) -> None:
     result = enhance.contrasted(samples, contrast, 0.0)
     assert (result.shape, result.dtype) == (samples.shape, np.uint8)

@@ -54,7 +54,7 @@ def test_a_right_answer_is_left_as_it_is(task: str, answer: str) -> None:
     assert chosen == wanted
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.sampled_from(["content", "invoice", "metadata"]), st.integers(0, 2**32), st.integers(1, 60))
 def test_any_logits_give_an_answer_of_the_schema_also_where_it_is_cut(task: str, seed: int, limit: int) -> None:
     tokenizer, words = vocabulary()

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from support import ROOT
 from support.scripted_model import CONTENT, Scripted, described
+from support.waiting import LONGEST_S
 from warraq import tasks
 from warraq.cli.main import main
 from warraq.errors import InputError
@@ -160,13 +161,13 @@ def test_a_killed_run_asks_only_what_was_in_flight(
     def reply(*_: object) -> tuple[str, str]:
         if len(server.asked) == 3:
             reached.set()
-            hang.wait(60)
+            hang.wait(LONGEST_S)
         return CONTENT, "stop"
 
     server.reply = reply
     words = ["read", "--model", model, "--out", tmp_path / "out", "--task", "content", "--workers", "1", folder]
     process = subprocess.Popen([sys.executable, "-m", "warraq", *map(str, words)], stderr=subprocess.DEVNULL)
-    assert reached.wait(60)
+    assert reached.wait(LONGEST_S)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     hang.set()

@@ -8,10 +8,10 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import httpx2
@@ -19,6 +19,7 @@ import pytest
 
 from support import ROOT, browser
 from support.scripted_model import CONTENT, INVOICE, Scripted
+from support.waiting import LONGEST_S, wait_until
 from warraq.serving.server import PAGE, policy
 
 CORPUS = ROOT.parent / "shared" / "corpus"
@@ -37,23 +38,24 @@ def start(model: Path) -> Iterator[Start]:
         command = [sys.executable, "-m", "warraq", "serve", "--model", str(model), "--port", str(port), *options]
         running.append(subprocess.Popen(command, env=os.environ | environment, start_new_session=True))
         url = f"http://127.0.0.1:{port}"
-        for _ in range(600):
-            try:
-                if httpx2.get(f"{url}/healthz", trust_env=False).status_code == 200:
-                    return url
-            except httpx2.TransportError:
-                time.sleep(0.1)
-        raise AssertionError("the server does not start")
+        wait_until(lambda: healthy(url))
+        return url
 
     yield started
     for process in running:
         process.terminate()
-        process.wait(30)
+        process.wait()
+
+
+def healthy(url: str) -> bool:
+    with suppress(httpx2.TransportError):
+        return httpx2.get(f"{url}/healthz", timeout=120, trust_env=False).status_code == 200
+    return False
 
 
 def send(url: str, data: bytes, name: str = "letter.pdf", query: str = "", **headers: str) -> httpx2.Response:
     return httpx2.post(
-        f"{url}/v1/read{query}", files={"file": (name, data)}, headers=headers, timeout=120, trust_env=False
+        f"{url}/v1/read{query}", files={"file": (name, data)}, headers=headers, timeout=LONGEST_S, trust_env=False
     )
 
 
@@ -95,7 +97,7 @@ def test_chat_completions_of_an_image(start: Start, server: Scripted, documents:
 
     def chat(content: object, **more: object) -> httpx2.Response:
         body = {"model": "any", "messages": [{"role": "user", "content": content}], **more}
-        return httpx2.post(f"{url}/v1/chat/completions", json=body, timeout=60, trust_env=False)
+        return httpx2.post(f"{url}/v1/chat/completions", json=body, timeout=120, trust_env=False)
 
     reply = chat(content).json()
     assert reply["choices"][0]["message"] == {"role": "assistant", "content": CONTENT}
@@ -113,10 +115,17 @@ def test_chat_completions_of_an_image(start: Start, server: Scripted, documents:
 def test_two_hundred_uploads_against_a_queue_of_eight(
     start: Start, server: Scripted, documents: dict[str, bytes]
 ) -> None:
-    url, slow = start("--queue", "8"), threading.Event()
-    server.reply = lambda *_: (CONTENT, "length" if slow.wait(2) else "stop")
+    url, full = start("--queue", "8"), threading.Event()
+    server.reply = lambda *_: (CONTENT, "stop" if full.wait(LONGEST_S) else "length")
+
+    def upload(_: int) -> httpx2.Response:
+        reply = send(url, documents["scan.pdf"], query="?task=content")
+        if reply.status_code == 429:
+            full.set()  # no answer is given before
+        return reply
+
     with ThreadPoolExecutor(200) as pool:
-        replies = list(pool.map(lambda _: send(url, documents["scan.pdf"], query="?task=content"), range(200)))
+        replies = list(pool.map(upload, range(200)))
     found = Counter(reply.status_code for reply in replies)
     assert set(found) == {200, 429} and found[200] >= 8, found
     assert all(int(reply.headers["Retry-After"]) >= 1 for reply in replies if reply.status_code == 429)

@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 from click.testing import CliRunner, Result
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -146,7 +146,6 @@ def test_commands_in_a_document_are_escaped_and_read_back(folder: Path) -> None:
     assert content.TASK.parse(target)[0]["blocks"][0]["text"].endswith(text)
 
 
-@settings(deadline=None)  # the machine may be busy
 @given(st.lists(st.sampled_from([*COMMANDS, "<", "{", "\\", '"', "ا", " ", "|>", "s>"])).map("".join))
 def test_what_is_escaped_is_read_back_and_holds_no_command(text: str) -> None:
     written = tasks.dumps({"text": text})

@@ -3,6 +3,7 @@
 import datetime
 import random
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -115,12 +116,13 @@ def test_requests_are_no_closer_than_the_known_limit(
     project: Project, gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WARRAQ_IN_FLIGHT", "8")
-    monkeypatch.setenv("WARRAQ_RPM", "1200")
-    project.cleared(12)
+    monkeypatch.setenv("WARRAQ_RPM", "240")
+    project.cleared(6)
+    start = time.monotonic()
 
     project.label("gemini")
 
-    assert gemini.times[-1] - gemini.times[0] > 0.7 * 11 * 60 / 1200
+    assert len(gemini.times) == 6 and gemini.times[-1] - start > 5 * 60 / 240  # longer on a busy machine, never shorter
 
 
 def test_a_dry_run_with_nothing_to_buy_says_so(project: Project) -> None:

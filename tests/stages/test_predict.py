@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from PIL import Image, ImageDraw
 
 from support import NANO
 from support.params import params_yaml
+from support.waiting import wait_until
 from warraq.cli.main import main
 from warraq.files import write_json
 from warraq.records import Prediction, dump_row, read_rows
@@ -93,10 +93,8 @@ def test_killed_run_asks_again_only_what_was_in_flight(work: Path) -> None:
     command = [sys.executable, "-m", "warraq", *options(work)]
     part = work / "predictions.jsonl.part"
     process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
-    pause = threading.Event()
-    while not (part.exists() and part.read_bytes().count(b"\n") >= 2):
-        assert process.poll() is None
-        pause.wait(0.01)
+    wait_until(lambda: process.poll() is not None or (part.exists() and part.read_bytes().count(b"\n") >= 2))
+    assert process.poll() is None
     process.send_signal(signal.SIGKILL)
     process.wait()
     kept = part.read_text().splitlines()[: part.read_bytes().count(b"\n")]

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -20,6 +19,7 @@ from hypothesis import strategies as st
 
 from support import NANO, PARAMS, ROOT
 from support.train_project import answer, arguments
+from support.waiting import wait_until
 from warraq import params as tree
 from warraq import tasks
 from warraq.files import write_json
@@ -39,13 +39,6 @@ def start(params: Path, lessons: Path, out: Path) -> "subprocess.Popen[str]":
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT)
 
 
-def until(true: Callable[[], Any], seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
-
-
 def inside(folder: Path) -> list[int]:
     """Processes that work in a folder."""
     found = []
@@ -62,11 +55,11 @@ def test_killed_training_goes_on_and_ends_as_if_never_killed(params: Params, les
     settings, whole, out = params(tuning="full"), tmp_path / "whole/adapter", tmp_path / "killed/adapter"
     part = out.with_name("adapter.part")
     child = start(settings, lessons, out)
-    until(lambda: (part / "1/output/checkpoint-2/trainer_state.json").exists() or child.poll() is not None, 240)
+    wait_until(lambda: (part / "1/output/checkpoint-2/trainer_state.json").exists() or child.poll() is not None)
     assert inside(part / "1"), child.communicate()[1]
     child.send_signal(signal.SIGKILL)
     child.wait()
-    until(lambda: not inside(part / "1"), 5)  # the trainer does not outlive us
+    wait_until(lambda: not inside(part / "1"))  # the trainer does not outlive us
     log = (part / "1/train.log").read_text()
     samples = json.loads((lessons / "dataset/train.json").read_text())
     assert not any(
