@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 
-from warraq.metrics.statistics import Drawings
+from warraq.metrics.statistics import Bootstrap
 
 RESAMPLES = 1000
 MOST_PAGES = 20
@@ -21,7 +21,7 @@ def world(generator: np.random.Generator, documents: int) -> list[list[tuple[flo
 
 
 def covers(documents: list[dict[str, tuple[float, float]]], truth: float, seed: int) -> bool:
-    found = Drawings(documents, RESAMPLES, seed).score("cer", share=False)
+    found = Bootstrap(documents, RESAMPLES, seed).estimate("cer", share=False)
     return found.lo is not None and found.hi is not None and found.lo <= truth <= found.hi
 
 

@@ -7,7 +7,7 @@ import sys
 import time
 
 from warraq import tasks
-from warraq.metrics.grading import Graded, measured
+from warraq.metrics.grading import GradedAnswer, compute_metrics
 from warraq.records import Prediction, Sample, Turn
 from warraq.stages.evaluate import Case, grade
 from warraq.tasks import content
@@ -42,7 +42,7 @@ def page(rng: random.Random, error: float) -> dict:
     return {"blocks": [{"kind": kind, "text": text, "level": None} for kind, text in parts]}
 
 
-def graded(number: int, error: float) -> Graded:
+def graded(number: int, error: float) -> GradedAnswer:
     gold, answer = page(random.Random(number), 0), page(random.Random(number), error)
     turns = (Turn(role="user", content="?"), Turn(role="assistant", content=tasks.dumps(gold)))
     document = f"{number // 5:012d}"
@@ -66,7 +66,7 @@ def main() -> None:
         variants[variant] = [graded(number, error) for number in range(pages)]
         print(f"{variant}: {time.process_time() - start:.1f} s for {pages} pages")
     start = time.process_time()
-    measured(variants, 1000, 1)
+    compute_metrics(variants, 1000, 1)
     print(f"intervals, differences, chances: {time.process_time() - start:.1f} s")
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     length = sum(len(one.gold_text or "") for one in variants["base"]) / pages

@@ -17,7 +17,7 @@ from typing import get_args
 from warraq import runtimes, students
 from warraq.exporters.onnx import quantize
 from warraq.files import read_json, write_json
-from warraq.metrics.degradation import cost
+from warraq.metrics.degradation import measure_degradation
 from warraq.runtimes import Answer, Request, Runtime
 from warraq.runtimes.onnx import OnnxRuntime
 from warraq.runtimes.torch import TorchRuntime
@@ -65,7 +65,10 @@ def main() -> None:
                 compared(sample, one.text, other.text)
                 for (sample, _), one, other in zip(chosen, truth, ours, strict=True)
             ]
-            print(f"  equal to transformers token for token: {equal} of {len(chosen)}; {cost(pairs)}", flush=True)
+            print(
+                f"  equal to transformers token for token: {equal} of {len(chosen)}; {measure_degradation(pairs)}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warraq.metrics import fields, structure, tables, values
-from warraq.metrics.fields import Outcomes, aligned, outcomes
+from warraq.metrics.fields import OutcomeCounts, align_lists, count_outcomes
 
 
 @pytest.mark.parametrize(
@@ -25,12 +25,12 @@ from warraq.metrics.fields import Outcomes, aligned, outcomes
     ],
 )
 def test_amounts_are_decimals(text: str, number: str, around: str) -> None:
-    assert values.amount(text) == (Decimal(number).normalize(), around)
+    assert values.parse_amount(text) == (Decimal(number).normalize(), around)
 
 
 @pytest.mark.parametrize("text", ["USD", "", "10 to 12 pieces of 3", "1.2,3.4"])
 def test_what_is_no_amount_is_not_guessed(text: str) -> None:
-    assert values.amount(text) is None
+    assert values.parse_amount(text) is None
 
 
 @pytest.mark.parametrize(
@@ -47,12 +47,12 @@ def test_what_is_no_amount_is_not_guessed(text: str) -> None:
     ],
 )
 def test_dates_of_both_calendars_and_digit_systems(text: str, expected: tuple[str, int, int, int]) -> None:
-    assert values.date(text) == expected
+    assert values.parse_date(text) == expected
 
 
 @pytest.mark.parametrize("text", ["tomorrow", "2024/13", "5 Foo 2024", "45/1/2024", "", "12"])
 def test_what_is_no_date_is_not_guessed(text: str) -> None:
-    assert values.date(text) is None
+    assert values.parse_date(text) is None
 
 
 @pytest.mark.parametrize(
@@ -70,32 +70,32 @@ def test_what_is_no_date_is_not_guessed(text: str) -> None:
     ],
 )
 def test_values_are_equal_by_their_kind(kind: values.Kind, left: str, right: str, same: bool) -> None:
-    assert values.same(kind, left, right) is same
+    assert values.is_equal(kind, left, right) is same
 
 
 def test_anls_of_free_text() -> None:
-    assert values.likeness("kitten", "sitten") == pytest.approx(5 / 6)
-    assert values.likeness("abc", "xyz") == 0
-    assert values.likeness("abcd", "ab") == 0.5
+    assert values.anls("kitten", "sitten") == pytest.approx(5 / 6)
+    assert values.anls("abc", "xyz") == 0
+    assert values.anls("abcd", "ab") == 0.5
 
 
 ROWS = [{"d": "a", "t": "1"}, {"d": "b", "t": "2"}, {"d": "c", "t": "3"}]
 
 
 def test_reordered_items_are_equal_and_swapped_values_are_not() -> None:
-    assert outcomes({"i": ROWS}, {"i": ROWS[::-1]}) == Outcomes(correct=6)
+    assert count_outcomes({"i": ROWS}, {"i": ROWS[::-1]}) == OutcomeCounts(correct=6)
     swapped = [{"d": "a", "t": "2"}, {"d": "b", "t": "1"}, ROWS[2]]
-    assert outcomes({"i": ROWS}, {"i": swapped}) == Outcomes(correct=4, wrong=2)
+    assert count_outcomes({"i": ROWS}, {"i": swapped}) == OutcomeCounts(correct=4, wrong=2)
 
 
 def test_an_item_in_front_makes_none_after_it_wrong() -> None:
     extra = [{"d": "x", "t": "9"}, *ROWS]
-    assert outcomes({"i": ROWS}, {"i": extra}) == Outcomes(correct=6, invented=2)
-    assert outcomes({"i": extra}, {"i": ROWS}) == Outcomes(correct=6, missing=2)
+    assert count_outcomes({"i": ROWS}, {"i": extra}) == OutcomeCounts(correct=6, invented=2)
+    assert count_outcomes({"i": extra}, {"i": ROWS}) == OutcomeCounts(correct=6, missing=2)
 
 
 def test_lists_of_words_are_sets_with_repeats() -> None:
-    assert outcomes({"i": ["ar", "en", "ar"]}, {"i": ["ar", "ar", "fr"]}) == Outcomes(correct=2, wrong=1)
+    assert count_outcomes({"i": ["ar", "en", "ar"]}, {"i": ["ar", "ar", "fr"]}) == OutcomeCounts(correct=2, wrong=1)
 
 
 LISTS = st.lists(
@@ -107,14 +107,14 @@ LISTS = st.lists(
 def test_the_order_of_an_answers_list_changes_no_count(gold: list, answer: list, rng: object) -> None:
     shuffled = list(answer)
     rng.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert outcomes({"i": gold}, {"i": answer}).correct == outcomes({"i": gold}, {"i": shuffled}).correct
-    placed = aligned({"i": gold}, {"i": answer}, {})["i"]
+    assert count_outcomes({"i": gold}, {"i": answer}).correct == count_outcomes({"i": gold}, {"i": shuffled}).correct
+    placed = align_lists({"i": gold}, {"i": answer}, {})["i"]
     assert sorted(map(str, filter(None, placed))) == sorted(map(str, answer))
 
 
 def test_right_but_rewritten_counts_as_both() -> None:
     kinds = {"total": "amount"}
-    found = fields.scores({"total": "١٢٫٥٠", "id": "7"}, {"total": "12.5", "id": "7"}, kinds)
+    found = fields.score_fields({"total": "١٢٫٥٠", "id": "7"}, {"total": "12.5", "id": "7"}, kinds)
     assert found["field_f1"] == (4, 4)
     assert found["field_rewritten_share"] == (1, 2)
 
@@ -134,7 +134,7 @@ def test_right_but_rewritten_counts_as_both() -> None:
     ],
 )
 def test_mending_closes_and_unwraps_and_makes_nothing_up(raw: str, value: object) -> None:
-    assert next(fields.mended(raw), None) == value
+    assert next(fields.repair_json(raw), None) == value
 
 
 JSON = st.recursive(
@@ -147,10 +147,10 @@ JSON = st.recursive(
 @given(JSON, st.data())
 def test_each_value_mended_from_a_cut_text_begins_one_that_was_there(value: object, data: st.DataObject) -> None:
     whole = stdlib.dumps(value, ensure_ascii=False)
-    assert next(fields.mended("so: " + whole + " there")) == value
-    there = [str(leaf) for leaf in fields.flattened(value).values()]
-    for found in fields.mended(whole[: data.draw(st.integers(1, len(whole)))]):
-        for leaf in fields.flattened(found).values():
+    assert next(fields.repair_json("so: " + whole + " there")) == value
+    there = [str(leaf) for leaf in fields.flatten(value).values()]
+    for found in fields.repair_json(whole[: data.draw(st.integers(1, len(whole)))]):
+        for leaf in fields.flatten(found).values():
             assert any(one.startswith(str(leaf)) for one in there)
 
 
@@ -177,7 +177,7 @@ PRICES = [["البند", "السعر"], ["كتاب", "12"], ["قلم", "34"]]
 def test_tables_by_published_behaviour(
     rows: list[list[str]], teds: float, structure: float, precision: float, recall: float, mirrored: float
 ) -> None:
-    found = tables.scores(tables.read(html(PRICES)), tables.read(html(rows)))
+    found = tables.score_tables(tables.parse_tables(html(PRICES)), tables.parse_tables(html(rows)))
     values = {name: numerator / denominator for name, (numerator, denominator) in found.items()}
     assert values == {
         "teds": pytest.approx(teds, abs=5e-4), "teds_structure": pytest.approx(structure, abs=5e-4),
@@ -205,35 +205,37 @@ def test_tables_by_published_behaviour(
     ],
 )
 def test_the_tree_distance_is_the_one_of_apted(left: str, right: str, similarity: float) -> None:
-    (one,), (two,) = (tables.read(f"<table>{rows}</table>") for rows in (left, right))
+    (one,), (two,) = (tables.parse_tables(f"<table>{rows}</table>") for rows in (left, right))
     assert tables.teds(one, two) == pytest.approx(similarity, abs=1e-9)
 
 
 def test_headers_and_groups_of_rows_do_not_matter_but_their_text_does() -> None:
-    (plain,) = tables.read(html(PRICES))
-    (head,) = tables.read(html(PRICES, "th").replace("<table>", "<table><thead>", 1))
+    (plain,) = tables.parse_tables(html(PRICES))
+    (head,) = tables.parse_tables(html(PRICES, "th").replace("<table>", "<table><thead>", 1))
     assert tables.teds(plain, head) == 1
-    (other,) = tables.read(html([["x", "y"], *PRICES[1:]], "th"))
+    (other,) = tables.parse_tables(html([["x", "y"], *PRICES[1:]], "th"))
     assert tables.teds(plain, other) < 1
 
 
 def test_cells_without_end_tags_spans_and_tables_within() -> None:
-    found = tables.read("<table><tr><td rowspan=2>a<td>b<tr><td>c<table><tr><td>in</table></table> t <table></table>")
+    found = tables.parse_tables(
+        "<table><tr><td rowspan=2>a<td>b<tr><td>c<table><tr><td>in</table></table> t <table></table>"
+    )
     assert [[cell.text for cell in row] for row in found[0].rows] == [["a", "b"], ["cin"]]
-    assert tables.grid(found[0]) == [["a", "b"], ["a", "cin"]]
+    assert tables.expand_grid(found[0]) == [["a", "b"], ["a", "cin"]]
     assert len(found) == 2 and found[1].rows == []
 
 
 def test_a_table_too_few_or_too_many_is_compared_with_nothing() -> None:
-    one = tables.read(html(PRICES))
-    assert tables.scores(one, [])["teds"] == (0, 1)
-    assert tables.scores([], one)["grits_precision"] == (0, 6)
-    assert tables.scores([], [])["teds"] == (0, 0)
+    one = tables.parse_tables(html(PRICES))
+    assert tables.score_tables(one, [])["teds"] == (0, 1)
+    assert tables.score_tables([], one)["grits_precision"] == (0, 6)
+    assert tables.score_tables([], [])["teds"] == (0, 0)
 
 
 def test_an_endless_table_scores_nothing_quickly() -> None:
-    endless = tables.read("<table>" + "<tr><td colspan=999>1</td></tr>" * 5000)
-    found = tables.scores(tables.read(html(PRICES)), endless)
+    endless = tables.parse_tables("<table>" + "<tr><td colspan=999>1</td></tr>" * 5000)
+    found = tables.score_tables(tables.parse_tables(html(PRICES)), endless)
     assert found["teds"] == (0, 1) and found["grits_recall"] == (0, 6)
 
 
@@ -242,21 +244,23 @@ CELLS = st.lists(st.lists(st.sampled_from(["1", "22", "أ", ""]), min_size=1, ma
 
 @given(CELLS, CELLS)
 def test_tables_are_like_themselves_and_likeness_is_mutual(left: list[list[str]], right: list[list[str]]) -> None:
-    (one,) = tables.read(html(left))
-    (two,) = tables.read(html(right))
+    (one,) = tables.parse_tables(html(left))
+    (two,) = tables.parse_tables(html(right))
     assert tables.teds(one, one) == 1
     assert tables.teds(one, two) == pytest.approx(tables.teds(two, one))
-    ours, theirs = tables.grid(one), tables.grid(two)
+    ours, theirs = tables.expand_grid(one), tables.expand_grid(two)
     assert tables.grits(ours, ours) == pytest.approx(sum(map(len, ours)))
     assert tables.grits(ours, theirs) <= min(sum(map(len, ours)), sum(map(len, theirs))) + 1e-9
 
 
 def test_elements_found_invented_miscalled_and_out_of_order() -> None:
     gold = [("heading", "Invoice"), ("paragraph", "Dear Sir"), ("paragraph", "Yours faithfully")]
-    found = structure.scores(gold, [gold[2], ("heading", "Dear Sir"), ("paragraph", "A new sentence of its own")])
+    found = structure.score_elements(
+        gold, [gold[2], ("heading", "Dear Sir"), ("paragraph", "A new sentence of its own")]
+    )
     assert found["element_precision"] == (2, 3)
     assert found["element_recall"] == (2, 3)
     assert found["element_kind_accuracy"] == (1, 2)
     assert found["reading_order"] == (0, 1)
-    same = structure.scores(gold, gold)
+    same = structure.score_elements(gold, gold)
     assert same["element_f1"] == (6, 6) and same["reading_order"] == (3, 3)

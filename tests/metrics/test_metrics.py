@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warraq.metrics.arabic import encoded
-from warraq.metrics.fields import Outcomes, compared, leaves, outcomes
-from warraq.metrics.statistics import Drawings, holm, levels, newcombe, wilson
-from warraq.metrics.text import Edits, characters, words
+from warraq.metrics.arabic import normalize
+from warraq.metrics.fields import OutcomeCounts, compare_fields, count_outcomes, flatten_texts
+from warraq.metrics.statistics import Bootstrap, choose_levels, holm, newcombe_interval, wilson_interval
+from warraq.metrics.text import Edits, count_character_edits, count_word_edits
 
 TEXTS = st.text(
     st.one_of(
@@ -43,46 +43,46 @@ ANSWERS = st.dictionaries(st.sampled_from("abc"), VALUES, max_size=3)
     ],
 )
 def test_the_encoding_level_unifies_what_looks_alike_and_nothing_else(text: str, level_1: str) -> None:
-    assert encoded(text) == unicodedata.normalize("NFC", level_1)
+    assert normalize(text) == unicodedata.normalize("NFC", level_1)
 
 
 @given(TEXTS)
 def test_encoding_twice_changes_nothing(text: str) -> None:
-    assert encoded(encoded(text)) == encoded(text)
+    assert normalize(normalize(text)) == normalize(text)
 
 
 @given(TEXTS, TEXTS)
 def test_no_character_errors_is_the_same_as_equal_at_the_encoding_level(left: str, right: str) -> None:
-    assert characters(left, left).errors == 0
-    assert (characters(left, right).errors == 0) == (encoded(left) == encoded(right))
+    assert count_character_edits(left, left).errors == 0
+    assert (count_character_edits(left, right).errors == 0) == (normalize(left) == normalize(right))
 
 
 @given(TEXTS, TEXTS)
 def test_edits_account_for_the_lengths_of_both_texts(left: str, right: str) -> None:
     for edits, length in (
-        (characters(left, right), len(encoded(right))),
-        (words(left, right), len(encoded(right).split())),
+        (count_character_edits(left, right), len(normalize(right))),
+        (count_word_edits(left, right), len(normalize(right).split())),
     ):
         assert edits.reference - edits.deletions + edits.insertions == length
         assert edits.substitutions + edits.deletions <= edits.reference
 
 
 def test_edits_of_the_textbook_pair() -> None:
-    assert characters("kitten", "sitting") == Edits(substitutions=2, insertions=1, deletions=0, reference=6)
+    assert count_character_edits("kitten", "sitting") == Edits(substitutions=2, insertions=1, deletions=0, reference=6)
 
 
 def test_words_are_split_at_any_white_space() -> None:
-    assert words("a\nb\u00a0c", "a b c").errors == 0
-    assert words("a b", "a x b c") == Edits(0, 2, 0, 2)
+    assert count_word_edits("a\nb\u00a0c", "a b c").errors == 0
+    assert count_word_edits("a b", "a x b c") == Edits(0, 2, 0, 2)
 
 
 def test_an_empty_answer_deletes_every_character_and_word() -> None:
-    assert characters("كتاب جديد", "") == Edits(0, 0, 9, 9)
-    assert words("كتاب جديد", "") == Edits(0, 0, 2, 2)
+    assert count_character_edits("كتاب جديد", "") == Edits(0, 0, 9, 9)
+    assert count_word_edits("كتاب جديد", "") == Edits(0, 0, 2, 2)
 
 
 def test_edits_add_up_and_an_error_rate_may_pass_one() -> None:
-    total = characters("ab", "abcdefg") + characters("", "xyz")
+    total = count_character_edits("ab", "abcdefg") + count_character_edits("", "xyz")
     assert total == Edits(0, 8, 0, 2)
     assert total.errors / total.reference == 4
 
@@ -92,48 +92,51 @@ GOLD = {"number": "12", "date": None, "party": {"name": "أحمد", "tax": None}
 
 def test_fields_by_hand() -> None:
     answer = {"number": "13", "date": "May", "party": {"name": None, "tax": None}, "items": [{"x": "1"}]}
-    assert compared(GOLD, answer) == {
+    assert compare_fields(GOLD, answer) == {
         "number": "wrong", "date": "invented", "party.name": "missing", "party.tax": "correct_null",
         "items[0].x": "correct", "items[1].x": "missing",
     }  # fmt: skip
-    found = outcomes(GOLD, answer)
-    assert found == Outcomes(correct=1, wrong=1, missing=2, invented=1, correct_null=1)
+    found = count_outcomes(GOLD, answer)
+    assert found == OutcomeCounts(correct=1, wrong=1, missing=2, invented=1, correct_null=1)
     assert (found.precision, found.recall, found.f1) == (1 / 3, 1 / 4, pytest.approx(2 / 7))
 
 
 def test_an_unreadable_answer_misses_every_field() -> None:
-    assert outcomes(GOLD, None) == Outcomes(missing=4)
+    assert count_outcomes(GOLD, None) == OutcomeCounts(missing=4)
 
 
 def test_blank_text_is_no_value_and_encodings_of_one_text_are_equal() -> None:
-    assert compared({"a": None, "b": "\ufefb"}, {"a": " \u200f", "b": "لا"}) == {"a": "correct_null", "b": "correct"}
+    assert compare_fields({"a": None, "b": "\ufefb"}, {"a": " \u200f", "b": "لا"}) == {
+        "a": "correct_null",
+        "b": "correct",
+    }
 
 
 def test_an_item_too_many_is_invented_and_its_nulls_are_nothing() -> None:
-    assert outcomes({"i": []}, {"i": [{"a": "x", "b": None}]}) == Outcomes(invented=1)
+    assert count_outcomes({"i": []}, {"i": [{"a": "x", "b": None}]}) == OutcomeCounts(invented=1)
 
 
 @given(ANSWERS, ANSWERS)
 def test_field_counts_add_up_to_the_values_on_either_side(gold: dict, answer: dict) -> None:
-    found = outcomes(gold, answer)
-    assert found.wanted == sum(value is not None for value in leaves(gold).values())
-    assert found.answered == sum(value is not None for value in leaves(answer).values())
+    found = count_outcomes(gold, answer)
+    assert found.wanted == sum(value is not None for value in flatten_texts(gold).values())
+    assert found.answered == sum(value is not None for value in flatten_texts(answer).values())
     both = found.precision + found.recall
     assert found.f1 == pytest.approx(2 * found.precision * found.recall / both if both else 0)
-    itself = outcomes(gold, gold)
+    itself = count_outcomes(gold, gold)
     assert (itself.correct, itself.wrong, itself.missing, itself.invented) == (found.wanted, 0, 0, 0)
 
 
 def test_wilson_bounds_what_never_happened() -> None:
-    assert wilson(0, 100)[1] == pytest.approx(0.0370, abs=1e-4)
-    assert wilson(0, 300)[1] == pytest.approx(0.0126, abs=1e-4)
-    assert wilson(0.5, 10) == (pytest.approx(0.2366, abs=1e-4), pytest.approx(0.7634, abs=1e-4))
+    assert wilson_interval(0, 100)[1] == pytest.approx(0.0370, abs=1e-4)
+    assert wilson_interval(0, 300)[1] == pytest.approx(0.0126, abs=1e-4)
+    assert wilson_interval(0.5, 10) == (pytest.approx(0.2366, abs=1e-4), pytest.approx(0.7634, abs=1e-4))
 
 
 def test_newcombe_joins_two_wilson_intervals() -> None:
-    low, high = wilson(1, 12)
-    assert newcombe(1, 0, 12) == (pytest.approx(1 - math.hypot(1 - low, 1 - low)), pytest.approx(1))
-    assert newcombe(1, 1, 12) == (pytest.approx(low - 1), pytest.approx(1 - low))
+    low, high = wilson_interval(1, 12)
+    assert newcombe_interval(1, 0, 12) == (pytest.approx(1 - math.hypot(1 - low, 1 - low)), pytest.approx(1))
+    assert newcombe_interval(1, 1, 12) == (pytest.approx(low - 1), pytest.approx(1 - low))
     assert high == 1
 
 
@@ -154,8 +157,8 @@ def test_the_interval_is_the_one_of_scipy_at_the_widened_level() -> None:
 
     rows = world(np.random.default_rng(5), 30)
     errors, lengths = np.array([row["a"] for row in rows]).T
-    tail = levels(0.5, np.array([0.0, 1.0]), np.array([1.0, 1.0]), 30)
-    ours = Drawings(rows, 20_000, 1).score("a", share=False)
+    tail = choose_levels(0.5, np.array([0.0, 1.0]), np.array([1.0, 1.0]), 30)
+    ours = Bootstrap(rows, 20_000, 1).estimate("a", share=False)
     theirs = stats.bootstrap(
         (errors, lengths), lambda e, n, axis=-1: e.sum(axis) / n.sum(axis), paired=True, vectorized=True,
         n_resamples=20_000, method="BCa", confidence_level=tail[1] - tail[0], rng=np.random.default_rng(2),
@@ -173,8 +176,8 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
     hits = paired_hits = 0
     worlds = 150
     for seed in range(worlds):
-        drawings = Drawings(world(generator, 60), 500, seed)
-        found, difference = drawings.score("a", share=False), drawings.difference("b", "a", share=False)
+        drawings = Bootstrap(world(generator, 60), 500, seed)
+        found, difference = drawings.estimate("a", share=False), drawings.estimate_difference("b", "a", share=False)
         hits += found.lo <= truth["a"] <= found.hi
         paired_hits += difference.lo <= gap <= difference.hi
         assert difference.hi - difference.lo < found.hi - found.lo
@@ -188,14 +191,14 @@ def test_a_sign_flip_is_the_permutation_test_of_scipy() -> None:
     rows = world(np.random.default_rng(7), 14)
     gaps = np.array([row["b"][0] - row["a"][0] for row in rows])
     theirs = stats.permutation_test((gaps,), np.sum, permutation_type="samples", n_resamples=2**14).pvalue
-    assert Drawings(rows, 2**14, 1).sign_flip("b", "a") == pytest.approx(theirs, abs=1e-9)
-    drawn = Drawings(rows, 2**13, 1).sign_flip("b", "a")
+    assert Bootstrap(rows, 2**14, 1).compute_p_value("b", "a") == pytest.approx(theirs, abs=1e-9)
+    drawn = Bootstrap(rows, 2**13, 1).compute_p_value("b", "a")
     assert drawn == pytest.approx(theirs, abs=0.02)
 
 
 def test_with_six_documents_all_better_the_chance_is_one_in_thirty_two() -> None:
     rows = [{"a": (1.0, 2.0), "b": (0.0, 2.0)}] * 6
-    assert Drawings(rows, 1000, 1).sign_flip("a", "b") == 2 / 2**6
+    assert Bootstrap(rows, 1000, 1).compute_p_value("a", "b") == 2 / 2**6
 
 
 def test_what_cannot_be_seen_is_the_published_formula() -> None:
@@ -204,7 +207,7 @@ def test_what_cannot_be_seen_is_the_published_formula() -> None:
         gaps = generator.normal(0, 1, documents)
         gaps = 0.1 * (gaps - gaps.mean()) / gaps.std(ddof=1)
         rows = [{"a": (0.5 + gap, 1.0), "b": (0.5, 1.0)} for gap in gaps]
-        assert Drawings(rows, 4000, 1).detectable("a", "b") == pytest.approx(table, rel=0.05)
+        assert Bootstrap(rows, 4000, 1).compute_detectable("a", "b") == pytest.approx(table, rel=0.05)
 
 
 def test_holm_by_hand_and_against_one_test_alone() -> None:
@@ -215,21 +218,23 @@ def test_holm_by_hand_and_against_one_test_alone() -> None:
 
 def test_pages_of_one_document_count_as_one_draw() -> None:
     pages = [(10.0, 100.0), (30.0, 100.0), (20.0, 100.0), (5.0, 100.0), (40.0, 100.0), (15.0, 100.0)]
-    clustered = Drawings([{"a": (5 * errors, 5 * length)} for errors, length in pages], 1000, 1).score("a", share=False)
-    single = Drawings([{"a": page} for page in pages for _ in range(5)], 1000, 1).score("a", share=False)
+    clustered = Bootstrap([{"a": (5 * errors, 5 * length)} for errors, length in pages], 1000, 1).estimate(
+        "a", share=False
+    )
+    single = Bootstrap([{"a": page} for page in pages for _ in range(5)], 1000, 1).estimate("a", share=False)
     assert clustered.value == single.value == 0.2
     assert clustered.hi - clustered.lo > 1.8 * (single.hi - single.lo)
 
 
 def test_without_spread_a_share_gets_wilson_and_an_error_rate_nothing() -> None:
-    drawings = Drawings([{"a": (2.0, 2.0), "b": (0.0, 2.0)}] * 12, 200, 1)
-    assert (drawings.score("a", share=True).lo, drawings.score("a", share=True).hi) == wilson(1, 12)
-    assert drawings.score("a", share=False).lo is None
-    assert drawings.difference("a", "b", share=True).lo == pytest.approx(newcombe(1, 0, 12)[0])
+    drawings = Bootstrap([{"a": (2.0, 2.0), "b": (0.0, 2.0)}] * 12, 200, 1)
+    assert (drawings.estimate("a", share=True).lo, drawings.estimate("a", share=True).hi) == wilson_interval(1, 12)
+    assert drawings.estimate("a", share=False).lo is None
+    assert drawings.estimate_difference("a", "b", share=True).lo == pytest.approx(newcombe_interval(1, 0, 12)[0])
 
 
 def test_one_document_has_no_interval_and_nothing_to_divide_by_no_value() -> None:
-    drawings = Drawings([{"a": (1.0, 2.0), "b": (0.0, 0.0)}], 200, 1)
-    assert (drawings.score("a", share=True).value, drawings.score("a", share=True).lo) == (0.5, None)
-    assert drawings.score("b", share=True).value is None
-    assert drawings.difference("a", "b", share=True).value is None
+    drawings = Bootstrap([{"a": (1.0, 2.0), "b": (0.0, 0.0)}], 200, 1)
+    assert (drawings.estimate("a", share=True).value, drawings.estimate("a", share=True).lo) == (0.5, None)
+    assert drawings.estimate("b", share=True).value is None
+    assert drawings.estimate_difference("a", "b", share=True).value is None

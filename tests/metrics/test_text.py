@@ -8,8 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from warraq.metrics import faithfulness, grading, text
-from warraq.metrics.arabic import bare, encoded, folded, marks, strict
-from warraq.metrics.loops import loop
+from warraq.metrics.arabic import (
+    fold_letters,
+    normalize,
+    normalize_unicode,
+    split_diacritics,
+    strip_diacritics,
+)
+from warraq.metrics.loops import find_loop
 from warraq.records import Planted
 
 TEXTS = st.text(
@@ -20,7 +26,7 @@ TEXTS = st.text(
     ),
     max_size=40,
 )
-LADDER = (strict, encoded, bare, folded)
+LADDER = (normalize_unicode, normalize, strip_diacritics, fold_letters)
 
 
 @pytest.mark.parametrize(
@@ -49,14 +55,14 @@ def test_each_level_forgives_what_it_says(printed: str, levels: tuple[str, ...])
 def test_levels_are_idempotent_and_each_follows_from_the_one_before(printed: str) -> None:
     for level in LADDER:
         assert level(level(printed)) == level(printed)
-    assert encoded(strict(printed)) == encoded(printed)
-    assert bare(encoded(printed)) == bare(printed)
-    assert folded(bare(printed)) == folded(printed)
+    assert normalize(normalize_unicode(printed)) == normalize(printed)
+    assert strip_diacritics(normalize(printed)) == strip_diacritics(printed)
+    assert fold_letters(strip_diacritics(printed)) == fold_letters(printed)
 
 
 @given(TEXTS)
 def test_letters_with_their_marks_are_the_whole_text(printed: str) -> None:
-    assert "".join(letter + above for letter, above in marks(encoded(printed))) == encoded(printed)
+    assert "".join(letter + above for letter, above in split_diacritics(normalize(printed))) == normalize(printed)
 
 
 # chrF and WER as sacrebleu 2.6.0 (CHRF, word_order 0) and jiwer 4.0.0 give them
@@ -70,37 +76,37 @@ def test_letters_with_their_marks_are_the_whole_text(printed: str) -> None:
     ],
 )
 def test_chrf_and_wer_are_those_of_the_libraries(reference: str, answer: str, chrf: float, wer: float) -> None:
-    found = text.scores(reference, answer)
+    found = text.score_text(reference, answer)
     assert found["chrf"] == (pytest.approx(chrf, abs=1e-6), 1)
     assert found["wer"][0] / found["wer"][1] == wer
 
 
 @given(TEXTS, TEXTS)
 def test_the_three_kinds_of_errors_add_up_and_a_copy_has_none(reference: str, answer: str) -> None:
-    found = text.scores(reference, answer)
+    found = text.score_text(reference, answer)
     kinds = ("insertion_rate", "deletion_rate", "substitution_rate")
     assert sum(found[kind][0] for kind in kinds) == found["cer"][0]
-    assert found["insertion_rate"][0] - found["deletion_rate"][0] == len(encoded(answer)) - len(encoded(reference))
+    assert found["insertion_rate"][0] - found["deletion_rate"][0] == len(normalize(answer)) - len(normalize(reference))
     assert all(
         pair[0] == 0
-        for name, pair in text.scores(reference, reference).items()
+        for name, pair in text.score_text(reference, reference).items()
         if not name.startswith(("ch", "words_f"))
     )
-    assert sum(text.confusions(reference, answer).values()) == found["cer"][0]
-    assert sum(missed + added for missed, added, _ in text.by_place(reference, answer)) <= found["cer"][0]
+    assert sum(text.count_confusions(reference, answer).values()) == found["cer"][0]
+    assert sum(missed + added for missed, added, _ in text.count_edits_by_place(reference, answer)) <= found["cer"][0]
 
 
 def test_words_in_another_order_are_found_all_the_same() -> None:
-    found = text.scores("one two three four", "three four one two")
+    found = text.score_text("one two three four", "three four one two")
     assert found["words_found"] == (4, 4) and found["words_added"] == (0, 4)
     assert found["cer"][0] > 0
 
 
 def test_mended_spelling_is_seen_in_the_gap_and_by_name() -> None:
-    found = text.scores("المسرحى الشاذلى فى", "المسرحي الشاذلي في")
+    found = text.score_text("المسرحى الشاذلى فى", "المسرحي الشاذلي في")
     assert found["silent_correction_rate"] == (3, 6)
     assert found["cer"][0] == 3 and found["cer_folded"][0] == 0
-    assert text.confusions("المسرحى", "المسرحي") == Counter({("ى", "ي"): 1})
+    assert text.count_confusions("المسرحى", "المسرحي") == Counter({("ى", "ي"): 1})
 
 
 @pytest.mark.parametrize(
@@ -114,24 +120,24 @@ def test_mended_spelling_is_seen_in_the_gap_and_by_name() -> None:
     ],
 )
 def test_diacritics_by_hand(reference: str, answer: str, wrong: tuple[int, int]) -> None:
-    assert text.scores(reference, answer)["diacritic_error_rate"] == wrong
+    assert text.score_text(reference, answer)["diacritic_error_rate"] == wrong
 
 
 def test_an_added_sentence_is_a_run_and_a_wrong_word_is_not() -> None:
     page = "The balance falls due thirty days after receipt of goods."
     added = page + " Please pay at once to avoid legal action."
-    assert text.scores(page, added)["added_run_page_share"] == (1, 1)
-    assert text.scores(page, added)["added_run_rate"][0] == len("Please pay at once to avoid legal action.")
-    assert text.scores(page, page.replace("thirty", "ninety"))["added_run_page_share"] == (0, 1)
+    assert text.score_text(page, added)["added_run_page_share"] == (1, 1)
+    assert text.score_text(page, added)["added_run_rate"][0] == len("Please pay at once to avoid legal action.")
+    assert text.score_text(page, page.replace("thirty", "ninety"))["added_run_page_share"] == (0, 1)
 
 
 def test_missing_ends_show_in_the_last_tenths() -> None:
     page = "".join(chr(0x4E00 + i) for i in range(100))
-    assert text.by_place(page, page[:80]) == [(0, 0, 10)] * 8 + [(10, 0, 10)] * 2
-    assert text.by_place(page, page[:50] + "abcd" + page[50:] + "e") == [
+    assert text.count_edits_by_place(page, page[:80]) == [(0, 0, 10)] * 8 + [(10, 0, 10)] * 2
+    assert text.count_edits_by_place(page, page[:50] + "abcd" + page[50:] + "e") == [
         *[(0, 0, 10)] * 5, (0, 4, 10), *[(0, 0, 10)] * 3, (0, 1, 10),
     ]  # fmt: skip
-    assert sum(size for _, _, size in text.by_place("abc" * 7, "")) == 21
+    assert sum(size for _, _, size in text.count_edits_by_place("abc" * 7, "")) == 21
 
 
 @pytest.mark.parametrize(
@@ -147,11 +153,13 @@ def test_missing_ends_show_in_the_last_tenths() -> None:
     ],
 )
 def test_foreign_letters_by_script_extensions(reference: str, answer: str, foreign: dict[str, int]) -> None:
-    assert faithfulness.foreign_letters(reference, answer) == foreign
+    assert faithfulness.count_foreign_letters(reference, answer) == foreign
 
 
 def test_numbers_invented_lost_and_nearly_right() -> None:
-    found = faithfulness.scores("رقم ٢٠٢٤/١١٧ بتاريخ 2024-03-05 a@b.org", "رقم 2024/117 بتاريخ 2024-03-06 a@b.org 99")
+    found = faithfulness.score_faithfulness(
+        "رقم ٢٠٢٤/١١٧ بتاريخ 2024-03-05 a@b.org", "رقم 2024/117 بتاريخ 2024-03-06 a@b.org 99"
+    )
     assert found["fact_precision"] == (2, 4)
     assert found["fact_recall"] == (2, 3)
     assert found["fact_near_miss_share"] == (1, 3)
@@ -171,8 +179,8 @@ def test_numbers_invented_lost_and_nearly_right() -> None:
 )
 def test_loops_of_letters_phrases_and_lines(tail: str, looped: bool) -> None:
     page = "إلى السيد مدير عام الشؤون المالية المحترم تحية طيبة وبعد"
-    assert faithfulness.looped(page, page + " " + tail) is looped
-    assert not faithfulness.looped(page + " " + tail, page + " " + tail)
+    assert faithfulness.has_added_loop(page, page + " " + tail) is looped
+    assert not faithfulness.has_added_loop(page + " " + tail, page + " " + tail)
 
 
 @pytest.mark.parametrize(
@@ -192,39 +200,39 @@ def test_loops_of_letters_phrases_and_lines(tail: str, looped: bool) -> None:
     ],
 )
 def test_a_loop_is_words_and_not_rules_or_noughts(text: str, is_loop: bool) -> None:
-    assert (loop(text, times=8) is not None) == is_loop
+    assert (find_loop(text, times=8) is not None) == is_loop
 
 
 def test_a_loop_in_the_middle_is_found_by_its_repeats() -> None:
     page = " ".join(f"line {n} of the page" for n in range(12))
-    assert faithfulness.looped(page, page[:80] + " and so on and so forth" * 30 + page[80:])
+    assert faithfulness.has_added_loop(page, page[:80] + " and so on and so forth" * 30 + page[80:])
 
 
 def test_an_answer_in_the_form_of_another_task_is_no_circle() -> None:
     lines = ("Receipt", "Saturn Supplies", "No.: 21184", "Date: 21 July 2019", "Item", "Due: 3.00", "Paid", "Ulmvale")
     blocks = ",".join(f'{{"kind":"paragraph","text":"{line}","level":null}}' for line in lines)
-    sums = grading.answer_sums('{"invoice_number":"21184"}', f'{{"blocks":[{blocks}]}}', False, True, False, "stop")
+    sums = grading.score_form('{"invoice_number":"21184"}', f'{{"blocks":[{blocks}]}}', False, True, False, "stop")
     assert sums["looped_answer_share"] == (False, 1)
 
 
 def test_a_lost_end_is_not_a_bad_page() -> None:
     words = [f"w{n}" for n in range(100)]
-    assert faithfulness.lost_end(words, words[:90])
-    assert not faithfulness.lost_end(words, words)
-    assert not faithfulness.lost_end(words, ["x"] * 100)
-    assert not faithfulness.lost_end(words[:10], [])
+    assert faithfulness.has_lost_end(words, words[:90])
+    assert not faithfulness.has_lost_end(words, words)
+    assert not faithfulness.has_lost_end(words, ["x"] * 100)
+    assert not faithfulness.has_lost_end(words[:10], [])
 
 
 def test_a_blank_page_may_have_a_speck_and_no_sentence() -> None:
-    assert faithfulness.scores(" ", "7")["blank_page_invention_share"] == (0, 1)
-    assert faithfulness.scores("", "A page with a stamp")["blank_page_invention_share"] == (1, 1)
-    assert faithfulness.scores("text", "A page with a stamp")["blank_page_invention_share"] == (0, 0)
+    assert faithfulness.score_faithfulness(" ", "7")["blank_page_invention_share"] == (0, 1)
+    assert faithfulness.score_faithfulness("", "A page with a stamp")["blank_page_invention_share"] == (1, 1)
+    assert faithfulness.score_faithfulness("text", "A page with a stamp")["blank_page_invention_share"] == (0, 0)
 
 
 @pytest.mark.parametrize("talk", ["Here is the text:", "```json", "الصورة تحتوي على", "I'm sorry", "فيما يلي النص"])
 def test_talk_is_known_unless_the_page_says_it(talk: str) -> None:
-    assert faithfulness.talks("{}", f"{talk} {{}}")
-    assert not faithfulness.talks(f"{talk} {{}}", f"{talk} {{}}")
+    assert faithfulness.has_talk("{}", f"{talk} {{}}")
+    assert not faithfulness.has_talk(f"{talk} {{}}", f"{talk} {{}}")
 
 
 def test_planted_errors_copied_mended_or_neither() -> None:
@@ -232,9 +240,9 @@ def test_planted_errors_copied_mended_or_neither() -> None:
         Planted(page_id="p", kind="spelling", printed=a, mended=b)
         for a, b in (("recieve", "receive"), ("مدرسه", "مدرسة"))
     ]
-    assert faithfulness.planted(plants, "recieve مدرسة") == {
+    assert faithfulness.score_planted_errors(plants, "recieve مدرسة") == {
         "planted_copied_share": (1, 2),
         "planted_fixed_share": (1, 2),
     }
-    assert faithfulness.planted(plants, "")["planted_copied_share"] == (0, 2)
-    assert faithfulness.planted([], "x")["planted_fixed_share"] == (0, 0)
+    assert faithfulness.score_planted_errors(plants, "")["planted_copied_share"] == (0, 2)
+    assert faithfulness.score_planted_errors([], "x")["planted_fixed_share"] == (0, 0)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from support import NANO
-from warraq.metrics.fields import flattened
+from warraq.metrics.fields import flatten
 from warraq.runtimes import Answer
 from warraq.runtimes.confidence import by_field, spans
 from warraq.runtimes.greedy import token_ends
@@ -26,7 +26,7 @@ VALUES = st.recursive(
 def test_each_value_stands_where_it_is_said_to(value: Any, separators: tuple[str, str], escaped: bool) -> None:
     text = json.dumps(value, separators=separators, ensure_ascii=escaped)
     found = {path: json.loads(text[slice(*span)]) for path, span in spans(text).items()}
-    assert found == flattened(value)
+    assert found == flatten(value)
 
 
 def test_what_is_no_json_has_no_fields() -> None:

@@ -22,7 +22,7 @@ from warraq import tasks
 from warraq.cli.main import main
 from warraq.errors import InputError
 from warraq.files import write_json
-from warraq.metrics.fields import flattened
+from warraq.metrics.fields import flatten
 from warraq.runtimes import Request
 from warraq.runtimes.onnx import OnnxRuntime
 from warraq.runtimes.torch import TorchRuntime
@@ -281,7 +281,7 @@ def test_the_merged_model_is_read_through_transformers(cut: Path, raw: Callable[
         found.append(json.loads(result.stdout)["pages"][0]["answers"]["invoice"])
     theirs, ours = (one.pop("confidence_by_field") for one in found)
     assert found[0]["answer"] == found[1]["answer"] and found[0]["tokens"] == found[1]["tokens"]
-    assert set(ours) == set(flattened(found[0]["answer"])) and ours == pytest.approx(theirs, abs=2e-3)
+    assert set(ours) == set(flatten(found[0]["answer"])) and ours == pytest.approx(theirs, abs=2e-3)
     assert all(0 <= value <= 1 for value in ours.values())
 
 

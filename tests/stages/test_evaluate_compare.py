@@ -23,7 +23,7 @@ from support.evaluate_project import (
 from warraq import tasks
 from warraq.cli.main import main
 from warraq.records import Page, read_rows
-from warraq.reports.tracking import commit
+from warraq.reports.tracking import describe_commit
 from warraq.teachers.remote.ledger import Ledger
 
 
@@ -74,7 +74,7 @@ def test_a_report_is_held_against_itself_at_a_revision(folder: Path, monkeypatch
     assert f"1 page became worse:\n\n* {page_id(1)}: field F1 1.000 → 0.857" in output
     unknown = compared("out", "--rev=v9")
     assert unknown.exit_code == 2 and "cannot be had as it was at v9: unknown Git revision 'v9'" in unknown.stderr
-    assert str(commit(folder / "out")).endswith("+dirty")
+    assert str(describe_commit(folder / "out")).endswith("+dirty")
 
 
 def test_the_cost_of_teacher_and_student_and_where_they_meet(folder: Path) -> None:

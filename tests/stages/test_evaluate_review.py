@@ -18,8 +18,8 @@ from support.evaluate_project import (
     taught,
     validate,
 )
-from warraq.metrics import curves, review
-from warraq.metrics.grading import Graded
+from warraq.metrics import plot_tables, review
+from warraq.metrics.grading import GradedAnswer
 
 
 def chosen(folder: Path) -> dict[str, dict[str, float | None]]:
@@ -55,11 +55,11 @@ def test_without_validation_nothing_is_said_of_review(folder: Path) -> None:
     assert "has to read" not in (folder / "out/report.html").read_text(encoding="utf-8")
 
 
-def graded(number: int, confidence: float, wrong: int) -> Graded:
+def graded(number: int, confidence: float, wrong: int) -> GradedAnswer:
     """An answer of ten fields that states `confidence`."""
     right = {f"field_{place}": "1" for place in range(10)}
     written = right | {f"field_{place}": "2" for place in range(wrong)}
-    return Graded(
+    return GradedAnswer(
         sample=sample(number, "invoice"), prediction=answer(number, "invoice"), gold=right, answer=written, strict=True,
         kinds={}, gold_text=None, answer_text=None, confidence=confidence, sums={},
     )  # fmt: skip
@@ -69,19 +69,19 @@ def test_the_threshold_is_the_lowest_level_that_holds_with_all_above_it() -> Non
     high = [graded(number, 1.0, 0) for number in range(80)]
     medium = [graded(number, 0.5, 0) for number in range(80, 120)]
     low = [graded(number, 0.0, 9) for number in range(120, 140)]
-    assert review.threshold(high + medium + low, 0.05) == 0.5
-    assert review.threshold(high[:40] + medium + low, 0.05) == 0.5  # the surest alone are too few to be tried
-    assert review.threshold(low + [graded(number, 1.0, 9) for number in range(80)] + medium, 0.05) is None
-    assert review.threshold([], 0.05) is None
-    assert review.error(graded(1, 1.0, 3)) == (3, 10)
+    assert review.choose_threshold(high + medium + low, 0.05) == 0.5
+    assert review.choose_threshold(high[:40] + medium + low, 0.05) == 0.5  # the surest alone are too few to be tried
+    assert review.choose_threshold(low + [graded(number, 1.0, 9) for number in range(80)] + medium, 0.05) is None
+    assert review.choose_threshold([], 0.05) is None
+    assert review.count_errors(graded(1, 1.0, 3)) == (3, 10)
 
 
 @pytest.mark.parametrize(("accepted", "documents"), [(0.05, 73), (0.1, 35), (0.2, 16)])
 def test_documents_needed_are_those_that_suffice_without_an_error(accepted: float, documents: int) -> None:
     right = [graded(number, 1.0, 0) for number in range(documents)]
-    assert review.documents_needed(accepted) == documents
-    assert review.threshold(right, accepted) == 1.0
-    assert review.threshold(right[1:], accepted) is None
+    assert review.count_documents_needed(accepted) == documents
+    assert review.choose_threshold(right, accepted) == 1.0
+    assert review.choose_threshold(right[1:], accepted) is None
 
 
 def test_the_teacher_is_held_against_people_on_the_same_pages(folder: Path) -> None:
@@ -112,14 +112,14 @@ def test_confidence_that_orders_answers_is_told_from_one_that_does_not() -> None
     answers = [graded(n, confidence, wrong) for n, (confidence, wrong) in enumerate([(0.9, 0), (0.8, 2), (0.5, 5)])]
     right, wrong = [(0.9, 10), (0.8, 8), (0.5, 5)], [(0.8, 2), (0.5, 5)]
     won = sum(a * b * ((x > y) + (x == y) / 2) for x, a in right for y, b in wrong)
-    assert curves.told_apart(answers) == pytest.approx(won / (23 * 7))
-    assert curves.told_apart([graded(n, 0.5, 1) for n in range(4)]) == 0.5
-    assert curves.told_apart([graded(1, 1.0, 0)]) is None
+    assert plot_tables.compute_auroc(answers) == pytest.approx(won / (23 * 7))
+    assert plot_tables.compute_auroc([graded(n, 0.5, 1) for n in range(4)]) == 0.5
+    assert plot_tables.compute_auroc([graded(1, 1.0, 0)]) is None
 
 
 def test_fifths_of_confidence_keep_equals_together_and_lose_no_answer() -> None:
     levels = [1.0] * 7 + [0.9, 0.8, 0.7]
-    rows = curves.by_confidence({"merged": [graded(n, level, n) for n, level in enumerate(levels)]})
+    rows = plot_tables.tabulate_confidence({"merged": [graded(n, level, n) for n, level in enumerate(levels)]})
     assert [(row["highest"], row["lowest"], row["answers"]) for row in rows] == [
         (1.0, 1.0, 7), (0.9, 0.9, 1), (0.8, 0.8, 1), (0.7, 0.7, 1),
     ]  # fmt: skip

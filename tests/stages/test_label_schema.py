@@ -5,7 +5,7 @@ from typing import Any, Literal
 import pytest
 
 from warraq import tasks
-from warraq.tasks import Answered
+from warraq.tasks import BaseAnswer
 from warraq.teachers.remote.schema import envelope, json_schema, portable
 
 
@@ -17,32 +17,32 @@ def test_each_task_has_a_portable_schema(task: str) -> None:
     assert schema["required"] == list(tasks.load(task).answer.model_fields)
 
 
-class Union(Answered):
+class Union(BaseAnswer):
     field: int | str
 
 
-class Free(Answered):
+class Free(BaseAnswer):
     field: dict[str, str]
 
 
-class Default(Answered):
+class Default(BaseAnswer):
     field: str = ""
 
 
-class Recursive(Answered):
+class Recursive(BaseAnswer):
     field: "list[Recursive]"
 
 
-class Anything(Answered):
+class Anything(BaseAnswer):
     field: Any
 
 
-class Numbered(Answered):
+class Numbered(BaseAnswer):
     field: Literal[1, 2]
 
 
 @pytest.mark.parametrize("answer", [Union, Free, Default, Recursive, Anything, Numbered])
-def test_a_schema_that_is_not_portable_is_refused(answer: type[Answered]) -> None:
+def test_a_schema_that_is_not_portable_is_refused(answer: type[BaseAnswer]) -> None:
     with pytest.raises(TypeError, match=r"portable|needs fields"):
         portable(answer)
 

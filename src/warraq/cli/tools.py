@@ -142,7 +142,7 @@ def show(reports: Path) -> None:
     from warraq.files import read_json
     from warraq.reports import comparison
 
-    click.echo(comparison.terminal(read_json(reports / "metrics.json"), str(reports / "report.html")))
+    click.echo(comparison.format_terminal(read_json(reports / "metrics.json"), str(reports / "report.html")))
 
 
 @click.command()
@@ -157,9 +157,9 @@ def compare(reports: tuple[Path, ...], variant: str, rev: str | None) -> None:
     from warraq.reports import student_table
 
     if rev is None:
-        click.echo(student_table.build([(str(folder), folder) for folder in reports], variant))
+        click.echo(student_table.compare_students([(str(folder), folder) for folder in reports], variant))
     else:
-        click.echo(student_table.since(reports[0], rev, variant))
+        click.echo(student_table.compare_revision(reports[0], rev, variant))
 
 
 @click.command()
@@ -179,8 +179,8 @@ def cost(context: click.Context, reports: Path, ledger: Path, usd_per_hour: floa
     with Ledger.open(ledger, write=False) as book:
         means = [mean for mean in (book.means(task, model) for task in params.tasks) if mean is not None]
         usd, seconds = sum(mean.usd for mean in means), sum(mean.seconds for mean in means)
-        teacher = account.Teacher(model, usd, seconds) if means else None
-        click.echo(account.build(read_json(reports / "metrics.json"), teacher, book.spent(), usd_per_hour))
+        teacher = account.TeacherCost(model, usd, seconds) if means else None
+        click.echo(account.render_cost_table(read_json(reports / "metrics.json"), teacher, book.spent(), usd_per_hour))
 
 
 @click.command()
@@ -190,7 +190,7 @@ def track(reports: Path) -> None:
     """Log the numbers in REPORTS to Weights & Biases; never a page's image or text."""
     from warraq.reports import tracking
 
-    click.echo(tracking.track(reports, Path()))
+    click.echo(tracking.log_run(reports, Path()))
 
 
 @click.command("pretrain-nano")

@@ -68,7 +68,7 @@ def make_sample(page: Page, label: Label) -> LabelledSample | str:
     if label.answer is None:
         return label.reason or "no_answer"
     try:
-        prompt, answer = tasks.load(label.task).pose(label.answer)
+        prompt, answer = tasks.load(label.task).build_example(label.answer)
     except ValidationError as error:
         if label.teacher != "human":
             return "schema_invalid"

@@ -123,7 +123,7 @@ def run(source: str, revision: str | None, out: Path) -> None:
         labels.append(
             Label(
                 page_id=page_id, task="table_qa", key=revision or "", teacher="import", model=None, reference="silver",
-                answer=table_qa.Question.model_validate(answer).model_dump(mode="json"), reason=None, message=None,
+                answer=table_qa.TableQuestion.model_validate(answer).model_dump(mode="json"), reason=None, message=None,
             )
         )  # fmt: skip
     write_rows(out / "pages/pages.jsonl", pages, key=lambda page: page.page_id)

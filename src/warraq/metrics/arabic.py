@@ -26,12 +26,12 @@ _DIGITS = {base + digit: str(digit) for base in (0x0660, 0x06F0) for digit in ra
 _LETTERS = str.maketrans("أإآٱىةیکہ،؛؟٪٫٬", "اااايهيكه,;?%.,")
 
 
-def strict(text: str) -> str:
+def normalize_unicode(text: str) -> str:
     """Level 0: NFC and single spaces."""
     return unicodedata.normalize("NFC", " ".join(text.split()))
 
 
-def encoded(text: str) -> str:
+def normalize(text: str) -> str:
     """Level 1: NFKC, no bidi or format marks, no tatweel, one space for any white space.
 
     Raised, lowered and fraction digits are kept from NFKC, which would make 52 of 5². NFKC writes the isolated tanwin
@@ -45,22 +45,22 @@ def encoded(text: str) -> str:
     return unicodedata.normalize("NFC", _LOOSE_MARK.sub("", text))
 
 
-def bare(text: str) -> str:
+def strip_diacritics(text: str) -> str:
     """Level 2: level 1 without diacritics and Quranic marks."""
-    return strict(_MARKS.sub("", encoded(text)))
+    return normalize_unicode(_MARKS.sub("", normalize(text)))
 
 
-def folded(text: str) -> str:
+def fold_letters(text: str) -> str:
     """Level 3: level 2 with one form for letters that are often confused, ASCII digits and punctuation."""
-    return strict(digits(bare(text)).translate(_LETTERS))
+    return normalize_unicode(to_ascii_digits(strip_diacritics(text)).translate(_LETTERS))
 
 
-def digits(text: str) -> str:
+def to_ascii_digits(text: str) -> str:
     """Arabic-Indic and Persian digits as ASCII; nothing else changes."""
     return text.translate(_DIGITS)
 
 
-def marks(text: str) -> list[tuple[str, str]]:
+def split_diacritics(text: str) -> list[tuple[str, str]]:
     """A level-1 text as pairs of a letter and its diacritics; marks before any letter have the letter ''."""
     found: list[tuple[str, str]] = []
     for character in text:

@@ -6,7 +6,7 @@ from typing import Any
 
 from warraq.metrics import fields, text
 from warraq.metrics.fields import Kinds
-from warraq.metrics.statistics import Drawings
+from warraq.metrics.statistics import Bootstrap
 
 RESAMPLES, SEED = 1000, 1
 NAMES: Mapping[str, tuple[str, str]] = {
@@ -16,7 +16,7 @@ NAMES: Mapping[str, tuple[str, str]] = {
 
 
 @dataclass(frozen=True)
-class Pair:
+class AnswerPair:
     """One question: its label, and both answers, raw and as far as they fit the schema."""
 
     document: str
@@ -29,7 +29,7 @@ class Pair:
     kinds: Kinds | None  # None: the task is not scored by fields
 
 
-def cost(pairs: Sequence[Pair]) -> dict[str, float | int | None]:
+def measure_degradation(pairs: Sequence[AnswerPair]) -> dict[str, float | int | None]:
     """Character errors added and field F1 lost by the coarser precision, and the share of answers that stay the same.
 
     Character errors are those of the raw answer against its label, so that structure counts too.
@@ -41,13 +41,13 @@ def cost(pairs: Sequence[Pair]) -> dict[str, float | int | None]:
             ("exact", pair.exact, pair.exact_fields),
             ("coarse", pair.coarse, pair.coarse_fields),
         ):
-            edits = text.characters(pair.reference, raw)
+            edits = text.count_character_edits(pair.reference, raw)
             _add(sums, f"{side}_cer", (edits.errors, edits.reference))
             kinds = pair.kinds or {}
-            placed = answer and fields.aligned(pair.gold, answer, kinds)
-            f1 = fields.scores(pair.gold, placed, kinds)["field_f1"] if pair.kinds is not None else (0.0, 0.0)
+            placed = answer and fields.align_lists(pair.gold, answer, kinds)
+            f1 = fields.score_fields(pair.gold, placed, kinds)["field_f1"] if pair.kinds is not None else (0.0, 0.0)
             _add(sums, f"{side}_field_f1", f1)
-    drawings = Drawings(
+    drawings = Bootstrap(
         [{name: (above, below) for name, (above, below) in sums.items()} for sums in by_document.values()],
         RESAMPLES,
         SEED,
@@ -55,7 +55,7 @@ def cost(pairs: Sequence[Pair]) -> dict[str, float | int | None]:
     found: dict[str, float | int | None] = {"answers": len(pairs), "documents": len(by_document)}
     found["equal_answers"] = sum(pair.exact == pair.coarse for pair in pairs) / len(pairs)
     for name, (first, second) in NAMES.items():
-        estimate = drawings.difference(first, second, share=False)
+        estimate = drawings.estimate_difference(first, second, share=False)
         for key, value in ((name, estimate.value), (f"{name}_lo", estimate.lo), (f"{name}_hi", estimate.hi)):
             found[key] = None if value is None else round(value, 6)
     return found

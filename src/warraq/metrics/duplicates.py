@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from warraq.metrics.arabic import folded
+from warraq.metrics.arabic import fold_letters
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -44,7 +44,7 @@ class ClosestPair:
 
 def hash_shingles(text: str) -> frozenset[int]:
     """Hashes of every run of SHINGLE_WORDS words, without diacritics, case and kinds of digits; of all where fewer."""
-    words = folded(text).lower().split()
+    words = fold_letters(text).lower().split()
     starts = range(max(1, len(words) - SHINGLE_WORDS + 1)) if words else ()
     return frozenset(_hash_text(" ".join(words[start : start + SHINGLE_WORDS])) for start in starts)
 

@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 
-from warraq.metrics.arabic import digits, encoded
-from warraq.metrics.loops import loop
+from warraq.metrics.arabic import normalize, to_ascii_digits
+from warraq.metrics.loops import find_loop
 from warraq.records import Planted
 
 BLANK = 10  # letters and digits that a blank page may have before they count as made up (olmOCR-bench, BaselineTest)
@@ -30,24 +30,24 @@ _TALK = re.compile(
 )
 
 
-def scores(reference: str, text: str) -> dict[str, tuple[float, float]]:
+def score_faithfulness(reference: str, text: str) -> dict[str, tuple[float, float]]:
     """Numerator and denominator of each score of one page's running text."""
-    left, right = encoded(reference), encoded(text)
-    ours, theirs = facts(left), facts(right)
+    left, right = normalize(reference), normalize(text)
+    ours, theirs = count_facts(left), count_facts(right)
     both = (ours & theirs).total()
     blank = not any(character.isalnum() for character in left)
     written = sum(character.isalnum() for character in right)
     return {
         "fact_precision": (both, theirs.total()),
         "fact_recall": (both, ours.total()),
-        "fact_near_miss_share": (near_misses(ours, theirs), ours.total()),
-        "lost_end_share": (lost_end(left.split(), right.split()), not blank),
+        "fact_near_miss_share": (count_near_misses(ours, theirs), ours.total()),
+        "lost_end_share": (has_lost_end(left.split(), right.split()), not blank),
         "blank_page_invention_share": (written > BLANK, 1) if blank else (0, 0),
     }
 
 
 @cache
-def script(character: str) -> frozenset[str]:
+def find_scripts(character: str) -> frozenset[str]:
     """The scripts that a character is used in (Unicode script extensions); empty for what belongs to all."""
     import regex
 
@@ -56,19 +56,19 @@ def script(character: str) -> frozenset[str]:
     return frozenset(name for name in _SCRIPTS if regex.match(rf"\p{{scx={name}}}", character)) or frozenset({"Zzzz"})
 
 
-def foreign_letters(left: str, right: str) -> Counter[str]:
+def count_foreign_letters(left: str, right: str) -> Counter[str]:
     """Characters of scripts that the reference does not use at all; Latin is at home everywhere."""
-    known = frozenset({"Latn"}).union(*map(script, set(left)))
-    foreign = {character for character in set(right) if script(character) and not script(character) & known}
+    known = frozenset({"Latn"}).union(*map(find_scripts, set(left)))
+    foreign = {character for character in set(right) if find_scripts(character) and not find_scripts(character) & known}
     return Counter(character for character in right if character in foreign)
 
 
-def facts(text: str) -> Counter[str]:
+def count_facts(text: str) -> Counter[str]:
     """Numbers, dates, addresses of mail and web, with digits in ASCII: what must never be nearly right."""
-    return Counter(_FACT.findall(digits(text)))
+    return Counter(_FACT.findall(to_ascii_digits(text)))
 
 
-def near_misses(ours: Counter[str], theirs: Counter[str]) -> int:
+def count_near_misses(ours: Counter[str], theirs: Counter[str]) -> int:
     """Invented facts that are one character from a lost one."""
     from rapidfuzz.distance import Levenshtein
 
@@ -82,22 +82,24 @@ def near_misses(ours: Counter[str], theirs: Counter[str]) -> int:
     return found
 
 
-def circles(text: str) -> bool:
-    return loop(text, _TIMES) is not None
+def is_repetitive(text: str) -> bool:
+    return find_loop(text, _TIMES) is not None
 
 
-def looped(left: str, right: str) -> bool:
+def has_added_loop(left: str, right: str) -> bool:
     """The text goes in circles, or repeats itself far more than the reference does."""
-    return (circles(right) and not circles(left)) or _repeated(right) > _repeated(left) + _EXCESS
+    return (is_repetitive(right) and not is_repetitive(left)) or _measure_repetition(right) > _measure_repetition(
+        left
+    ) + _EXCESS
 
 
-def _repeated(text: str) -> float:
+def _measure_repetition(text: str) -> float:
     """The share of runs of _GRAM characters that were there before."""
     grams = [text[start : start + _GRAM] for start in range(len(text) - _GRAM + 1)]
     return 1 - len(set(grams)) / len(grams) if len(text) >= _SHORT else 0.0
 
 
-def lost_end(left: list[str], right: list[str]) -> bool:
+def has_lost_end(left: list[str], right: list[str]) -> bool:
     """Of the last tenth of the words less than a fifth is found, though of those before it at least half is."""
     size = max(1, len(left) // 10)
     there = Counter(right)
@@ -108,17 +110,17 @@ def lost_end(left: list[str], right: list[str]) -> bool:
     return len(left) >= 20 and found(left[-size:]) < 0.2 and found(left[:-size]) >= 0.5
 
 
-def talks(reference: str, raw: str) -> bool:
+def has_talk(reference: str, raw: str) -> bool:
     """The raw answer speaks about the task or wraps itself up, in words that are not on the page."""
     return any(found.group() not in reference for found in _TALK.finditer(raw))
 
 
-def planted(plants: Sequence[Planted], text: str) -> dict[str, tuple[float, float]]:
+def score_planted_errors(plants: Sequence[Planted], text: str) -> dict[str, tuple[float, float]]:
     """Errors planted on a page: the shares copied as printed, and mended; the rest became something else."""
-    written = encoded(text)
+    written = normalize(text)
 
     def there(words: str) -> bool:
-        return re.search(rf"(?<!\w){re.escape(encoded(words))}(?!\w)", written) is not None
+        return re.search(rf"(?<!\w){re.escape(normalize(words))}(?!\w)", written) is not None
 
     copied = [there(one.printed) for one in plants]
     mended = [not copy and there(one.mended) for one, copy in zip(plants, copied, strict=True)]

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from warraq.metrics.arabic import encoded
-from warraq.metrics.values import Kind, likeness, same
+from warraq.metrics.arabic import normalize
+from warraq.metrics.values import Kind, anls, is_equal
 
 Outcome = Literal["correct", "wrong", "missing", "invented", "correct_null"]
 Kinds = Mapping[str, Kind]
@@ -24,7 +24,7 @@ _INDEX = re.compile(r"\[\d+\]")
 
 
 @dataclass(frozen=True)
-class Outcomes:
+class OutcomeCounts:
     """Counts of fields: `missing` has a reference and no answer, `invented` the reverse, `correct_null` neither."""
 
     correct: int = 0
@@ -56,83 +56,85 @@ class Outcomes:
         return 2 * self.correct / both if both else 0.0
 
 
-def flattened(value: Any, path: str = "") -> dict[str, Any]:
+def flatten(value: Any, path: str = "") -> dict[str, Any]:
     """An answer as `a.b[0].c -> value`, in the answer's order."""
     if isinstance(value, dict):
-        parts = [flattened(item, f"{path}.{key}" if path else key) for key, item in value.items()]
+        parts = [flatten(item, f"{path}.{key}" if path else key) for key, item in value.items()]
     elif isinstance(value, list):
-        parts = [flattened(item, f"{path}[{index}]") for index, item in enumerate(value)]
+        parts = [flatten(item, f"{path}[{index}]") for index, item in enumerate(value)]
     else:
         return {path: value}
     return {key: item for part in parts for key, item in part.items()}
 
 
-def leaves(value: Any, path: str = "") -> dict[str, str | None]:
+def flatten_texts(value: Any, path: str = "") -> dict[str, str | None]:
     """Flatten an answer to `a.b[0].c -> text` at the encoding level; null and blank text are both None."""
-    flat = flattened(value, path)
-    return {key: None if item is None else encoded(str(item)) or None for key, item in flat.items()}
+    flat = flatten(value, path)
+    return {key: None if item is None else normalize(str(item)) or None for key, item in flat.items()}
 
 
-def field(path: str) -> str:
+def strip_indices(path: str) -> str:
     """A path without its indices: `items[0].total` -> `items[].total`."""
     return _INDEX.sub("[]", path)
 
 
-def aligned(gold: Any, answer: Any, kinds: Kinds, path: str = "") -> Any:
+def align_lists(gold: Any, answer: Any, kinds: Kinds, path: str = "") -> Any:
     """The answer with the items of its lists at the places of those they agree with most; what has no partner comes
     after them, and None stands where the answer has none."""
     if isinstance(gold, dict) and isinstance(answer, dict):
         return {
-            key: aligned(gold[key], item, kinds, f"{path}.{key}" if path else key) if key in gold else item
+            key: align_lists(gold[key], item, kinds, f"{path}.{key}" if path else key) if key in gold else item
             for key, item in answer.items()
         }
     if not (isinstance(gold, list) and isinstance(answer, list)):
         return answer
     inside = f"{path}[]"
-    partners = _partners(gold, answer, kinds, inside)
+    partners = _pair_items(gold, answer, kinds, inside)
     placed = [
-        aligned(one, answer[partners[index]], kinds, inside) if index in partners else None
+        align_lists(one, answer[partners[index]], kinds, inside) if index in partners else None
         for index, one in enumerate(gold)
     ]
     return placed + [one for index, one in enumerate(answer) if index not in partners.values()]
 
 
-def _partners(gold: list[Any], answer: list[Any], kinds: Kinds, path: str) -> dict[int, int]:
+def _pair_items(gold: list[Any], answer: list[Any], kinds: Kinds, path: str) -> dict[int, int]:
     """Index in `gold` -> index in `answer`, so that as many fields as can be agree; near ones first among equals."""
     if not gold or not answer:
         return {}
     from scipy.optimize import linear_sum_assignment
 
-    ours, theirs = [leaves(one) for one in gold], [leaves(one) for one in answer]
+    ours, theirs = [flatten_texts(one) for one in gold], [flatten_texts(one) for one in answer]
     rows = [
-        [_agreement(one, other, kinds, path) - 1e-6 * abs(i - j) for j, other in enumerate(theirs)]
+        [_count_agreement(one, other, kinds, path) - 1e-6 * abs(i - j) for j, other in enumerate(theirs)]
         for i, one in enumerate(ours)
     ]
     return {int(i): int(j) for i, j in zip(*linear_sum_assignment(rows, maximize=True), strict=True)}
 
 
-def _agreement(one: dict[str, str | None], other: dict[str, str | None], kinds: Kinds, path: str) -> float:
+def _count_agreement(one: dict[str, str | None], other: dict[str, str | None], kinds: Kinds, path: str) -> float:
     found = 0.0
     for key, left in one.items():
         right = other.get(key)
         if left is not None and right is not None:
-            kind = kinds.get(field(f"{path}.{key}" if key else path), "exact")
-            found += 1 if left == right or same(kind, left, right) else 0.01 * likeness(left, right)
+            kind = kinds.get(strip_indices(f"{path}.{key}" if key else path), "exact")
+            found += 1 if left == right or is_equal(kind, left, right) else 0.01 * anls(left, right)
     return found
 
 
-def compared(gold: dict[str, Any], answer: dict[str, Any] | None, kinds: Kinds | None = None) -> dict[str, Outcome]:
+def compare_fields(
+    gold: dict[str, Any], answer: dict[str, Any] | None, kinds: Kinds | None = None
+) -> dict[str, Outcome]:
     """The outcome of each field by its path; an answer that could not be read (None) misses every field.
 
     The answer's lists are taken as they stand: align them first.
     """
-    wanted, given = leaves(gold), leaves(answer or {})
+    wanted, given = flatten_texts(gold), flatten_texts(answer or {})
     found: dict[str, Outcome] = {}
     for path in dict.fromkeys((*wanted, *given)):
         left, right = wanted.get(path), given.get(path)
         if left is not None:
-            kind = (kinds or {}).get(field(path), "exact")
-            equal = right is not None and (left == right or same(kind, left, right))
+            kind = (kinds or {}).get(strip_indices(path), "exact")
+            equal = right is not None and (left == right or is_equal(kind, left, right))
             found[path] = "missing" if right is None else "correct" if equal else "wrong"
         elif right is not None:
             found[path] = "invented"
@@ -141,20 +143,24 @@ def compared(gold: dict[str, Any], answer: dict[str, Any] | None, kinds: Kinds |
     return found
 
 
-def outcomes(gold: dict[str, Any], answer: dict[str, Any] | None, kinds: Kinds | None = None) -> Outcomes:
+def count_outcomes(gold: dict[str, Any], answer: dict[str, Any] | None, kinds: Kinds | None = None) -> OutcomeCounts:
     """Align, compare field by field and count."""
-    counts: Counter[str] = Counter(compared(gold, aligned(gold, answer, kinds or {}), kinds).values())
-    return Outcomes(**counts)
+    counts: Counter[str] = Counter(compare_fields(gold, align_lists(gold, answer, kinds or {}), kinds).values())
+    return OutcomeCounts(**counts)
 
 
-def scores(gold: dict[str, Any], placed: dict[str, Any] | None, kinds: Kinds) -> dict[str, tuple[float, float]]:
+def score_fields(gold: dict[str, Any], placed: dict[str, Any] | None, kinds: Kinds) -> dict[str, tuple[float, float]]:
     """Numerator and denominator of each score of the fields of an answer that has been aligned."""
-    found = compared(gold, placed, kinds)
-    counts = Outcomes(**Counter[str](found.values()))
-    wanted, given = leaves(gold), leaves(placed or {})
+    found = compare_fields(gold, placed, kinds)
+    counts = OutcomeCounts(**Counter[str](found.values()))
+    wanted, given = flatten_texts(gold), flatten_texts(placed or {})
     right = [path for path, outcome in found.items() if outcome == "correct"]
-    texts = [path for path, outcome in found.items() if outcome != "correct_null" and kinds.get(field(path)) == "text"]
-    alike = sum(likeness(wanted.get(path) or "", given.get(path) or "") for path in texts)
+    texts = [
+        path
+        for path, outcome in found.items()
+        if outcome != "correct_null" and kinds.get(strip_indices(path)) == "text"
+    ]
+    alike = sum(anls(wanted.get(path) or "", given.get(path) or "") for path in texts)
     return {
         "field_f1": (2 * counts.correct, counts.answered + counts.wanted),
         "field_precision": (counts.correct, counts.answered),
@@ -165,7 +171,7 @@ def scores(gold: dict[str, Any], placed: dict[str, Any] | None, kinds: Kinds) ->
     }
 
 
-def mended(raw: str) -> Iterator[Any]:
+def repair_json(raw: str) -> Iterator[Any]:
     """The JSON values that a text may have meant which is not JSON as it stands, likeliest first: what surrounds one is
     taken off, and what is open where it was cut is closed. Nothing else is repaired, so that no value is made up."""
     start = min((raw.find(mark) for mark in "{[" if mark in raw), default=-1)
@@ -177,14 +183,14 @@ def mended(raw: str) -> Iterator[Any]:
         return
     except (ValueError, RecursionError):
         pass
-    for end, closing in _endings(text):
+    for end, closing in _list_endings(text):
         try:
             yield json.loads(text[:end] + closing)
         except (ValueError, RecursionError):
             continue
 
 
-def _endings(text: str) -> list[tuple[int, str]]:
+def _list_endings(text: str) -> list[tuple[int, str]]:
     """Where a cut text may be ended, and what closes it there, the latest places first; empty if it is no JSON."""
     closers: list[str] = []
     places: deque[tuple[int, str]] = deque(maxlen=_ENDINGS)

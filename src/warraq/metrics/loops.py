@@ -7,7 +7,7 @@ LENGTH = 100  # characters in all, at least: fewer repeats are speech
 _TAG = re.compile(r"<[^<>]{0,200}>")
 
 
-def loop(text: str, times: int) -> str | None:
+def find_loop(text: str, times: int) -> str | None:
     """The first words, or letters of one long word, that stand `times` times in a row and more."""
     words = _TAG.sub(" ", text).split()
     for size in range(1, LONGEST + 1):
@@ -16,14 +16,14 @@ def loop(text: str, times: int) -> str | None:
             run = run + 1 if one == other else 0
             if run >= (times - 1) * size and run % size == 0:
                 repeated = " ".join(words[at - size + 1 : at + 1])
-                if _tells(repeated, run // size + 1):
+                if _is_speech(repeated, run // size + 1):
                     return repeated
     for word in words:
         found = re.search(rf"(.{{2,40}}?)\1{{{times - 1},}}", word) if len(word) > LENGTH else None
-        if found and _tells(found[1], len(found[0]) // len(found[1])):
+        if found and _is_speech(found[1], len(found[0]) // len(found[1])):
             return found[1]
     return None
 
 
-def _tells(repeated: str, times: int) -> bool:
+def _is_speech(repeated: str, times: int) -> bool:
     return len(repeated) * times >= LENGTH and len({letter for letter in repeated if letter.isalpha()}) >= 3

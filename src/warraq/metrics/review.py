@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from warraq.metrics.fields import compared
-from warraq.metrics.grading import Graded, Variants
-from warraq.metrics.statistics import wilson
+from warraq.metrics.fields import compare_fields
+from warraq.metrics.grading import GradedAnswer, GradedVariants
+from warraq.metrics.statistics import wilson_interval
 
 Thresholds = dict[str, dict[str, float | None]]
 """By variant and task; None where no threshold is justified and every answer goes to a person."""
@@ -21,68 +21,72 @@ Thresholds = dict[str, dict[str, float | None]]
 UNSTATED = 0.0  # the confidence of an answer where neither runtime nor task tells any: all go unread, or none
 
 
-def sound(one: Graded) -> bool:
+def is_complete(one: GradedAnswer) -> bool:
     """The answer fits the schema and was not cut; any other goes to a person however sure the model is."""
     return one.answer is not None and not one.truncated
 
 
-def stated(one: Graded) -> float:
+def read_confidence(one: GradedAnswer) -> float:
     return UNSTATED if one.confidence is None else one.confidence
 
 
-def error(one: Graded) -> tuple[float, float]:
+def count_errors(one: GradedAnswer) -> tuple[float, float]:
     """Wrong ones and all of the fields that an answer or its reference has; of a task without fields, of characters."""
     if one.kinds is not None:
-        outcomes = Counter(compared(one.gold, one.answer, one.kinds).values())
+        outcomes = Counter(compare_fields(one.gold, one.answer, one.kinds).values())
         fields = outcomes.total() - outcomes["correct_null"]
         return fields - outcomes["correct"], fields
     wrong, size = one.sums["cer"]
     return min(wrong, size), size
 
 
-def threshold(validation: Sequence[Graded], accepted_error: float) -> float | None:
+def choose_threshold(validation: Sequence[GradedAnswer], accepted_error: float) -> float | None:
     """The lowest confidence from which on the share of errors is below `accepted_error`, or None.
 
     By the upper 95 % limit with the documents as trials, as if a document were right or wrong as a whole. The first
     level tried is the surest with as many documents as could justify any.
     """
     chosen, documents, wrong, size = None, set[str](), 0.0, 0.0
-    answers = sorted((one for one in validation if sound(one)), key=stated, reverse=True)
-    for level, group in groupby(answers, key=stated):
+    answers = sorted((one for one in validation if is_complete(one)), key=read_confidence, reverse=True)
+    for level, group in groupby(answers, key=read_confidence):
         for one in group:
-            errors, whole = error(one)
+            errors, whole = count_errors(one)
             documents.add(one.sample.document)
             wrong, size = wrong + errors, size + whole
-        if len(documents) >= documents_needed(accepted_error):
-            if not size or wilson(wrong / size, len(documents))[1] > accepted_error:
+        if len(documents) >= count_documents_needed(accepted_error):
+            if not size or wilson_interval(wrong / size, len(documents))[1] > accepted_error:
                 break
             chosen = level
     return chosen
 
 
-def documents_needed(accepted_error: float) -> int:
+def count_documents_needed(accepted_error: float) -> int:
     """How many validation documents without any error justify a threshold."""
-    square = wilson(0, 1)[1] / (1 - wilson(0, 1)[1])  # of the normal quantile: the limit of 0 of n is z^2 / (n + z^2)
+    square = wilson_interval(0, 1)[1] / (
+        1 - wilson_interval(0, 1)[1]
+    )  # of the normal quantile: the limit of 0 of n is z^2 / (n + z^2)
     return math.ceil(square * (1 - accepted_error) / accepted_error - 1e-9)
 
 
-def thresholds(validation: Variants, tasks: Sequence[str], accepted_error: float) -> Thresholds:
+def choose_thresholds(validation: GradedVariants, tasks: Sequence[str], accepted_error: float) -> Thresholds:
     return {
-        variant: {task: threshold([one for one in part if one.sample.task == task], accepted_error) for task in tasks}
+        variant: {
+            task: choose_threshold([one for one in part if one.sample.task == task], accepted_error) for task in tasks
+        }
         for variant, part in validation.items()
     }
 
 
-def needed(one: Graded, threshold: float | None) -> bool:
-    return threshold is None or not sound(one) or stated(one) < threshold
+def needs_review(one: GradedAnswer, threshold: float | None) -> bool:
+    return threshold is None or not is_complete(one) or read_confidence(one) < threshold
 
 
-def reviewed(graded: Sequence[Graded], chosen: dict[str, float | None]) -> list[Graded]:
+def score_review(graded: Sequence[GradedAnswer], chosen: dict[str, float | None]) -> list[GradedAnswer]:
     """The same with what a person would have to read, and what would be wrong in the rest."""
     found = []
     for one in graded:
-        unread = not needed(one, chosen[one.sample.task])
+        unread = not needs_review(one, chosen[one.sample.task])
         name = "unread_field_error" if one.kinds is not None else "unread_character_error"
-        sums = {"needs_review_share": (float(not unread), 1.0), name: error(one) if unread else (0.0, 0.0)}
+        sums = {"needs_review_share": (float(not unread), 1.0), name: count_errors(one) if unread else (0.0, 0.0)}
         found.append(replace(one, sums=one.sums | sums))
     return found

@@ -30,7 +30,7 @@ class Estimate:
     documents: int
 
 
-class Drawings:
+class Bootstrap:
     """Documents drawn with replacement, and the scores of each drawing."""
 
     def __init__(self, documents: Sequence[Scores], resamples: int, seed: int) -> None:
@@ -38,28 +38,32 @@ class Drawings:
 
         self._at = {name: (2 * i, 2 * i + 1) for i, name in enumerate(documents[0])}
         self._totals = np.array([[part for name in self._at for part in row[name]] for row in documents], float)
-        self._sums = drawn(self._totals, resamples, seed)
-        self._swaps = swaps(len(documents), resamples, seed)
+        self._sums = resample_sums(self._totals, resamples, seed)
+        self._swaps = list_swaps(len(documents), resamples, seed)
 
-    def score(self, name: str, share: bool) -> Estimate:
+    def estimate(self, name: str, share: bool) -> Estimate:
         """The score of all documents. `share`: it lies in [0, 1], and where no two drawings differ it gets the interval
         of a share with the documents as trials, because nothing in [0, 1] spreads more than yes and no."""
         at = self._at[name]
-        found = _estimate(self._totals, self._sums, lambda sums: _ratio(sums, at), self._documents(at))
-        return _bounded(found, wilson, found.value) if share else found
+        found = _estimate_bca(self._totals, self._sums, lambda sums: _ratio(sums, at), self._count_documents(at))
+        return _add_share_interval(found, wilson_interval, found.value) if share else found
 
-    def difference(self, left: str, right: str, share: bool) -> Estimate:
+    def estimate_difference(self, left: str, right: str, share: bool) -> Estimate:
         """`left - right` within each drawing; `documents` counts those where both are defined."""
         first, second = self._at[left], self._at[right]
 
         def gap(sums: "np.ndarray") -> "np.ndarray":
             return _ratio(sums, first) - _ratio(sums, second)
 
-        found = _estimate(self._totals, self._sums, gap, self._documents(first, second))
+        found = _estimate_bca(self._totals, self._sums, gap, self._count_documents(first, second))
         everything = self._totals.sum(axis=0)
-        return _bounded(found, newcombe, *(float(_ratio(everything, at)) for at in (first, second))) if share else found
+        return (
+            _add_share_interval(found, newcombe_interval, *(float(_ratio(everything, at)) for at in (first, second)))
+            if share
+            else found
+        )
 
-    def sign_flip(self, left: str, right: str) -> float | None:
+    def compute_p_value(self, left: str, right: str) -> float | None:
         """The probability of a difference at least as large if the two were alike: in each document they may as well be
         swapped (paired permutation test; with few documents all swaps are tried)."""
         import numpy as np
@@ -79,26 +83,28 @@ class Drawings:
         exhaustive = len(self._swaps) == 2 ** len(ours)
         return beyond / len(found) if exhaustive else (beyond + 1) / (len(found) + 1)
 
-    def detectable(self, left: str, right: str) -> float | None:
+    def compute_detectable(self, left: str, right: str) -> float | None:
         """The smallest true difference that documents as many and as varied would show four times in five: 2.8 standard
         errors (two-sided 5 %, power 80 %). None where no two drawings differ."""
         import numpy as np
 
         gap = _ratio(self._sums, self._at[left]) - _ratio(self._sums, self._at[right])
-        gap, documents = gap[~np.isnan(gap)], self._documents(self._at[left], self._at[right])
+        gap, documents = gap[~np.isnan(gap)], self._count_documents(self._at[left], self._at[right])
         if documents < 2 or len(gap) < 2 or np.ptp(gap) < 1e-12:
             return None
         return 2.8 * float(gap.std(ddof=1)) * math.sqrt(documents / (documents - 1))
 
-    def higher(self, left: str, right: str) -> int:
+    def count_higher(self, left: str, right: str) -> int:
         """In how many documents `left` is higher than `right`."""
         return int((_ratio(self._totals, self._at[left]) > _ratio(self._totals, self._at[right])).sum())
 
-    def _documents(self, *scores: tuple[int, int]) -> int:
+    def _count_documents(self, *scores: tuple[int, int]) -> int:
         return int((self._totals[:, [denominator for _, denominator in scores]] > 0).all(axis=1).sum())
 
 
-def _bounded(found: Estimate, interval: Callable[..., tuple[float, float]], *shares: float | None) -> Estimate:
+def _add_share_interval(
+    found: Estimate, interval: Callable[..., tuple[float, float]], *shares: float | None
+) -> Estimate:
     """Give an estimate without spread the interval of its shares."""
     if found.value is None or found.lo is not None or found.documents < 2:
         return found
@@ -114,7 +120,7 @@ def _ratio(sums: "np.ndarray", at: tuple[int, int]) -> "np.ndarray":
     return np.divide(numerator, denominator, out=np.full(np.shape(numerator), np.nan), where=denominator > 0)
 
 
-def drawn(totals: "np.ndarray", resamples: int, seed: int) -> "np.ndarray":
+def resample_sums(totals: "np.ndarray", resamples: int, seed: int) -> "np.ndarray":
     """(documents, columns) -> (resamples, columns): the sums over as many documents, drawn with replacement."""
     import numpy as np
 
@@ -128,7 +134,7 @@ def drawn(totals: "np.ndarray", resamples: int, seed: int) -> "np.ndarray":
     return np.concatenate(blocks)
 
 
-def swaps(documents: int, resamples: int, seed: int) -> "np.ndarray":
+def list_swaps(documents: int, resamples: int, seed: int) -> "np.ndarray":
     """(swaps, documents), 1 where the two are swapped: every way if there are at most `resamples`, else drawn ones."""
     import numpy as np
 
@@ -148,7 +154,7 @@ def holm(p_values: Mapping[str, float | int | None]) -> dict[str, float | None]:
     return found
 
 
-def _estimate(
+def _estimate_bca(
     totals: "np.ndarray", sums: "np.ndarray", statistic: Callable[["np.ndarray"], "np.ndarray"], documents: int
 ) -> Estimate:
     """The statistic of all documents with its bias-corrected and accelerated interval (Efron 1987, JASA 82:171).
@@ -164,11 +170,11 @@ def _estimate(
     values, left_out = values[~np.isnan(values)], left_out[~np.isnan(left_out)]
     if documents < 2 or not len(values) or np.ptp(values) < 1e-12:
         return Estimate(value, None, None, documents)
-    lo, hi = np.quantile(values, levels(value, values, left_out, documents)).tolist()
+    lo, hi = np.quantile(values, choose_levels(value, values, left_out, documents)).tolist()
     return Estimate(value, lo, hi, documents)
 
 
-def levels(value: float, values: "np.ndarray", left_out: "np.ndarray", documents: int) -> list[float]:
+def choose_levels(value: float, values: "np.ndarray", left_out: "np.ndarray", documents: int) -> list[float]:
     """The two quantiles of the drawings that bound the interval.
 
     The tails are those of Student's t, widened by n / (n - 1), because drawings of few documents spread too little
@@ -190,7 +196,7 @@ def levels(value: float, values: "np.ndarray", left_out: "np.ndarray", documents
     return [normal.cdf(bias + shift / max(1 - acceleration * shift, 1e-9)) for shift in shifted]
 
 
-def wilson(share: float, trials: int) -> tuple[float, float]:
+def wilson_interval(share: float, trials: int) -> tuple[float, float]:
     """The 95 % score interval of a share (Wilson 1927); it has width even where nothing or everything happened."""
     from statistics import NormalDist
 
@@ -200,8 +206,8 @@ def wilson(share: float, trials: int) -> tuple[float, float]:
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
-def newcombe(left: float, right: float, trials: int) -> tuple[float, float]:
+def newcombe_interval(left: float, right: float, trials: int) -> tuple[float, float]:
     """The 95 % interval of `left - right`, two shares, from their Wilson intervals (Newcombe 1998, method 10)."""
-    (left_lo, left_hi), (right_lo, right_hi) = wilson(left, trials), wilson(right, trials)
+    (left_lo, left_hi), (right_lo, right_hi) = wilson_interval(left, trials), wilson_interval(right, trials)
     gap = left - right
     return gap - math.hypot(left - left_lo, right_hi - right), gap + math.hypot(left_hi - left, right - right_lo)

@@ -4,7 +4,7 @@ which were made up, whether they were called by their kind, and in which order t
 from collections.abc import Iterable, Sequence
 
 from warraq.metrics import tables
-from warraq.metrics.arabic import encoded
+from warraq.metrics.arabic import normalize
 
 ALIKE = 0.5  # likeness of two texts from which on they may be the same element
 
@@ -12,14 +12,14 @@ Element = tuple[str, str]
 """Kind and text."""
 
 
-def running_text(elements: Iterable[Element]) -> str:
+def join_elements(elements: Iterable[Element]) -> str:
     """The text of all elements, a line each; of tables only what is in their cells."""
-    return "\n".join(tables.without_tags(part) if kind == "table" else part for kind, part in elements)
+    return "\n".join(tables.strip_tags(part) if kind == "table" else part for kind, part in elements)
 
 
-def scores(gold: Sequence[Element], other: Sequence[Element]) -> dict[str, tuple[float, float]]:
+def score_elements(gold: Sequence[Element], other: Sequence[Element]) -> dict[str, tuple[float, float]]:
     """Numerator and denominator of each score of one page."""
-    pairs = matched([text for _, text in gold], [text for _, text in other])
+    pairs = match_elements([text for _, text in gold], [text for _, text in other])
     in_order = sum(one[1] < two[1] for index, one in enumerate(pairs) for two in pairs[index + 1 :])
     return {
         "element_f1": (2 * len(pairs), len(gold) + len(other)),
@@ -30,7 +30,7 @@ def scores(gold: Sequence[Element], other: Sequence[Element]) -> dict[str, tuple
     }
 
 
-def matched(gold: Sequence[str], other: Sequence[str]) -> list[tuple[int, int]]:
+def match_elements(gold: Sequence[str], other: Sequence[str]) -> list[tuple[int, int]]:
     """One-to-one pairs of alike texts with the greatest sum of likeness, in the reference's order; an element without
     text (a figure, a signature) is like any other without."""
     if not gold or not other:
@@ -40,7 +40,7 @@ def matched(gold: Sequence[str], other: Sequence[str]) -> list[tuple[int, int]]:
     from rapidfuzz.process import cdist
     from scipy.optimize import linear_sum_assignment
 
-    left, right = [encoded(text) for text in gold], [encoded(text) for text in other]
+    left, right = [normalize(text) for text in gold], [normalize(text) for text in other]
     alike = cdist(left, right, scorer=Levenshtein.normalized_similarity, dtype=np.float64)
     near = 1e-6 * np.abs(np.arange(len(left))[:, None] / len(left) - np.arange(len(right))[None, :] / len(right))
     rows, columns = linear_sum_assignment(np.where(alike >= ALIKE, alike - near, 0), maximize=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Literal
 
-from warraq.metrics.arabic import encoded
+from warraq.metrics.arabic import normalize
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,7 +64,7 @@ class _Reader(HTMLParser):
             self.tables[-1].rows.append([])
         elif self.depth == 1 and tag in ("td", "th"):
             given = dict(attrs)
-            self.cell = Cell("", *(_span(given.get(name)) for name in ("colspan", "rowspan")))
+            self.cell = Cell("", *(_parse_span(given.get(name)) for name in ("colspan", "rowspan")))
             if not self.tables[-1].rows:
                 self.tables[-1].rows.append([])
             self.tables[-1].rows[-1].append(self.cell)
@@ -82,22 +82,22 @@ class _Reader(HTMLParser):
             self.cell.text += data
 
 
-def _span(text: str | None) -> int:
+def _parse_span(text: str | None) -> int:
     return min(int(text), _SPAN_LIMIT) if text is not None and text.isascii() and text.isdigit() and int(text) else 1
 
 
-def read(html: str) -> list[Table]:
+def parse_tables(html: str) -> list[Table]:
     """The tables of an HTML text, cells at the encoding level; a text without any has none."""
     reader = _Reader()
     reader.feed(html)
     reader.close()
     for table in reader.tables:
         for cell in (cell for row in table.rows for cell in row):
-            cell.text = encoded(cell.text)
+            cell.text = normalize(cell.text)
     return reader.tables
 
 
-def scores(gold: Sequence[Table], tables: Sequence[Table]) -> dict[str, tuple[float, float]]:
+def score_tables(gold: Sequence[Table], tables: Sequence[Table]) -> dict[str, tuple[float, float]]:
     """Numerator and denominator of each score of one page. Tables are compared in their order, one too few or too many
     with nothing; so is an answer too large to be compared. A reference too large is left out and counted."""
     names = (
@@ -121,16 +121,16 @@ def scores(gold: Sequence[Table], tables: Sequence[Table]) -> dict[str, tuple[fl
             continue
         put("teds", teds(left, right), 1)
         put("teds_structure", teds(left, right, structure=True), 1)
-        ours, theirs = grid(left), grid(right)
+        ours, theirs = expand_grid(left), expand_grid(right)
         agreed = grits(ours, theirs)
         put("grits_precision", agreed, sum(map(len, theirs)))
         put("grits_recall", agreed, sum(map(len, ours)))
         if index < len(gold):
-            put("mirrored_table_share", mirrored(ours, theirs), 1)
+            put("mirrored_table_share", is_mirrored(ours, theirs), 1)
     return sums
 
 
-def mirrored(gold: list[list[str]], other: list[list[str]]) -> bool:
+def is_mirrored(gold: list[list[str]], other: list[list[str]]) -> bool:
     """The columns fit clearly better in reverse: a table written right to left was copied left to right."""
     size = sum(map(len, gold)) + sum(map(len, other))
     better = grits(gold, [row[::-1] for row in other]) - grits(gold, other)
@@ -158,7 +158,7 @@ def teds(gold: Table, other: Table, structure: bool = False) -> float:
             return 1.0
         return 0.0 if structure else Levenshtein.normalized_distance(one.text, two.text)
 
-    return 1 - _distance(_postorder(gold), _postorder(other), rename) / size
+    return 1 - _measure_tree_distance(_list_postorder(gold), _list_postorder(other), rename) / size
 
 
 Node = Cell | Literal["tr", "table"]
@@ -166,7 +166,7 @@ _Nodes = list[tuple[int, Node]]
 """Each node and its leftmost leaf, children before parents."""
 
 
-def _postorder(table: Table) -> _Nodes:
+def _list_postorder(table: Table) -> _Nodes:
     nodes: _Nodes = []
     for row in table.rows:
         start = len(nodes)
@@ -175,21 +175,21 @@ def _postorder(table: Table) -> _Nodes:
     return [*nodes, (0, "table")]
 
 
-def _distance(one: _Nodes, two: _Nodes, rename: Callable[[Node, Node], float]) -> float:
+def _measure_tree_distance(one: _Nodes, two: _Nodes, rename: Callable[[Node, Node], float]) -> float:
     costs = [[rename(a, b) for _, b in two] for _, a in one]
     trees = [line.copy() for line in costs]  # right for two leaves, the others are to come
-    for i in _key_roots(one):
-        for j in _key_roots(two):
+    for i in _find_key_roots(one):
+        for j in _find_key_roots(two):
             if one[i][0] < i or two[j][0] < j:
-                _subtree(one, two, i, j, costs, trees)
+                _fill_subtree(one, two, i, j, costs, trees)
     return trees[-1][-1]
 
 
-def _key_roots(nodes: _Nodes) -> list[int]:
+def _find_key_roots(nodes: _Nodes) -> list[int]:
     return sorted({leaf: index for index, (leaf, _) in enumerate(nodes)}.values())
 
 
-def _subtree(one: _Nodes, two: _Nodes, i: int, j: int, costs: list[list[float]], trees: list[list[float]]) -> None:
+def _fill_subtree(one: _Nodes, two: _Nodes, i: int, j: int, costs: list[list[float]], trees: list[list[float]]) -> None:
     left, top = one[i][0], two[j][0]
     forest = [[float(b) for b in range(j - top + 2)]]
     for a in range(left, i + 1):
@@ -206,7 +206,7 @@ def _subtree(one: _Nodes, two: _Nodes, i: int, j: int, costs: list[list[float]],
         forest.append(line)
 
 
-def grid(table: Table) -> list[list[str]]:
+def expand_grid(table: Table) -> list[list[str]]:
     """The text of the cell that covers each place, '' where none does."""
     taken: dict[tuple[int, int], str] = {}
     for y, row in enumerate(table.rows):
@@ -235,12 +235,12 @@ def grits(gold: list[list[str]], other: list[list[str]]) -> float:
     alike = cdist(texts, texts, scorer=Indel.normalized_similarity, dtype=np.float64)
     ours, theirs = ([[place[cell] for cell in row] for row in one] for one in (gold, other))
     rewards = alike[np.array(ours)[:, :, None, None], np.array(theirs)[None, None, :, :]]
-    rows = _matched(_outer(rewards))
-    columns = _matched(_outer(rewards.transpose(1, 0, 3, 2)))
+    rows = _align_sequences(_align_rows(rewards))
+    columns = _align_sequences(_align_rows(rewards.transpose(1, 0, 3, 2)))
     return float(sum(rewards[a, c, b, d] for a, b in rows for c, d in columns))
 
 
-def _outer(rewards: "np.ndarray") -> "np.ndarray":
+def _align_rows(rewards: "np.ndarray") -> "np.ndarray":
     """(rows, columns, rows, columns) -> (rows, rows): the best alignment of the cells of each two rows."""
     import numpy as np
 
@@ -253,7 +253,7 @@ def _outer(rewards: "np.ndarray") -> "np.ndarray":
     return best[:, :, -1, -1]
 
 
-def _matched(rewards: "np.ndarray") -> list[tuple[int, int]]:
+def _align_sequences(rewards: "np.ndarray") -> list[tuple[int, int]]:
     """The pairs of the best alignment of two sequences."""
     import numpy as np
 
@@ -274,8 +274,8 @@ def _matched(rewards: "np.ndarray") -> list[tuple[int, int]]:
     return pairs[::-1]
 
 
-def without_tags(html: str) -> str:
+def strip_tags(html: str) -> str:
     """The cells of the tables in a text, a line a row; a text that has no table stays as it is."""
-    found = read(html)
+    found = parse_tables(html)
     rows = [" ".join(cell.text for cell in row) for table in found for row in table.rows]
     return "\n".join(rows) if found else html

@@ -9,7 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from warraq.metrics.arabic import LEVELS, bare, encoded, folded, marks, strict
+from warraq.metrics.arabic import (
+    LEVELS,
+    fold_letters,
+    normalize,
+    normalize_unicode,
+    split_diacritics,
+    strip_diacritics,
+)
 
 DECILES = 10
 LONG_RUN = 15  # characters of a run of added words from which on it is more than noise
@@ -39,7 +46,7 @@ class Edits:
         return self.substitutions + self.insertions + self.deletions
 
 
-def _edits(reference: Sequence[str], text: Sequence[str]) -> Edits:
+def _count_edits(reference: Sequence[str], text: Sequence[str]) -> Edits:
     from rapidfuzz.distance import Levenshtein
 
     counts = {"replace": 0, "insert": 0, "delete": 0}
@@ -48,46 +55,46 @@ def _edits(reference: Sequence[str], text: Sequence[str]) -> Edits:
     return Edits(counts["replace"], counts["insert"], counts["delete"], len(reference))
 
 
-def characters(reference: str, text: str) -> Edits:
+def count_character_edits(reference: str, text: str) -> Edits:
     """Character edits at level 1, in code points. CER = errors / reference, summed over pages."""
-    return _edits(encoded(reference), encoded(text))
+    return _count_edits(normalize(reference), normalize(text))
 
 
-def words(reference: str, text: str) -> Edits:
+def count_word_edits(reference: str, text: str) -> Edits:
     """Word edits at level 1, words split at white space."""
-    return _edits(encoded(reference).split(), encoded(text).split())
+    return _count_edits(normalize(reference).split(), normalize(text).split())
 
 
-def scores(reference: str, text: str) -> dict[str, tuple[float, float]]:
+def score_text(reference: str, text: str) -> dict[str, tuple[float, float]]:
     """Numerator and denominator of each score of one page."""
     from rapidfuzz.distance import Levenshtein
 
     found: dict[str, tuple[float, float]] = {}
-    for level, normal in zip(LEVELS, (strict, encoded, bare, folded), strict=True):
+    for level, normal in zip(LEVELS, (normalize_unicode, normalize, strip_diacritics, fold_letters), strict=True):
         name = "" if level == "encoded" else f"_{level}"
         left, right = normal(reference), normal(text)
         found[f"cer{name}"] = Levenshtein.distance(left, right), len(left)
         found[f"wer{name}"] = Levenshtein.distance(left.split(), right.split()), len(left.split())
-    left, right = encoded(reference), encoded(text)
-    edits = _edits(left, right)
+    left, right = normalize(reference), normalize(text)
+    edits = _count_edits(left, right)
     found["insertion_rate"] = edits.insertions, edits.reference
     found["deletion_rate"] = edits.deletions, edits.reference
     found["substitution_rate"] = edits.substitutions, edits.reference
-    found["silent_correction_rate"] = silently_corrected(left, right)
-    found["diacritic_error_rate"] = diacritics(left, right)
-    found |= bags(left.split(), right.split())
-    runs = added_runs(left.split(), right.split())
+    found["silent_correction_rate"] = count_silent_corrections(left, right)
+    found["diacritic_error_rate"] = count_diacritic_errors(left, right)
+    found |= compare_word_bags(left.split(), right.split())
+    runs = find_added_runs(left.split(), right.split())
     found["added_run_rate"] = sum(map(len, runs)), edits.reference
     found["added_run_page_share"] = bool(runs), 1
     found["chrf"] = chrf(left, right), 1
     return found
 
 
-def confusions(reference: str, text: str) -> Counter[tuple[str, str]]:
+def count_confusions(reference: str, text: str) -> Counter[tuple[str, str]]:
     """What was read for what at level 1; '' stands for nothing: a letter lost, or added."""
     from rapidfuzz.distance import Levenshtein
 
-    left, right = encoded(reference), encoded(text)
+    left, right = normalize(reference), normalize(text)
     found: Counter[tuple[str, str]] = Counter()
     for change in Levenshtein.editops(left, right):
         letter = "" if change.tag == "insert" else left[change.src_pos]
@@ -95,7 +102,7 @@ def confusions(reference: str, text: str) -> Counter[tuple[str, str]]:
     return found
 
 
-def silently_corrected(left: str, right: str) -> tuple[int, int]:
+def count_silent_corrections(left: str, right: str) -> tuple[int, int]:
     """Letters of ى/ي, ة/ه, أ/إ/آ/ا and the like for which another of their kind was written, and their number."""
     from rapidfuzz.distance import Levenshtein
 
@@ -107,11 +114,11 @@ def silently_corrected(left: str, right: str) -> tuple[int, int]:
     return changed, sum(letter in _FAMILY_LETTERS for letter in left)
 
 
-def diacritics(left: str, right: str) -> tuple[int, int]:
+def count_diacritic_errors(left: str, right: str) -> tuple[int, int]:
     """Of the letters that both have and either bears marks: how many bear others. Blind to letters lost or changed."""
     from rapidfuzz.distance import Levenshtein
 
-    ours, theirs = marks(left), marks(right)
+    ours, theirs = split_diacritics(left), split_diacritics(right)
     if all(not above for _, above in (*ours, *theirs)):
         return 0, 0
     wrong = bearing = 0
@@ -124,7 +131,7 @@ def diacritics(left: str, right: str) -> tuple[int, int]:
     return wrong, bearing
 
 
-def bags(left: list[str], right: list[str]) -> dict[str, tuple[float, float]]:
+def compare_word_bags(left: list[str], right: list[str]) -> dict[str, tuple[float, float]]:
     """Words found and added whatever their order: tells a wrong reading order from a wrong reading."""
     ours, theirs = Counter(left), Counter(right)
     return {
@@ -133,7 +140,7 @@ def bags(left: list[str], right: list[str]) -> dict[str, tuple[float, float]]:
     }
 
 
-def added_runs(left: list[str], right: list[str]) -> list[str]:
+def find_added_runs(left: list[str], right: list[str]) -> list[str]:
     """Runs of added words, nothing of which stands there on the page, of at least LONG_RUN characters."""
     from rapidfuzz.distance import Levenshtein
 
@@ -147,7 +154,7 @@ def chrf(left: str, right: str, orders: int = 6, beta: float = 2) -> float:
     left, right = left.replace(" ", ""), right.replace(" ", "")
     precisions, recalls = [], []
     for order in range(1, orders + 1):
-        ours, theirs = _ngrams(left, order), _ngrams(right, order)
+        ours, theirs = _count_ngrams(left, order), _count_ngrams(right, order)
         if ours and theirs:
             both = (ours & theirs).total()
             precisions.append(both / theirs.total())
@@ -159,15 +166,15 @@ def chrf(left: str, right: str, orders: int = 6, beta: float = 2) -> float:
     return (1 + beta**2) * precision * recall / below if below else 0.0
 
 
-def _ngrams(text: str, order: int) -> Counter[str]:
+def _count_ngrams(text: str, order: int) -> Counter[str]:
     return Counter(map("".join, zip(*(islice(text, start, None) for start in range(order)), strict=False)))
 
 
-def by_place(reference: str, text: str) -> list[tuple[int, int, int]]:
+def count_edits_by_place(reference: str, text: str) -> list[tuple[int, int, int]]:
     """Characters lost or changed, characters added, and the reference's, in each tenth of it from its beginning."""
     from rapidfuzz.distance import Levenshtein
 
-    left, right = encoded(reference), encoded(text)
+    left, right = normalize(reference), normalize(text)
     tenths = [place * DECILES // len(left) for place in range(len(left))]
     changes = Levenshtein.editops(left, right)
     missed = Counter(tenths[change.src_pos] for change in changes if change.tag != "insert")

@@ -8,7 +8,7 @@ import re
 from decimal import Decimal
 from typing import Literal
 
-from warraq.metrics.arabic import bare, digits, encoded, folded
+from warraq.metrics.arabic import fold_letters, normalize, strip_diacritics, to_ascii_digits
 
 Kind = Literal["exact", "text", "amount", "date"]
 """exact: identifiers and choices, letter for letter but for the digits' script. text: free text."""
@@ -36,28 +36,28 @@ _HIJRI_MONTHS = (
 _NUMBER = re.compile(r"[+-]?\d(?:[\d ]*\d)?(?:[.,٫٬'][\d ]*\d)*")
 
 
-def same(kind: Kind, left: str, right: str) -> bool:
-    return canonical(kind, left) == canonical(kind, right)
+def is_equal(kind: Kind, left: str, right: str) -> bool:
+    return canonicalize(kind, left) == canonicalize(kind, right)
 
 
-def canonical(kind: Kind, text: str) -> object:
+def canonicalize(kind: Kind, text: str) -> object:
     """A value by which equal ones are equal; hashable."""
     if kind == "text":
-        return bare(text)
+        return strip_diacritics(text)
     if kind == "amount":
-        return amount(text) or digits(encoded(text))
+        return parse_amount(text) or to_ascii_digits(normalize(text))
     if kind == "date":
-        return date(text) or digits(encoded(text))
-    return digits(encoded(text))
+        return parse_date(text) or to_ascii_digits(normalize(text))
+    return to_ascii_digits(normalize(text))
 
 
-def amount(text: str) -> tuple[Decimal, str] | None:
+def parse_amount(text: str) -> tuple[Decimal, str] | None:
     """The number and what stands around it (`SAR`); None if there is not exactly one number.
 
     Of `.` and `,` the last one is the decimal sign if it stands once and not before exactly three digits after a comma:
     1,250 is a thousand, 1.250 is not (dinars have three decimals).
     """
-    plain = digits(encoded(text))
+    plain = to_ascii_digits(normalize(text))
     found = _NUMBER.findall(plain)
     if len(found) != 1:
         return None
@@ -82,9 +82,9 @@ def amount(text: str) -> tuple[Decimal, str] | None:
     return Decimal(number).normalize(), around
 
 
-def date(text: str) -> tuple[str, int, int, int] | None:
+def parse_date(text: str) -> tuple[str, int, int, int] | None:
     """(calendar, year, month, day), day before month where both are numbers; None if it does not read as a date."""
-    plain = folded(text).lower()
+    plain = fold_letters(text).lower()
     hijri = bool(re.search(r"\d\s*(?:ه|هـ|ah|h)\b", plain))
     plain = re.sub(r"(?<=\d)\s*(?:ه|م|ah|h|ad|ce)\.?(?!\w)", "", plain).strip()
     numeric = re.fullmatch(r"(\d{1,4})\s*[-/.]\s*(\d{1,2})\s*[-/.]\s*(\d{1,4})", plain)
@@ -112,9 +112,9 @@ def date(text: str) -> tuple[str, int, int, int] | None:
     return "hijri" if hijri or year < _HIJRI_BEFORE else "gregorian", year, month, day
 
 
-def likeness(left: str, right: str) -> float:
+def anls(left: str, right: str) -> float:
     """ANLS of two free texts: 1 - edits / the longer one's length, 0 below a half (Biten et al. 2019, ICCV)."""
     from rapidfuzz.distance import Levenshtein
 
-    found = float(Levenshtein.normalized_similarity(bare(left), bare(right)))
+    found = float(Levenshtein.normalized_similarity(strip_diacritics(left), strip_diacritics(right)))
     return found if found >= 0.5 else 0.0

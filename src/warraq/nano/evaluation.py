@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from warraq.metrics.text import characters
+from warraq.metrics.text import count_character_edits
 from warraq.nano.training_pages import Card, block
 
 HELD_OUT_BLOCK = 2**31  # far beyond any training
@@ -23,7 +23,7 @@ def score(folder: Path, cards: list[Card]) -> dict[str, float]:
     errors = {"ar": 0, "en": 0}
     letters = {"ar": 0, "en": 0}
     for card, text in zip(cards, transcripts(folder, cards), strict=True):
-        edits = characters(card.text, text)
+        edits = count_character_edits(card.text, text)
         errors[card.language] += edits.errors
         letters[card.language] += edits.reference
     scores = {f"cer_{language}": round(errors[language] / max(letters[language], 1), 4) for language in errors}

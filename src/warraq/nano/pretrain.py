@@ -29,7 +29,7 @@ from warraq.files import replace_file
 from warraq.nano import architecture, batches, evaluation
 from warraq.nano.batches import Batch, Grid, Stream
 from warraq.nano.training_pages import CARDS_PER_BLOCK
-from warraq.reports.tracking import commit
+from warraq.reports.tracking import describe_commit
 from warraq.workers import count, progress
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def run(out: Path, steps: int, seed: int, batch_size: int = 16) -> dict[str, flo
     architecture.processor(tokenizer, config).save_pretrained(folder)
     (folder / "curve.jsonl").write_text("".join(json.dumps(row) + "\n" for row in curve), encoding="utf-8")
     scores = evaluation.score(folder, evaluation.held_out(seed, grid.side_px))
-    card = evaluation.card(steps, seed, batch_size, commit(Path(__file__).parent), scores)
+    card = evaluation.card(steps, seed, batch_size, describe_commit(Path(__file__).parent), scores)
     (folder / "README.md").write_text(card, encoding="utf-8")
     folder.replace(out)
     shutil.rmtree(part)

@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Iterable
 
 from warraq.metrics import faithfulness, text
-from warraq.metrics.arabic import encoded
-from warraq.metrics.fields import compared
-from warraq.metrics.grading import Graded
+from warraq.metrics.arabic import normalize
+from warraq.metrics.fields import compare_fields
+from warraq.metrics.grading import GradedAnswer
 
 _NAMED = {
     "looped_answer_share": "in circles",
@@ -20,7 +20,7 @@ _SHOWN = 6  # of each kind
 _LENGTH = 70  # characters of what was added
 
 
-def findings(one: Graded) -> list[str]:
+def list_issues(one: GradedAnswer) -> list[str]:
     """Empty for a sound answer."""
     if one.prediction is None:
         return ["no prediction"]
@@ -30,36 +30,36 @@ def findings(one: Graded) -> list[str]:
     if one.answer is None:
         found.append("does not fit the schema" if one.strict else "not JSON")
     raw, gold = one.prediction.text, json.dumps(one.gold, ensure_ascii=False)
-    if foreign := faithfulness.foreign_letters(gold, raw):
-        found.append("foreign letters: " + _listed(f"{letter} U+{ord(letter):04X}" for letter in sorted(foreign)))
+    if foreign := faithfulness.count_foreign_letters(gold, raw):
+        found.append("foreign letters: " + _join_shown(f"{letter} U+{ord(letter):04X}" for letter in sorted(foreign)))
     found += [sentence for name, sentence in _NAMED.items() if one.value(name)]
     if one.answer is not None and one.gold_text is not None and one.answer_text is not None:
-        found += _of_text(encoded(one.gold_text), encoded(one.answer_text))
+        found += _list_text_issues(normalize(one.gold_text), normalize(one.answer_text))
     if one.answer is not None and one.kinds is not None:
-        outcomes = compared(one.gold, one.answer, one.kinds)
+        outcomes = compare_fields(one.gold, one.answer, one.kinds)
         invented = [path for path, outcome in outcomes.items() if outcome == "invented"]
-        found += [f"invented: {_listed(invented)}"] if invented else []
+        found += [f"invented: {_join_shown(invented)}"] if invented else []
     return found
 
 
-def _of_text(gold: str, answer: str) -> list[str]:
-    found = [f"added: {run[:_LENGTH]}{'…' * (len(run) > _LENGTH)}" for run in _added(gold, answer)[:_SHOWN]]
-    ours, theirs = faithfulness.facts(gold), faithfulness.facts(answer)
+def _list_text_issues(gold: str, answer: str) -> list[str]:
+    found = [f"added: {run[:_LENGTH]}{'…' * (len(run) > _LENGTH)}" for run in _find_added(gold, answer)[:_SHOWN]]
+    ours, theirs = faithfulness.count_facts(gold), faithfulness.count_facts(answer)
     for name, facts in (("not on the page", theirs - ours), ("lost", ours - theirs)):
-        found += [f"{name}: {_listed(_counted(facts))}"] if facts else []
-    mended, _ = text.silently_corrected(gold, answer)
+        found += [f"{name}: {_join_shown(_format_counts(facts))}"] if facts else []
+    mended, _ = text.count_silent_corrections(gold, answer)
     return found + ([f"spelling mended in {mended} letter{'s' * (mended != 1)}"] if mended else [])
 
 
-def _added(gold: str, answer: str) -> list[str]:
-    return text.added_runs(gold.split(), answer.split())
+def _find_added(gold: str, answer: str) -> list[str]:
+    return text.find_added_runs(gold.split(), answer.split())
 
 
-def _counted(facts: Counter[str]) -> list[str]:
+def _format_counts(facts: Counter[str]) -> list[str]:
     return [fact if count == 1 else f"{fact} ×{count}" for fact, count in sorted(facts.items())]
 
 
-def _listed(parts: Iterable[str]) -> str:
+def _join_shown(parts: Iterable[str]) -> str:
     every = list(parts)
     more = f" and {len(every) - _SHOWN} more" if len(every) > _SHOWN else ""
     return ", ".join(every[:_SHOWN]) + more

@@ -30,30 +30,30 @@ FEWEST_DOCUMENTS = 6
 LEVEL = 0.05
 
 
-def number(value: float | int | None) -> str:
+def format_number(value: float | int | None) -> str:
     if value is None:
         return "–"
     return str(value) if isinstance(value, int) else f"{value:.3f}" if abs(value) < 100 else f"{value:.0f}"
 
 
-def interval(metrics: Metrics, key: str, sign: str = "") -> str:
+def format_interval(metrics: Metrics, key: str, sign: str = "") -> str:
     """`[lo, hi]`, or nothing where there is none."""
     bounds: list[Any] = [metrics.get(f"{key}_lo"), metrics.get(f"{key}_hi")]
     if None in bounds:
         return ""
-    return "[" + ", ".join(("+" if sign and bound > 0 else "") + number(bound) for bound in bounds) + "]"
+    return "[" + ", ".join(("+" if sign and bound > 0 else "") + format_number(bound) for bound in bounds) + "]"
 
 
-def variants(metrics: Metrics) -> list[str]:
+def list_variants(metrics: Metrics) -> list[str]:
     return metrics["variants"].split()
 
 
-def known(metrics: Metrics, name: str) -> bool:
+def has_score(metrics: Metrics, name: str) -> bool:
     """Whether any variant has the score."""
-    return any(metrics.get(f"{variant}_{name}") is not None for variant in variants(metrics))
+    return any(metrics.get(f"{variant}_{name}") is not None for variant in list_variants(metrics))
 
 
-def direction(metrics: Metrics, name: str) -> str:
+def judge_score(metrics: Metrics, name: str) -> str:
     """What interval and chance of merged - base say, for the primary scores with Holm's correction: better, worse,
     unclear, or few where documents are too few to say."""
     key = f"merged_minus_base_{name}"
@@ -66,18 +66,18 @@ def direction(metrics: Metrics, name: str) -> str:
     return "better" if (metrics[key] > 0) != SCORES[name].lower else "worse"
 
 
-def change(metrics: Metrics, name: str) -> str:
+def format_change(metrics: Metrics, name: str) -> str:
     """`+0.580 [+0.510, +0.660]`"""
     key = f"merged_minus_base_{name}"
     plus = "+" * (metrics[key] > 0)
-    return f"{plus}{number(metrics[key])} {interval(metrics, key, '+')}".rstrip().replace("-", "−")
+    return f"{plus}{format_number(metrics[key])} {format_interval(metrics, key, '+')}".rstrip().replace("-", "−")
 
 
-def counted(count: int, noun: str) -> str:
+def format_count(count: int, noun: str) -> str:
     return f"{count} {noun}{'s' * (count != 1)}"
 
 
-def verdict(metrics: Metrics) -> tuple[str, str, str]:
+def decide_verdict(metrics: Metrics) -> tuple[str, str, str]:
     """Did tuning help? Decided on the primary scores together: a gain needs one that is better and none that is worse.
 
     Returns:
@@ -86,7 +86,7 @@ def verdict(metrics: Metrics) -> tuple[str, str, str]:
     compared = [name for name in PRIMARY if metrics.get(f"merged_minus_base_{name}") is not None]
     if not compared:
         return "nothing to compare", "Nothing to compare", "no test sample has fields or text"
-    found = {name: direction(metrics, name) for name in compared}
+    found = {name: judge_score(metrics, name) for name in compared}
     first = next((name for word in ("better", "worse") for name in compared if found[name] == word), compared[0])
     word, opening = {
         (True, False): ("significant gain", "Tuning helped"),
@@ -106,37 +106,41 @@ def verdict(metrics: Metrics) -> tuple[str, str, str]:
     better, worse = metrics[f"{key}_higher_documents"], metrics[f"{key}_lower_documents"]
     if SCORES[first].lower:
         better, worse = worse, better
-    documents = counted(metrics[f"{key}_documents"], "held-out document")
-    rest = f"{change(metrics, first)} on {documents} ({better} better, {worse} worse)"
+    documents = format_count(metrics[f"{key}_documents"], "held-out document")
+    rest = f"{format_change(metrics, first)} on {documents} ({better} better, {worse} worse)"
     for name in compared:
         if name != first:
             but = {"worse": "but ", "unclear": "no clear difference in "}.get(found[name], "")
             chance = metrics.get(f"merged_minus_base_{name}_p_holm")
             doubt = f" (p {chance:.2f})" if found[name] == "unclear" and chance is not None else ""
-            rest += f"; {but}{_scores(metrics, name)}, {change(metrics, name)}{doubt}"
-    return word, f"{opening}: {_scores(metrics, first)}", rest
+            rest += f"; {but}{_format_scores(metrics, name)}, {format_change(metrics, name)}{doubt}"
+    return word, f"{opening}: {_format_scores(metrics, first)}", rest
 
 
-def worse_elsewhere(metrics: Metrics) -> str:
+def describe_losses(metrics: Metrics) -> str:
     """What became worse and has no part in the verdict, in a sentence; empty where nothing did."""
-    names = [name for name in HEADLINE if name not in PRIMARY and direction(metrics, name) == "worse"]
-    return f"Worse, though no part of the verdict: {'; '.join(_scores(metrics, name) for name in names)}." * bool(names)
+    names = [name for name in HEADLINE if name not in PRIMARY and judge_score(metrics, name) == "worse"]
+    return (
+        f"Worse, though no part of the verdict: {'; '.join(_format_scores(metrics, name) for name in names)}."
+        * bool(names)
+    )
 
 
-def _scores(metrics: Metrics, name: str) -> str:
-    return f"{SCORES[name].label} {number(metrics[f'base_{name}'])} → {number(metrics[f'merged_{name}'])}"
+def _format_scores(metrics: Metrics, name: str) -> str:
+    return f"{SCORES[name].label} {format_number(metrics[f'base_{name}'])} → {format_number(metrics[f'merged_{name}'])}"
 
 
-def size(metrics: Metrics) -> str:
+def describe_size(metrics: Metrics) -> str:
     counts = (("test_documents", "held-out document"), ("test_pages", "page"), ("test_samples", "answer"))
-    return ", ".join(counted(metrics[key], noun) for key, noun in counts)
+    return ", ".join(format_count(metrics[key], noun) for key, noun in counts)
 
 
-def left_out(metrics: Metrics) -> list[str]:
+def list_left_out(metrics: Metrics) -> list[str]:
     """What is not scored or counts as failed, one sentence each; empty where nothing is."""
     counts = {f"Test samples not scored, their reference is only {kind}": f"left_out_{kind}" for kind in VOUCHED}
     counts |= {
-        f"Samples without a prediction of {v}, counted as failed": f"{v}_missing_predictions" for v in variants(metrics)
+        f"Samples without a prediction of {v}, counted as failed": f"{v}_missing_predictions"
+        for v in list_variants(metrics)
     }
     told = [f"{sentence}: {metrics[key]}." for sentence, key in counts.items() if metrics[key]]
     if 0 < metrics["teacher_samples"] < metrics["test_samples"]:
@@ -147,40 +151,43 @@ def left_out(metrics: Metrics) -> list[str]:
     return told
 
 
-def review(metrics: Metrics) -> str:
+def describe_review(metrics: Metrics) -> str:
     """Why answers go unread or do not; empty without validation documents."""
     documents, needed = metrics["validation_documents"], metrics["validation_documents_needed"]
     if not documents:
         return ""
     few = f"; at least {needed} are needed, even if all is right there" if documents < needed else ""
-    return f"Which answers may go unread was chosen on {counted(documents, 'validation document')}{few}."
+    return f"Which answers may go unread was chosen on {format_count(documents, 'validation document')}{few}."
 
 
-def unseen(metrics: Metrics, name: str) -> str:
+def format_detectable(metrics: Metrics, name: str) -> str:
     """What difference these documents could not have shown; empty where it cannot be told."""
     detectable = metrics.get(f"merged_minus_base_{name}_mde")
-    return "" if detectable is None else number(detectable)
+    return "" if detectable is None else format_number(detectable)
 
 
-def terminal(metrics: Metrics, report: str) -> str:
+def format_terminal(metrics: Metrics, report: str) -> str:
     """The comparison in at most 100 columns for three variants, the verdict and the report's path."""
-    names = variants(metrics)
+    names = list_variants(metrics)
     lines = [f"{'':<24}" + "".join(f"{name:<25}" for name in names)]
     for name in HEADLINE:
-        if known(metrics, name):
-            cells = [f"{number(metrics[f'{v}_{name}'])} {interval(metrics, f'{v}_{name}')}" for v in names]
+        if has_score(metrics, name):
+            cells = [
+                f"{format_number(metrics[f'{v}_{name}'])} {format_interval(metrics, f'{v}_{name}')}" for v in names
+            ]
             lines.append(f"{SCORES[name].label:<24.23}" + "".join(f"{cell:<25}" for cell in cells))
     lines.append("")
     for name in PRIMARY:
         if metrics.get(f"merged_minus_base_{name}") is not None:
-            below = f"; below {unseen(metrics, name)} not to be seen" if unseen(metrics, name) else ""
-            lines.append(f"{'merged − base':<24}{SCORES[name].label} {change(metrics, name)}{below}")
-    _, sentence, rest = verdict(metrics)
-    counts = (
-        f"{size(metrics)}, scored against {VOUCHED[metrics['reference']]}. Brackets: 95 % intervals over documents."
-    )
+            below = (
+                f"; below {format_detectable(metrics, name)} not to be seen" if format_detectable(metrics, name) else ""
+            )
+            lines.append(f"{'merged − base':<24}{SCORES[name].label} {format_change(metrics, name)}{below}")
+    _, sentence, rest = decide_verdict(metrics)
+    scored = f"{describe_size(metrics)}, scored against {VOUCHED[metrics['reference']]}."
+    counts = f"{scored} Brackets: 95 % intervals over documents."
     made = f"{TUNED[metrics['tuning']]}."
-    verdict_of = " ".join([f"{sentence}, {rest}.", worse_elsewhere(metrics)])
-    for paragraph in (" ".join([counts, *left_out(metrics)]), made, verdict_of):
+    verdict_of = " ".join([f"{sentence}, {rest}.", describe_losses(metrics)])
+    for paragraph in (" ".join([counts, *list_left_out(metrics)]), made, verdict_of):
         lines += ["", *textwrap.wrap(paragraph, 100)]
     return "\n".join(line.rstrip() for line in [*lines, "", f"Report: {report}"])

@@ -5,7 +5,7 @@ from typing import Any
 from warraq.metrics import duplicates
 
 
-def build(audit: dict[str, Any], test_share: float, validation_share: float) -> str:
+def render_data_card(audit: dict[str, Any], test_share: float, validation_share: float) -> str:
 
     def counted(counts: dict[str, int]) -> str:
         return ", ".join(f"{count} {name}" for name, count in counts.items())

@@ -9,19 +9,19 @@ from warraq.reports import comparison
 from warraq.reports.comparison import HEADLINE, Metrics
 
 
-def build(metrics: Metrics, lineage: dict[str, Any], dataset: Path, name: str) -> str:
+def render_model_card(metrics: Metrics, lineage: dict[str, Any], dataset: Path, name: str) -> str:
     """The card of a student; `lineage` is merge's parity.json."""
-    word, sentence, rest = comparison.verdict(metrics)
-    columns = [variant for variant in comparison.VARIANTS if variant in comparison.variants(metrics)]
+    word, sentence, rest = comparison.decide_verdict(metrics)
+    columns = [variant for variant in comparison.VARIANTS if variant in comparison.list_variants(metrics)]
     rows = [
-        f"| {SCORES[score].label} | {' | '.join(_cell(metrics, variant, score) for variant in columns)} |"
+        f"| {SCORES[score].label} | {' | '.join(_format_cell(metrics, variant, score) for variant in columns)} |"
         for score in HEADLINE
-        if comparison.known(metrics, score)
+        if comparison.has_score(metrics, score)
     ]
     graphs = f"`models/{name}/onnx` with onnxruntime, or " * ("onnx" in columns)
     base = lineage["base"]
     header = f"base_model: {base}\n" if "/" in base else ""
-    told = [*comparison.left_out(metrics), comparison.worse_elsewhere(metrics)]
+    told = [*comparison.list_left_out(metrics), comparison.describe_losses(metrics)]
     notes = "".join(f"* {line}\n" for line in told if line)
     return f"""---
 {header}pipeline_tag: image-text-to-text
@@ -38,9 +38,9 @@ language: [ar, en]
 |---|---|
 | base | {base}, revision `{lineage["revision"]}` |
 | tuning | {comparison.TUNED[metrics["tuning"]]} |
-| training set | {_side(dataset, "train")} |
-| validation set | {_side(dataset, "val")} |
-| test set | {comparison.size(metrics)}; `test.json` {metrics["test_sha256"]} |
+| training set | {_describe_split(dataset, "train")} |
+| validation set | {_describe_split(dataset, "val")} |
+| test set | {comparison.describe_size(metrics)}; `test.json` {metrics["test_sha256"]} |
 | prompts | {metrics["prompts_sha256"]} |
 | images, preprocessing | {metrics["images_sha256"]}, {metrics["preprocessing_sha256"]} |
 
@@ -66,15 +66,15 @@ interface. Ask with the task's prompt, image first, greedily.
 """
 
 
-def _cell(metrics: Metrics, variant: str, score: str) -> str:
+def _format_cell(metrics: Metrics, variant: str, score: str) -> str:
     key = f"{variant}_{score}"
-    return f"{comparison.number(metrics[key])} {comparison.interval(metrics, key)}".strip()
+    return f"{comparison.format_number(metrics[key])} {comparison.format_interval(metrics, key)}".strip()
 
 
-def _side(dataset: Path, side: str) -> str:
+def _describe_split(dataset: Path, side: str) -> str:
     counts = read_json(dataset / "audit.json")["splits"][side]
     samples = ", ".join(f"{count} {task}" for task, count in counts["samples"].items())
     vouched = ", ".join(f"{count} {kind}" for kind, count in counts["references"].items())
     digest = short_hash((dataset / f"{side}.json").read_bytes())
-    size = f"{comparison.counted(counts['documents'], 'document')}, {comparison.counted(counts['pages'], 'page')}"
+    size = ", ".join(comparison.format_count(counts[f"{noun}s"], noun) for noun in ("document", "page"))
     return f"{size}; {samples}; {vouched}; `{side}.json` {digest}"

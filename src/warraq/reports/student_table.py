@@ -19,7 +19,7 @@ PAGES = 10  # shown of those that became worse
 _WORSE = {"cer": 1, "insertion_rate": 1, "field_f1": -1}  # the sign of a change for the worse
 
 
-def since(folder: Path, revision: str, variant: str) -> str:
+def compare_revision(folder: Path, revision: str, variant: str) -> str:
     """The same folder as a git revision has it, and as it is now.
 
     Raises:
@@ -43,16 +43,16 @@ def since(folder: Path, revision: str, variant: str) -> str:
                 f"{folder} cannot be had as it was at {revision}: {str(error).rstrip('.')}; metrics.json must be in "
                 "git and plots/ in DVC's cache (`dvc fetch --all-commits`)."
             ) from None
-        return build([(f"{folder} at {revision}", before), (str(folder), folder)], variant)
+        return compare_students([(f"{folder} at {revision}", before), (str(folder), folder)], variant)
 
 
-def build(folders: list[tuple[str, Path]], variant: str) -> str:
+def compare_students(folders: list[tuple[str, Path]], variant: str) -> str:
     """The table of `folders`, each with its name; raises InputError where one has no such variant, or the test sets
     differ."""
     reports = [read_json(folder / "metrics.json") for _, folder in folders]
     names = [name for name, _ in folders]
     for name, metrics in zip(names, reports, strict=True):
-        if variant not in comparison.variants(metrics):
+        if variant not in comparison.list_variants(metrics):
             raise InputError(f"{name} has no predictions of {variant!r}, only of {metrics['variants']}.")
         for key in ("test_sha256", "reference", "images_sha256"):
             if metrics[key] != reports[0][key]:
@@ -61,31 +61,34 @@ def build(folders: list[tuple[str, Path]], variant: str) -> str:
                     f"{reports[0][key]}); run `dvc repro` for both."
                 )
     head = ["", *names]
-    lines = [_line(head), _line(["---"] * len(head))]
+    lines = [_format_line(head), _format_line(["---"] * len(head))]
     for score in HEADLINE:
         if any(metrics.get(f"{variant}_{score}") is not None for metrics in reports):
-            lines.append(_line([SCORES[score].label, *(_cell(metrics, variant, score) for metrics in reports)]))
-    lines += ["", f"{variant}; {comparison.size(reports[0])}, scored against {_vouched(reports[0])}. "
+            lines.append(
+                _format_line([SCORES[score].label, *(_format_cell(metrics, variant, score) for metrics in reports)])
+            )
+    size = comparison.describe_size(reports[0])
+    lines += ["", f"{variant}; {size}, scored against {_describe_reference(reports[0])}. "
               "Brackets: 95 % intervals over documents."]  # fmt: skip
-    return "\n".join(lines + (_regressions(folders[0][1], folders[1][1], variant) if len(folders) == 2 else []))
+    return "\n".join(lines + (_list_regressions(folders[0][1], folders[1][1], variant) if len(folders) == 2 else []))
 
 
-def _line(cells: list[str]) -> str:
+def _format_line(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _cell(metrics: Metrics, variant: str, name: str) -> str:
+def _format_cell(metrics: Metrics, variant: str, name: str) -> str:
     key = f"{variant}_{name}"
-    return f"{comparison.number(metrics.get(key))} {comparison.interval(metrics, key)}".strip()
+    return f"{comparison.format_number(metrics.get(key))} {comparison.format_interval(metrics, key)}".strip()
 
 
-def _vouched(metrics: Metrics) -> str:
+def _describe_reference(metrics: Metrics) -> str:
     return comparison.VOUCHED[metrics["reference"]]
 
 
-def _regressions(before: Path, after: Path, variant: str) -> list[str]:
+def _list_regressions(before: Path, after: Path, variant: str) -> list[str]:
     """The pages that became worse, by the score that they lost most in."""
-    old, new = _pages(before, variant), _pages(after, variant)
+    old, new = _read_pages(before, variant), _read_pages(after, variant)
     worse = []
     for page in old.keys() & new.keys():
         losses = [
@@ -101,10 +104,10 @@ def _regressions(before: Path, after: Path, variant: str) -> list[str]:
         return ["", "No page became worse."]
     shown = [f"* {page}: {change}" for _, page, change in sorted(worse)[:PAGES]]
     more = f", the {PAGES} most of all" if len(worse) > PAGES else ""
-    return ["", f"{comparison.counted(len(worse), 'page')} became worse{more}:", "", *shown]
+    return ["", f"{comparison.format_count(len(worse), 'page')} became worse{more}:", "", *shown]
 
 
-def _pages(folder: Path, variant: str) -> dict[str, dict[str, str]]:
+def _read_pages(folder: Path, variant: str) -> dict[str, dict[str, str]]:
     path = folder / "plots/pages.csv"
     if not path.exists():
         raise InputError(f"{path} is missing; run `dvc repro evaluate` or `dvc pull`.")

@@ -16,7 +16,7 @@ from warraq.files import read_json
 PROJECT = "warraq"
 
 
-def commit(folder: Path) -> str | None:
+def describe_commit(folder: Path) -> str | None:
     """The commit of the checkout that `folder` is in, with `+dirty` where a tracked file differs from it; None outside
     of git."""
     git = ["git", "-C", str(folder)]
@@ -27,7 +27,7 @@ def commit(folder: Path) -> str | None:
     return head.stdout.strip() + "+dirty" * bool(changed.stdout)
 
 
-def track(reports: Path, folder: Path) -> str:
+def log_run(reports: Path, folder: Path) -> str:
     """Log what evaluate wrote to `reports`; wandb writes under `folder`. Returns where the run is."""
     if not os.environ.get("WANDB_API_KEY") and os.environ.get("WANDB_MODE") != "offline":
         raise InputError("Weights & Biases needs WANDB_API_KEY, or WANDB_MODE=offline to keep the run in wandb/.")
@@ -37,7 +37,9 @@ def track(reports: Path, folder: Path) -> str:
     rows.sort(key=lambda row: (-float(row["cer"] or 0), float(row["field_f1"] or 1), row["page_id"], row["variant"]))
     import wandb
 
-    config = {key: value for key, value in metrics.items() if isinstance(value, str)} | {"commit": commit(reports)}
+    config = {key: value for key, value in metrics.items() if isinstance(value, str)} | {
+        "commit": describe_commit(reports)
+    }
     numbers = {key: value for key, value in metrics.items() if isinstance(value, int | float)}
     name = reports.resolve().name
     project = os.environ.get("WANDB_PROJECT", PROJECT)

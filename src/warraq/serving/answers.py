@@ -84,7 +84,7 @@ def reading(question: Question, answer: Answer, reason: Reason | None) -> Readin
     # as the threshold was chosen: where the runtime does not tell, what the answer says of itself
     sure = confidence
     if sure is None:
-        sure = task.task.stated_confidence(value) or 0.0
+        sure = task.task.read_confidence(value) or 0.0
     if not reason and (task.threshold is None or sure < task.threshold):
         reasons.append("low_confidence")
     return Reading(

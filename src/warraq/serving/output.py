@@ -43,7 +43,7 @@ def as_markdown(model: Model, document: dict[str, Any]) -> str:
         for name, held in page["answers"].items():
             if held["needs_review"]:
                 parts.append(f"> **Needs review** ({name}): {'; '.join(SAID[reason] for reason in held['reasons'])}.")
-            parts.append(model.tasks[name].task.render_markdown(held["answer"]))
+            parts.append(model.tasks[name].task.write_markdown(held["answer"]))
     for row in document["rejected"]:
         where = f"Page {row['page']}" if row["page"] else "The file"
         parts.append(f"> **{where} was not read** ({row['reason']}): {row['message']}")

@@ -102,7 +102,7 @@ def run(*, pages: Path, labels: Path, reviews: Path, out: Path, tasks: Sequence[
     write_json(out / "dataset_info.json", dataset_info())
     audit = summarize(parts, left_out, split)
     write_json(out / "audit.json", audit)
-    write_text(out / "README.md", data_card.build(audit, parameters.test_share, parameters.validation_share))
+    write_text(out / "README.md", data_card.render_data_card(audit, parameters.test_share, parameters.validation_share))
     counts = ", ".join(
         f"{name} {len(part)} samples of {audit['splits'][name]['documents']} documents" for name, part in parts.items()
     )

@@ -16,8 +16,14 @@ from pydantic import Field
 from warraq import tasks
 from warraq.errors import InputError
 from warraq.files import read_json, short_hash, write_json, write_text
-from warraq.metrics import curves, review
-from warraq.metrics.grading import Graded, Variants, beside_teacher, field_counts, measured
+from warraq.metrics import plot_tables, review
+from warraq.metrics.grading import (
+    GradedAnswer,
+    GradedVariants,
+    compare_with_teacher,
+    compute_metrics,
+    count_field_outcomes,
+)
 from warraq.records import Label, Page, Planted, Prediction, Reference, Sample, Split, read_rows, read_samples
 from warraq.reports import comparison, model_card, report
 from warraq.section import Section
@@ -89,7 +95,7 @@ def taught(labels: Path, scored: list[Case]) -> tuple[Answers, set[str]]:
     found = {
         key(row): Prediction(
             page_id=row.page_id, task=row.task, split="test", tokens=0, seconds=0.0, message=row.reason,
-            text="" if row.answer is None else tasks.dumps(tasks.load(row.task).pose(row.answer)[1]),
+            text="" if row.answer is None else tasks.dumps(tasks.load(row.task).build_example(row.answer)[1]),
             finish_reason="error" if row.answer is None else "stop",
         )
         for row in own
@@ -101,15 +107,15 @@ def key(row: Sample | Prediction | Label) -> Key:
     return row.page_id, row.task
 
 
-def grade(case: Case, prediction: Prediction | None) -> Graded:
+def grade(case: Case, prediction: Prediction | None) -> GradedAnswer:
     """Score an answer; a missing or failed one as an empty text."""
     reason = "error" if prediction is None else prediction.finish_reason
     raw = prediction.text if prediction is not None and reason != "error" else ""
     found = score_answer(case.task, case.gold, raw, finish_reason=reason, planted=case.planted)
     confidence = None if prediction is None else prediction.confidence
-    if confidence is None:
-        confidence = case.task.stated_confidence(found.answer)
-    return Graded(
+    if confidence is None and found.answer is not None:
+        confidence = case.task.read_confidence(found.answer)
+    return GradedAnswer(
         sample=case.sample, prediction=prediction, gold=case.gold, answer=found.answer, strict=found.strict,
         kinds=case.task.kinds, gold_text=found.gold_text, answer_text=found.answer_text, confidence=confidence,
         sums=found.sums,
@@ -165,8 +171,8 @@ def run(
     if len(told) == len(scored):  # all or none: scores of different samples do not stand side by side
         answered["teacher"] = told
     held = [case for case in held if case.sample.reference == strongest]
-    graded: Variants = {variant: [] for variant in answered}
-    validation: Variants = {variant: [] for variant in names}
+    graded: GradedVariants = {variant: [] for variant in answered}
+    validation: GradedVariants = {variant: [] for variant in names}
     work = [
         (part[variant], variant, case)
         for part, own in ((validation, held), (graded, scored))
@@ -176,11 +182,11 @@ def run(
     for rows, variant, case in progress(work, len(work), "evaluate", "answers"):
         rows.append(grade(case, answered[variant].get(key(case.sample))))
     asked = sorted({case.sample.task for case in scored})
-    chosen = review.thresholds(validation, asked, parameters.accepted_error)
+    chosen = review.choose_thresholds(validation, asked, parameters.accepted_error)
     if held:
-        graded |= {variant: review.reviewed(graded[variant], chosen[variant]) for variant in names}
+        graded |= {variant: review.score_review(graded[variant], chosen[variant]) for variant in names}
     if "teacher" in graded:
-        graded |= {variant: beside_teacher(graded[variant], graded["teacher"]) for variant in names}
+        graded |= {variant: compare_with_teacher(graded[variant], graded["teacher"]) for variant in names}
 
     numbers: comparison.Metrics = {
         "reference": strongest,
@@ -194,24 +200,26 @@ def run(
         "test_samples": len(scored),
         "teacher_samples": len(told),
         "validation_documents": len({case.sample.document for case in held}),
-        "validation_documents_needed": review.documents_needed(parameters.accepted_error),
+        "validation_documents_needed": review.count_documents_needed(parameters.accepted_error),
         **{f"left_out_{kind}": references[kind] * (kind != strongest) for kind in get_args(Reference)},
         **{
             f"{variant}_missing_predictions": sum(key(case.sample) not in rows for case in scored)
             for variant, rows in answered.items()
         },
-        **{f"{variant}_confidence_auroc": curves.told_apart(part) for variant, part in graded.items()},
-        **measured(graded, parameters.resamples, parameters.seed),
+        **{f"{variant}_confidence_auroc": plot_tables.compute_auroc(part) for variant, part in graded.items()},
+        **compute_metrics(graded, parameters.resamples, parameters.seed),
     }
     metrics = {name: round(value, 6) if isinstance(value, float) else value for name, value in numbers.items()}
-    metrics = dict(sorted({**metrics, "verdict": comparison.verdict(metrics)[0]}.items()))
-    drawn, title = curves.plots(graded, chosen), predictions.resolve().name
-    sheets = report.worst(graded, rendered, parameters.worst_pages)
-    write_text(out / "report.html", report.build(metrics, drawn, field_counts(graded), sheets, pages, title))
+    metrics = dict(sorted({**metrics, "verdict": comparison.decide_verdict(metrics)[0]}.items()))
+    drawn, title = plot_tables.build_plots(graded, chosen), predictions.resolve().name
+    sheets = report.pick_worst(graded, rendered, parameters.worst_pages)
+    write_text(
+        out / "report.html", report.render_report(metrics, drawn, count_field_outcomes(graded), sheets, pages, title)
+    )
     for plot, lines in drawn.items():
-        write_text(out / f"plots/{plot}.csv", curves.csv(lines))
+        write_text(out / f"plots/{plot}.csv", plot_tables.format_csv(lines))
     if (dataset / "audit.json").exists():  # a test set alone trained nothing
-        write_text(out / "model_card.md", model_card.build(metrics, lineage, dataset, title))
+        write_text(out / "model_card.md", model_card.render_model_card(metrics, lineage, dataset, title))
     write_json(out / "review.json", chosen)
     write_json(out / "metrics.json", metrics)
-    return comparison.terminal(metrics, str(out / "report.html"))
+    return comparison.format_terminal(metrics, str(out / "report.html"))

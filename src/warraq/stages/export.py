@@ -22,7 +22,7 @@ from warraq.errors import InputError
 from warraq.exporters.onnx import quantize
 from warraq.exporters.onnx.quantize import Block, Precision
 from warraq.files import read_json, write_json
-from warraq.metrics.degradation import Pair, cost
+from warraq.metrics.degradation import AnswerPair, measure_degradation
 from warraq.records import Sample
 from warraq.runtimes import Request, manifest, parity
 from warraq.section import Section
@@ -73,10 +73,10 @@ def size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.glob("*.onnx*"))
 
 
-def compared(sample: Sample, exact: str, coarse: str) -> Pair:
+def compared(sample: Sample, exact: str, coarse: str) -> AnswerPair:
     task, label = tasks.load(sample.task), sample.conversations[-1].content
     fields = [task.parse(raw)[0] for raw in (label, exact, coarse)]
-    return Pair(sample.document, label, exact, coarse, fields[0] or {}, fields[1], fields[2], task.kinds)
+    return AnswerPair(sample.document, label, exact, coarse, fields[0] or {}, fields[1], fields[2], task.kinds)
 
 
 def weighed(
@@ -101,7 +101,9 @@ def weighed(
         quantize.write(part, folder, kind, parameters.block)
         coarse, seconds = answered(folder, chosen, parameters.answer_tokens)
         row: dict[str, Any] = dict(
-            cost([compared(sample, *texts) for (sample, _), *texts in zip(chosen, exact, coarse, strict=True)])
+            measure_degradation(
+                [compared(sample, *texts) for (sample, _), *texts in zip(chosen, exact, coarse, strict=True)]
+            )
         )
         row["passed"] = (row["cer_added"] or 0.0) <= parameters.cer_bound
         row["bytes"] = size(folder)

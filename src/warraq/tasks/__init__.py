@@ -15,10 +15,19 @@ from warraq.metrics.fields import Kinds
 from warraq.metrics.structure import Element
 
 
-class Answered(BaseModel):
+class BaseAnswer(BaseModel):
     """Base of every answer: each field is required, what is not on the page is null, an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def fence_json(answer: JsonObject) -> str:
+    """An answer as indented JSON in a fence of Markdown."""
+    return f"```json\n{json.dumps(answer, ensure_ascii=False, indent=2)}\n```"
+
+
+def state_nothing(answer: JsonObject) -> None:
+    """The confidence of an answer whose task does not ask for any."""
 
 
 @dataclass(frozen=True)
@@ -27,19 +36,19 @@ class Task:
 
     The teacher's schema, the check of its answer, the training target and the check of the student's answer all come
     from the one class `answer`. A task is scored by fields where it has `kinds`, by running text where it has
-    `elements`, and by `score` besides, where it has a score of its own.
+    `list_elements`, and by `score` besides, where it has a score of its own.
     """
 
     name: str
     prompt: str  # what the student is asked, in training and ever after
     instruction: str  # what the teacher is told besides: how to copy, what null means
-    answer: type[Answered]
+    answer: type[BaseAnswer]
     kinds: Kinds | None = None  # how the values of its fields are compared, by path
-    elements: Callable[[JsonObject], list[Element]] | None = None  # answer -> the parts of the page, in reading order
+    list_elements: Callable[[JsonObject], list[Element]] | None = None  # the parts of the page, in reading order
     score: Callable[[JsonObject, JsonObject | None], dict[str, float]] | None = None  # gold, answer -> scores, 0 to 1
-    confidence: Callable[[JsonObject], float] | None = None  # answer -> how sure it says it is, 0 to 1
-    markdown: Callable[[JsonObject], str] | None = None  # answer -> what a person reads; else its JSON
-    asked: Callable[[JsonObject], tuple[str, JsonObject]] | None = None  # label with a question of its own -> as `pose`
+    read_confidence: Callable[[JsonObject], float | None] = state_nothing  # how sure an answer says it is, 0 to 1
+    write_markdown: Callable[[JsonObject], str] = fence_json  # an answer as a person reads it
+    pose_question: Callable[[JsonObject], tuple[str, JsonObject]] | None = None  # of a label that holds its question
 
     def schema(self) -> JsonObject:
         """The JSON Schema of the answer."""
@@ -68,24 +77,14 @@ class Task:
         except ValidationError:
             return None, True
 
-    def pose(self, label: JsonObject) -> tuple[str, JsonObject]:
+    def build_example(self, label: JsonObject) -> tuple[str, JsonObject]:
         """A label's content as the prompt of its page and the answer to it.
 
         Raises:
             ValidationError: it does not fit the schema.
         """
-        prompt, answer = (self.prompt, label) if self.asked is None else self.asked(label)
+        prompt, answer = (self.prompt, label) if self.pose_question is None else self.pose_question(label)
         return prompt, self.validate(answer)
-
-    def stated_confidence(self, answer: JsonObject | None) -> float | None:
-        """How sure an answer says it is, 0 to 1; None where it says nothing."""
-        return None if answer is None or self.confidence is None else self.confidence(answer)
-
-    def render_markdown(self, answer: JsonObject) -> str:
-        """The answer as a person reads it, its JSON in a fence where the task has no better form."""
-        if self.markdown is not None:
-            return self.markdown(answer)
-        return f"```json\n{json.dumps(answer, ensure_ascii=False, indent=2)}\n```"
 
 
 COPYING = (
@@ -109,7 +108,10 @@ CONTROL = re.compile(
 
 
 def dumps(answer: Any) -> str:
-    """An answer as the student writes it: compact JSON, not escaped, but for the first letter of what a template would
-    take for a command: `<image>` on a page is written `\\u003cimage>`, which every JSON parser reads as it stood."""
+    r"""Write an answer as the student writes it: compact JSON, not escaped.
+
+    Only the first character of what a template would take for a command is: `<image>` on a page is written
+    `\u003cimage>`, which every JSON parser reads as it stood.
+    """
     text = json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
-    return CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

@@ -3,9 +3,10 @@
 Only blocks are asked for; Markdown is derived from them, so the text is paid for once and cannot disagree with itself.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
-from warraq.tasks import COPYING, Answered, Task
+from warraq.metrics.structure import Element
+from warraq.tasks import COPYING, BaseAnswer, JsonObject, Task
 
 PROMPT = (
     "You are a professional OCR details extractor. Task: content. Copy the page in reading order as structural "
@@ -18,7 +19,7 @@ INSTRUCTION = (
 )
 
 
-class Block(Answered):
+class Block(BaseAnswer):
     kind: Literal[
         "heading", "paragraph", "list", "table", "figure", "formula", "form_field", "page_header", "page_footer",
         "page_number", "footnote", "stamp", "signature", "handwriting", "barcode", "other",
@@ -27,12 +28,12 @@ class Block(Answered):
     level: int | None
 
 
-class Answer(Answered):
+class Answer(BaseAnswer):
     blocks: list[Block]
 
 
-def markdown(answer: dict[str, Any]) -> str:
-    """The page as Markdown: headings with their level, tables as HTML, one blank line between blocks."""
+def write_markdown(answer: JsonObject) -> str:
+    """Write the page as Markdown: headings with their level, tables as HTML, one blank line between blocks."""
     parts = []
     for block in answer["blocks"]:
         prefix = "#" * (block["level"] or 1) + " " if block["kind"] == "heading" else ""
@@ -40,11 +41,12 @@ def markdown(answer: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
-def elements(answer: dict[str, Any]) -> list[tuple[str, str]]:
+def list_elements(answer: JsonObject) -> list[Element]:
     """Kind and text of each block in reading order; what the running text is scored on."""
     return [(block["kind"], block["text"]) for block in answer["blocks"]]
 
 
 TASK = Task(
-    name="content", prompt=PROMPT, instruction=INSTRUCTION, answer=Answer, elements=elements, markdown=markdown,
+    name="content", prompt=PROMPT, instruction=INSTRUCTION, answer=Answer, list_elements=list_elements,
+    write_markdown=write_markdown,
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """Invoices and receipts as fields. Amounts stay verbatim: a model that rewrites a number is caught, not helped."""
 
 from warraq.metrics.values import Kind
-from warraq.tasks import COPYING, Answered, Task
+from warraq.tasks import COPYING, BaseAnswer, Task
 
 PROMPT = (
     "You are a professional OCR details extractor. Task: invoice. Extract the invoice or receipt: number, dates, "
@@ -12,20 +12,20 @@ INSTRUCTION = (
 )
 
 
-class Party(Answered):
+class Party(BaseAnswer):
     name: str | None
     address: str | None
     tax_id: str | None
 
 
-class Item(Answered):
+class Item(BaseAnswer):
     description: str
     quantity: str | None
     unit_price: str | None
     total: str | None
 
 
-class Answer(Answered):
+class Answer(BaseAnswer):
     invoice_number: str | None
     date: str | None
     due_date: str | None

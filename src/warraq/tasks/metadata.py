@@ -1,9 +1,9 @@
 """Task 2: what the page says about itself."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from warraq.metrics.values import Kind
-from warraq.tasks import COPYING, Answered, Task
+from warraq.tasks import COPYING, BaseAnswer, JsonObject, Task
 
 PROMPT = (
     "You are a professional OCR details extractor. Task: metadata. Extract classification, source, physical "
@@ -17,7 +17,7 @@ INSTRUCTION = (
 )
 
 
-class Classification(Answered):
+class Classification(BaseAnswer):
     document_type: Literal[
         "letter",
         "memo",
@@ -37,7 +37,7 @@ class Classification(Answered):
     urgency_marking: str | None
 
 
-class Source(Answered):
+class Source(BaseAnswer):
     issuing_body: str | None
     department: str | None
     country: str | None
@@ -47,7 +47,7 @@ class Source(Answered):
     author: str | None
 
 
-class Physical(Answered):
+class Physical(BaseAnswer):
     languages: list[Literal["ar", "en", "fr", "fa", "ur", "other"]]
     script_direction: Literal["rtl", "ltr", "mixed"]
     production: Literal["born_digital", "scanned", "photographed", "handwritten"]
@@ -55,36 +55,36 @@ class Physical(Answered):
     is_blank: bool
 
 
-class Mark(Answered):
+class Mark(BaseAnswer):
     kind: Literal["stamp", "seal", "logo", "barcode", "watermark", "other"]
     text: str | None
 
 
-class Signature(Answered):
+class Signature(BaseAnswer):
     signer_name: str | None
     signer_role: str | None
     kind: Literal["handwritten", "digital", "printed", "initials"]
 
 
-class Routing(Answered):
+class Routing(BaseAnswer):
     sender: str | None
     recipient: str | None
     copies: list[str]
     instructions: str | None
 
 
-class Attached(Answered):
+class Attached(BaseAnswer):
     kind: Literal["attachment", "reference", "legal_basis"]
     text: str
 
 
-class Quality(Answered):
+class Quality(BaseAnswer):
     condition_notes: list[Literal["noise", "skew", "faded", "stained", "torn", "cut_off", "handwritten_notes"]]
     confidence: Literal["high", "medium", "low"]
     needs_human_review: bool
 
 
-class Answer(Answered):
+class Answer(BaseAnswer):
     classification: Classification
     source: Source
     physical: Physical
@@ -109,11 +109,12 @@ KINDS: dict[str, Kind] = {
 }  # fmt: skip
 
 
-def confidence(answer: dict[str, Any]) -> float:
+def read_confidence(answer: JsonObject) -> float:
     """How sure the answer says it is, 0 to 1."""
     return {"low": 0.0, "medium": 0.5, "high": 1.0}[answer["quality"]["confidence"]]
 
 
 TASK = Task(
-    name="metadata", prompt=PROMPT, instruction=INSTRUCTION, answer=Answer, kinds=KINDS, confidence=confidence,
+    name="metadata", prompt=PROMPT, instruction=INSTRUCTION, answer=Answer, kinds=KINDS,
+    read_confidence=read_confidence,
 )  # fmt: skip

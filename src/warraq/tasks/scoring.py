@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from warraq.metrics import faithfulness, fields, grading
 from warraq.metrics.grading import Sums
-from warraq.metrics.structure import running_text
+from warraq.metrics.structure import join_elements
 from warraq.records import Planted
 from warraq.tasks import JsonObject, Task, dumps
 
@@ -36,15 +36,15 @@ def score_answer(
     """
     answer, strict = task.parse(raw)
     repaired = answer if answer is not None else repair_answer(task, raw)
-    sums = grading.answer_sums(dumps(gold), raw, answer is not None, strict, repaired is not None, finish_reason)
+    sums = grading.score_form(dumps(gold), raw, answer is not None, strict, repaired is not None, finish_reason)
     gold_text = answer_text = None
     if task.kinds is not None:
-        answer = fields.aligned(gold, answer, task.kinds)
-        sums |= grading.field_sums(gold, answer, repaired, task.kinds)
-    if task.elements is not None:
-        wanted, given = task.elements(gold), task.elements(answer) if answer is not None else None
-        gold_text, answer_text = running_text(wanted), raw if given is None else running_text(given)
-        sums |= grading.text_sums(wanted, given, raw) | faithfulness.planted(planted, answer_text)
+        answer = fields.align_lists(gold, answer, task.kinds)
+        sums |= grading.score_field_values(gold, answer, repaired, task.kinds)
+    if task.list_elements is not None:
+        wanted, given = task.list_elements(gold), task.list_elements(answer) if answer is not None else None
+        gold_text, answer_text = join_elements(wanted), raw if given is None else join_elements(given)
+        sums |= grading.score_running_text(wanted, given, raw) | faithfulness.score_planted_errors(planted, answer_text)
     if task.score is not None:
         sums |= {f"question_{name}": (value, 1) for name, value in task.score(gold, answer).items()}
     return AnswerScores(answer, strict, gold_text, answer_text, sums)
@@ -52,7 +52,7 @@ def score_answer(
 
 def repair_answer(task: Task, raw: str) -> JsonObject | None:
     """The likeliest answer that a text may have meant which is none as it stands; None where there is none."""
-    for value in fields.mended(raw):
+    for value in fields.repair_json(raw):
         try:
             return task.answer.model_validate(value, strict=True).model_dump(mode="json")
         except ValidationError:

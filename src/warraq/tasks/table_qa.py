@@ -7,22 +7,21 @@ as JSON, in which nothing can be taken for a command.
 import re
 from collections import Counter
 from decimal import Decimal
-from typing import Any
 
-from warraq.metrics.values import Kind, amount, likeness
-from warraq.tasks import COPYING, Answered, JsonObject, Task, dumps
+from warraq.metrics.values import Kind, anls, parse_amount
+from warraq.tasks import COPYING, BaseAnswer, JsonObject, Task, dumps
 
 PROMPT = "Answer the question about the table on the page. Reason in short steps, then answer. Answer in JSON only."
 INSTRUCTION = COPYING + " Numbers in the answer are written as the table writes them."
 RELAXED = Decimal("0.05")  # a number may be off by as much, as in ChartQA (Masry et al. 2022, section 5)
 
 
-class Answer(Answered):
+class Answer(BaseAnswer):
     reasoning: str
     answer: str
 
 
-class Question(Answer):
+class TableQuestion(Answer):
     """What a label or a review holds."""
 
     question: str
@@ -31,9 +30,9 @@ class Question(Answer):
 KINDS: dict[str, Kind] = {"reasoning": "text", "answer": "text"}
 
 
-def asked(label: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The prompt with the question, and the answer alone."""
-    question = Question.model_validate(label)
+def pose_question(label: JsonObject) -> tuple[str, JsonObject]:
+    """Give the prompt with the question, and the answer alone."""
+    question = TableQuestion.model_validate(label)
     answer = question.model_dump(mode="json", exclude={"question"})
     return f"{PROMPT} Question: {dumps(question.question)}", answer
 
@@ -44,15 +43,15 @@ def compare_answers(gold: str, answer: str) -> dict[str, float]:
     A number counts exactly and within RELAXED; a list (parts between commas, semicolons or lines) as a set; any other
     text by its likeness.
     """
-    exact = float(_plain(gold) == _plain(answer))
-    wanted, given = amount(gold), amount(answer)
+    exact = float(_normalize(gold) == _normalize(answer))
+    wanted, given = parse_amount(gold), parse_amount(answer)
     number = wanted is not None and len(wanted[1].split()) <= 2  # a unit, not a sentence with a number in it
-    parts, others = _parts(gold), _parts(answer)
+    parts, others = _split_list(gold), _split_list(answer)
     both = (Counter(parts) & Counter(others)).total()
     found = {
         "exact": exact,
         "relaxed": exact,
-        "anls": likeness(gold, answer),
+        "anls": anls(gold, answer),
         "set_f1": 2 * both / (len(parts) + len(others)) if parts or others else exact,
     }
     if wanted is not None and number and len(parts) == 1:
@@ -62,13 +61,13 @@ def compare_answers(gold: str, answer: str) -> dict[str, float]:
     return found | {"score": found["set_f1"] if len(parts) > 1 else found["anls"]}
 
 
-def _plain(text: str) -> str:
+def _normalize(text: str) -> str:
     return " ".join(text.casefold().split()).strip(" .")
 
 
-def _parts(text: str) -> list[str]:
+def _split_list(text: str) -> list[str]:
     """The members of a list; a comma between digits is part of a number."""
-    return [plain for part in re.split(r"(?<!\d),|,(?!\d)|[;\n،؛]| and ", text) if (plain := _plain(part))]
+    return [plain for part in re.split(r"(?<!\d),|,(?!\d)|[;\n،؛]| and ", text) if (plain := _normalize(part))]
 
 
 def score(gold: JsonObject, answer: JsonObject | None) -> dict[str, float]:
@@ -77,5 +76,6 @@ def score(gold: JsonObject, answer: JsonObject | None) -> dict[str, float]:
 
 
 TASK = Task(
-    name="table_qa", prompt=PROMPT, instruction=INSTRUCTION, answer=Answer, kinds=KINDS, score=score, asked=asked,
+    name="table_qa", prompt=PROMPT, instruction=INSTRUCTION, answer=Answer, kinds=KINDS, score=score,
+    pose_question=pose_question,
 )  # fmt: skip

@@ -14,7 +14,7 @@ def adoption(before: Mapping[str, float], after: Mapping[str, float], seed: int)
     The keys begin with the page, and a page with its document. The checkpoint was chosen on the same documents, so the
     gain is somewhat flattered; the report's is not.
     """
-    from warraq.metrics.statistics import Drawings
+    from warraq.metrics.statistics import Bootstrap
 
     documents: dict[str, list[str]] = {}
     for name in sorted(before):
@@ -26,7 +26,7 @@ def adoption(before: Mapping[str, float], after: Mapping[str, float], seed: int)
         }
         for names in documents.values()
     ]
-    found = Drawings(rows, 1000, seed).difference("after", "before", share=True)
+    found = Bootstrap(rows, 1000, seed).estimate_difference("after", "before", share=True)
     return {
         "adopted": found.lo is not None and found.lo > 0,
         "gain": found.value,

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from warraq.errors import first_problem
 from warraq.files import parse_strict_json
-from warraq.metrics.loops import loop
+from warraq.metrics.loops import find_loop
 from warraq.records import Page
 from warraq.tasks import Task
 from warraq.teachers import Answer, Declined, declined
@@ -65,7 +65,7 @@ class Reader:
         if written["page_tag"] != tag(key):
             return Declined("wrong_tag", f"{written['page_tag'][:20]!r} in place of {tag(key)!r}")
         value = written["answer"]
-        if repeated := loop("\n".join(strings(value).values()), TIMES):
+        if repeated := find_loop("\n".join(strings(value).values()), TIMES):
             return Declined("loop", f"{repeated[:40]!r} over and over")
         found = findings(self.task.name, value, attempt.ink, layer(self.pages, page))
         for finding in found:

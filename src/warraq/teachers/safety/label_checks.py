@@ -10,9 +10,9 @@ from decimal import Decimal
 from itertools import accumulate
 from typing import Any
 
-from warraq.metrics.arabic import digits, encoded
-from warraq.metrics.fields import flattened
-from warraq.metrics.values import amount, date
+from warraq.metrics.arabic import normalize, to_ascii_digits
+from warraq.metrics.fields import flatten
+from warraq.metrics.values import parse_amount, parse_date
 from warraq.teachers.textlayer import doubt, folded
 
 QUARANTINE = frozenset({"foreign_script", "text_on_blank", "mixed_digits", "disagrees", "marked_confidential"})
@@ -38,7 +38,7 @@ class Finding:
 
 def strings(answer: dict[str, Any]) -> dict[str, str]:
     """The texts of an answer by their path; the names of kinds and languages are the schema's words, not the page's."""
-    flat = flattened(answer)
+    flat = flatten(answer)
     return {path: text for path, text in flat.items() if isinstance(text, str) and not path.endswith((".kind", "type"))}
 
 
@@ -86,9 +86,9 @@ def _marked(texts: dict[str, str]) -> Iterator[Finding]:
 def _dates(texts: dict[str, str]) -> Iterator[Finding]:
     """A date in numbers that is none, or of a year that no document has. A percentage or a term is no date."""
     for path, text in texts.items():
-        if path.rpartition(".")[2] not in {"date", "due_date"} or not _DATE.search(digits(text)):
+        if path.rpartition(".")[2] not in {"date", "due_date"} or not _DATE.search(to_ascii_digits(text)):
             continue
-        when = date(text)
+        when = parse_date(text)
         if when is None or not (1300 <= when[1] <= 1500 if when[0] == "hijri" else 1800 <= when[1] <= 2100):
             yield Finding("date", f"{path}: {text}")
 
@@ -112,7 +112,7 @@ def _agreement(task: str, whole: str, layer: str) -> Iterator[Finding]:
 
 
 def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", digits(encoded(_TAG.sub(" ", text))).casefold())
+    return re.findall(r"\w+", to_ascii_digits(normalize(_TAG.sub(" ", text))).casefold())
 
 
 def _arithmetic(answer: dict[str, Any]) -> Iterator[Finding]:
@@ -132,7 +132,7 @@ def _arithmetic(answer: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _amount(text: str | None) -> Decimal | None:
-    read = amount(text) if text else None
+    read = parse_amount(text) if text else None
     return read[0] if read else None
 
 
