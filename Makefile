@@ -15,7 +15,7 @@ export PATH := $(VENV)/bin:$(PATH)
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM := false
 
-.PHONY: help setup lock demo test check repro fetch read serve image shell clean
+.PHONY: help setup lock demo test quick docs check repro fetch read serve image shell clean
 
 help: ## List the verbs
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,12 @@ demo: setup ## The main job on synthetic documents with the nano student; no GPU
 
 test: setup ## Run the tests, on all cores
 	@OMP_NUM_THREADS=1 pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+
+quick: setup ## Run the tests that train and export nothing, on all cores
+	@OMP_NUM_THREADS=1 pytest -m "not slow" --numprocesses auto --dist loadfile --no-loadscope-reorder
+
+docs: setup ## Write docs/cli.md anew from the commands
+	@python -m warraq.cli.reference >docs/cli.md.part && mv docs/cli.md.part docs/cli.md
 
 check: setup ## Format, lint, types and import layers
 	@ruff format --check .

@@ -54,7 +54,7 @@ def graded(number: int, error: float) -> GradedAnswer:
         page_id=sample.page_id, task="content", split="test", text=tasks.dumps(answer), finish_reason="stop", tokens=1,
         seconds=1.0,
     )  # fmt: skip
-    return grade(Case(sample, content, gold, ()), row)
+    return grade(Case(sample, content.TASK, gold, ()), row)
 
 
 def main() -> None:

@@ -8,13 +8,14 @@ answers that are equal token for token in fp32, and of each lower precision the 
 """
 
 import argparse
+import importlib
 import shutil
 import tempfile
 import time
 from pathlib import Path
 from typing import get_args
 
-from warraq import runtimes, students
+from warraq import runtimes
 from warraq.exporters.onnx import quantize
 from warraq.files import read_json, write_json
 from warraq.metrics.degradation import measure_degradation
@@ -53,7 +54,7 @@ def main() -> None:
             if name == "fp32":
                 folder.mkdir()
                 kind = settle(options.merged, folder).model_type
-                students.family(f"{kind}_onnx").write(options.merged, folder)
+                importlib.import_module(f"warraq.exporters.onnx.{kind}").write(options.merged, folder)
                 own = read_json(options.merged / "generation_config.json") | {"eos_token_id": torch.stops}
                 write_json(folder / "generation_config.json", own)
             else:

@@ -12,7 +12,10 @@ from warraq.cli.terminal import Terminal
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="warraq")
-@click.option("--params", type=click.Path(path_type=Path), default=Path("params.yaml"), show_default=True)
+@click.option(
+    "--params", type=click.Path(path_type=Path), default=Path("params.yaml"), show_default=True,
+    help="Every number and name that changes a result.",
+)  # fmt: skip
 @click.pass_context
 def main(context: click.Context, params: Path) -> None:
     """Turn a folder of PDFs into a small vision-language model that you run alone."""

@@ -44,7 +44,7 @@ def read(
 @click.command()
 @folder("--model", "Folder that export or merge wrote.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Another one needs a token in WARRAQ_TOKEN.")
-@click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="Where it listens.")
 @click.option("--runtime", type=click.Choice(["onnx", "torch", "endpoint"]), help="Default: what the folder is for.")
 @folder("--review", "The review.json of evaluate: less sure answers are marked as in need of review.", required=False)
 @click.option("--queue", type=click.IntRange(1, 1000), default=8, show_default=True, help="Requests that may wait.")
@@ -103,7 +103,10 @@ def import_() -> None:
 @import_.command()
 @click.argument("source")
 @click.option("--revision", help="The commit of a data set on the hub, 40 digits.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("tableqa"), show_default=True)
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("tableqa"), show_default=True,
+    help="Folder for pages, labels and dataset.",
+)  # fmt: skip
 @click.pass_context
 @guarded
 def tableqa(context: click.Context, source: str, revision: str | None, out: Path) -> None:
@@ -164,7 +167,10 @@ def compare(reports: tuple[Path, ...], variant: str, rev: str | None) -> None:
 
 @click.command()
 @click.argument("reports", type=click.Path(path_type=Path))
-@click.option("--ledger", type=click.Path(path_type=Path), default=Path("data/ledger"), show_default=True)
+@click.option(
+    "--ledger", type=click.Path(path_type=Path), default=Path("data/ledger"), show_default=True,
+    help="Folder of the ledger, as label wrote it.",
+)  # fmt: skip
 @click.option("--usd-per-hour", type=click.FloatRange(0), required=True, help="What the student's machine costs.")
 @click.pass_context
 @guarded

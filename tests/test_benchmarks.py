@@ -1,0 +1,78 @@
+"""Every benchmark in its smallest run prints the figures that it is for."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pymupdf
+import pytest
+from PIL import Image
+
+from support import ROOT, export_project
+from support.rendering import picture
+
+pytestmark = pytest.mark.slow
+FIGURES = {
+    "answer": r"^\| onnxruntime fp32.* \| \d+ \| [\d.]+ \| \d+% \| [\d.]+ \| \d+ \| \d+ \| \d+ \|$",
+    "evaluate_coverage": r"^60 documents: [01]\.\d{3} drawing documents, [01]\.\d{3} pages$",
+    "evaluate_speed": r"^all: [\d.]+ s, \d+ MiB; \d+ characters a page$",
+    "label": r"^1 in flight: 20 labels of 20, [\d.]+/s overall",
+    "parity": r"equal to transformers token for token: 1 of 1;",
+    "render": r"^\| warraq render \| [\d.]+ \(1\.0x\) \| [\d.]+ \(1\.0x\) \|$",
+}
+
+
+def printed(name: str, *words: object) -> str:
+    command = [sys.executable, str(ROOT / f"benchmarks/{name}.py"), *map(str, words)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def holds_figures(name: str, *words: object) -> bool:
+    text = printed(name, *words)
+    assert re.search(FIGURES[name], text, re.M), text
+    return True
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A merged nano of two layers, its graphs in fp32, and a sample to ask."""
+    folder = tmp_path_factory.mktemp("project")
+    export_project.make(folder)
+    assert export_project.export(folder, "onnx").exit_code == 0
+    for name in ("train", "test"):
+        shutil.copy(folder / "dataset/val.json", folder / f"dataset/{name}.json")
+    return folder
+
+
+def test_every_benchmark_is_tried() -> None:
+    assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} == FIGURES.keys()
+
+
+@pytest.mark.parametrize(("name", "size"), [("evaluate_coverage", "1"), ("evaluate_speed", "2"), ("label", "loop")])
+def test_without_files(name: str, size: str) -> None:
+    assert holds_figures(name, size)
+
+
+def test_render(tmp_path: Path) -> None:
+    scan, letter = pymupdf.open(), pymupdf.open()
+    page = scan.new_page()
+    page.insert_image(page.rect, stream=picture(Image.effect_noise((850, 1200), 60), "JPEG"))
+    letter.new_page().insert_text((50, 50), "A letter")
+    for name, document in (("scan", scan), ("letter", letter)):
+        document.save(tmp_path / f"{name}.pdf")
+    assert holds_figures("render", tmp_path, "--rounds=1", "--colour=grey")
+
+
+def test_answer(project: Path) -> None:
+    page = next((project / "pages").rglob("*.png"))
+    words = ["--engines=fp32", "--rounds=1", "--tokens=2", f"--page={page}", f"--onnx={project / 'onnx'}"]
+    assert holds_figures("answer", *words)
+
+
+def test_parity(project: Path) -> None:
+    folders = [f"--{name}={project / name}" for name in ("merged", "dataset", "pages")]
+    assert holds_figures("parity", *folders, "--answers=1", "--tokens=4")
