@@ -8,7 +8,6 @@ answers that are equal token for token in fp32, and of each lower precision the 
 """
 
 import argparse
-import importlib
 import shutil
 import tempfile
 import time
@@ -16,13 +15,15 @@ from pathlib import Path
 from typing import get_args
 
 from warraq import runtimes
+from warraq.exporters import onnx
 from warraq.exporters.onnx import quantize
+from warraq.exporters.onnx.precision import BATCH, pair_answers
+from warraq.exporters.onnx.proof import write_full_config
 from warraq.files import read_json, write_json
 from warraq.metrics.degradation import measure_degradation
 from warraq.runtimes import Answer, Request, Runtime
 from warraq.runtimes.onnx import OnnxRuntime
 from warraq.runtimes.torch import TorchRuntime
-from warraq.stages.export import BATCH, compared, settle
 
 
 def answered(name: str, runtime: Runtime, requests: list[Request], tokens: int) -> list[Answer]:
@@ -53,8 +54,8 @@ def main() -> None:
         for name, folder in folders.items():
             if name == "fp32":
                 folder.mkdir()
-                kind = settle(options.merged, folder).model_type
-                importlib.import_module(f"warraq.exporters.onnx.{kind}").write(options.merged, folder)
+                kind = write_full_config(options.merged, folder).model_type
+                onnx.load(kind).write(options.merged, folder)
                 own = read_json(options.merged / "generation_config.json") | {"eos_token_id": torch.stops}
                 write_json(folder / "generation_config.json", own)
             else:
@@ -63,7 +64,7 @@ def main() -> None:
             ours = answered(f"onnxruntime {name}", OnnxRuntime(folder), requests, options.tokens)
             equal = sum(one == other for one, other in zip(truth, ours, strict=True))
             pairs = [
-                compared(sample, one.text, other.text)
+                pair_answers(sample, one.text, other.text)
                 for (sample, _), one, other in zip(chosen, truth, ours, strict=True)
             ]
             print(

@@ -13,9 +13,11 @@ from dvc.repo import Repo
 from dvc.stage import Stage
 
 from support import PARAMS, ROOT
+from support.train_project import MERGED_BY
 from warraq import code, params
 from warraq.cli import reference
 from warraq.cli.main import main
+from warraq.students import Student
 
 SOURCE = ROOT / "src"
 STAGES = ("code", "render", "label", "dataset", "train", "merge", "export", "predict", "evaluate")
@@ -90,6 +92,19 @@ def test_each_stage_tracks_its_own_branch(stages: list[Stage]) -> None:
         assert name(stage) in tracked or stage.name == "code", stage.name
         others = tracked & set(STAGES) - {name(stage)}
         assert not others, f"{stage.name} would run again for {others}"
+
+
+def test_of_a_student_its_export_alone_retrains_nothing(stages: list[Stage]) -> None:
+    fields = set(Student.model_fields)
+    for stage in stages:
+        tracked = {key for dep in stage.deps for key in getattr(dep, "params", []) or []}
+        own = {key.split(".")[2] for key in tracked if key.startswith("students.")}
+        if name(stage) == "train":
+            assert own == fields - {"export"}
+        elif name(stage) == "merge":  # test_merge.py gives it a student of these alone
+            assert own == set(MERGED_BY)
+        else:
+            assert own == ({"family", "export"} if name(stage) == "export" else set()), stage.name
 
 
 def test_paid_and_rendered_outputs_persist_and_nothing_else(stages: list[Stage]) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from warraq.errors import InputError
 from warraq.files import short_hash, write_text
+from warraq.students.families import MODULES
 
 CARRIERS = frozenset(
     {"click", "google", "genai_prices", "httpx2", "huggingface_hub", "pydantic", "ray", "wandb", "yaml"}
@@ -45,7 +46,6 @@ class Part:
 def parts(source: Path, tasks: Sequence[str]) -> list[Part]:
     """All files under code/: by task for `label`, by family for what is made of one."""
     answers = tuple(f"warraq.tasks.{task}" for task in tasks)
-    families = sorted(path.stem for path in (source / "students/families").glob("[a-z]*.py"))
     measuring = ("warraq.metrics", "warraq.tasks.scoring")  # what measures a model makes none
     found = [
         Part("render", ("warraq.stages.render",)),
@@ -54,8 +54,8 @@ def parts(source: Path, tasks: Sequence[str]) -> list[Part]:
         Part("evaluate", ("warraq.stages.evaluate", *answers)),
         *(Part(f"label/{task}", ("warraq.stages.label", f"warraq.tasks.{task}")) for task in tasks),
     ]
-    for family in families:
-        own = f"warraq.students.families.{family}"
+    for family, module in MODULES.items():
+        own = f"warraq.students.families.{module}"
         exporter = (f"warraq.exporters.onnx.{family}",) if (source / f"exporters/onnx/{family}.py").exists() else ()
         found += [
             Part(f"train/{family}", ("warraq.stages.train", own, *answers), measuring, ("llamafactory",)),

@@ -22,9 +22,9 @@ from warraq import tasks
 from warraq.errors import InputError
 from warraq.nano import architecture, evaluation
 from warraq.records import Sample, Turn
-from warraq.students.families import gemma3
+from warraq.students.families.gemma3 import GEMMA3
 from warraq.students.fetch import fetch
-from warraq.training.audit import Counter
+from warraq.training.audit import TokenCounter
 
 TASKS = [tasks.load(name) for name in ("content", "metadata", "invoice")]
 SPELLED = Tokenizer.from_file(str(NANO / "tokenizer.json"))
@@ -96,7 +96,7 @@ def test_llama_factory_and_the_processor_see_the_same_tokens() -> None:
 
     processor = AutoProcessor.from_pretrained(NANO, use_fast=False)
     prompt, answer = TASKS[2].prompt, tasks.dumps(ANSWER)
-    template = TEMPLATES[gemma3.TEMPLATE]
+    template = TEMPLATES[GEMMA3.template]
     turns = [{"role": "user", "content": "<image>" + prompt}, {"role": "assistant", "content": answer}]
     told = template.mm_plugin.process_messages(turns, [Image.new("RGB", (9, 9))], [], [], processor)
     asked, answered = template.encode_oneturn(processor.tokenizer, told)
@@ -110,7 +110,7 @@ def test_llama_factory_and_the_processor_see_the_same_tokens() -> None:
     sample = Sample(
         page_id="p", document="d", task="invoice", reference="gold", images=("p.png",), conversations=conversation
     )
-    prompt_tokens, target_tokens, special = Counter(NANO, gemma3).count(sample)
+    prompt_tokens, target_tokens, special = TokenCounter(NANO, GEMMA3).count(sample)
     assert (prompt_tokens - 1 + 400, target_tokens, special) == (len(asked), len(answered), None)
 
 

@@ -17,14 +17,14 @@ from support.export_project import CHANGES, PROMPT, dropped_vision_weight, expor
 from support.params import params_yaml
 from warraq import params
 from warraq.cli.main import main
-from warraq.exporters.onnx import gemma3, quantize
+from warraq.exporters.onnx import gemma3, has_route, quantize
+from warraq.exporters.onnx.precision import select_precision
 from warraq.exporters.onnx.quantize import Precision
 from warraq.files import read_json, write_json
 from warraq.records import Prediction, read_rows
 from warraq.runtimes import Request, Trace, manifest, parity, questions
 from warraq.runtimes.onnx import OnnxRuntime
 from warraq.runtimes.torch import TorchRuntime
-from warraq.stages.export import Export, routed, weighed
 
 GRAPHS = ("vision_encoder", "embed_tokens", "decoder_model_merged")
 
@@ -66,9 +66,8 @@ def test_the_first_precision_within_the_bound_is_shipped(
     exportable: Path, exported: Path, tmp_path: Path, precisions: list[Precision], bound: float, shipped: str
 ) -> None:
     part = shutil.copytree(exported, tmp_path / "part")
-    parameters = Export.model_construct(precisions=precisions, block=32, cer_bound=bound, answers=2, answer_tokens=12)
     asked = questions(exportable / "dataset" / "val.json", exportable / "pages")
-    found, costs = weighed(part, asked, parameters)
+    found, costs = select_precision(part, asked, precisions, block=32, answers=2, answer_tokens=12, cer_bound=bound)
     assert found == shipped and list(costs) == precisions[:-1]
     assert all(row["answers"] == 2 and -1 <= row["cer_added_lo"] <= row["cer_added_hi"] for row in costs.values()
                if row["cer_added_lo"] is not None)  # fmt: skip
@@ -165,18 +164,18 @@ def test_only_what_follows_a_stop_token_is_not_compared() -> None:
 
 def test_every_student_has_a_route_or_is_left_out() -> None:
     tree = params.load(PARAMS)
-    assert {name for name, one in tree.students.items() if not routed(one)} <= set(tree.export.left_out)
+    assert {one.export for one in tree.students.values() if not has_route(one.family)} == {"none"}
 
 
 def test_a_student_without_a_route_is_refused_unless_it_is_left_out(exportable: Path) -> None:
     """Then there is a folder without a model, which is asked nothing."""
     place, student = exportable / "params.yaml", "qwen3_vl_4b"
     text = place.read_text()
-    place.write_text(params_yaml(CHANGES | {"export.left_out": []}))
+    place.write_text(params_yaml(CHANGES | {f"students.{student}.export": "onnx"}))
     result = export(exportable, "left_out", student=student)
     place.write_text(text)
     assert result.exit_code == 2 and "proved right for the family qwen3_vl; use" in result.output
-    assert "name the student under export.left_out" in result.output and result.output.count("\n") == 1
+    assert "set the student's export to none in params.yaml" in result.output and result.output.count("\n") == 1
 
     result = export(exportable, "left_out", student=student)
     assert result.exit_code == 0 and "no way to ONNX is proved right for qwen3_vl" in result.output

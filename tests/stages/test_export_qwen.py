@@ -52,7 +52,7 @@ def qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = config.pop("text_config")
     (merged / "config.json").write_text(json.dumps(text | config))
     described(merged, "content")
-    (folder / "params.yaml").write_text(params_yaml(export_project.CHANGES | {"export.left_out": []}))
+    (folder / "params.yaml").write_text(params_yaml(export_project.CHANGES | {f"students.{STUDENT}.export": "onnx"}))
     assert export_project.export(folder, "onnx", student=STUDENT).exit_code == 0
     return folder
 

@@ -14,14 +14,15 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForImageTextToText
 
 from support import NANO, PARAMS
+from support.train_project import MERGED_BY
 from warraq import params as tree
 from warraq.cli.main import main
 from warraq.files import write_json
 from warraq.runtimes import Trace, manifest
-from warraq.stages.merge import compare, difference
-from warraq.students.weights import digest, rounded
+from warraq.students import Student
+from warraq.students.weights import digest_adapter, digest_model, round_weights
 from warraq.tasks import invoice
-from warraq.training.tier_training import digest_of
+from warraq.training.merge_proof import compare_answers, prove_tensors
 
 TARGETS = r".*language_model.*\.(q_proj|down_proj)"
 
@@ -39,9 +40,9 @@ def adapters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         if "lora_B" in name:
             torch.nn.init.normal_(weight, std=0.02)
     tuned.save_pretrained(folder / "drawn/1")
-    lineage = {"base": "nano", "revision": "0" * 64, "tuning": "lora", "base_sha256": digest(NANO)}
+    lineage = {"base": "nano", "revision": "0" * 64, "tuning": "lora", "base_sha256": digest_model(NANO)}
     for name in ("idle", "drawn"):
-        tier = {"adopted": True, "sha256": digest_of(folder / name / "1")}
+        tier = {"adopted": True, "sha256": digest_adapter(folder / name / "1")}
         write_json(folder / name / "lineage.json", lineage | {"tiers": [tier]})
     return {name: folder / name for name in ("idle", "drawn")}
 
@@ -63,8 +64,15 @@ def merge(params: Callable[..., Path], lessons: Path, tmp_path: Path) -> Callabl
 
 
 def test_an_adapter_is_merged_and_proved(
-    merge: Callable[..., Result], adapters: dict[str, Path], tmp_path: Path
+    merge: Callable[..., Result], adapters: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    whole = tree.Params.student
+
+    def student(params: tree.Params, name: str) -> Student:
+        """What dvc.yaml lists of it alone."""
+        return Student.model_construct(**whole(params, name).model_dump(include=set(MERGED_BY)))
+
+    monkeypatch.setattr(tree.Params, "student", student)
     result = merge(adapters["drawn"])
     assert result.exit_code == 0, result.output
     proof = json.loads((tmp_path / "merged.parity.json").read_text())
@@ -139,8 +147,8 @@ def test_answers_that_end_elsewhere_differ() -> None:
         tokens = np.array(rows)
         return Trace(*[np.zeros((2, 1))] * 4, np.zeros((*tokens.shape, 9)), tokens)
 
-    assert difference(run([1, 2, 3, 0], [4, 5, 6, 7]), run([1, 2, 3], [4, 5, 8])) == ([1], 0.0)
-    assert difference(run([1, 2], [4, 5]), run([1, 2], [4, 5])) == ([], 0.0)
+    assert compare_answers(run([1, 2, 3, 0], [4, 5, 6, 7]), run([1, 2, 3], [4, 5, 8])) == ([1], 0.0)
+    assert compare_answers(run([1, 2], [4, 5]), run([1, 2], [4, 5])) == ([], 0.0)
 
 
 @pytest.fixture
@@ -163,10 +171,10 @@ def test_a_tensor_that_was_not_trained_must_not_change(altered: Callable[..., Pa
         lambda tensors: [tensors[name].add_(0.5) for name in tensors if "q_proj" in name or "down" in name]
     )
     with pytest.raises(RuntimeError, match=r"vision_tower.*q_proj\.bias changed, although"):
-        compare(NANO, folder, folder, [adapters["drawn"] / "1"], student)
+        prove_tensors(NANO, folder, folder, [adapters["drawn"] / "1"], student)
 
 
 def test_a_missing_tensor_is_named(altered: Callable[..., Path], tmp_path: Path) -> None:
     folder = altered(lambda tensors: tensors.pop("language_model.model.norm.weight"))
     with pytest.raises(RuntimeError, match=r"norm\.weight is missing from"):
-        rounded(NANO, folder, tmp_path / "merged")
+        round_weights(NANO, folder, tmp_path / "merged")

@@ -26,9 +26,9 @@ from warraq.files import write_json
 from warraq.records import Prediction, Sample
 from warraq.stages import evaluate
 from warraq.tasks.scoring import answer_quality
-from warraq.training import llamafactory
-from warraq.training.audit import Row
-from warraq.training.tier_training import collect
+from warraq.training import llamafactory, trainer_output
+from warraq.training.audit import SampleSize
+from warraq.training.tier_training import collect_tier
 
 Params = Callable[..., Path]
 
@@ -130,23 +130,25 @@ def test_on_a_blank_page_only_silence_scores() -> None:
     ) == (1, 0)
 
 
-def row(task: str = "content", side: str = "train", **changes: Any) -> Row:
-    told = {"page_id": "p", "prompt_tokens": 10, "image_tokens": 20, "target_tokens": 30, "width_px": 896,
-            "height_px": 896, "line_px": 9.0, "special": None}  # fmt: skip
-    return Row(**{"side": side, "task": task, **told, **changes})
+def size(**changes: Any) -> SampleSize:
+    own = {"split": "train", "page_id": "p", "task": "content", "prompt_tokens": 10, "image_tokens": 20,
+           "target_tokens": 30, "width_px": 896, "height_px": 896, "line_px": 9.0, "special": None}  # fmt: skip
+    return SampleSize(**{**own, **changes})
 
 
-def settings(name: str, tier: int = 0, rows: list[Row] | None = None, **changes: Any) -> dict[str, Any]:
+def settings(name: str, tier: int = 0, sizes: list[SampleSize] | None = None, **changes: Any) -> dict[str, Any]:
     """What LLaMA-Factory is told for a student of params.yaml."""
     student = tree.load(PARAMS).student(name).model_copy(update=changes)
     names = ["model.layers.0.q_proj"]
-    return llamafactory.training(student, student.tiers[tier], names, rows or [row()] * 9, 900_000, 1, 2)
+    return llamafactory.training_settings(
+        student, student.tiers[tier], names, sizes or [size()] * 9, largest_px=900_000, seed=1, checkpoints=2
+    )
 
 
 def test_settings_name_every_part_of_a_full_tuning_and_only_paths_of_the_project(tmp_path: Path) -> None:
     told = settings("nano", tuning="full")
     path = tmp_path / "models/nano/adapter.part/1/train.yaml"
-    llamafactory.write(path, told, {"adapter_name_or_path": [tmp_path / "data/a", tmp_path / "b"]})
+    llamafactory.write_settings(path, told, {"adapter_name_or_path": [tmp_path / "data/a", tmp_path / "b"]})
     read = yaml.safe_load(path.read_text())
     assert read["adapter_name_or_path"] == "../../../../data/a,../../../../b"
     assert [value for key, value in read.items() if key.startswith("freeze_")] == [False] * 3
@@ -170,7 +172,7 @@ def test_the_trainers_own_rounding_never_cuts_a_token_below_the_cut_off() -> Non
 
     @given(st.integers(1, 3000), st.integers(1, 3000))
     def whole(source: int, target: int) -> None:
-        assert infer_seqlen(source, target, llamafactory.cutoff(source + target)) == (source, target)
+        assert infer_seqlen(source, target, llamafactory.cutoff_above(source + target)) == (source, target)
 
     whole()
 
@@ -225,7 +227,7 @@ def test_known_bad_combinations_are_not_told(name: str) -> None:
 def test_several_devices_share_the_batch(batch: int, steps: int, devices: int, told: list[str]) -> None:
     student = tree.load(PARAMS).student("nano")
     student = student.model_copy(update={"batch_size": batch, "accumulation": steps})
-    assert llamafactory.shared(student, devices) == told
+    assert llamafactory.share_batch(student, devices) == told
 
 
 @pytest.mark.parametrize(("optimizer", "step"), [("optimizer.pt", 4), ("optimizer.bin", 4), ("latest", 4), ("x", 0)])
@@ -237,7 +239,7 @@ def test_a_checkpoint_is_whole_with_the_optimizer_of_one_device_fsdp_or_deepspee
     for name in (optimizer, "scheduler.pt", "rng_state_0.pth", "adapter_model.safetensors"):
         (folder / name).touch()
     write_json(folder / "trainer_state.json", {})
-    assert llamafactory.resumable(tmp_path) == step
+    assert trainer_output.find_resumable_step(tmp_path) == step
     assert folder.exists() == bool(step)
 
 
@@ -253,13 +255,13 @@ def ended(folder: Path, step: int, waited: int) -> Path:
 
 @pytest.mark.parametrize(("step", "waited", "whole"), [(8, 0, True), (5, 3, True), (5, 2, False)])
 def test_success_is_read_from_what_is_there(tmp_path: Path, step: int, waited: int, whole: bool) -> None:
-    assert llamafactory.finished(ended(tmp_path, step, waited)) == whole
+    assert trainer_output.is_finished(ended(tmp_path, step, waited)) == whole
 
 
 @pytest.mark.parametrize("name", ["adapter_model.safetensors", "train_results.json", "eval_results.json"])
 def test_no_success_without_weights_and_results(tmp_path: Path, name: str) -> None:
     (ended(tmp_path, 8, 0) / name).unlink()
-    assert not llamafactory.finished(tmp_path)
+    assert not trainer_output.is_finished(tmp_path)
 
 
 def test_the_best_checkpoint_is_kept_not_the_last(tmp_path: Path) -> None:
@@ -272,13 +274,13 @@ def test_the_best_checkpoint_is_kept_not_the_last(tmp_path: Path) -> None:
     (output / "trainer_log.jsonl").touch()
     (tmp_path / "train.yaml").touch()
     student = tree.load(PARAMS).student("nano").model_copy(update={"tuning": "full"})
-    assert collect(tmp_path, tmp_path / "final", NANO, student)["step"] == 4
+    assert collect_tier(tmp_path, tmp_path / "final", NANO, student)["step"] == 4
     assert (tmp_path / "final/model.safetensors").read_bytes() == b"best"
 
 
 def test_the_last_error_is_what_is_told(tmp_path: Path) -> None:
     log = tmp_path / "train.log"
     log.write_text("ValueError: first\n<start_of_turn>private\nRuntimeError: No space left on device\n  0%| | 0/4\n")
-    assert llamafactory.complaint(log) == "RuntimeError: No space left on device"
+    assert llamafactory.last_complaint(log) == "RuntimeError: No space left on device"
     log.write_text("[rank0]: OSError: gone\nsubprocess.CalledProcessError: Command torchrun\n")
-    assert llamafactory.complaint(log) == "[rank0]: OSError: gone"
+    assert llamafactory.last_complaint(log) == "[rank0]: OSError: gone"

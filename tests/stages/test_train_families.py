@@ -19,9 +19,10 @@ from warraq.cli.main import main
 from warraq.errors import InputError
 from warraq.files import read_json
 from warraq.records import Sample, Turn
-from warraq.students import Student, family
-from warraq.students.weights import shapes
+from warraq.students import Student, families
+from warraq.students.weights import read_shapes
 from warraq.training import audit, llamafactory, trainable_modules, trainer
+from warraq.training.trainer_contract import TrainerContract
 
 FAMILIES = ("gemma3", "qwen2_5_vl", "qwen3_vl", "llava_1_5", "llava_next")
 TIER = {"language": True, "projector": True, "vision_attention_last": 0, "rank": 4, "alpha": 8, "dropout": 0.0,
@@ -68,7 +69,8 @@ def call(params: Path, lessons: Path, command: str, *options: str, **places: Pat
 
 
 def train(params: Path, lessons: Path, base: Path, folder: Path, *options: str) -> Result:
-    places = {"base": base, "out": folder / "adapter", "metrics": folder / "audit.json", "curve": folder / "tokens.csv"}
+    places = {"base": base, "out": folder / "adapter", "metrics": folder / "audit.json", "curve": folder / "tokens.csv",
+              "losses": folder / "loss.csv"}  # fmt: skip
     return call(params, lessons, "train", *options, **places)
 
 
@@ -88,6 +90,10 @@ def test_a_family_is_audited_trained_merged_reloaded_and_asked(
     told = read_json(tmp_path / "audit.json")["tiers"]["1"]
     assert 0 <= told["eval_score"] == first["eval_score"] <= 1
     assert "eval_invoice_loss" in (tmp_path / "adapter/1/loss.csv").read_text()
+    header, *losses = (tmp_path / "loss.csv").read_text().splitlines()
+    assert header == "tier,step,loss,eval_loss" and {line[0] for line in losses} == set("12"[: len(tiers)])
+    steps = [int(line.split(",")[1]) for line in losses]
+    assert steps == sorted(steps) and all(line.split(",")[3] for line in losses)
     if len(tiers) == 2:
         second = lineage["tiers"][1]["modules"]
         assert second["vision"]["modules_trained"] == 8
@@ -102,7 +108,7 @@ def test_a_family_is_audited_trained_merged_reloaded_and_asked(
     assert proof["expected"] == sum(proof["changed"].values()) + len(proof["lost_in_rounding"])
     assert proof["answers_equal"] and proof["tokens"] > 0
     settings = read_json(merged / "preprocessor_config.json")
-    assert settings == family(name).budget(read_json(base / "preprocessor_config.json"), 100_000)
+    assert settings == families.load(name).cap_pixels(read_json(base / "preprocessor_config.json"), 100_000)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -116,11 +122,11 @@ def test_the_audit_the_trainer_and_the_serving_processor_see_the_same_tokens(
     from llamafactory.model import load_tokenizer
     from transformers import AutoImageProcessor, AutoProcessor
 
-    base, room, prompt, answer = bases(name), family(name), "Read: what?", '{"a":"é"}'
+    base, room, prompt, answer = bases(name), families.load(name), "Read: what?", '{"a":"é"}'
     student = plain(name)
-    told = room.budget(read_json(base / "preprocessor_config.json"), student.image_max_pixels)
-    llamafactory.linked(tmp_path / "base", base, base, {"preprocessor_config.json": told})
-    settings = {"model_name_or_path": str(tmp_path / "base"), "template": room.TEMPLATE, "default_system": room.SYSTEM,
+    told = room.cap_pixels(read_json(base / "preprocessor_config.json"), student.image_max_pixels)
+    llamafactory.link_model(tmp_path / "base", base, base, {"preprocessor_config.json": told})
+    settings = {"model_name_or_path": str(tmp_path / "base"), "template": room.template, "default_system": room.system,
                 "stage": "sft", "do_train": True, "dataset": "x", "dataset_dir": str(tmp_path), "use_cpu": True,
                 "output_dir": str(tmp_path / "o"), "image_max_pixels": 10**7, "cutoff_len": 10**6}  # fmt: skip
     (tmp_path / "dataset_info.json").write_text('{"x": {"file_name": "x.json"}}')
@@ -139,12 +145,12 @@ def test_the_audit_the_trainer_and_the_serving_processor_see_the_same_tokens(
             Sample(page_id=f"p{number}", document="d", task="t", reference="gold", images=(f"{number}.png",),
                    conversations=turns)
         )  # fmt: skip
-    rows = audit.rows(base, student, {"train": samples}, tmp_path)
+    rows = audit.measure_samples(base, student, {"train": samples}, tmp_path)
     content = [{"type": "image"}, {"type": "text", "text": prompt}]
     text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
     for sample, row in zip(samples, rows, strict=True):
         path = tmp_path / sample.images[0]
-        turns = [{"role": "user", "content": room.MARK + prompt}, {"role": "assistant", "content": answer}]
+        turns = [{"role": "user", "content": room.image_mark + prompt}, {"role": "assistant", "content": answer}]
         ids, labels = encoder._encode_data_example(turns[:1], turns[1:], None, None, [str(path)], [], [])
         asked = sum(label == -100 for label in labels)
         own = processor(text=[text], images=[Image.open(path)], add_special_tokens=False)["input_ids"][0]
@@ -156,6 +162,11 @@ def test_the_audit_the_trainer_and_the_serving_processor_see_the_same_tokens(
 def plain(name: str) -> Student:
     student = tree.load(PARAMS).student("nano")
     return student.model_copy(update={"family": name, "image_max_pixels": 200_000})
+
+
+def contract(**changes: Any) -> TrainerContract:
+    agreed = {"family": "qwen2_5_vl", "components": (), "targets": (), "names": (), "tokens": (), "loss_by_task": ()}
+    return TrainerContract(**{**agreed, "scored": (), **changes})
 
 
 PUBLISHED = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -181,9 +192,11 @@ def test_the_published_recipe_trains_every_vision_mlp_and_no_projector() -> None
     with torch.device("meta"):
         model = Qwen2_5_VLForConditionalGeneration(config)
     known = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
-    room, names = family("qwen2_5_vl"), published(model)
-    assert trainable_modules.weights(known, names, 16) == 47_589_376
-    table = trainable_modules.table(known, room, {name: trainable_modules.weights(known, [name], 16) for name in names})
+    room, names = families.load("qwen2_5_vl"), published(model)
+    assert trainable_modules.count_lora_weights(known, names, 16) == 47_589_376
+    table = trainable_modules.tabulate(
+        known, room, {name: trainable_modules.count_lora_weights(known, [name], 16) for name in names}
+    )
     assert table["vision"]["modules_trained"] == 3 * 32
     assert table["projector"]["modules_trained"] == 0
 
@@ -196,20 +209,20 @@ def test_a_leaked_module_and_an_unmatched_one_stop_the_trainer_before_its_first_
 
     model = AutoModelForImageTextToText.from_pretrained(bases("qwen2_5_vl"))
     names = published(model)
-    terms = {"family": "qwen2_5_vl", "names": [], "tokens": [], "components": ["language", "projector"], "targets": []}
+    terms = contract(components=("language", "projector"))
     tuned = get_peft_model(model, LoraConfig(r=16, target_modules=names))
     with pytest.raises(InputError) as error:
-        trainer.hold(terms, tuned, [])
+        trainer.check_contract(terms, tuned, [])
     assert "vision is trained (18 modules" in str(error.value)
     assert "projector is named by the tier, but none of it would be trained" in str(error.value)
 
 
 def test_lengths_that_are_not_the_audits_stop_the_trainer() -> None:
-    terms = {"names": ["a content", "b content"], "tokens": [7, 9]}
+    terms = contract(names=("a content", "b content"), tokens=(7, 9))
     with pytest.raises(InputError, match="counts 8 tokens of sample b content, the audit 9"):
-        trainer.hold(terms, None, [7, 8])
+        trainer.check_contract(terms, None, [7, 8])
     with pytest.raises(InputError, match="kept 1 of 2 samples"):
-        trainer.hold(terms, None, [7])
+        trainer.check_contract(terms, None, [7])
 
 
 def test_a_tier_that_matches_nothing_is_refused(
@@ -217,9 +230,9 @@ def test_a_tier_that_matches_nothing_is_refused(
 ) -> None:
     result = train(chosen("gemma3", [TIER], base="tiny/x", revision="0" * 40), lessons, bases("qwen3_vl"), tmp_path)
     assert (result.exit_code, "is a qwen3_vl model, not a gemma3" in result.output) == (2, True)
-    known = shapes(bases("llava_1_5"), family("llava_1_5"))
+    known = read_shapes(bases("llava_1_5"), families.load("llava_1_5"))
     with pytest.raises(InputError, match="the tier trains projector, but no linear layer of the base is one"):
-        trainable_modules.targets(known, family("qwen3_vl"), tree.Tier.model_validate(TIER))
+        trainable_modules.lora_targets(known, families.load("qwen3_vl"), tree.Tier.model_validate(TIER))
     result = train(chosen("llava_1_5", [VISION | {"vision_attention_last": 6}]), lessons, bases("llava_1_5"), tmp_path)
     assert "vision_attention_last is 6, but only 5 blocks are used" in result.output
 
@@ -228,7 +241,7 @@ def test_a_missing_shard_and_a_cut_one_are_refused(
     bases: Callable[[str], Path], chosen: Callable[..., Path], lessons: Path, tmp_path: Path
 ) -> None:
     base = tmp_path / "base"
-    llamafactory.linked(base, bases("llava_next"), bases("llava_next"), {})
+    llamafactory.link_model(base, bases("llava_next"), bases("llava_next"), {})
     weights = (base / "model.safetensors").read_bytes()
     (base / "model.safetensors").unlink()
     (base / "model.safetensors").write_bytes(weights[:-100])
@@ -249,11 +262,11 @@ def test_the_export_of_two_tiers_is_one_merge_after_another_bit_for_bit(
     from safetensors.torch import load_file
     from transformers import AutoModelForImageTextToText
 
-    base, room = bases("qwen2_5_vl"), family("qwen2_5_vl")
-    known = shapes(base, room)
+    base, room = bases("qwen2_5_vl"), families.load("qwen2_5_vl")
+    known = read_shapes(base, room)
     for number, tier in (("1", TIER), ("2", VISION)):
         model = AutoModelForImageTextToText.from_pretrained(base, dtype=torch.float32)
-        names = trainable_modules.targets(known, room, tree.Tier.model_validate(tier))
+        names = trainable_modules.lora_targets(known, room, tree.Tier.model_validate(tier))
         tuned = get_peft_model(model, LoraConfig(r=4, target_modules=names))
         torch.manual_seed(int(number))
         for name, weight in tuned.named_parameters():
@@ -262,7 +275,7 @@ def test_the_export_of_two_tiers_is_one_merge_after_another_bit_for_bit(
         tuned.save_pretrained(tmp_path / number)
 
     def export(model: Path, adapters: str, out: str) -> dict[str, torch.Tensor]:
-        export_model({"model_name_or_path": str(model), "adapter_name_or_path": adapters, "template": room.TEMPLATE,
+        export_model({"model_name_or_path": str(model), "adapter_name_or_path": adapters, "template": room.template,
                       "infer_dtype": "float32", "export_dir": str(tmp_path / out), "export_device": "cpu"})  # fmt: skip
         return load_file(tmp_path / out / "model.safetensors")
 
@@ -281,6 +294,7 @@ def test_two_processes_learn_as_one(chosen: Callable[..., Path], lessons: Path, 
     def losses(name: str, **environment: str) -> list[float]:
         folder = tmp_path / name
         places = {"base": NANO, "out": folder / "adapter", "metrics": folder / "a.json", "curve": folder / "t.csv",
+                  "losses": folder / "l.csv",
                   "dataset": lessons / "dataset", "pages": lessons / "pages"}  # fmt: skip
         flat = [text for key, place in places.items() for text in (f"--{key}", str(place))]
         command = [sys.executable, "-m", "warraq", "--params", str(params), "train", "--student", "student", *flat]

@@ -1,4 +1,4 @@
-"""What is told of a machine, and how answers, checkpoints and tiers are compared while training."""
+"""What a machine holds, and how answers, checkpoints and tiers are compared while training."""
 
 import os
 from pathlib import Path
@@ -11,14 +11,11 @@ from support import NANO, PARAMS
 from warraq import params as tree
 from warraq.cli.main import main
 from warraq.errors import InputError
-from warraq.students import family
-from warraq.students.weights import shapes
-from warraq.training import audit, hardware
-from warraq.training.selection import adoption, rank_correlation
-
-
-def row(tokens: int = 500) -> audit.Row:
-    return audit.Row("train", "p", "content", 100, 400, tokens - 500, 320, 320, 9.0, None)
+from warraq.students import families
+from warraq.students.weights import read_shapes
+from warraq.training import hardware
+from warraq.training.page_image import measure_line_height
+from warraq.training.selection import correlate_ranks, measure_gain
 
 
 @pytest.fixture
@@ -33,17 +30,17 @@ def gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_a_gpu_cannot_hold_is_refused_before_it_is_loaded(gpu: None, tmp_path: Path) -> None:
     student = tree.load(PARAMS).student("nano")
-    known = shapes(NANO, family("gemma3"))
-    assert hardware.devices() == 1
+    shapes = read_shapes(NANO, families.load("gemma3"))
+    assert hardware.count_devices() == 1
     with pytest.raises(InputError, match=r"training needs about .* GiB \(weights .*logits .*\), Small GPU has 0"):
-        hardware.check(known, student, [row(8000)], tmp_path)
+        hardware.check_hardware(shapes, student, 8000, tmp_path)
 
 
 def test_the_estimate_of_a_7b_model_is_that_of_its_parts() -> None:
     """Qwen2.5-VL-7B in bf16: 15.4 GiB of weights; 16 B a logit of 152,064 (facts of the trainer's loss)."""
     student = tree.load(PARAMS).student("qwen2_5_vl_7b_tableqa")
-    known = {"model.language_model.embed_tokens.weight": (152_064, 3584), "rest": (8_292_166_656 - 152_064 * 3584,)}
-    parts = hardware.estimate(known, student, 42_000_000, 2048)
+    shapes = {"model.language_model.embed_tokens.weight": (152_064, 3584), "rest": (8_292_166_656 - 152_064 * 3584,)}
+    parts = hardware.estimate_memory(shapes, student, 42_000_000, 2048)
     assert parts["weights"] / 2**30 == pytest.approx(15.4, abs=0.1)
     assert parts["logits"] == 16 * 152_064 * 2048 * 3
     assert parts["trained"] == 42_000_000 * 16
@@ -51,19 +48,19 @@ def test_the_estimate_of_a_7b_model_is_that_of_its_parts() -> None:
 
 def test_zero_3_and_fsdp_1_are_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     student = tree.load(PARAMS).student("nano")
-    known = shapes(NANO, family("gemma3"))
+    shapes = read_shapes(NANO, families.load("gemma3"))
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
-    hardware.check(known, student, [row()], tmp_path)  # ZeRO-2 is the default
+    hardware.check_hardware(shapes, student, 500, tmp_path)  # ZeRO-2 is the default
     config = tmp_path / "zero3.json"
     config.write_text('{"zero_optimization": {"stage": 3}}')
     for name, value in (("ZERO_STAGE", "3"), ("CONFIG_FILE", str(config))):
         with monkeypatch.context() as patch:
             patch.setenv(f"ACCELERATE_DEEPSPEED_{name}", value)
             with pytest.raises(InputError, match="asks for ZeRO-3"):
-                hardware.check(known, student, [row()], tmp_path)
+                hardware.check_hardware(shapes, student, 500, tmp_path)
     monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
     with pytest.raises(InputError, match="set FSDP_VERSION=2"):
-        hardware.check(known, student, [row()], tmp_path)
+        hardware.check_hardware(shapes, student, 500, tmp_path)
 
 
 def test_doctor_tells_what_training_needs() -> None:
@@ -79,23 +76,23 @@ def test_the_height_of_a_line_is_that_of_its_letters() -> None:
     for top in range(20, 280, 40):
         for left in range(20, 380, 20):
             draw.rectangle((left, top, left + 7, top + 11), 0)
-    assert audit.line_height(image) == 12
+    assert measure_line_height(image) == 12
     draw.line((10, 0, 10, 299), 0)  # a rule from top to bottom joins all lines, and is not counted
-    assert audit.line_height(image) == 12
-    assert audit.line_height(Image.new("L", (400, 300), 255)) is None
+    assert measure_line_height(image) == 12
+    assert measure_line_height(Image.new("L", (400, 300), 255)) is None
 
 
 def test_a_tier_is_adopted_only_where_its_interval_is_above_zero() -> None:
     before = {f"{number:012x}-p{page:04d} content": 0.5 for number in range(12) for page in (1, 2)}
     better = {name: 0.7 + place % 3 / 100 for place, name in enumerate(before)}
     mixed = {name: 0.5 + (0.1 if place % 4 < 2 else -0.1) for place, name in enumerate(before)}
-    assert adoption(before, better, 1)["adopted"]
-    told = adoption(before, mixed, 1)
-    assert not told["adopted"] and told["gain_lo"] < 0 < told["gain_hi"]
-    assert not adoption(before, before, 1)["adopted"]
-    assert adoption(before, better, 1)["documents"] == 12
+    assert measure_gain(before, better, 1)["adopted"]
+    gain = measure_gain(before, mixed, 1)
+    assert not gain["adopted"] and gain["gain_lo"] is not None and gain["gain_lo"] < 0 < (gain["gain_hi"] or 0)
+    assert not measure_gain(before, before, 1)["adopted"]
+    assert measure_gain(before, better, 1)["documents"] == 12
 
 
 def test_the_rank_correlation_of_loss_and_score() -> None:
-    assert rank_correlation([3.0, 2.0, 1.0], [0.1, 0.2, 0.9]) == -1.0
-    assert rank_correlation([3.0, 2.0], [0.1, 0.2]) is None
+    assert correlate_ranks([3.0, 2.0, 1.0], [0.1, 0.2, 0.9]) == -1.0
+    assert correlate_ranks([3.0, 2.0], [0.1, 0.2]) is None

@@ -5,10 +5,14 @@ from typing import Any
 
 from support import NANO
 
+MERGED_BY = ("family", "base", "revision", "tuning", "image_max_pixels")
+"""The fields of a student by which it is merged, as dvc.yaml lists them."""
+
 
 def arguments(params: Path, lessons: Path, out: Path, base: Path = NANO) -> list[str]:
     places = {"--base": base, "--dataset": lessons / "dataset", "--pages": lessons / "pages", "--out": out}
     places |= {"--metrics": out.parent / "audit.json", "--curve": out.parent / "tokens.csv"}
+    places |= {"--losses": out.parent / "loss.csv"}
     flat = [text for key, place in places.items() for text in (key, str(place))]
     return ["--params", str(params), "train", "--student", "nano", *flat]
 

@@ -92,19 +92,23 @@ def dataset(context: click.Context, pages: Path, labels: Path, reviews: Path, ou
 @folder("--out", "Folder for the adapters, one a tier.")
 @folder("--metrics", "File for the audit of the samples, JSON: tokens, px, what was left out.")
 @folder("--curve", "File for the tokens by percent of the samples, CSV.")
+@folder("--losses", "File for the losses at each evaluation of each tier, CSV.")
 @click.option("--dry-run", is_flag=True, help="Only audit: samples, trainable modules, memory; train nothing.")
 @click.pass_context
 @guarded
 def train(
     context: click.Context, student: str, base: Path, dataset: Path, pages: Path, out: Path, metrics: Path,
-    curve: Path, dry_run: bool,
+    curve: Path, losses: Path, dry_run: bool,
 ) -> None:  # fmt: skip
     """The dataset to adapters, by LLaMA-Factory, once every sample is proved to fit the student."""
     params = load_params(context)
     chosen = params.student(student)
     from warraq.stages import train as stage
 
-    stage.run(base, dataset, pages, out, metrics, curve, chosen, params.train, dry_run)
+    stage.run(
+        base=base, dataset=dataset, pages=pages, out=out, metrics=metrics, curve=curve, losses=losses, student=chosen,
+        parameters=params.train, dry_run=dry_run,
+    )  # fmt: skip
 
 
 @click.command()
@@ -124,7 +128,9 @@ def merge(
     chosen = params.student(student)
     from warraq.stages import merge as stage
 
-    stage.run(base, adapter, dataset, pages, out, chosen, params.merge)
+    stage.run(
+        base=base, adapter=adapter, dataset=dataset, pages=pages, out=out, student=chosen, parameters=params.merge
+    )
 
 
 @click.command()
@@ -141,10 +147,7 @@ def export(context: click.Context, student: str, merged: Path, dataset: Path, pa
     chosen = params.student(student)
     from warraq.stages import export as stage
 
-    if student in params.export.left_out:
-        stage.leave_out(out, chosen)
-    else:
-        stage.run(merged, dataset, pages, out, chosen, params.export)
+    stage.run(merged=merged, dataset=dataset, pages=pages, out=out, student=chosen, parameters=params.export)
 
 
 @click.command()

@@ -129,9 +129,9 @@ def tableqa(context: click.Context, source: str, revision: str | None, out: Path
 def doctor(context: click.Context, student: str | None) -> None:
     """Tell what this machine lacks, and what training STUDENT would need at most."""
     chosen = load_params(context).student(student) if student else None
-    from warraq.training import hardware
+    from warraq.training.doctor import check_machine
 
-    lines = hardware.report(student or "", chosen, Path("models") / (student or "") / "base")
+    lines = check_machine(student or "", chosen, Path("models") / (student or "") / "base")
     for right, text in lines:
         click.echo(f"{'ok ' if right else '!! '} {text}")
     sys.exit(0 if all(right for right, _ in lines) else 1)

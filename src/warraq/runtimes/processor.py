@@ -3,7 +3,6 @@
 One class a model family, by the `model_type` of config.json. The px are those of the slow image processors.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from tokenizers import Tokenizer
 from warraq.errors import InputError
 from warraq.files import read_json
 from warraq.runtimes import ImageError, Request, image_size, messages, open_image
+from warraq.smart_resize import smart_resize
 
 
 @dataclass(frozen=True)
@@ -136,17 +136,9 @@ class Qwen2_5VLProcessor(Processor):
         self.patch, self.merge = self.settings["patch_size"], self.settings["merge_size"]
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """(width, height) in px of what the model sees: transformers' smart_resize."""
-        factor, settings = self.patch * self.merge, self.settings
-        least, most = settings["min_pixels"], settings["max_pixels"]
-        rows, columns = round(height / factor), round(width / factor)
-        if rows * columns * factor**2 > most:
-            shrink = math.sqrt(height * width / most)
-            rows, columns = (max(1, math.floor(side / shrink / factor)) for side in (height, width))
-        elif rows * columns * factor**2 < least:
-            grow = math.sqrt(least / (height * width))
-            rows, columns = (math.ceil(side * grow / factor) for side in (height, width))
-        return columns * factor, rows * factor
+        """(width, height) in px of what the model sees."""
+        settings = self.settings
+        return smart_resize(width, height, self.patch * self.merge, settings["min_pixels"], settings["max_pixels"])
 
     def block(self, image: Path) -> str:
         size = image_size(image)

@@ -1,36 +1,14 @@
-"""The models that learn. An entry under `students:` of params.yaml is a `Student`; a module here is a model family.
+"""The models that learn: an entry under `students:` of params.yaml is a `Student`."""
 
-A family module has
-    MODEL        `model_type` in config.json
-    TEMPLATE     LLaMA-Factory's template
-    MODULES      {pattern of a stored tensor's name: its module's name in transformers}
-    COMPONENTS   {"projector" | "vision" | "language": pattern of the module names}; the first that fits counts
-    LANGUAGE     pattern of the linear layers that a tier with `language` trains
-    PROJECTOR    the same for `projector`; or PROJECTOR_WHOLE, a module without linear layers, which is trained whole
-    ATTENTION    pattern of a vision block's attention, its number the first group; of `vision_attention_last`
-    UNUSED       vision blocks at the end of which nothing is used
-    MARK         what stands for an image in a question; SYSTEM the message before it, or ""
-    spelled      question and answer as the template spells them, in the pieces that are encoded apart, an IMAGE each
-    seen         what the processor makes of an image: width, height in px, and tokens
-    budget       preprocessor_config.json with a cap on px; the same where the size is fixed
-and `<family>_onnx` beside it the graphs, where there is a correct route to ONNX.
-"""
-
-import importlib
 import re
-from types import ModuleType
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from warraq.section import Section
+from warraq.students.families import MODULES, Component
 
 Count = Annotated[int, Field(ge=1)]
-PROCESSOR = (  # of every family: files that say how a model is asked
-    "added_tokens.json", "chat_template.jinja", "chat_template.json", "merges.txt", "preprocessor_config.json",
-    "processor_config.json", "special_tokens_map.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json",
-    "video_preprocessor_config.json", "vocab.json",
-)  # fmt: skip
 
 
 class Tier(Section):
@@ -47,9 +25,14 @@ class Tier(Section):
     patience: Count  # evaluations without gain before training stops
 
     @property
-    def components(self) -> set[str]:
-        asked = {"language": self.language, "projector": self.projector, "vision": self.vision_attention_last > 0}
-        return {name for name, wanted in asked.items() if wanted}
+    def components(self) -> set[Component]:
+        """What of the model is trained."""
+        named: dict[Component, bool] = {
+            "language": self.language,
+            "projector": self.projector,
+            "vision": self.vision_attention_last > 0,
+        }
+        return {name for name, is_trained in named.items() if is_trained}
 
     @model_validator(mode="after")
     def _something(self) -> Self:
@@ -61,7 +44,7 @@ class Tier(Section):
 class Student(Section):
     """How one student is made. The defaults of no field are hidden here: params.yaml states them all."""
 
-    family: Literal["gemma3", "qwen2_5_vl", "qwen3_vl", "llava_1_5", "llava_next"]  # module in students/
+    family: str  # a model family of students/families
     base: str  # Hugging Face id; `warraq fetch` puts it into models/<student>/base. "nano" comes with the project
     revision: str  # the hub's commit; of "nano" the SHA-256 of its weights
     tuning: Literal["lora", "full"]
@@ -77,7 +60,15 @@ class Student(Section):
     eval_steps: Count  # updates between evaluations, at most; a checkpoint is saved at each
     logging_steps: Count  # updates between lines of the log
     scored_samples: Annotated[int, Field(ge=0, le=10_000)]  # validation samples answered at each evaluation
+    export: Literal["onnx", "none"]  # none: measured as base and merged alone; export writes why
     tiers: Annotated[list[Tier], Field(min_length=1, max_length=9)]
+
+    @field_validator("family")
+    @classmethod
+    def _present(cls, family: str) -> str:
+        if family not in MODULES:
+            raise ValueError(f"there is no such model family; there are {', '.join(MODULES)}")
+        return family
 
     @field_validator("revision")
     @classmethod
@@ -93,8 +84,3 @@ class Student(Section):
         if len(self.tiers) > 1 and self.scored_samples < 2:
             raise ValueError("a second tier is adopted by its answers: scored_samples must be 2 or more")
         return self
-
-
-def family(name: str) -> ModuleType:
-    """The module of a model family; `name` has been checked by the params."""
-    return importlib.import_module(f"warraq.students.families.{name}")

@@ -2,88 +2,95 @@
 
 import hashlib
 import json
-import re
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 from warraq.errors import InputError
-from warraq.files import hash_file, hash_files
+from warraq.files import hash_file, hash_files, read_json
 from warraq.students import Student
+from warraq.students.families import Family
 
 if TYPE_CHECKING:
     import torch
 
 
 Shapes = dict[str, tuple[int, ...]]
-ORDER = ("language", "projector", "vision")
+"""The shape of every parameter by its name."""
+
+INDEX = "model.safetensors.index.json"
 
 
-def shapes(base: Path, room: ModuleType) -> Shapes:
+def read_shapes(base: Path, family: Family) -> Shapes:
     """The shape of every parameter of a model folder, by its name in transformers; from the files' heads alone.
 
     Raises:
         InputError: the model is of another family, a weight file is missing that the index names, or one is cut.
     """
-    found: Shapes = {}
-    paths = files(base)
-    kind = json.loads((base / "config.json").read_text(encoding="utf-8")).get("model_type")
-    if kind != room.MODEL:
-        raise InputError(f"{base} is a {kind} model, not a {room.MODEL}; correct the student's family in params.yaml.")
-    for path in paths:
-        with path.open("rb") as stream:
-            size = int.from_bytes(stream.read(8), "little")
-            head = json.loads(stream.read(size))
-        head.pop("__metadata__", None)
-        end = max((entry["data_offsets"][1] for entry in head.values()), default=0)
-        if path.stat().st_size != 8 + size + end:
-            raise InputError(f"{path} is cut: it should have {8 + size + end:,} bytes; fetch the base model again.")
-        found |= {module(name, room): tuple(entry["shape"]) for name, entry in head.items()}
-    return found
+    paths = weight_files(base)
+    kind = read_json(base / "config.json").get("model_type")
+    if kind != family.model_type:
+        raise InputError(
+            f"{base} is a {kind} model, not a {family.model_type}; correct the student's family in params.yaml."
+        )
+    return {family.module_name(name): shape for path in paths for name, shape in stored_shapes(path).items()}
 
 
-def files(folder: Path) -> list[Path]:
+def stored_shapes(path: Path) -> Shapes:
+    """The shapes of the tensors in one file, by their names there; from its head alone.
+
+    Raises:
+        InputError: the file is cut.
+    """
+    with path.open("rb") as stream:
+        size = int.from_bytes(stream.read(8), "little")
+        head = json.loads(stream.read(size))
+    head.pop("__metadata__", None)
+    end = max((entry["data_offsets"][1] for entry in head.values()), default=0)
+    if path.stat().st_size != 8 + size + end:
+        raise InputError(f"{path} is cut: it should have {8 + size + end:,} bytes; fetch the base model again.")
+    return {name: tuple(entry["shape"]) for name, entry in head.items()}
+
+
+def weight_files(folder: Path) -> list[Path]:
     """The weight files of a model folder.
 
     Raises:
         InputError: there are none, or one that the index names is missing.
     """
-    there = sorted(folder.glob("*.safetensors"))
-    if not there or not (folder / "config.json").exists():
+    present = sorted(folder.glob("*.safetensors"))
+    if not present or not (folder / "config.json").exists():
         raise InputError(f"{folder} holds no model; run `warraq fetch` for this student.")
-    index = folder / "model.safetensors.index.json"
-    named = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()) if index.exists() else set()
-    missing = sorted(named - {path.name for path in there})
+    index = folder / INDEX
+    named = set(read_json(index)["weight_map"].values()) if index.exists() else set()
+    missing = sorted(named - {path.name for path in present})
     if missing:
         raise InputError(f"{folder} lacks {missing[0]}, which {index.name} names; fetch the model again.")
-    return there
+    return present
 
 
-def module(stored: str, room: ModuleType) -> str:
-    """The name in transformers of what is stored under a name."""
-    for pattern, replacement in room.MODULES.items():
-        stored = re.sub(pattern, replacement, stored)
-    return stored
-
-
-def component(name: str, room: ModuleType) -> str:
-    return next((part for part, pattern in room.COMPONENTS.items() if re.match(pattern, name)), "other")
-
-
-def digest(folder: Path) -> str:
-    """One hash for all weight files of a model folder, by name and content.
+def digest_model(folder: Path) -> str:
+    """One hash for all weight files of a model folder.
 
     Raises:
         InputError: there are none, or one is missing.
     """
-    return hash_files(files(folder))
+    return hash_files(weight_files(folder))
+
+
+def digest_adapter(folder: Path) -> str:
+    """One hash for the weight files of a tier."""
+    return hash_files(sorted(folder.glob("*.safetensors")))
 
 
 def verify(student: Student, folder: Path) -> None:
     """Refuse a folder of the embedded student whose weights are not the ones that params.yaml names.
 
     A hub revision is the name of a commit and cannot be checked against files.
+
+    Raises:
+        InputError: the weights are missing or others.
     """
     weights = folder / "model.safetensors"
     if student.base != "nano":
@@ -99,47 +106,58 @@ def verify(student: Student, folder: Path) -> None:
 
 
 class Weights:
-    """The tensors of a model folder by name, read one at a time."""
+    """The tensors of a model folder by their stored name, read one at a time; no file stays open."""
 
     def __init__(self, folder: Path) -> None:
         from safetensors import safe_open
 
-        self.files = {path.name: safe_open(path, "pt") for path in sorted(folder.glob("*.safetensors"))}
-        self._file = {tensor: name for name, file in self.files.items() for tensor in list(file.keys())}
-        self.names = frozenset(self._file)
+        self.paths: dict[str, Path] = {}  # of each tensor, file by file
+        for path in sorted(folder.glob("*.safetensors")):
+            with safe_open(path, "pt") as file:
+                self.paths |= dict.fromkeys(list(file.keys()), path)
+        self.names = frozenset(self.paths)
 
     def __getitem__(self, name: str) -> "torch.Tensor":
-        tensor: torch.Tensor = self.files[self._file[name]].get_tensor(name)
+        from safetensors import safe_open
+
+        with safe_open(self.paths[name], "pt") as file:
+            tensor: torch.Tensor = file.get_tensor(name)
         return tensor
 
     def sha256(self, name: str) -> str:
+        """Of the bytes of a tensor."""
         import torch
 
         return hashlib.sha256(self[name].reshape(-1).view(torch.uint8).numpy().data).hexdigest()
 
 
-def targets(names: frozenset[str], adapter: Weights, room: ModuleType) -> set[str]:
-    """The stored names of the tensors that an adapter changes, by LoRA or whole."""
+def changed_tensors(names: Iterable[str], adapter: Weights, family: Family) -> set[str]:
+    """The stored names of the tensors that an adapter changes, by LoRA or whole.
+
+    Raises:
+        InputError: the base, which stores `names`, lacks one.
+    """
     keys = {key.removeprefix("base_model.model.") for key in adapter.names}
     changed = {key.rsplit(".lora_", 1)[0] + ".weight" if ".lora_" in key else key for key in keys}
-    stored = {module(name, room): name for name in names}
+    stored = {family.module_name(name): name for name in names}
     if changed - stored.keys():
         raise InputError(f"the adapter changes {min(changed - stored.keys())}, which the base does not have.")
     return {stored[name] for name in changed}
 
 
-def idle(adapter: Weights) -> list[str]:
+def idle_modules(adapter: Weights) -> list[str]:
     """The modules on which a LoRA adapter does nothing, because a factor is zero."""
     zero = [name for name in adapter.names if ".lora_" in name and not adapter[name].any()]
     return sorted({name.split(".lora_")[0].removeprefix("base_model.model.") for name in zero})
 
 
-def rounded(base: Path, exact: Path, folder: Path) -> None:
+def round_weights(base: Path, exact: Path, folder: Path) -> None:
     """Write the tensors of `exact` to `folder` in the types and files of `base`, each rounded once.
 
     Raises:
         RuntimeError: the names or shapes are not the same; names the tensor.
     """
+    from safetensors import safe_open
     from safetensors.torch import save_file
 
     old, new = Weights(base), Weights(exact)
@@ -147,14 +165,14 @@ def rounded(base: Path, exact: Path, folder: Path) -> None:
         odd = min(old.names ^ new.names)
         raise RuntimeError(f"{odd} is {'missing from' if odd in old.names else 'new in'} the merged model")
     folder.mkdir()
-    for name, file in old.files.items():
+    for path in sorted(set(old.paths.values())):
         tensors = {}
-        for tensor in sorted(file.keys()):
-            like, value = old[tensor], new[tensor]
+        for name in sorted(name for name, own in old.paths.items() if own == path):
+            like, value = old[name], new[name]
             if like.shape != value.shape:
-                raise RuntimeError(f"{tensor} is {[*value.shape]} in the merged model, {[*like.shape]} in the base")
-            tensors[tensor] = value.to(like.dtype).contiguous()
-        save_file(tensors, folder / name, file.metadata())
-    index = "model.safetensors.index.json"
-    if (base / index).exists():
-        shutil.copyfile(base / index, folder / index)
+                raise RuntimeError(f"{name} is {[*value.shape]} in the merged model, {[*like.shape]} in the base")
+            tensors[name] = value.to(like.dtype).contiguous()
+        with safe_open(path, "pt") as file:
+            save_file(tensors, folder / path.name, file.metadata())
+    if (base / INDEX).exists():
+        shutil.copyfile(base / INDEX, folder / INDEX)

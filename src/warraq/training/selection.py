@@ -4,11 +4,21 @@ The scores are the tasks' own, on validation documents; the numbers of the repor
 choice never saw.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TypedDict
 
 
-def adoption(before: Mapping[str, float], after: Mapping[str, float], seed: int) -> dict[str, Any]:
+class Gain(TypedDict):
+    """What a tier adds to the score of those before it: mean and 95 % interval."""
+
+    adopted: bool
+    gain: float | None
+    gain_lo: float | None
+    gain_hi: float | None
+    documents: int
+
+
+def measure_gain(before: Mapping[str, float], after: Mapping[str, float], seed: int) -> Gain:
     """Whether a tier is adopted: the 95 % interval of its gain, paired, documents drawn, lies above zero.
 
     The keys begin with the page, and a page with its document. The checkpoint was chosen on the same documents, so the
@@ -26,18 +36,21 @@ def adoption(before: Mapping[str, float], after: Mapping[str, float], seed: int)
         }
         for names in documents.values()
     ]
-    found = Bootstrap(rows, 1000, seed).estimate_difference("after", "before", share=True)
+    difference = Bootstrap(rows, 1000, seed).estimate_difference("after", "before", share=True)
     return {
-        "adopted": found.lo is not None and found.lo > 0,
-        "gain": found.value,
-        "gain_lo": found.lo,
-        "gain_hi": found.hi,
-        "documents": found.documents,
+        "adopted": difference.lo is not None and difference.lo > 0,
+        "gain": difference.value,
+        "gain_lo": difference.lo,
+        "gain_hi": difference.hi,
+        "documents": difference.documents,
     }
 
 
-def rank_correlation(losses: list[float], scores: list[float]) -> float | None:
-    """Spearman's, of loss and score over the evaluations; near -1 where the loss would have chosen as well."""
+def correlate_ranks(losses: Sequence[float], scores: Sequence[float]) -> float | None:
+    """Spearman's, of loss and score over the evaluations; near -1 where the loss would have chosen as well.
+
+    None with fewer than three evaluations, or where all losses or all scores are equal.
+    """
     if len(losses) < 3 or len(set(losses)) < 2 or len(set(scores)) < 2:
         return None
     from scipy.stats import spearmanr

@@ -6,96 +6,137 @@ first step (see trainer.py). A published recipe trained every MLP of the vision 
 looked.
 """
 
+import logging
 import math
 import re
-from collections.abc import Iterable, Mapping
-from types import ModuleType
+from collections.abc import Iterable, Mapping, Set
+from typing import TypedDict
 
 from warraq.errors import InputError
-from warraq.students import Student, Tier
-from warraq.students.weights import ORDER, Shapes, component
+from warraq.students import Student, Tier, families
+from warraq.students.families import COMPONENTS, Family
+from warraq.students.weights import Shapes
+
+logger = logging.getLogger(__name__)
 
 
-def targets(known: Iterable[str], room: ModuleType, tier: Tier) -> list[str]:
-    """The linear layers that get LoRA matrices; `known` are names of parameters.
+class ComponentCount(TypedDict):
+    """What of a component is trained."""
+
+    weights: int
+    modules_trained: int
+    weights_trained: int
+
+
+ComponentTable = dict[str, ComponentCount]
+"""By component; `other` where something is in none."""
+
+
+def lora_targets(parameters: Iterable[str], family: Family, tier: Tier) -> list[str]:
+    """The linear layers that get LoRA matrices, of a model with parameters of these names.
 
     Raises:
         InputError: something that the tier asks for matches nothing.
     """
-    modules = [name.removesuffix(".weight") for name in known if name.endswith(".weight")]
-    found: dict[str, list[str]] = {}
+    modules = [name.removesuffix(".weight") for name in parameters if name.endswith(".weight")]
+    layers: dict[str, list[str]] = {}
     if tier.language:
-        found["language"] = [name for name in modules if re.fullmatch(room.LANGUAGE, name)]
-    if tier.projector and room.PROJECTOR:
-        found["projector"] = [name for name in modules if re.fullmatch(room.PROJECTOR, name)]
+        layers["language"] = [name for name in modules if re.fullmatch(family.language_layers, name)]
+    if tier.projector and family.projector_layers:
+        layers["projector"] = [name for name in modules if re.fullmatch(family.projector_layers, name)]
     if tier.vision_attention_last:
-        blocks = [(int(hit[1]), name) for name in modules if (hit := re.fullmatch(room.ATTENTION, name))]
-        end = max((number for number, _ in blocks), default=-1) + 1 - room.UNUSED
-        wanted = range(end - tier.vision_attention_last, end)
-        if wanted.start < 0:
+        blocks = [(int(hit[1]), name) for name in modules if (hit := re.fullmatch(family.vision_attention, name))]
+        end = max((number for number, _ in blocks), default=-1) + 1 - family.unused_vision_blocks
+        last = range(end - tier.vision_attention_last, end)
+        if last.start < 0:
             raise InputError(f"vision_attention_last is {tier.vision_attention_last}, but only {end} blocks are used.")
-        found["vision"] = [name for number, name in blocks if number in wanted]
-    for part, names in found.items():
+        layers["vision"] = [name for number, name in blocks if number in last]
+    for part, names in layers.items():
         if not names:
             raise InputError(f"the tier trains {part}, but no linear layer of the base is one: its layout is another.")
-    if not found:
+    if not layers:
         raise InputError("a tier of the projector alone is not possible for this family: it has no linear layers.")
-    return sorted(name for names in found.values() for name in names)
+    return sorted(name for names in layers.values() for name in names)
 
 
-def weights(known: Shapes, names: Iterable[str], rank: int) -> int:
-    """LoRA weights on these layers."""
-    return sum(rank * sum(known[f"{name}.weight"]) for name in names)
+def choose_targets(shapes: Shapes, student: Student) -> list[list[str]]:
+    """The linear layers that get LoRA matrices, a list a tier; what each tier trains is logged by component.
 
-
-def promised(known: Shapes, room: ModuleType, tier: Tier, names: Iterable[str]) -> dict[str, int]:
-    """How many weights a tier trains, by module: LoRA on these layers, and a projector that has none whole."""
-    found = {name: weights(known, [name], tier.rank) for name in names}
-    if tier.projector and room.PROJECTOR_WHOLE:
-        whole = [name for name in known if f".{room.PROJECTOR_WHOLE}." in name]
-        found |= {name: math.prod(known[name]) for name in whole}
-    return found
-
-
-def largest(known: Shapes, room: ModuleType, student: Student) -> int:
-    """Weights that the largest tier trains; raises InputError as `targets` does."""
+    Raises:
+        InputError: a tier trains what it does not name, or nothing of what it names.
+    """
     if student.tuning == "full":
-        return sum(math.prod(shape) for shape in known.values())
-    return max(sum(promised(known, room, tier, targets(known, room, tier)).values()) for tier in student.tiers)
+        return [[]]
+    family, targets = families.load(student.family), []
+    for number, tier in enumerate(student.tiers, start=1):
+        targets.append(lora_targets(shapes, family, tier))
+        table = tabulate(shapes, family, count_tier_weights(shapes, family, tier, targets[-1]))
+        logger.info("tier %d trains\n%s", number, format_table(table))
+        if problem := find_problem(table, tier.components):
+            raise InputError(problem)
+    return targets
 
 
-def table(known: Shapes, room: ModuleType, trained: Mapping[str, int]) -> dict[str, dict[str, int]]:
+def count_lora_weights(shapes: Shapes, layers: Iterable[str], rank: int) -> int:
+    """LoRA weights on these layers."""
+    return sum(rank * sum(shapes[f"{name}.weight"]) for name in layers)
+
+
+def count_tier_weights(shapes: Shapes, family: Family, tier: Tier, layers: Iterable[str]) -> dict[str, int]:
+    """How many weights a tier trains, by module: LoRA on these layers, and a projector that has none whole."""
+    counts = {name: count_lora_weights(shapes, [name], tier.rank) for name in layers}
+    if tier.projector and family.whole_projector:
+        counts |= {name: math.prod(shapes[name]) for name in shapes if f".{family.whole_projector}." in name}
+    return counts
+
+
+def count_trained_weights(shapes: Shapes, student: Student) -> int:
+    """Weights that the student's largest tier trains; raises InputError as `lora_targets` does."""
+    if student.tuning == "full":
+        return sum(math.prod(shape) for shape in shapes.values())
+    family = families.load(student.family)
+    tiers = [(tier, lora_targets(shapes, family, tier)) for tier in student.tiers]
+    return max(sum(count_tier_weights(shapes, family, tier, layers).values()) for tier, layers in tiers)
+
+
+def tabulate(shapes: Shapes, family: Family, trained: Mapping[str, int]) -> ComponentTable:
     """For each component its weights, how many of its modules are trained, and with how many weights.
 
     `trained`: weights by the name of the module that they belong to.
     """
-    found = {part: {"weights": 0, "modules_trained": 0, "weights_trained": 0} for part in ORDER}
-    for name, shape in known.items():
-        found.setdefault(component(name, room), {"weights": 0, "modules_trained": 0, "weights_trained": 0})
-        found[component(name, room)]["weights"] += math.prod(shape)
+    table: ComponentTable = {
+        part: ComponentCount(weights=0, modules_trained=0, weights_trained=0) for part in COMPONENTS
+    }
+    for name, shape in shapes.items():
+        part = family.component_of(name)
+        table.setdefault(part, ComponentCount(weights=0, modules_trained=0, weights_trained=0))
+        table[part]["weights"] += math.prod(shape)
     for name, count in trained.items():
-        found[component(name, room)]["modules_trained"] += 1
-        found[component(name, room)]["weights_trained"] += count
-    return found
+        table[family.component_of(name)]["modules_trained"] += 1
+        table[family.component_of(name)]["weights_trained"] += count
+    return table
 
 
-def problem(found: dict[str, dict[str, int]], asked: set[str]) -> str | None:
-    """What is wrong with a table, in one sentence: every leak and every request without effect by name; the remedy."""
-    trained = {part for part, row in found.items() if row["modules_trained"]}
+def find_problem(table: ComponentTable, components: Set[str]) -> str | None:
+    """What is wrong with a table, in one sentence: every leak and every request without effect by name; the remedy.
+
+    `components`: those that the tier names.
+    """
+    trained = {part for part, count in table.items() if count["modules_trained"]}
     wrong = [
-        f"{part} is trained ({found[part]['modules_trained']} modules, {found[part]['weights_trained']:,} weights), "
+        f"{part} is trained ({table[part]['modules_trained']} modules, {table[part]['weights_trained']:,} weights), "
         "although the tier does not name it"
-        for part in sorted(trained - asked)
+        for part in sorted(trained - components)
     ]
-    wrong += [f"{part} is named by the tier, but none of it would be trained" for part in sorted(asked - trained)]
+    wrong += [f"{part} is named by the tier, but none of it would be trained" for part in sorted(components - trained)]
     remedy = "correct the student's tiers in params.yaml, or install the packages of the lock (`make setup`)."
     return "; ".join([*wrong, remedy]) if wrong else None
 
 
-def told(found: dict[str, dict[str, int]]) -> str:
+def format_table(table: ComponentTable) -> str:
     """The table as lines for a person."""
     return "\n".join(
-        f"  {part:10} {row['weights']:>15,} weights, {row['modules_trained']:>4} modules trained with "
-        f"{row['weights_trained']:,}"
-        for part, row in found.items()
+        f"  {part:10} {count['weights']:>15,} weights, {count['modules_trained']:>4} modules trained with "
+        f"{count['weights_trained']:,}"
+        for part, count in table.items()
     )

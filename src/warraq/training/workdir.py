@@ -11,60 +11,72 @@ from pathlib import Path
 from typing import Any
 
 from warraq.files import hash_file, read_json, write_json, write_text
-from warraq.records import Sample
-from warraq.students import Student, family
+from warraq.students import Student, families
 from warraq.training import llamafactory
+from warraq.training.audit import Samples
 
 logger = logging.getLogger(__name__)
-Sides = dict[str, list[Sample]]
-"""Train and val."""
 
 
-def prepare(part: Path, base: Path, dataset: Path, student: Student, sides: Sides) -> None:
-    """The samples as this student's template takes them, and the base with its budget of px in the processor."""
-    mark = family(student.family).MARK
-    for side, samples in sides.items():
-        told = [one.model_dump(mode="json") for one in samples]
-        for one in told:
-            one["conversations"][0]["content"] = one["conversations"][0]["content"].replace("<image>", mark)
-        write_json(part / "data" / f"{side}.json", told)
+def write_workdir(folder: Path, base: Path, dataset: Path, student: Student, samples: Samples) -> None:
+    """Write the samples as this student's template takes them, and the base with its cap on px in the processor."""
+    family = families.load(student.family)
+    for split, part in samples.items():
+        records = [one.model_dump(mode="json") for one in part]
+        for record in records:
+            turn = record["conversations"][0]
+            turn["content"] = turn["content"].replace("<image>", family.image_mark)
+        write_json(folder / "data" / f"{split}.json", records)
     info = read_json(dataset / "dataset_info.json")
-    write_json(part / "data/dataset_info.json", {side: info[side] for side in sides})
+    write_json(folder / "data/dataset_info.json", {split: info[split] for split in samples})
     settings = read_json(base / "preprocessor_config.json")
-    budget = family(student.family).budget(settings, student.image_max_pixels)
-    llamafactory.linked(part / "base", base, base, {"preprocessor_config.json": budget} if budget != settings else {})
+    capped = family.cap_pixels(settings, student.image_max_pixels)
+    changed = {"preprocessor_config.json": capped} if capped != settings else {}
+    llamafactory.link_model(folder / "base", base, base, changed)
 
 
-def fingerprint(told: list[Any], part: Path, pages: Path, sides: Sides) -> str:
+def fingerprint(decisive: list[Any], folder: Path, pages: Path, samples: Samples) -> str:
     """Of all that decides the result, and of no path: what was begun with another one is not gone on with."""
-    files = sorted((part / "data").glob("*.json"))
-    images = [pages / one for one in sorted({image for part in sides.values() for s in part for image in s.images})]
-    whole = json.dumps([told, [hash_file(path) for path in files + images]])
-    return hashlib.sha256(whole.encode()).hexdigest()
+    files = sorted((folder / "data").glob("*.json"))
+    images = [pages / one for one in sorted({image for part in samples.values() for s in part for image in s.images})]
+    content = json.dumps([decisive, [hash_file(path) for path in files + images]])
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
-def begin(part: Path, base: Path, dataset: Path, pages: Path, student: Student, sides: Sides, told: list[Any]) -> None:
-    """Make `part` the folder of this training: the one that was begun if it was begun with the same, else a new one."""
-    fresh = part.with_name(part.stem + ".new.part")
+def open_workdir(
+    folder: Path, base: Path, dataset: Path, pages: Path, student: Student, samples: Samples, decisive: list[Any]
+) -> None:
+    """Make `folder` that of this training: the one that was begun if it was begun with the same, else a new one.
+
+    Args:
+        folder: to be made.
+        base: the base model.
+        dataset: of which the samples are.
+        pages: their images.
+        student: who is trained.
+        samples: by split.
+        decisive: what decides the result besides, as JSON has it.
+    """
+    fresh = folder.with_name(folder.stem + ".new.part")
     shutil.rmtree(fresh, ignore_errors=True)
-    prepare(fresh, base, dataset, student, sides)
-    mark, known = fingerprint(told, fresh, pages, sides), part / "fingerprint"
-    if known.exists() and known.read_text() == mark:
+    write_workdir(fresh, base, dataset, student, samples)
+    ours, written = fingerprint(decisive, fresh, pages, samples), folder / "fingerprint"
+    if written.exists() and written.read_text() == ours:
         shutil.rmtree(fresh)
         return
-    if part.exists():
-        logger.info("%s was begun with other data or parameters: starting afresh", part)
-        shutil.rmtree(part)
-    write_text(fresh / "fingerprint", mark)
-    fresh.replace(part)
+    if folder.exists():
+        logger.info("%s was begun with other data or parameters: starting afresh", folder)
+        shutil.rmtree(folder)
+    write_text(fresh / "fingerprint", ours)
+    fresh.replace(folder)
 
 
-def largest(pages: Path, sides: Sides) -> int:
-    """px of the largest image."""
+def largest_image(pages: Path, samples: Samples) -> int:
+    """The px of the largest image."""
     from PIL import Image
 
-    found = 0
-    for path in {pages / image for part in sides.values() for one in part for image in one.images}:
+    largest = 0
+    for path in {pages / image for part in samples.values() for one in part for image in one.images}:
         with Image.open(path) as image:
-            found = max(found, image.width * image.height)
-    return found
+            largest = max(largest, image.width * image.height)
+    return largest

@@ -36,6 +36,7 @@ class Embedding(nn.Module):
         self.tokens = model.get_input_embeddings()
 
     def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """As the class says."""
         return self.tokens(input_ids)
 
 
@@ -68,6 +69,7 @@ class Decoder(nn.Module):
         past: list[torch.Tensor],
         token_type_ids: torch.Tensor | None = None,  # (batch, length), 1 on image tokens; where the masks ask for it
     ) -> tuple[torch.Tensor, ...]:
+        """Logits (batch, places, vocabulary), and keys and values by layer."""
         lowest = torch.finfo(inputs_embeds.dtype).min  # finite: a padding row sees nothing and must not become NaN
         masks = self.masks(attention_mask, cache_position, token_type_ids)
         cache = _Cache(past, cache_position)

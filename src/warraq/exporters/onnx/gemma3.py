@@ -71,6 +71,7 @@ class VisionEncoder(nn.Module):
         self.tower, self.projector = model.model.vision_tower, model.model.multi_modal_projector
 
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """As the class says."""
         return self.projector(self.tower(pixel_values=pixel_values).last_hidden_state)
 
 
@@ -86,7 +87,7 @@ def write(merged: Path, out: Path) -> None:
     small.text_config.layer_types = small.text_config.layer_types[:1]
     small.text_config.vocab_size = 1 + int(small.text_config.pad_token_id or 0)
     model, buffers = decoder.outline(Gemma3ForConditionalGeneration, config, small)
-    weights = graphs.stored(merged, model, buffers)
+    weights = graphs.match_weights(merged, model, buffers)
 
     AttentionInterface.register("warraq_image", _image_attention)
     model.model.vision_tower.config._attn_implementation = "warraq_image"
@@ -100,5 +101,5 @@ def write(merged: Path, out: Path) -> None:
         ["image_features"],
         {"pixel_values": (pixels, {0: "images"})},
     )
-    seen = partial(masks, window=config.text_config.sliding_window)
-    decoder.write(model, weights, out, seen, axes=(), typed=True)
+    windowed = partial(masks, window=config.text_config.sliding_window)
+    decoder.write(model, weights, out, windowed, axes=(), typed=True)

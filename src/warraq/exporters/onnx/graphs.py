@@ -17,6 +17,7 @@ from torch import nn
 
 from warraq.errors import InputError
 from warraq.files import write_json
+from warraq.students.weights import INDEX, Weights
 
 OPSET = 23  # the first with Attention, RMSNormalization and RotaryEmbedding
 FILE = 1 << 28  # bytes of weights that are written at once
@@ -25,64 +26,56 @@ SMALL = 16384  # elements of a weight that is read at once, as the graph may be 
 Weight = Callable[[], torch.Tensor]
 
 
-def tensors(merged: Path) -> dict[str, Weight]:
+def find_tensors(merged: Path) -> dict[str, Weight]:
     """How to get each tensor of a model's files in fp32, by its name there."""
-    from safetensors import safe_open
-
-    found: dict[str, Weight] = {}
-    for path in sorted(merged.glob("*.safetensors")):
-        with safe_open(path, "pt") as file:
-            found |= {key: partial(_read, path, key) for key in list(file.keys())}
-    return found
+    stored = Weights(merged)
+    return {name: partial(_read_float32, stored, name) for name in stored.paths}
 
 
-def exact(merged: Path, folder: Path) -> None:
+def _read_float32(stored: Weights, name: str) -> torch.Tensor:
+    return stored[name].float()
+
+
+def copy_float32(merged: Path, folder: Path) -> None:
     """Copy a model with its weights in fp32, in files that transformers maps: they take no memory of its process."""
     from safetensors.torch import save_file
 
-    ignored = shutil.ignore_patterns("*.safetensors", "*.safetensors.index.json")
+    ignored = shutil.ignore_patterns("*.safetensors", INDEX)
     shutil.copytree(merged, folder, ignore=ignored)
     waiting: dict[str, torch.Tensor] = {}
     places: dict[str, str] = {}
-    found = tensors(merged)
-    for name, weight in found.items():
+    tensors = find_tensors(merged)
+    for name, weight in tensors.items():
         waiting[name] = weight()
-        if sum(tensor.nbytes for tensor in waiting.values()) < FILE and len(places) + len(waiting) < len(found):
+        if sum(tensor.nbytes for tensor in waiting.values()) < FILE and len(places) + len(waiting) < len(tensors):
             continue
         file = f"model-{len(set(places.values())) + 1:05}.safetensors"
         save_file(waiting, folder / file, {"format": "pt"})
         places |= dict.fromkeys(waiting, file)
         waiting.clear()
-    write_json(folder / "model.safetensors.index.json", {"metadata": {}, "weight_map": places})
+    write_json(folder / INDEX, {"metadata": {}, "weight_map": places})
 
 
-def stored(merged: Path, model: Any, buffers: Mapping[str, torch.Tensor]) -> dict[int, Weight]:
+def match_weights(merged: Path, model: Any, buffers: Mapping[str, torch.Tensor]) -> dict[int, Weight]:
     """How to get the value of each parameter and buffer of the outline `model`, by its identity.
 
     Raises:
         InputError: no file in `merged` holds a parameter.
     """
-    found: dict[str, Weight] = {}
-    for name, weight in tensors(merged).items():
+    tensors: dict[str, Weight] = {}
+    for name, weight in find_tensors(merged).items():
         for old, new in model._checkpoint_conversion_mapping.items():
             name = re.sub(old, new, name)
-        found[name] = weight
+        tensors[name] = weight
     named = list(model.named_parameters(remove_duplicate=False))
-    weights = {id(value): found[name] for name, value in named if name in found}
+    weights = {id(value): tensors[name] for name, value in named if name in tensors}
     for name, value in named:
         if id(value) not in weights:
             raise InputError(f"{merged} holds no weight {name}; merge again.")
     return weights | {id(value): partial(buffers.__getitem__, name) for name, value in model.named_buffers()}
 
 
-def _read(path: Path, key: str) -> torch.Tensor:
-    from safetensors import safe_open
-
-    with safe_open(path, "pt") as file:
-        return file.get_tensor(key).float()
-
-
-def _turned(weight: Weight) -> torch.Tensor:
+def _transpose(weight: Weight) -> torch.Tensor:
     return weight().T.contiguous()
 
 
@@ -155,7 +148,7 @@ def _fill(graph: Any, module: nn.Module, weights: dict[int, Weight]) -> None:
             turned = f"{name}.T"
             if turned not in graph.initializers:
                 shape = list(value.shape)[::-1]
-                tensor = _lazy(turned, partial(_turned, weight), shape)
+                tensor = _lazy(turned, partial(_transpose, weight), shape)
                 graph.register_initializer(onnx_ir.val(turned, const_value=tensor))
             onnx_ir.convenience.replace_all_uses_with(node.outputs[0], graph.initializers[turned])
             graph.remove(node, safe=True)

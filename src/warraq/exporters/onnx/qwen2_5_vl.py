@@ -15,6 +15,7 @@ from onnxscript.values import Opset
 
 from warraq.errors import InputError
 from warraq.exporters.onnx import decoder, graphs
+from warraq.students.weights import Weights
 
 op: Any = opset23
 microsoft: Any = Opset("com.microsoft", 1)
@@ -22,11 +23,11 @@ own = Opset("warraq", 1)
 
 
 @script(own, default_opset=op)
-def PackedMultiHeadAttention(
+def PackedMultiHeadAttention(  # the name of the operator
     query: FLOAT, key: FLOAT, value: FLOAT, bias: FLOAT, token_offset: INT32, cumulative: INT32, num_heads: int,
     scale: float,
 ) -> FLOAT:  # fmt: skip
-    """onnxruntime's operator of this name, which it has for GPUs alone: each window attends to itself.
+    """The operator of this name of onnxruntime, which it has for GPUs alone: each window attends to itself.
 
     Args:
         query: (patches, hidden), as `key` and `value`; windows one after another.
@@ -82,22 +83,25 @@ def write(merged: Path, out: Path) -> None:
     small.vision_config.depth = small.text_config.num_hidden_layers = small.text_config.vocab_size = 1
     small.text_config.pad_token_id = None
     model, buffers = decoder.outline(Qwen2_5_VLForConditionalGeneration, config, small)
-    weights = graphs.stored(merged, model, buffers)
-    graphs.save(vision(merged, config), out / "vision_encoder.onnx")
+    weights = graphs.match_weights(merged, model, buffers)
+    graphs.save(build_vision(merged, config), out / "vision_encoder.onnx")
     decoder.write(model, weights, out, masks, axes=(3,), typed=False)
 
 
-def vision(merged: Path, config: Any) -> Any:
-    """pixel_values (patches, width of a patch), image_grid_thw (images, 3) -> image_features (tokens, hidden)."""
+def build_vision(merged: Path, config: Any) -> Any:
+    """The vision encoder.
+
+    It takes pixel_values (patches, width of a patch) and image_grid_thw (images, 3), and gives image_features
+    (tokens, hidden).
+    """
     import onnx_ir
-    from safetensors import safe_open
 
     try:
         import mobius
     except ImportError:
         raise InputError(
             "Qwen2.5-VL becomes ONNX with the package mobius-onnx, which is not installed: "
-            "`uv pip install mobius-onnx==0.1.0`, or name the student under export.left_out in params.yaml."
+            "`uv pip install mobius-onnx==0.1.0`, or set the student's export to none in params.yaml."
         ) from None
 
     shape = mobius.ArchitectureConfig.from_transformers(config.text_config, parent_config=config)
@@ -111,10 +115,7 @@ def vision(merged: Path, config: Any) -> Any:
     for node in model.graph:
         if node.op_type == function.name:
             node.domain = own.domain
-    state: dict[str, torch.Tensor] = {}
-    for path in sorted(merged.glob("*.safetensors")):
-        with safe_open(path, "pt") as file:
-            names = [name for name in list(file.keys()) if "visual." in name]
-            state |= {name.removeprefix("model."): file.get_tensor(name) for name in names}
+    stored = Weights(merged)
+    state = {name.removeprefix("model."): stored[name] for name in stored.paths if "visual." in name}
     mobius.apply_weights(model, module.preprocess_weights(state))  # made fp32 one at a time, as it is written
     return model

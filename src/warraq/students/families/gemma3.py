@@ -4,41 +4,45 @@ Every image is one square of fixed size and a fixed number of tokens, whatever i
 vLLM, Ollama; with the eager or SDPA attention, since flash attention drops what image tokens see of each other.
 """
 
-from typing import Any
+from warraq.students.families import Chat, Family, Settings, VisionSize, keep_pixels
 
-MODEL = "gemma3"
-TEMPLATE = "gemma3"
-MODULES = {
-    r"^language_model\.model": "model.language_model",
-    r"^language_model\.lm_head": "lm_head",
-    r"^vision_tower": "model.vision_tower",
-    r"^multi_modal_projector": "model.multi_modal_projector",
-}
-COMPONENTS = {
-    "projector": r"model\.multi_modal_projector\.",
-    "vision": r"model\.vision_tower\.",
-    "language": r"model\.language_model\.|lm_head",
-}
-LANGUAGE = r"model\.language_model\.layers\.\d+\.(self_attn|mlp)\.\w+_proj"
-PROJECTOR = None
-PROJECTOR_WHOLE = "multi_modal_projector"
-ATTENTION = r"model\.vision_tower\.vision_model\.encoder\.layers\.(\d+)\.self_attn\.(q|k|v|out)_proj"
-UNUSED = 0
-IMAGE = "<image_soft_token>"
 MARK = "<image>"
-SYSTEM = ""
 
 
-def spelled(prompt: str, answer: str) -> tuple[list[str], list[str]]:
-    asked = prompt.replace(MARK, f"\n\n<start_of_image>{IMAGE}<end_of_image>\n\n")
-    turn = f"<start_of_turn>user\n{asked}<end_of_turn>\n<start_of_turn>model\n"
-    return ["<bos>", turn], [f"{answer}<end_of_turn>\n"]
+def render_chat(prompt: str, answer: str) -> Chat:
+    """The template `gemma3`."""
+    question = prompt.replace(MARK, "\n\n<start_of_image><image_soft_token><end_of_image>\n\n")
+    turn = f"<start_of_turn>user\n{question}<end_of_turn>\n<start_of_turn>model\n"
+    return Chat(["<bos>", turn], [f"{answer}<end_of_turn>\n"])
 
 
-def seen(width: int, height: int, settings: dict[str, Any]) -> tuple[int, int, int]:
-    """`settings`: preprocessor_config.json with processor_config.json over it."""
-    return settings["size"]["width"], settings["size"]["height"], settings["image_seq_length"]
+def vision_size(width: int, height: int, settings: Settings) -> VisionSize:
+    """The same for every image."""
+    return VisionSize(settings["size"]["width"], settings["size"]["height"], settings["image_seq_length"])
 
 
-def budget(settings: dict[str, Any], max_pixels: int | None) -> dict[str, Any]:
-    return settings
+GEMMA3 = Family(
+    model_type="gemma3",
+    template="gemma3",
+    renamed={
+        r"^language_model\.model": "model.language_model",
+        r"^language_model\.lm_head": "lm_head",
+        r"^vision_tower": "model.vision_tower",
+        r"^multi_modal_projector": "model.multi_modal_projector",
+    },
+    components={
+        "projector": r"model\.multi_modal_projector\.",
+        "vision": r"model\.vision_tower\.",
+        "language": r"model\.language_model\.|lm_head",
+    },
+    language_layers=r"model\.language_model\.layers\.\d+\.(self_attn|mlp)\.\w+_proj",
+    projector_layers=None,
+    whole_projector="multi_modal_projector",
+    vision_attention=r"model\.vision_tower\.vision_model\.encoder\.layers\.(\d+)\.self_attn\.(q|k|v|out)_proj",
+    unused_vision_blocks=0,
+    image_mark=MARK,
+    system="",
+    render_chat=render_chat,
+    vision_size=vision_size,
+    cap_pixels=keep_pixels,
+)

@@ -1,0 +1,79 @@
+"""merged model + graphs -> the configuration that both are asked by, and the proof that the graphs are the model."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from warraq.errors import InputError
+from warraq.files import read_json, write_json
+from warraq.records import Sample
+from warraq.runtimes import Request, parity
+from warraq.students import model_files
+
+
+def write_full_config(merged: Path, part: Path) -> Any:
+    """Write config.json and the processor's files spelled out in full, which bases leave to transformers' defaults, and
+    under the names of today, whatever version wrote the base's.
+
+    Returns:
+        The configuration as transformers has it.
+
+    Raises:
+        InputError: the model has no chat template.
+    """
+    from transformers import AutoConfig, AutoImageProcessor, AutoProcessor
+    from transformers.utils import logging as advice
+
+    advice.set_verbosity_error()  # it would advise the fast image processor
+    config, processor = AutoConfig.from_pretrained(merged), AutoProcessor.from_pretrained(merged)
+    if not processor.chat_template:
+        raise InputError(f"{merged} has no chat template; a base that answers questions brings one.")
+    processor.image_processor = AutoImageProcessor.from_pretrained(merged, use_fast=False)
+    processor.save_pretrained(part / "processor")
+    for name in model_files.WRITTEN:
+        if (part / "processor" / name).exists():
+            (part / "processor" / name).replace(part / name)
+    shutil.rmtree(part / "processor")
+    config.save_pretrained(part)
+    return config
+
+
+def prove_parity(
+    merged: Path,
+    part: Path,
+    questions: Sequence[tuple[Sample, Request]],
+    window: int | None,
+    *,
+    pages: int,
+    max_new_tokens: int,
+    logit_bound: float,
+) -> dict[str, Any]:
+    """parity.json of the graphs in `part`, which get the stop tokens of `merged`.
+
+    Both are in fp32, and neither is in memory: their weights stay in files, which the system reads as they are used.
+
+    Args:
+        merged: the folder of the model.
+        part: the folder of the graphs.
+        questions: validation samples.
+        window: tokens that a sliding layer looks back.
+        pages: how many samples are asked.
+        max_new_tokens: that are compared of each answer.
+        logit_bound: the largest difference of a logit.
+    """
+    from warraq.exporters.onnx import graphs
+    from warraq.runtimes import processor as processors
+    from warraq.runtimes.onnx import OnnxRuntime
+    from warraq.runtimes.torch import TorchRuntime
+
+    processor = processors.load(part)
+    asked = parity.cases(questions, pages, processor, window)
+    graphs.copy_float32(merged, part / "exact")
+    torch = TorchRuntime(part / "exact", dtype="float32")
+    truths, stops = parity.asked_of(torch, asked, processor, max_new_tokens), torch.stops
+    del torch
+    shutil.rmtree(part / "exact")
+    settings = read_json(merged / "generation_config.json") | {"eos_token_id": stops}
+    write_json(part / "generation_config.json", settings)
+    return parity.prove(OnnxRuntime(part, mapped=True), asked, truths, stops, logit_bound)

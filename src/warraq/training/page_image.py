@@ -1,0 +1,69 @@
+"""A page's image as the trainer opens it: refused where it would be spoiled, and how high its lines of text are."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from warraq.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL.Image import Image
+
+FLAWS = {  # PIL's name of what the trainer's decoder would spoil
+    "1": "has 1 bit a pixel, which the trainer would shrink without grey",
+    "P": "has a palette, which the trainer would shrink without mixing colours",
+    "CMYK": "is CMYK",
+    "RGBA": "has transparency, which the trainer would make black",
+    "LA": "has transparency, which the trainer would make black",
+}
+
+
+def open_page(path: Path, sample: str) -> "Image":
+    """Open a page's image, of 8 bits, grey or in colour, which the trainer takes as it stands; `sample` shows it.
+
+    Raises:
+        InputError: it is anything else, which the trainer would spoil, or no image.
+    """
+    from PIL import Image
+
+    if not path.is_file():
+        raise InputError(f"sample {sample} shows {path}, which is missing; run `warraq render` again.")
+    try:
+        image = Image.open(path)
+        image.load()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"sample {sample} shows {path}, which is no image ({error}); run `warraq render`.") from None
+    flaw = FLAWS.get(image.mode) or (None if image.mode in ("L", "RGB") else f"is {image.mode}, not of 8 bits")
+    if "transparency" in image.info:
+        flaw = FLAWS["RGBA"]
+    if image.getexif().get(0x0112, 1) != 1:
+        flaw = "is turned by its EXIF tags, which the trainer does not read"
+    if flaw:
+        raise InputError(f"sample {sample} shows {path}, which {flaw}; run `warraq render` again.")
+    return image
+
+
+def measure_line_height(image: "Image") -> float | None:
+    """The height in px of a line of text: the median run of rows with ink, without what is ruled from top to bottom.
+
+    Ink is what is nearer to the darkest than to the paper, which may be grey. An estimate: lines that touch are one.
+    None where no line is found.
+    """
+    import numpy as np
+
+    grey = np.asarray(image.convert("L"))
+    darkest, paper = np.percentile(grey, (0.5, 50))
+    if paper - darkest < 32:
+        return None
+    ink = grey < (darkest + paper) / 2
+    ink = ink[:, ink.mean(axis=0) < 0.3]
+    return _median_run(ink.sum(axis=1) >= max(2, ink.shape[1] // 200)) if ink.size else None
+
+
+def _median_run(has_ink: "np.ndarray") -> float | None:
+    import numpy as np
+
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], has_ink, [False])).astype(np.int8)))
+    runs = edges[1::2] - edges[::2]
+    runs = runs[(runs >= 4) & (runs <= len(has_ink) / 4)]  # specks, and what noise or a picture joins
+    return float(np.median(runs)) if len(runs) else None
