@@ -13,8 +13,8 @@ import pytest
 
 from warraq.errors import InputError
 from warraq.nano import architecture, batches, pretrain, text_lines, training_pages
-from warraq.synth.documents import make
-from warraq.synth.words import DEMO
+from warraq.synth.documents import make_document
+from warraq.synth.words import load_words
 
 GRID = batches.Grid(20, 16)
 SIDE_PX = GRID.side_px
@@ -78,7 +78,7 @@ def test_the_text_is_in_the_order_of_reading() -> None:
 
 
 def test_no_value_of_the_demo_is_in_the_stream(block: list[training_pages.Card]) -> None:
-    values = {word for words in DEMO.values() for field in vars(words).values() for word in field}
+    values = {word for words in load_words("demo").values() for field in vars(words).values() for word in field}
     assert not values & {*text_lines.common("ar"), *text_lines.common("en")}
     shown = {word for card in block for word in card.text.replace(":", " ").replace(".", " ").split()}
     assert not values & shown
@@ -87,7 +87,7 @@ def test_no_value_of_the_demo_is_in_the_stream(block: list[training_pages.Card])
 def test_the_stream_has_every_character_of_the_demo(block: list[training_pages.Card]) -> None:
     printed = set()
     for number in range(60):
-        for page in make(Random(f"1:{number}"), DEMO).pages:
+        for page in make_document(Random(f"1:{number}"), load_words("demo")).pages:
             printed |= {character for block in page.answers["content"]["blocks"] for character in block["text"]}
     assert printed - set("<>") <= set(text_lines.CHARACTERS)
     assert set("".join(card.text for card in block)) == {*text_lines.CHARACTERS, "|", "\n"}

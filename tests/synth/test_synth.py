@@ -16,10 +16,12 @@ from click.testing import CliRunner, Result
 from warraq import tasks
 from warraq.cli.main import main
 from warraq.records import Review, read_rows, write_rows
-from warraq.synth import draw, words
-from warraq.synth.documents import Document, make
-from warraq.synth.phrases import PHRASES
+from warraq.synth import drawing
+from warraq.synth.documents import Document, make_document
+from warraq.synth.phrases import load_phrases
+from warraq.synth.words import load_words
 
+DEMO, TRAIN = load_words("demo"), load_words("train")
 UNPRINTED = {  # what describes the page without standing on it
     "document_type", "calendar", "languages", "script_direction", "production", "is_blank", "kind", "condition_notes",
     "confidence", "needs_human_review", "level",
@@ -57,8 +59,8 @@ def printed(value: Any) -> Iterator[str]:
         yield from (text for text in re.split(r"<[^>]+>", value) if text)
 
 
-def documents(count: int, vocabulary: Any = words.DEMO) -> Iterator[Document]:
-    return (make(Random(f"test:{number}"), vocabulary) for number in range(count))
+def documents(count: int, vocabulary: Any = DEMO) -> Iterator[Document]:
+    return (make_document(Random(f"test:{number}"), vocabulary) for number in range(count))
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +123,7 @@ def test_the_text_layer_holds_every_english_answer(corpus: Path) -> None:
     assert checked > 3
 
 
-@pytest.mark.parametrize("vocabulary", [words.TRAIN, words.DEMO])
+@pytest.mark.parametrize("vocabulary", [TRAIN, DEMO])
 def test_every_answer_stands_in_the_html_of_its_own_page(vocabulary: Any) -> None:
     for document in documents(200, vocabulary):
         for page in document.pages:
@@ -158,7 +160,7 @@ def test_condition_notes_say_what_was_done_to_the_page() -> None:
             if page.scan is None:
                 assert notes == []
                 continue
-            pixels = draw.pixels(page)
+            pixels = drawing.draw_pixels(page)
             grain = np.median(np.abs(np.diff(pixels.astype(float))))  # most neighbours are bare paper
             assert ("noise" in notes) == (grain > 5)
             assert ("faded" in notes) == (np.percentile(pixels, 0.3) > 75)
@@ -169,9 +171,9 @@ def test_condition_notes_say_what_was_done_to_the_page() -> None:
 
 def test_everything_fits_on_small_nearly_square_pages() -> None:
     kinds = set()
-    for vocabulary in (words.TRAIN, words.DEMO):
+    for vocabulary in (TRAIN, DEMO):
         for document in documents(60, vocabulary):
-            draw.pdf(document.pages)  # raises where a text would be shrunk or cut
+            drawing.draw_pdf(document.pages)  # raises where a text would be shrunk or cut
             kinds.add((document.kind, document.language, document.scanned, len(document.pages) > 1))
             for page in document.pages:
                 assert 0.62 <= page.width_pt / page.height_pt <= 1
@@ -181,14 +183,14 @@ def test_everything_fits_on_small_nearly_square_pages() -> None:
 
 def test_no_held_out_value_occurs_in_the_vocabulary_of_pretraining() -> None:
     for language in ("ar", "en"):
-        train = {kind: list(entries) for kind, entries in vars(words.TRAIN[language]).items()}
-        demo = {kind: list(entries) for kind, entries in vars(words.DEMO[language]).items()}
+        train = {kind: list(entries) for kind, entries in vars(TRAIN[language]).items()}
+        demo = {kind: list(entries) for kind, entries in vars(DEMO[language]).items()}
         known = [word.lower() for entries in train.values() for word in entries]
         held_out = [word.lower() for entries in demo.values() for word in entries]
         assert len(set(known)) == len(known) and len(set(held_out)) == len(held_out)
         assert [word for word in held_out if any(word in other for other in known)] == []
         assert len(train["given"] + train["family"]) >= 150 and len(demo["given"] + demo["family"]) >= 50
-        forms = " ".join(re.findall(r"[^\W\d_]+", repr(PHRASES[language]))).lower().split()
+        forms = " ".join(re.findall(r"[^\W\d_]+", repr(load_phrases(language)))).lower().split()
         assert not set(held_out) & set(forms)
 
 

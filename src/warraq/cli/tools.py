@@ -74,13 +74,13 @@ def serve(
 def synth(out: Path, documents: int, seed: int, planted: bool) -> None:
     """Write synthetic PDF files to OUT/raw and their true answers to OUT/reviews."""
     if planted:
-        from warraq.synth import planted as test_set
+        from warraq.synth.planted import write_planted
 
-        test_set.write(out, documents, seed)
+        write_planted(out, pages=documents, seed=seed)
     else:
-        from warraq import synth as writer
+        from warraq.synth.corpus import write_documents
 
-        writer.write(out, documents, seed)
+        write_documents(out, documents=documents, seed=seed)
 
 
 @click.command()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from warraq.nano.text_lines import CHARACTERS
 from warraq.nano.training_pages import CARDS_PER_BLOCK, Card, block
-from warraq.synth.phrases import PHRASES
+from warraq.synth import answers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +37,7 @@ IGNORED = -100
 MARKED, FIELDS, ABSENT, PRESENT = "Copy with marks:", "Fields:", "-", "+"
 CLOSING = '"}],{['  # what stands alone in JSON, a token each
 NAMES = "abcdefghijklmnopqrstuvwxyz_"
-KEYS = (*PHRASES["en"].labels, "title", "stamp", "signature")
+KEYS = (*answers.FIELDS, "title", "stamp", "signature")
 
 
 @dataclass(frozen=True)

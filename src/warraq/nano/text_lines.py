@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from warraq.synth.phrases import PHRASES
+from warraq.synth.phrases import load_phrases
 from warraq.synth.values import ARABIC_INDIC
-from warraq.synth.words import DEMO, TRAIN, Language
+from warraq.synth.words import Language, load_words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -74,7 +74,7 @@ def visual(text: str, right_to_left: bool) -> list[int]:
 @lru_cache(maxsize=2)
 def common(language: Language) -> tuple[str, ...]:
     """Every word of the TRAIN vocabulary and of the phrases, spelled with CHARACTERS."""
-    words, phrases = TRAIN[language], PHRASES[language]
+    words, phrases = load_words("train")[language], load_phrases(language)
     said = [
         *phrases.sentences,
         *phrases.closings,
@@ -98,7 +98,7 @@ def common(language: Language) -> tuple[str, ...]:
 @lru_cache(maxsize=1)
 def withheld() -> frozenset[str]:
     """The words of the documents of `warraq synth`, which no card shows."""
-    fields = (words for words in DEMO.values())
+    fields = (words for words in load_words("demo").values())
     return frozenset(word for words in fields for values in vars(words).values() for word in values)
 
 
@@ -133,7 +133,7 @@ def number(draw: "Generator", language: Language) -> str:
 def labels(language: Language) -> dict[str, str]:
     """Wording -> key of each label; a wording of two keys belongs to the first."""
     found: dict[str, str] = {}
-    for key, wordings in PHRASES[language].labels.items():
+    for key, wordings in load_phrases(language).labels.items():
         for wording in wordings:
             found.setdefault(wording, key)
     return found
@@ -141,7 +141,7 @@ def labels(language: Language) -> dict[str, str]:
 
 def line(draw: "Generator", language: Language) -> tuple[str, str, str]:
     """Kind, text and field of a strip."""
-    phrases = PHRASES[language]
+    phrases = load_phrases(language)
     kind = str(draw.choice(KINDS))
     if kind == "cell":
         return kind, number(draw, language) if draw.random() < 0.55 else word(draw, language), ""

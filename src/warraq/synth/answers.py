@@ -1,8 +1,10 @@
-"""The true answers of a page while it is being printed: blank at first, then filled field by field."""
+"""The true answers of a page while it is put together: blank at first, then filled field by field."""
 
 from typing import Any
 
-Answers = dict[str, dict[str, Any]]  # task -> answer
+from warraq.files import JsonObject
+
+Answers = dict[str, JsonObject]  # task -> answer
 
 FIELDS: dict[str, tuple[str, ...]] = {  # label -> the fields that its value fills; [] appends to a list
     "number": ("metadata.source.reference_number", "invoice.invoice_number"),
@@ -28,8 +30,8 @@ FIELDS: dict[str, tuple[str, ...]] = {  # label -> the fields that its value fil
 }
 
 
-def blank(kind: str) -> Answers:
-    """All that is unknown is null; the physical properties and the quality are known when the page is done."""
+def blank_answers(kind: str) -> Answers:
+    """Answers of which nothing is known but the kind of document; what is true of the whole page is missing."""
     party = {"name": None, "address": None, "tax_id": None}
     classification = dict.fromkeys(("title", "subject", "sensitivity_marking", "urgency_marking"))
     source = ("issuing_body", "department", "country", "reference_number", "date", "calendar", "author")
@@ -49,11 +51,12 @@ def blank(kind: str) -> Answers:
     }
 
 
-def item(cells: dict[str, str]) -> dict[str, str | None]:
+def invoice_item(cells: dict[str, str]) -> dict[str, str | None]:
+    """An item of an invoice of which the cells are known."""
     return {**dict.fromkeys(("description", "quantity", "unit_price", "total")), **cells}
 
 
-def fill(answers: Answers, path: str, value: str) -> None:
+def fill_field(answers: Answers, path: str, value: str) -> None:
     """Set the field at `path`, as "invoice.sender.name" or one of the forms in FIELDS."""
     *inner, last = path.split(".")
     branch: Any = answers
@@ -64,6 +67,6 @@ def fill(answers: Answers, path: str, value: str) -> None:
     if not bracket:
         branch[last] = value
     elif last == "items":
-        branch[last].append(item({element: value}))
+        branch[last].append(invoice_item({element: value}))
     else:
         branch[last].append({"kind": element, "text": value} if element else value)

@@ -23,11 +23,13 @@ class Scan:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        seen = {"noise": self.noise >= 10, "skew": abs(self.skew_deg) >= 0.8, "faded": self.contrast <= 0.6}
-        return tuple(note for note, present in seen.items() if present)
+        """The kinds of damage that are clear to see."""
+        damage = {"noise": self.noise >= 10, "skew": abs(self.skew_deg) >= 0.8, "faded": self.contrast <= 0.6}
+        return tuple(note for note, clear in damage.items() if clear)
 
 
-def choose(rng: Random) -> Scan:
+def choose_scan(rng: Random) -> Scan:
+    """Draw one pass through the scanner; every kind of damage is on some scans and not on others."""
     skew = rng.choice((-1, 1)) * (rng.uniform(0.8, 1.5) if rng.random() < 0.5 else rng.uniform(0, 0.2))
     return Scan(
         dpi=rng.randint(110, 150),
@@ -42,7 +44,7 @@ def choose(rng: Random) -> Scan:
 
 
 def degrade(grey: "np.ndarray", scan: Scan) -> "np.ndarray":
-    """(height, width) uint8 -> the same shape and type."""
+    """What the scanner makes of a page: (height, width) uint8 -> the same shape and type."""
     import numpy as np
     from PIL import Image, ImageFilter
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from random import Random
 
-from warraq.synth.phrases import PHRASES
+from warraq.synth.phrases import load_phrases
 from warraq.synth.words import Language
 
 MARGIN_PT = 13.0
@@ -13,6 +13,8 @@ ZONE_PT = 82.0  # height of the foot where stamp and signature stand side by sid
 
 @dataclass(frozen=True)
 class Style:
+    """The look of a document; sizes in pt."""
+
     language: Language
     labels: dict[str, str]  # this document's wording of each label
     columns: dict[str, str]
@@ -26,18 +28,22 @@ class Style:
 
     @property
     def rtl(self) -> bool:
+        """Whether text runs from right to left."""
         return self.language == "ar"
 
     @property
     def line_pt(self) -> float:
+        """Height of a line with the space below it."""
         return self.size_pt * 1.25 + 4
 
     @property
     def row_pt(self) -> float:
+        """Height of a row of the table."""
         return self.size_pt * 1.25 + 7
 
     @property
     def heading_pt(self) -> float:
+        """Height of the heading with the space below it."""
         return self.size_pt * 1.25 * 1.25 + 8
 
     @property
@@ -47,6 +53,7 @@ class Style:
 
     @property
     def footer_pt(self) -> float:
+        """Height of the page number."""
         return self.size_pt * 1.25 + 2
 
     @property
@@ -61,19 +68,20 @@ class Style:
             f"td{{font-size:{self.size_pt * 0.92}px;padding:2px 4px;{border if self.ruled else ''}}}"
         )
 
-    def lines(self, text: str) -> int:
+    def count_lines(self, text: str) -> int:
         """At most how many lines `text` takes; no line of that script was seen with wider letters."""
         letter_pt = self.size_pt * (0.47 if self.rtl else 0.55)
         return math.ceil(len(text) * letter_pt / (self.width_pt - 2 * MARGIN_PT))
 
-    def room(self, zone: bool, footer: bool, rows: int = 0) -> int:
-        """How many lines fit beside a heading and the other parts on a page that a small square shows well."""
-        taken = 2 * MARGIN_PT + self.heading_pt + zone * ZONE_PT + footer * self.footer_pt + rows * self.row_pt + 5
+    def count_free_lines(self, signed: bool, footer: bool, rows: int = 0) -> int:
+        """How many lines fit besides a heading and the other parts on a page that a small square shows well."""
+        taken = 2 * MARGIN_PT + self.heading_pt + signed * ZONE_PT + footer * self.footer_pt + rows * self.row_pt + 5
         return int((1.25 * self.width_pt - taken) / self.line_pt)
 
 
-def choose(rng: Random, language: Language) -> Style:
-    phrases = PHRASES[language]
+def choose_style(rng: Random, language: Language) -> Style:
+    """Draw the look of a document."""
+    phrases = load_phrases(language)
     latin = language == "en"
     return Style(
         language=language,

@@ -1,106 +1,111 @@
-"""One page in the making: each call prints something and notes, in the same breath, what is thereby true of the page.
+"""A page, part by part: each call prints something and notes at once what is thereby true of the page.
 
 So the answers can hold nothing that is not printed on that very page.
 """
 
 from random import Random
 
-from warraq.synth import page as marks
-from warraq.synth.answers import FIELDS, blank, fill, item
-from warraq.synth.page import Page, Point, Stamp, Text, directed
+from warraq.synth import layout
+from warraq.synth.answers import FIELDS, blank_answers, fill_field, invoice_item
+from warraq.synth.layout import PageLayout, Point, Stamp, TextBox, set_direction
 from warraq.synth.scan import Scan
 from warraq.synth.style import MARGIN_PT, ZONE_PT, Style
 
 
-class Sheet:
-    """A page of a document of `kind`, filled from top to bottom, ended by `close` and made up by `page`."""
+class PageBuilder:
+    """A page of a document of `kind`, filled from top to bottom, ended by `add_foot` and laid out by `build`."""
 
     def __init__(self, style: Style, kind: str) -> None:
         self.style = style
-        self.answers = blank(kind)
+        self.answers = blank_answers(kind)
         self._kind = kind
         self._html: list[str] = []
         self._height_pt = 0.0
         self._stamp: tuple[str, ...] = ()
         self._signature: tuple[str, ...] = ()
-        self._penned = False
+        self._handwritten = False
         self._footer: str | None = None
 
-    def _print(self, kind: str, text: str, html: str, height_pt: float, level: int | None = None) -> None:
+    def _add(self, kind: str, text: str, html: str, height_pt: float, level: int | None = None) -> None:
         self._html.append(html)
-        self._block(kind, text, level)
+        self._add_block(kind, text, level)
         self._height_pt += height_pt
 
-    def _block(self, kind: str, text: str, level: int | None = None) -> None:
+    def _add_block(self, kind: str, text: str, level: int | None = None) -> None:
         self.answers["content"]["blocks"].append({"kind": kind, "text": text, "level": level})
 
-    def fill(self, paths: tuple[str, ...], value: str) -> None:
+    def fill_fields(self, paths: tuple[str, ...], value: str) -> None:
+        """Note a value as the answer of the fields at `paths`."""
         for path in paths:
-            fill(self.answers, path, value)
+            fill_field(self.answers, path, value)
 
-    def heading(self, text: str, *paths: str) -> None:
-        self._print("heading", text, f"<h1>{text}</h1>", self.style.heading_pt, 1)
-        self.fill(paths, text)
+    def add_heading(self, text: str, *paths: str) -> None:
+        """The heading, which is the value of the fields at `paths`."""
+        self._add("heading", text, f"<h1>{text}</h1>", self.style.heading_pt, 1)
+        self.fill_fields(paths, text)
 
-    def running_head(self, word: str, number: str) -> None:
+    def add_running_head(self, word: str, number: str) -> None:
         """The top of a later page: the kind of document and its number."""
-        self._print("page_header", f"{word} {number}", f"<p>{word} {number}</p>", self.style.line_pt)
-        self.fill(FIELDS["number"], number)
+        self._add("page_header", f"{word} {number}", f"<p>{word} {number}</p>", self.style.line_pt)
+        self.fill_fields(FIELDS["number"], number)
 
-    def line(self, label: str, value: str, unit: str = "") -> None:
+    def add_line(self, label: str, value: str, unit: str = "") -> None:
         """`label: value unit`."""
         word = self.style.labels[label] + ":"
         rest = f"{value} {unit}".rstrip()
         html = f"<p>{f'<b>{word}</b>' if self.style.bold_labels else word} {rest}</p>"
-        self._print("paragraph", f"{word} {rest}", html, self.style.lines(f"{word} {rest}") * self.style.line_pt)
-        self.fill(FIELDS[label], value)
+        self._add("paragraph", f"{word} {rest}", html, self.style.count_lines(f"{word} {rest}") * self.style.line_pt)
+        self.fill_fields(FIELDS[label], value)
 
-    def text(self, text: str, *paths: str) -> None:
+    def add_text(self, text: str, *paths: str) -> None:
         """A line without a label, or a sentence, which may run on to a second line."""
-        self._print("paragraph", text, f"<p>{text}</p>", self.style.lines(text) * self.style.line_pt)
-        self.fill(paths, text)
+        self._add("paragraph", text, f"<p>{text}</p>", self.style.count_lines(text) * self.style.line_pt)
+        self.fill_fields(paths, text)
 
-    def table(self, rows: list[dict[str, str]]) -> None:
+    def add_table(self, rows: list[dict[str, str]]) -> None:
         """Goods; the keys of a row are fields of an invoice item. In Arabic the first column is the right one."""
         cells = [[self.style.columns[key] for key in rows[0]], *(list(row.values()) for row in rows)]
         shown = [row[::-1] for row in cells] if self.style.rtl else cells  # MuPDF sets columns from the left always
-        self._print("table", _table(cells), _table(shown), len(cells) * self.style.row_pt + 5)
-        self.answers["invoice"]["items"] += map(item, rows)
+        self._add("table", _table_html(cells), _table_html(shown), len(cells) * self.style.row_pt + 5)
+        self.answers["invoice"]["items"] += map(invoice_item, rows)
 
-    def close(self, stamp: tuple[str, ...], signature: tuple[str, ...], penned: bool, footer: str | None) -> None:
-        """The foot: the lines of a stamp, a signer's name and role, whether a pen signed, a page number."""
-        self._stamp, self._signature, self._penned, self._footer = stamp, signature, penned, footer
+    def add_foot(
+        self, stamp: tuple[str, ...], signature: tuple[str, ...], handwritten: bool, footer: str | None
+    ) -> None:
+        """The foot: the lines of a stamp, a signer's name and role, whether signed by hand, a page number."""
+        self._stamp, self._signature, self._handwritten, self._footer = stamp, signature, handwritten, footer
         metadata = self.answers["metadata"]
         if stamp:
             metadata["official_marks"].append({"kind": "stamp", "text": " ".join(stamp)})
         if signature:
             name, role = (*signature, None)[:2]
-            kind = "handwritten" if penned else "printed"
+            kind = "handwritten" if handwritten else "printed"
             metadata["signatures"].append({"signer_name": name, "signer_role": role, "kind": kind})
         metadata["physical"]["page_number"] = footer
 
-    def page(self, rng: Random, scan: Scan | None) -> Page:
+    def build(self, rng: Random, scan: Scan | None) -> PageLayout:
+        """Lay the page out; `scan` is None for a born-digital one."""
         style, right = self.style, self.style.width_pt - MARGIN_PT
         y = MARGIN_PT + self._height_pt + 4
-        texts = [Text((MARGIN_PT, MARGIN_PT, right, y), directed("".join(self._html), style.rtl))]
+        texts = [TextBox((MARGIN_PT, MARGIN_PT, right, y), set_direction("".join(self._html), style.rtl))]
         stamp: Stamp | None = None
         strokes: tuple[Point, ...] = ()
         if self._stamp or self._signature:
-            name, stamp, strokes = self._foot(rng, y)
+            name, stamp, strokes = self._build_foot(rng, y)
             texts += name
             y += ZONE_PT
         if self._footer:
-            self._block("page_number", self._footer)
+            self._add_block("page_number", self._footer)
             html = f'<p style="text-align:center;margin:0">{self._footer}</p>'
-            texts.append(Text((MARGIN_PT, y, right, y + style.footer_pt), directed(html, style.rtl)))
+            texts.append(TextBox((MARGIN_PT, y, right, y + style.footer_pt), set_direction(html, style.rtl)))
             y += style.footer_pt
-        self._finish(scan)
+        self._describe_page(scan)
         height = max(y + MARGIN_PT, style.width_pt)
-        return Page(
+        return PageLayout(
             style.width_pt, height, style.css, style.ruled, tuple(texts), stamp, strokes, scan, self.answers
         )  # fmt: skip
 
-    def _foot(self, rng: Random, y: float) -> tuple[list[Text], Stamp | None, tuple[Point, ...]]:
+    def _build_foot(self, rng: Random, y: float) -> tuple[list[TextBox], Stamp | None, tuple[Point, ...]]:
         """Signature and stamp side by side, either first in reading order."""
         style, right = self.style, self.style.width_pt - MARGIN_PT
         signature_first = rng.random() < 0.5
@@ -111,17 +116,17 @@ class Sheet:
         blocks = [("signature", " ".join(self._signature)), ("stamp", " ".join(self._stamp))]
         for kind, text in blocks if signature_first else blocks[::-1]:
             if text:
-                self._block(kind, text)
-        stamp = marks.stamp(rng, stamp_box, self._stamp, style.rtl) if self._stamp else None
+                self._add_block(kind, text)
+        stamp = layout.place_stamp(rng, stamp_box, self._stamp, style.rtl) if self._stamp else None
         if not self._signature:
             return [], stamp, ()
         x0, y0, x1, y1 = signature_box
         top = y1 - len(self._signature) * style.name_pt * 1.25 - 2
         lines = f'<p style="text-align:center;margin:0;font-size:{style.name_pt}px">{"<br>".join(self._signature)}</p>'
-        strokes = marks.strokes(rng, (x0 + 20, y0 + 2, x1 - 20, top)) if self._penned else ()
-        return [Text((x0, top, x1, y1), directed(lines, style.rtl))], stamp, strokes
+        strokes = layout.draw_strokes(rng, (x0 + 20, y0 + 2, x1 - 20, top)) if self._handwritten else ()
+        return [TextBox((x0, top, x1, y1), set_direction(lines, style.rtl))], stamp, strokes
 
-    def _finish(self, scan: Scan | None) -> None:
+    def _describe_page(self, scan: Scan | None) -> None:
         """What is true of the page as a whole."""
         metadata = self.answers["metadata"]
         metadata["physical"] |= {
@@ -136,5 +141,5 @@ class Sheet:
             del self.answers["invoice"]
 
 
-def _table(rows: list[list[str]]) -> str:
+def _table_html(rows: list[list[str]]) -> str:
     return "<table>" + "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows) + "</table>"
