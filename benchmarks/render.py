@@ -25,10 +25,10 @@ from PIL import Image, ImageOps
 from warraq.records import Page, read_rows
 from warraq.rendering import mupdf
 from warraq.rendering.raster import Colour, Raster
-from warraq.rendering.readers import reader as open_reader
+from warraq.rendering.readers import open_reader as open_reader
 from warraq.stages.render import Render, run
 
-pymupdf = mupdf.library()  # as render has it: the whole of it makes each fork dearer
+pymupdf = mupdf.import_mupdf()  # as render has it: the whole of it makes each fork dearer
 LONG_SIDE_PX = 1600
 SMALLEST_PX = 1000  # a scan with fewer pixels is not enlarged here, but by the others: no fair race
 
@@ -38,7 +38,7 @@ def ours(folder: Path, out: Path, colour: str) -> None:
         long_side_px=LONG_SIDE_PX, colour=colour, contrast="none", autocontrast_cutoff_percent=0.0, deskew=False,
         crop=False, max_pages=2000, max_seconds=60, max_memory_mib=700, max_output_mib=4096,
     )  # fmt: skip
-    run(folder, out, parameters)
+    run(raw=folder, out=out, parameters=parameters)
 
 
 def mupdf_bare(folder: Path, out: Path, colour: str, text: bool = False) -> None:
@@ -136,7 +136,7 @@ def parts_ms(folder: Path, colour: Colour) -> dict[str, float]:
         spent["open"] += processor_s() - start
         for number in range(1, reader.count + 1):
             start = processor_s()
-            page = reader.page(number, LONG_SIDE_PX, colour)
+            page = reader.draw_page(number, LONG_SIDE_PX, colour)
             drawn = processor_s()
             assert isinstance(page, Raster)
             page.png()

@@ -20,22 +20,24 @@ from pathlib import Path
 import ray
 from ray.cluster_utils import Cluster
 from warraq import workers
+from warraq.rendering import document_loop
 from warraq.stages import render
 raw, out, parameters, caught = sys.argv[1:]
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0 if caught else 1, "include_dashboard": False})
 other = cluster.add_node(num_cpus=1, env_vars={"DOOMED": caught})
 ray.init(address=cluster.address, log_to_driver=False)
 workers.BLOCK = 1
-read = render.read
-def doomed(out, look, limits, attempt):
+read = document_loop.render_attempt
+def doomed(out, settings, limits, attempt):
     if os.environ.get("DOOMED") and attempt.source.names == ("owner.pdf",):
         Path(caught).write_text("midway")
         signal.pause()
-    return (yield from read(out, look, limits, attempt))
+    return (yield from read(out, settings, limits, attempt))
 if caught:
     os.mkfifo(caught)
-    render.read = doomed
-running = threading.Thread(target=render.run, args=(Path(raw), Path(out), render.Render(**eval(parameters))))
+    document_loop.render_attempt = doomed
+given = {"raw": Path(raw), "out": Path(out), "parameters": render.Render(**eval(parameters))}
+running = threading.Thread(target=render.run, kwargs=given)
 running.start()
 if caught:
     print("\\ndies", Path(caught).read_text())

@@ -45,8 +45,8 @@ def _call(item: str) -> Generator[str, None, bool]:
 
 def test_an_isolated_call_gives_its_values_or_the_limit_that_it_broke(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WARRAQ_WORKERS", "3")
-    late = workers.isolated(_call, deque(["blocked", "timeout"]), max_seconds=1, max_memory_mib=512, warm=_warm)
-    early = workers.isolated(
+    late = workers.run_isolated(_call, deque(["blocked", "timeout"]), max_seconds=1, max_memory_mib=512, warm=_warm)
+    early = workers.run_isolated(
         _call, deque(["memory", "crashed", "fine"]), max_seconds=60, max_memory_mib=512, warm=_warm
     )
     outcomes = [*late, *early]
@@ -68,13 +68,15 @@ def test_a_process_serves_many_items_and_no_outcome_depends_on_the_ones_before(m
         return item != "dirty"
 
     def processes(*items: str) -> list[int]:
-        return [values[0] for _, values, _ in workers.isolated(numbered, deque(items), 60, 512, _warm)]
+        return [values[0] for _, values, _ in workers.run_isolated(numbered, deque(items), 60, 512, _warm)]
 
     a, b, c, d = processes("a", "b", "c", "d")
     assert a == b == c != d
     a, b = processes("dirty", "b")
     assert a != b
-    assert [(item, failure) for item, _, failure in workers.isolated(_call, deque(["a", "used"]), 60, 512, _warm)] == [
+    assert [
+        (item, failure) for item, _, failure in workers.run_isolated(_call, deque(["a", "used"]), 60, 512, _warm)
+    ] == [
         ("a", None),
         ("used", None),
     ]
@@ -88,7 +90,7 @@ def test_a_process_that_dies_between_two_items_is_replaced(monkeypatch: pytest.M
         return True
 
     queue, outcomes = deque(["a"]), []
-    for item, values, failure in workers.isolated(numbered, queue, 60, 512, _warm):
+    for item, values, failure in workers.run_isolated(numbered, queue, 60, 512, _warm):
         outcomes.append((item, failure))
         if item == "a":
             os.kill(values[0], signal.SIGKILL)
@@ -100,7 +102,7 @@ def test_a_process_that_dies_between_two_items_is_replaced(monkeypatch: pytest.M
 def test_what_is_queued_meanwhile_is_called_too() -> None:
     queue = deque(["a"])
     called = []
-    for item, _, _ in workers.isolated(_call, queue, 60, 512, _warm):
+    for item, _, _ in workers.run_isolated(_call, queue, 60, 512, _warm):
         called.append(item)
         if len(called) < 3:
             queue.append(item + "a")
@@ -110,7 +112,7 @@ def test_what_is_queued_meanwhile_is_called_too() -> None:
 def test_a_mistake_in_the_function_is_raised_and_its_siblings_end() -> None:
     before = multiprocessing.active_children()
     with pytest.raises(ZeroDivisionError):
-        list(workers.isolated(_call, deque(["wrong", "timeout"]), max_seconds=20, max_memory_mib=512, warm=_warm))
+        list(workers.run_isolated(_call, deque(["wrong", "timeout"]), max_seconds=20, max_memory_mib=512, warm=_warm))
     assert multiprocessing.active_children() == before
 
 
@@ -118,11 +120,11 @@ def test_no_process_outlives_a_killed_run(tmp_path: Path) -> None:
     code = (
         "import os, signal\n"
         "from collections import deque\n"
-        "from warraq.workers import isolated\n"
+        "from warraq.workers import run_isolated\n"
         "def call(item):\n"
         "    yield item\n"
         "    while item: pass\n"
-        "for _ in isolated(call, deque([1, 0]), 20, 512, dict): os.kill(os.getpid(), signal.SIGKILL)"
+        "for _ in run_isolated(call, deque([1, 0]), 20, 512, dict): os.kill(os.getpid(), signal.SIGKILL)"
     )
     marker = str(tmp_path)
     done = subprocess.run([sys.executable, "-c", code, marker], env={**os.environ, "WARRAQ_WORKERS": "2"})

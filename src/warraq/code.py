@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from warraq.errors import InputError
-from warraq.files import short_hash, write_text
+from warraq.files import write_text
 from warraq.students.families import MODULES
+from warraq.syntax import digest_module
 
 CARRIERS = frozenset(
     {"click", "google", "genai_prices", "httpx2", "huggingface_hub", "pydantic", "ray", "wandb", "yaml"}
@@ -113,36 +113,6 @@ def closure(source: Path, roots: Iterable[str], without: Sequence[str] = ()) -> 
     return found
 
 
-@cache
-def digest(path: Path) -> str:
-    """12 hex digits of SHA-256 over a file's syntax tree, and the files beside it that its strings name.
-
-    Docstrings of classes count in `tasks/`: they are part of the schema that a model is told.
-    """
-    tree = ast.parse(path.read_bytes())
-    names = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    data = sorted(name for name in names if re.fullmatch(r"[\w-]+\.\w+", name) and (path.parent / name).is_file())
-    told = [_plain(tree, path.parent.name == "tasks"), *((path.parent / name).read_bytes() for name in data)]
-    return short_hash(repr(told))
-
-
-def _plain(node: Any, schemas: bool) -> Any:
-    """A syntax tree as tuples, without what is empty, so that it is the same under each version of Python."""
-    if isinstance(node, list):
-        return [_plain(one, schemas) for one in node]
-    if not isinstance(node, ast.AST):
-        return repr(node)
-    fields = {name: value for name, value in ast.iter_fields(node) if value not in (None, [])}
-    body = fields.get("body")
-    if isinstance(body, list) and not (schemas and isinstance(node, ast.ClassDef)):
-        fields["body"] = [one for one in body if not _remark(one)]
-    return type(node).__name__, [(name, _plain(value, schemas)) for name, value in fields.items()]
-
-
-def _remark(node: ast.AST) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-
-
 def pins(lock: Path) -> dict[str, str]:
     """Package -> version, of requirements.lock.
 
@@ -171,7 +141,7 @@ def packages(modules: Iterable[Path], programs: Iterable[str] = ()) -> set[str]:
 def listing(source: Path, part: Part, versions: dict[str, str]) -> str:
     """A line for each module with its digest, and for each package with its version."""
     modules = closure(source, part.roots, part.without)
-    lines = [f"{module} {digest(path)}" for module, path in sorted(modules.items())]
+    lines = [f"{module} {digest_module(path)}" for module, path in sorted(modules.items())]
     for name in sorted(packages(modules.values(), part.packages)):
         lines.append(f"{name}=={versions[name]}")
     return "\n".join(lines) + "\n"

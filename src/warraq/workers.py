@@ -68,7 +68,7 @@ class Failure:
 Result = tuple[T, list[R], Failure | None]
 
 
-def isolated(
+def run_isolated(
     function: Callable[[T], Generator[R, None, bool]],
     queue: deque[T],
     max_seconds: int,
@@ -95,11 +95,11 @@ def isolated(
     if place not in ("", "ray"):
         raise InputError(f"WARRAQ_ON is {place!r}; it must be ray, or not be set.")
     serve = partial(_serve, function, max_seconds, max_memory_mib)
-    here = partial(_here, warm, partial(_Worker, serve, 4 * max_seconds))
-    return _on_ray(here, queue) if place else here(queue)
+    here = partial(_run_here, warm, partial(_Worker, serve, 4 * max_seconds))
+    return _run_on_ray(here, queue) if place else here(queue)
 
 
-def _on_ray(here: Callable[[deque[T]], Iterator[Result[T, R]]], queue: deque[T]) -> Iterator[Result[T, R]]:
+def _run_on_ray(here: Callable[[deque[T]], Iterator[Result[T, R]]], queue: deque[T]) -> Iterator[Result[T, R]]:
     """Blocks of items as Ray tasks: Ray decides where, and gives what was on a machine that died to another."""
     try:
         import ray
@@ -113,7 +113,7 @@ def _on_ray(here: Callable[[deque[T]], Iterator[Result[T, R]]], queue: deque[T])
             ray.init(log_to_driver=False, logging_level=logging.ERROR, **{} if os.environ.get("RAY_ADDRESS") else alone)
         except ConnectionError as error:
             raise InputError(f"There is no Ray cluster at RAY_ADDRESS ({error}); start it or unset that.") from None
-    task = ray.remote(num_cpus=1)(_block)
+    task = ray.remote(num_cpus=1)(_run_block)
     pending: list[Any] = []
     try:
         while queue or pending:
@@ -129,13 +129,13 @@ def _on_ray(here: Callable[[deque[T]], Iterator[Result[T, R]]], queue: deque[T])
             ray.shutdown()
 
 
-def _block(folder: Path, here: Callable[[deque[T]], Iterator[Result[T, R]]], items: list[T]) -> list[Result[T, R]]:
+def _run_block(folder: Path, here: Callable[[deque[T]], Iterator[Result[T, R]]], items: list[T]) -> list[Result[T, R]]:
     os.chdir(folder)  # the same on all machines
     os.environ["WARRAQ_WORKERS"] = "1"
     return list(here(deque(items)))
 
 
-def _here(warm: Callable[[], None], fork: Callable[[], "_Worker[T, R]"], queue: deque[T]) -> Iterator[Result[T, R]]:
+def _run_here(warm: Callable[[], None], fork: Callable[[], "_Worker[T, R]"], queue: deque[T]) -> Iterator[Result[T, R]]:
     warm()
     most = count()
     busy: dict[Connection, _Worker[T, R]] = {}
@@ -207,7 +207,7 @@ class _Worker(Generic[T, R]):
             kind, value = self.pipe.recv()
         except (EOFError, OSError):  # it died, perhaps amid a message
             self._process.join()
-            return "failure", _death(-(self._process.exitcode or 0))
+            return "failure", _explain_death(-(self._process.exitcode or 0))
         if kind == "value":
             self.values.append(value)
             self.deadline = time.monotonic() + self.patience_s
@@ -219,7 +219,7 @@ class _Worker(Generic[T, R]):
         self.pipe.close()
 
 
-def _death(number: int) -> Failure:
+def _explain_death(number: int) -> Failure:
     """Of the signal `number`; below 1 it is an exit code."""
     if number == signal.SIGXCPU:
         return Failure("timeout", "used all its processor time")
@@ -248,7 +248,7 @@ def _serve(
     while True:
         item = pipe.recv()
         try:
-            message: tuple[str, Any] = ("end", _told(pipe, function(item), max_seconds))
+            message: tuple[str, Any] = ("end", _send_values(pipe, function(item), max_seconds))
         except MemoryError as error:
             message = ("failure", Failure("memory", str(error) or f"needed more than {max_memory_mib} MiB"))
         except BaseException as error:
@@ -257,7 +257,7 @@ def _serve(
         pipe.send(message)
 
 
-def _told(pipe: Connection, values: Generator[Any, None, bool], max_seconds: int) -> bool:
+def _send_values(pipe: Connection, values: Generator[Any, None, bool], max_seconds: int) -> bool:
     """Send each value; the kernel ends this process where the next takes too long. Returns what `values` does."""
     start = time.process_time()
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from support.rendering import picture, render, shown
 from warraq.rendering import enhance
-from warraq.rendering.raster import Raster, canvas
+from warraq.rendering.raster import Raster, blank_canvas
 
 PIXELS = st.tuples(st.integers(1, 40), st.integers(1, 40), st.sampled_from([1, 3])).flatmap(
     lambda shape: arrays(np.uint8, shape)
@@ -31,9 +31,9 @@ def writing(angle_deg: float = 0.0) -> np.ndarray:
 @pytest.mark.parametrize("angle_deg", [-3.0, -0.5, 0.3, 1.7, 4.0])
 def test_skew_is_found_and_turned_back(angle_deg: float) -> None:
     samples = writing(angle_deg)
-    assert enhance.skew_deg(samples) == pytest.approx(angle_deg, abs=0.15)
-    level, _ = enhance.straightened(samples, enhance.skew_deg(samples))
-    assert enhance.skew_deg(level) == 0.0
+    assert enhance.estimate_skew_deg(samples) == pytest.approx(angle_deg, abs=0.15)
+    level, _ = enhance.straighten(samples, enhance.estimate_skew_deg(samples))
+    assert enhance.estimate_skew_deg(level) == 0.0
     assert max(level.shape) == max(samples.shape)
 
 
@@ -42,13 +42,13 @@ def test_skew_is_found_and_turned_back(angle_deg: float) -> None:
     [writing(), np.full((300, 200, 3), 255, np.uint8), np.asarray(Image.effect_noise((300, 300), 90))[:, :, None]],
 )
 def test_a_level_page_blank_paper_and_a_picture_stay(samples: np.ndarray) -> None:
-    assert enhance.skew_deg(samples) == 0.0
+    assert enhance.estimate_skew_deg(samples) == 0.0
 
 
 def test_nothing_drawn_is_cut_when_a_page_is_turned() -> None:
     samples = np.full((300, 200, 3), 255, np.uint8)
     samples[:12, :12] = samples[-12:, -12:] = (255, 0, 0)
-    turned, scale = enhance.straightened(samples, 4.0)
+    turned, scale = enhance.straighten(samples, 4.0)
     red = (turned[:, :, 0] > 200) & (turned[:, :, 1] < 120)
     assert red.sum() == pytest.approx(2 * 12 * 12 * scale**2, rel=0.2)
     assert (turned[0, -1] == 255).all()
@@ -56,7 +56,7 @@ def test_nothing_drawn_is_cut_when_a_page_is_turned() -> None:
 
 @given(PIXELS)
 def test_margins_hold_paper_only(samples: np.ndarray) -> None:
-    left, top, right, bottom = enhance.margins(samples)
+    left, top, right, bottom = enhance.measure_margins(samples)
     height, width = samples.shape[:2]
     inside = np.zeros((height, width), bool)
     inside[top : height - bottom, left : width - right] = True
@@ -67,7 +67,7 @@ def test_margins_hold_paper_only(samples: np.ndarray) -> None:
 
 @given(PIXELS, st.sampled_from(["none", "autocontrast", "clahe"]))
 def test_contrast_keeps_the_shape(samples: np.ndarray, contrast: str) -> None:
-    result = enhance.contrasted(samples, contrast, 0.0)
+    result = enhance.adjust_contrast(samples, contrast, 0.0)
     assert (result.shape, result.dtype) == (samples.shape, np.uint8)
     if contrast == "none":
         assert result is samples
@@ -75,7 +75,7 @@ def test_contrast_keeps_the_shape(samples: np.ndarray, contrast: str) -> None:
 
 def test_clahe_widens_a_faint_range_everywhere() -> None:
     faint = np.tile(np.arange(180, 200, dtype=np.uint8), (160, 8))
-    result = enhance.equalised(faint)
+    result = enhance.equalise(faint)
     assert min(int(np.ptp(tile)) for tile in np.array_split(result, 4)) > 1.5 * np.ptp(faint)
 
 
@@ -84,7 +84,7 @@ def test_autocontrast_ignores_a_share_of_the_darkest(cutoff_percent: float, low:
     samples = np.tile(np.linspace(110, 160, 200).astype(np.uint8), (200, 1))[:, :, None].copy()
     samples[0, 0] = 0  # a speck
     samples[0, 1] = 255
-    darkest = enhance.contrasted(samples, "autocontrast", cutoff_percent)[1:].min()
+    darkest = enhance.adjust_contrast(samples, "autocontrast", cutoff_percent)[1:].min()
     assert int(darkest) == pytest.approx(low, abs=12)
 
 
@@ -106,16 +106,16 @@ def test_png_holds_the_samples(samples: np.ndarray, on_canvas: bool, left: int, 
     from io import BytesIO
 
     if on_canvas:
-        samples, plain = canvas(*samples.shape), samples
+        samples, plain = blank_canvas(*samples.shape), samples
         samples[:] = plain
     samples = samples[:, left : max(left + 1, samples.shape[1] - right)]
     assume(samples.size)
-    image = Image.open(BytesIO(Raster(samples).png()))
+    image = Image.open(BytesIO(Raster(samples).encode_png()))
     assert (np.asarray(image).reshape(samples.shape) == samples).all()
 
 
 @given(PIXELS)
 def test_blank_and_ink_agree_with_the_samples(samples: np.ndarray) -> None:
     raster = Raster(samples)
-    assert raster.blank == (len(np.unique(samples.reshape(-1, samples.shape[2]), axis=0)) == 1)
-    assert 0 <= raster.ink() <= (samples.min(axis=2) < 128).sum()
+    assert raster.is_blank == (len(np.unique(samples.reshape(-1, samples.shape[2]), axis=0)) == 1)
+    assert 0 <= raster.measure_ink() <= (samples.min(axis=2) < 128).sum()

@@ -5,6 +5,7 @@ this fails and the change is meant, raise `PIXELS` in rendering/settings.py and 
 """
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ from PIL import Image
 
 from support.rendering import PARAMETERS, picture, render
 from warraq.errors import InputError
-from warraq.rendering import settings
+from warraq.rendering import document_loop, settings
 from warraq.rendering.raster import Raster
-from warraq.rendering.readers import reader
+from warraq.rendering.readers import open_reader
+from warraq.syntax import digest_module
 
 DRAWING = b"""1 0 0 1 20 20 cm 0.2 0.4 0.7 rg 0 0 90 40 re f 2 w 0 60 m 150 110 l S
 BT /F 18 Tf 0 150 Td (Invoice 1001) Tj ET BT /F 9 Tf 0 130 Td (Total 12.50) Tj ET"""
@@ -85,7 +87,7 @@ def test_the_pixels_are_those_of_this_version(tmp_path: Path, name: str, look: d
 
 def test_the_second_engines_pixels_are_those_of_this_version(tmp_path: Path) -> None:
     (tmp_path / "drawing.pdf").write_bytes(pdf())
-    page = reader("pdfium", tmp_path / "drawing.pdf", None).page(1, 400, "rgb")
+    page = open_reader("pdfium", tmp_path / "drawing.pdf", None).draw_page(1, 400, "rgb")
     assert isinstance(page, Raster)
     assert (settings.PIXELS, digest(page.samples)) == (1, "7838e01b5b59")
 
@@ -112,3 +114,17 @@ def test_what_decides_the_pixels_stands_beside_the_pages(tmp_path: Path) -> None
     (out / "settings.json").write_text("{}")
     with pytest.raises(InputError, match=r"settings\.json is not of this version .*run `warraq render` again"):
         settings.read_recipe(out)
+
+
+def test_documents_are_read_again_for_another_code_and_not_for_a_comment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(Path(document_loop.__file__).parent, tmp_path / "rendering")
+    monkeypatch.setattr(document_loop, "__file__", str(tmp_path / "rendering/document_loop.py"))
+    builds = []
+    for line in ("", "\n# A remark.\n", "\nTILES = 9\n"):
+        with (tmp_path / "rendering/enhance.py").open("a") as stream:
+            stream.write(line)
+        digest_module.cache_clear()
+        builds.append(document_loop.hash_build(PARAMETERS))
+    assert builds[0] == builds[1] != builds[2]

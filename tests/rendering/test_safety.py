@@ -13,10 +13,10 @@ from support.rendering import PARAMETERS, drawing, picture, render, shown
 from warraq import workers
 from warraq.records import Rejected
 from warraq.rendering import pdfium
-from warraq.rendering.folder import found
-from warraq.rendering.pages import read
-from warraq.rendering.raster import Refused
-from warraq.rendering.retry_policy import MOST, Attempt, Begun, Drawn, Reading, after
+from warraq.rendering.folder import find_documents
+from warraq.rendering.pages import render_attempt
+from warraq.rendering.raster import RenderError
+from warraq.rendering.retry_policy import MAX_ATTEMPTS, Attempt, PageStart, PartialResult, RenderedPage, next_attempt
 from warraq.workers import Failure
 
 TIMEOUT = Failure("timeout", "")
@@ -144,14 +144,14 @@ def test_a_page_object_that_mupdf_cannot_read_pdfium_may_draw(raw, tmp_path: Pat
 
 
 def test_pdfium_opens_a_document_once(raw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (source,), _ = found(raw(**{"broken.pdf": broken(3)}))
+    (source,), _ = find_documents(raw(**{"broken.pdf": broken(3)}))
     opened: list[Path] = []
-    begin = pdfium.Reader.__init__
+    begin = pdfium.PdfiumReader.__init__
     monkeypatch.setattr(
-        pdfium.Reader, "__init__", lambda self, *given: (opened.append(given[0]), begin(self, *given))[1]
+        pdfium.PdfiumReader, "__init__", lambda self, *given: (opened.append(given[0]), begin(self, *given))[1]
     )
-    messages = list(read(tmp_path / "out", PARAMETERS, PARAMETERS, Attempt(source, None, "mupdf")))
-    assert [message.page.engine for message in messages if isinstance(message, Drawn)] == ["pdfium"] * 3
+    messages = list(render_attempt(tmp_path / "out", PARAMETERS, PARAMETERS, Attempt(source, None, "mupdf")))
+    assert [message.row.engine for message in messages if isinstance(message, RenderedPage)] == ["pdfium"] * 3
     assert opened == [source.path]
 
 
@@ -180,13 +180,13 @@ def test_a_picture_with_a_layer_of_text_is_a_scan_where_the_text_is_not_drawn(
 
 def test_pdfium_draws_what_kills_mupdf(raw, tmp_path: Path) -> None:
     """The attempt after a death, on a document that both can draw."""
-    (source,), _ = found(raw("letter.pdf"))
+    (source,), _ = find_documents(raw("letter.pdf"))
     died = Attempt(source, None, "mupdf")
-    again, lost = after(died, Begun(2, "mupdf"), TIMEOUT)
+    again, lost = next_attempt(died, PageStart(2, "mupdf"), TIMEOUT)
     assert again and (again.first, again.alone, lost) == (2, "pdfium", None)
     (tmp_path / "out" / f"{source.document}.part").mkdir(parents=True)
-    messages = list(read(tmp_path / "out", PARAMETERS, PARAMETERS, again))
-    drawn = [message.page for message in messages if isinstance(message, Drawn)]
+    messages = list(render_attempt(tmp_path / "out", PARAMETERS, PARAMETERS, again))
+    drawn = [message.row for message in messages if isinstance(message, RenderedPage)]
     assert [(page.page, page.engine) for page in drawn] == [(2, "pdfium"), (3, "mupdf")]
     assert (drawn[0].width_px, drawn[0].height_px) == (drawn[1].width_px, drawn[1].height_px)
     assert drawn[0].ink == pytest.approx(drawn[1].ink, rel=0.5)
@@ -195,9 +195,9 @@ def test_pdfium_draws_what_kills_mupdf(raw, tmp_path: Path) -> None:
 def test_a_blank_page_is_no_second_opinion(raw, tmp_path: Path) -> None:
     document = pymupdf.open()
     document.new_page()
-    (source,), _ = found(raw(**{"blank.pdf": document.tobytes()}))
+    (source,), _ = find_documents(raw(**{"blank.pdf": document.tobytes()}))
     attempt = Attempt(source, None, "mupdf", alone="pdfium", failure=TIMEOUT)
-    messages = list(read(tmp_path / "out", PARAMETERS, PARAMETERS, attempt))
+    messages = list(render_attempt(tmp_path / "out", PARAMETERS, PARAMETERS, attempt))
     assert [message.reason for message in messages if isinstance(message, Rejected)] == ["timeout"]
     pages, rejected = render(tmp_path / "raw", tmp_path / "out")
     assert ([page.ink for page in pages], rejected) == ([0.0], [])  # both engines see the same white paper
@@ -207,19 +207,19 @@ def test_a_blank_page_is_no_second_opinion(raw, tmp_path: Path) -> None:
 @pytest.mark.parametrize("engine", ["mupdf", "pillow"])
 def test_attempts_end_and_every_page_is_drawn_or_left_out(raw, reason: str, engine: str) -> None:
     """Whatever dies, always: each page is accounted for within the number of attempts."""
-    (source,), _ = found(raw("letter.pdf"))
+    (source,), _ = find_documents(raw("letter.pdf"))
     for count in (0, 1, 3, 9):
-        attempt, reading = Attempt(source, None, engine), Reading(source.document)
+        attempt, result = Attempt(source, None, engine), PartialResult(source.document)
         while True:
-            begun = reading.add(
-                [Begun(0, attempt.engine), count, Begun(attempt.first, attempt.alone or attempt.engine)]
+            begun = result.add(
+                [PageStart(0, attempt.engine), count, PageStart(attempt.first, attempt.alone or attempt.engine)]
             )
-            begun = begun if count else Begun(0, attempt.engine)
-            again, lost = after(attempt, begun, Failure(reason, ""))
+            begun = begun if count else PageStart(0, attempt.engine)
+            again, lost = next_attempt(attempt, begun, Failure(reason, ""))
             if lost:
-                reading.lose(attempt, begun, again, Refused(lost.reason, ""))
+                result.leave_out(attempt, begun, again, RenderError(lost.reason, ""))
             if again is None or again.first > max(count, 1):
                 break
-            assert again.number == attempt.number + 1 <= MOST
+            assert again.number == attempt.number + 1 <= MAX_ATTEMPTS
             attempt = again
-        assert set(reading.rejected) == (set(range(1, count + 1)) or {0})
+        assert set(result.rejected) == (set(range(1, count + 1)) or {0})

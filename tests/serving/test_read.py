@@ -26,7 +26,7 @@ from warraq.metrics.fields import flatten
 from warraq.runtimes import Request
 from warraq.runtimes.onnx import OnnxRuntime
 from warraq.runtimes.torch import TorchRuntime
-from warraq.serving.files import numbers
+from warraq.serving.files import parse_page_ranges
 
 
 def read(model: Path, out: Path | None, *words: object) -> Result:
@@ -230,13 +230,13 @@ def test_what_cannot_be_asked_is_one_sentence(model: Path, raw: Callable[..., Pa
 @given(st.lists(st.tuples(st.integers(1, 50), st.integers(0, 20)), min_size=1, max_size=5), st.integers(1, 80))
 def test_page_ranges(ranges: list[tuple[int, int]], page: int) -> None:
     text = ",".join(str(first) if not more else f"{first}-{first + more}" for first, more in ranges)
-    assert numbers(text)(page) == any(first <= page <= first + more for first, more in ranges)
+    assert parse_page_ranges(text)(page) == any(first <= page <= first + more for first, more in ranges)
 
 
 @pytest.mark.parametrize("text", ["", "a", "-3", "1-2-3", "1,,2"])
 def test_page_ranges_that_are_none(text: str) -> None:
     with pytest.raises(InputError):
-        numbers(text)
+        parse_page_ranges(text)
 
 
 def test_answers_of_onnx_fit_their_schema_without_torch(cut: Path, raw: Callable[..., Path], tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ import pytest
 from support import ROOT, browser
 from support.scripted_model import CONTENT, INVOICE, Scripted
 from support.waiting import LONGEST_S, wait_until
-from warraq.serving.server import PAGE, policy
+from warraq.serving.server import PAGE, hash_policy
 
 CORPUS = ROOT.parent / "shared" / "corpus"
 Start = Callable[..., str]
@@ -194,4 +194,4 @@ def test_the_browser_shows_the_page_beside_its_answer(
 def test_the_page_loads_nothing_from_elsewhere() -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert not re.search(r"https?://|\son\w+=|style=|eval\(|innerHTML", text)
-    assert policy(text).count("sha256-") == 2
+    assert hash_policy(text).count("sha256-") == 2

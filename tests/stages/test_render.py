@@ -19,7 +19,7 @@ from support.rendering import PARAMETERS, content, drawing, picture, reasons, re
 from warraq.cli.main import main
 from warraq.errors import InputError
 from warraq.records import Rejected, read_rows
-from warraq.stages import render as render_stage
+from warraq.rendering import document_loop
 from warraq.stages.render import run
 
 CORPUS = ROOT.parent / "shared/corpus"
@@ -138,11 +138,12 @@ def test_a_killed_run_keeps_its_finished_documents(raw, documents, tmp_path: Pat
     folder = raw("letter.pdf", "picture.png", "owner.pdf")
     out = tmp_path / "out"
     code = (
-        "import os, signal, sys; from pathlib import Path; from warraq.stages import render;\n"
-        "save = render.save\n"
+        "import os, signal, sys; from pathlib import Path; from warraq.rendering import document_loop;\n"
+        "from warraq.stages import render; save = document_loop.save_result\n"
         "def killed(*given): save(*given); os.kill(os.getpid(), signal.SIGKILL)\n"
-        "render.save = killed\n"
-        "render.run(Path(sys.argv[1]), Path(sys.argv[2]), render.Render(**eval(sys.argv[3])))"
+        "document_loop.save_result = killed\n"
+        "parameters = render.Render(**eval(sys.argv[3]))\n"
+        "render.run(raw=Path(sys.argv[1]), out=Path(sys.argv[2]), parameters=parameters)"
     )
     environment = {**os.environ, "WARRAQ_WORKERS": "2"}
     arguments = [sys.executable, "-c", code, str(folder), str(out), repr(PARAMETERS.model_dump())]
@@ -175,7 +176,7 @@ def test_nothing_to_render_is_one_sentence(raw, tmp_path: Path) -> None:
     assert (result.exit_code, "raw has no page to render, 1 rejected (empty 1)" in result.stderr) == (2, True)
     assert reasons(read_rows(tmp_path / "out/rejected.jsonl", Rejected)) == {"empty.pdf": "empty"}
     with pytest.raises(InputError, match="would be read as input"):
-        run(tmp_path, tmp_path / "out", PARAMETERS)
+        run(raw=tmp_path, out=tmp_path / "out", parameters=PARAMETERS)
 
 
 def test_a_password_comes_from_the_variable_that_documents_csv_names(
@@ -209,15 +210,15 @@ def test_a_full_disk_is_one_sentence_and_what_was_rendered_stays(raw, tmp_path: 
 
 def test_a_file_that_changes_while_it_is_read_is_no_page(raw, documents, tmp_path: Path, monkeypatch) -> None:
     folder = raw("letter.pdf", "scan.pdf")
-    read = render_stage.read
+    read = document_loop.render_attempt
 
-    def overtaken(out, look, limits, attempt):
-        messages = yield from read(out, look, limits, attempt)
+    def overtaken(out, settings, limits, attempt):
+        messages = yield from read(out, settings, limits, attempt)
         if attempt.source.names == ("scan.pdf",):
             (folder / "scan.pdf").write_bytes(documents["letter.pdf"])
         return messages
 
-    monkeypatch.setattr(render_stage, "read", overtaken)
+    monkeypatch.setattr(document_loop, "render_attempt", overtaken)
     pages, rejected = render(folder, tmp_path / "out")
     assert ({page.files for page in pages}, reasons(rejected)) == ({("letter.pdf",)}, {"scan.pdf": "changed"})
 

@@ -15,7 +15,7 @@ PARAMETERS = Render(
 
 
 def render(raw: Path, out: Path, **changes: object) -> tuple[list[Page], list[Rejected]]:
-    run(raw, out, PARAMETERS.model_copy(update=changes))
+    run(raw=raw, out=out, parameters=PARAMETERS.model_copy(update=changes))
     return read_rows(out / "pages.jsonl", Page), read_rows(out / "rejected.jsonl", Rejected)
 
 

@@ -33,9 +33,9 @@ def render(context: click.Context, raw: Path, out: Path | None, check: bool) -> 
     from warraq.stages import render as stage
 
     if check:
-        click.echo(stage.check(raw, branch))
+        click.echo(stage.check(raw=raw, parameters=branch))
     elif out:
-        stage.run(raw, out, branch)
+        stage.run(raw=raw, out=out, parameters=branch)
     else:
         raise click.UsageError("Missing option '--out'.")
 

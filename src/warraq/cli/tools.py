@@ -29,16 +29,16 @@ def read(
     import tempfile
 
     from warraq.serving import files as reader
-    from warraq.serving.finished_model import known
+    from warraq.serving.finished_model import load_finished_model
 
-    finished = known(model, tasks, runtime, review)
+    finished = load_finished_model(model, tasks, runtime, review)
     if out is not None:
-        for document in reader.run(files, out, finished, pages, workers):
-            logging.getLogger("warraq").info("%s", document["files"][0])
+        for document in reader.run(files=files, out=out, model=finished, pages=pages, batch_size=workers):
+            logging.getLogger("warraq").info("%s", document.files[0])
         return
     with tempfile.TemporaryDirectory() as work:
-        for document in reader.run(files, Path(work), finished, pages, workers):
-            click.echo(json.dumps(document, ensure_ascii=False))
+        for document in reader.run(files=files, out=Path(work), model=finished, pages=pages, batch_size=workers):
+            click.echo(json.dumps(document.to_json(), ensure_ascii=False))
 
 
 @click.command()
@@ -58,11 +58,13 @@ def serve(
 ) -> None:  # fmt: skip
     """Read documents over HTTP with a finished model, and in the browser."""
     from warraq.serving import server
-    from warraq.serving.finished_model import known
-    from warraq.serving.queue import Desk, Limits
+    from warraq.serving.finished_model import load_finished_model
+    from warraq.serving.queue import ReadService, ServiceLimits
 
-    desk = Desk(known(model, (), runtime, review), Limits(queue, max_mib, max_pages, max_seconds))
-    server.serve(desk, host, port, os.environ.get("WARRAQ_TOKEN"))
+    service = ReadService(
+        load_finished_model(model, (), runtime, review), ServiceLimits(queue, max_mib, max_pages, max_seconds)
+    )
+    server.serve(service, host, port, os.environ.get("WARRAQ_TOKEN"))
 
 
 @click.command()

@@ -10,7 +10,7 @@ from warraq.files import write_text
 from warraq.records import Page, Rejected, Row
 
 
-class Outcome(Row):
+class DocumentResult(Row):
     """Holds for the bytes, whatever their names: `files` of its pages and `file` of its rejections are empty."""
 
     build: str  # what decided it, beside the limits: parameters, code, libraries
@@ -20,31 +20,31 @@ class Outcome(Row):
     sha256: dict[str, str]  # of every other file in the folder
 
 
-def work(place: Path) -> Path:
-    """An empty `<place>.part` to write images and texts to."""
-    part = place.with_name(f"{place.name}.part")
+def prepare_part(folder: Path) -> Path:
+    """An empty `<folder>.part` to write images and texts to."""
+    part = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     return part
 
 
-def save(place: Path, outcome: Outcome) -> None:
-    """Let `<place>.part` take the place of `place`, with `outcome` in it."""
-    part = place.with_name(f"{place.name}.part")
+def save_result(folder: Path, result: DocumentResult) -> None:
+    """Let `<folder>.part` take the place of `folder`, with `result` in it."""
+    part = folder.with_name(f"{folder.name}.part")
     for path in part.glob("*"):
-        if path.name not in outcome.sha256:  # left by a process that died before it could tell
+        if path.name not in result.sha256:  # left by a process that died before it could tell
             path.unlink()
-    write_text(part / "outcome.json", outcome.model_dump_json() + "\n")
-    shutil.rmtree(place, ignore_errors=True)
-    part.replace(place)
+    write_text(part / "outcome.json", result.model_dump_json() + "\n")
+    shutil.rmtree(folder, ignore_errors=True)
+    part.replace(folder)
 
 
-def load(place: Path) -> Outcome | None:
-    """What `save` wrote; None where it is missing or any byte beside it has changed."""
+def load_result(folder: Path) -> DocumentResult | None:
+    """What `save_result` wrote; None where it is missing or any byte beside it has changed."""
     try:
-        outcome = Outcome.model_validate_json((place / "outcome.json").read_bytes())
-        names = {path.name for path in place.iterdir()} - {"outcome.json"}
-        found = {name: hashlib.sha256((place / name).read_bytes()).hexdigest() for name in names}
+        result = DocumentResult.model_validate_json((folder / "outcome.json").read_bytes())
+        names = {path.name for path in folder.iterdir()} - {"outcome.json"}
+        hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
     except (OSError, ValidationError):
         return None
-    return outcome if found == outcome.sha256 else None
+    return result if hashes == result.sha256 else None

@@ -17,7 +17,7 @@ STEEPEST_DEG = 5.0  # a page that leans more is a picture, or lies on its side
 LEAST_DEG = 0.1  # a smaller lean moves no line by a pixel of its height
 
 
-def contrasted(
+def adjust_contrast(
     samples: "np.ndarray", contrast: Literal["none", "autocontrast", "clahe"], cutoff_percent: float
 ) -> "np.ndarray":
     """The luminance stretched to the full range, or equalised tile by tile; colours keep their tone."""
@@ -25,17 +25,17 @@ def contrasted(
         return samples
     from PIL import Image, ImageOps
 
-    image = _image(samples)
+    image = _as_image(samples)
     if contrast == "autocontrast":
-        return _samples(ImageOps.autocontrast(image, cutoff_percent, preserve_tone=True))
+        return _as_samples(ImageOps.autocontrast(image, cutoff_percent, preserve_tone=True))
     if image.mode == "L":
-        return equalised(samples[:, :, 0])[:, :, None]
+        return equalise(samples[:, :, 0])[:, :, None]
     luminance, blue, red = image.convert("YCbCr").split()
-    bands = (Image.fromarray(equalised(_samples(luminance)[:, :, 0])), blue, red)
-    return _samples(Image.merge("YCbCr", bands).convert("RGB"))
+    bands = (Image.fromarray(equalise(_as_samples(luminance)[:, :, 0])), blue, red)
+    return _as_samples(Image.merge("YCbCr", bands).convert("RGB"))
 
 
-def equalised(grey: "np.ndarray") -> "np.ndarray":
+def equalise(grey: "np.ndarray") -> "np.ndarray":
     """Contrast-limited adaptive histogram equalisation of (height, width) (Zuiderveld, Graphics Gems IV, 1994)."""
     import numpy as np
 
@@ -50,8 +50,8 @@ def equalised(grey: "np.ndarray") -> "np.ndarray":
             bins = np.minimum(bins, most) + np.maximum(bins - most, 0).sum() / 256
             curves[row, column] = bins.cumsum() * (255 / max(1, tile.size))
     result = np.empty(grey.shape, np.uint8)
-    left, right, weight_x = _between(edges_x)
-    for y, (above, below, weight_y) in enumerate(zip(*_between(edges_y), strict=True)):
+    left, right, weight_x = _blend_tiles(edges_x)
+    for y, (above, below, weight_y) in enumerate(zip(*_blend_tiles(edges_y), strict=True)):
         line = grey[y]
         over = curves[above, left, line] * (1 - weight_x) + curves[above, right, line] * weight_x
         under = curves[below, left, line] * (1 - weight_x) + curves[below, right, line] * weight_x
@@ -59,7 +59,7 @@ def equalised(grey: "np.ndarray") -> "np.ndarray":
     return result
 
 
-def _between(edges: "np.ndarray") -> tuple["np.ndarray", "np.ndarray", "np.ndarray"]:
+def _blend_tiles(edges: "np.ndarray") -> tuple["np.ndarray", "np.ndarray", "np.ndarray"]:
     """For each pixel the tiles whose centres it lies between, and how far it is from the first to the second."""
     import numpy as np
 
@@ -69,7 +69,7 @@ def _between(edges: "np.ndarray") -> tuple["np.ndarray", "np.ndarray", "np.ndarr
     return first, first + 1, (place - first).astype(np.float32)
 
 
-def skew_deg(samples: "np.ndarray") -> float:
+def estimate_skew_deg(samples: "np.ndarray") -> float:
     """How far the lines of writing fall to the right, degrees; 0.0 where no lean stands out.
 
     The angle at which the rows differ most from their neighbours in ink: the sum of squared differences of the
@@ -100,13 +100,13 @@ def skew_deg(samples: "np.ndarray") -> float:
     return round(best, 2)
 
 
-def straightened(samples: "np.ndarray", angle_deg: float) -> tuple["np.ndarray", float]:
+def straighten(samples: "np.ndarray", angle_deg: float) -> tuple["np.ndarray", float]:
     """Turned back by `angle_deg` on paper just large enough, and by what it was scaled to be no longer than before."""
     import math
 
     from PIL import Image
 
-    image = _image(samples)
+    image = _as_image(samples)
     cosine, sine = math.cos(math.radians(angle_deg)), math.sin(math.radians(angle_deg))
     width = image.width * cosine + image.height * abs(sine)
     height = image.height * cosine + image.width * abs(sine)
@@ -116,24 +116,24 @@ def straightened(samples: "np.ndarray", angle_deg: float) -> tuple["np.ndarray",
     a, b = cosine / scale, -sine / scale
     x, y = size[0] / 2, size[1] / 2
     matrix = (a, b, image.width / 2 - a * x - b * y, -b, a, image.height / 2 + b * x - a * y)
-    paper = tuple(int(value) for value in _paper(samples))
+    paper = tuple(int(value) for value in _paper_tone(samples))
     fill = paper[0] if len(paper) == 1 else paper
     turned = image.transform(size, Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC, fillcolor=fill)
-    return _samples(turned), scale
+    return _as_samples(turned), scale
 
 
-def _paper(samples: "np.ndarray") -> "np.ndarray":
+def _paper_tone(samples: "np.ndarray") -> "np.ndarray":
     """The commonest tone: the median of each channel."""
     import numpy as np
 
     return np.median(samples[::4, ::4].reshape(-1, samples.shape[2]), axis=0)
 
 
-def margins(samples: "np.ndarray") -> tuple[int, int, int, int]:
+def measure_margins(samples: "np.ndarray") -> tuple[int, int, int, int]:
     """Left, top, right and bottom margin that hold paper only, px, less what is kept; zeros on a blank page."""
     import numpy as np
 
-    drawn = np.any(np.abs(samples.astype(np.int16) - _paper(samples).astype(np.int16)) > PAPER, axis=2)
+    drawn = np.any(np.abs(samples.astype(np.int16) - _paper_tone(samples).astype(np.int16)) > PAPER, axis=2)
     rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
     if not len(rows):
         return 0, 0, 0, 0
@@ -144,13 +144,13 @@ def margins(samples: "np.ndarray") -> tuple[int, int, int, int]:
     return left, top, right, bottom
 
 
-def _image(samples: "np.ndarray") -> "Image":
+def _as_image(samples: "np.ndarray") -> "Image":
     from PIL import Image
 
     return Image.fromarray(samples[:, :, 0] if samples.shape[2] == 1 else samples)
 
 
-def _samples(image: "Image") -> "np.ndarray":
+def _as_samples(image: "Image") -> "np.ndarray":
     import numpy as np
 
     return np.asarray(image).reshape(image.height, image.width, -1)

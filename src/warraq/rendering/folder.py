@@ -3,67 +3,94 @@
 import hashlib
 import os
 import stat
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from warraq.documents import read_documents
 from warraq.records import Rejected
 
-Kind = Literal["pdf", "image"]
+FileKind = Literal["pdf", "image"]
 
 
 @dataclass(frozen=True)
-class Source:
-    """A document: all files with the same bytes. `names` are relative to the folder, sorted."""
+class SourceDocument:
+    """A document: all files with the same bytes."""
 
     document: str
-    kind: Kind
+    kind: FileKind
     path: Path
-    names: tuple[str, ...]
+    names: tuple[str, ...]  # sorted; relative to the folder, where it was found in one
 
 
-def found(raw: Path) -> tuple[list[Source], list[Rejected]]:
+def find_documents(raw: Path) -> tuple[list[SourceDocument], list[Rejected]]:
     """Everything under `raw`, except hidden names and its documents.csv. Links are followed to files inside only."""
-    sources: dict[str, Source] = {}
-    rejected: list[Rejected] = []
+    left_out: list[Rejected] = []
+    files = _walk(raw, left_out)
+    sources, rejected = group_by_content(identify(path, _relative_name(raw, path)) for path in files)
+    return sources, left_out + rejected
+
+
+def _walk(raw: Path, left_out: list[Rejected]) -> Iterator[Path]:
+    """Every file under `raw`; folders that cannot be read and links that leave it are added to `left_out`."""
     root = os.path.realpath(raw)
 
-    def reject(path: str | Path, reason: str, message: str, document: str | None = None) -> None:
-        rejected.append(Rejected(file=_name(raw, path), document=document, page=None, reason=reason, message=message))
+    def leave_out(error: OSError) -> None:
+        left_out.append(_unreadable(_relative_name(raw, error.filename), error))
 
-    def unreadable(error: OSError) -> None:
-        reject(error.filename, "unreadable", f"It cannot be read ({error.strerror}); allow reading or remove it.")
-
-    for folder, folders, names in os.walk(raw, onerror=unreadable):
+    for folder, folders, names in os.walk(raw, onerror=leave_out):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted([*folders, *names]):
             path = Path(folder, name)
             if name.startswith(".") or path == raw / "documents.csv":
                 continue
             if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
-                reject(path, "link_outside", "The link leads out of the folder; put a copy of the file in its place.")
-                continue
-            if name in folders:
-                continue
-            try:
-                document, head = _read(path)
-            except OSError as error:
-                unreadable(error)
-                continue
-            what = kind(head)
-            if not head:
-                reject(path, "empty", "The file has no bytes; copy it again from its source.", document)
-            elif what is None:
-                message = "The file is not a PDF, PNG, JPEG or TIFF, whatever its name; convert it to one of them."
-                reject(path, "not_a_document", message, document)
-            else:
-                known = sources[document].names if document in sources else ()
-                sources[document] = Source(document, what, path, tuple(sorted((*known, _name(raw, path)))))
+                message = "The link leads out of the folder; put a copy of the file in its place."
+                left_out.append(_rejected(_relative_name(raw, path), "link_outside", message))
+            elif name not in folders:
+                yield path
+
+
+def identify(path: Path, name: str) -> SourceDocument | Rejected:
+    """The document that a file is by its bytes, or why it is none; `name` is what it is called there."""
+    try:
+        document, head = _hash_content(path)
+    except OSError as error:
+        return _unreadable(name, error)
+    if not head:
+        return _rejected(name, "empty", "The file has no bytes; copy it again from its source.", document)
+    kind = detect_kind(head)
+    if kind is None:
+        message = "The file is not a PDF, PNG, JPEG or TIFF, whatever its name; convert it to one of them."
+        return _rejected(name, "not_a_document", message, document)
+    return SourceDocument(document, kind, path, (name,))
+
+
+def group_by_content(
+    files: Iterable[SourceDocument | Rejected],
+) -> tuple[list[SourceDocument], list[Rejected]]:
+    """Files of equal bytes as one document with all their names; and what is no document."""
+    sources: dict[str, SourceDocument] = {}
+    rejected = []
+    for file in files:
+        if isinstance(file, Rejected):
+            rejected.append(file)
+            continue
+        names = sources[file.document].names if file.document in sources else ()
+        sources[file.document] = replace(file, names=tuple(sorted({*names, *file.names})))
     return list(sources.values()), rejected
 
 
-def kind(head: bytes) -> Kind | None:
+def _rejected(name: str, reason: str, message: str, document: str | None = None) -> Rejected:
+    return Rejected(file=name, document=document, page=None, reason=reason, message=message)
+
+
+def _unreadable(name: str, error: OSError) -> Rejected:
+    return _rejected(name, "unreadable", f"It cannot be read ({error.strerror}); allow reading or remove it.")
+
+
+def detect_kind(head: bytes) -> FileKind | None:
     """What a file's first 1,024 bytes say it is; names say nothing."""
     if head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
         return "image"
@@ -72,15 +99,16 @@ def kind(head: bytes) -> Kind | None:
     return "pdf" if b"%PDF-" in head else None
 
 
-def unchanged(source: Source) -> bool:
+def is_unchanged(source: SourceDocument) -> bool:
     """Whether its file still has the bytes that name it."""
     try:
-        return _read(source.path)[0] == source.document
+        return _hash_content(source.path)[0] == source.document
     except OSError:
         return False
 
 
-def _read(path: Path) -> tuple[str, bytes]:
+def _hash_content(path: Path) -> tuple[str, bytes]:
+    """The first 12 hex digits of a file's SHA-256, and its first 1,024 bytes."""
     if not stat.S_ISREG(path.stat().st_mode):  # opening a pipe would wait for ever
         raise OSError(0, "it is not a regular file", str(path))
     with path.open("rb") as stream:
@@ -89,7 +117,7 @@ def _read(path: Path) -> tuple[str, bytes]:
         return hashlib.file_digest(stream, "sha256").hexdigest()[:12], head
 
 
-def passwords(raw: Path) -> dict[str, str]:
+def read_passwords(raw: Path) -> dict[str, str]:
     """File name to its password, from the variable that the column `password_env` of documents.csv names, if it is set.
 
     Raises:
@@ -99,6 +127,10 @@ def passwords(raw: Path) -> dict[str, str]:
     return {name: password for name, password in named if name and password is not None}
 
 
-def _name(raw: Path, path: str | Path) -> str:
-    """Bytes of a name that are not UTF-8 become escapes."""
-    return os.fsencode(Path(path).relative_to(raw).as_posix()).decode("utf-8", "backslashreplace")
+def _relative_name(raw: Path, path: str | Path) -> str:
+    return escape_name(Path(path).relative_to(raw).as_posix())
+
+
+def escape_name(name: str) -> str:
+    """A file's name as text: bytes that are not UTF-8 become escapes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -8,11 +8,11 @@ import math
 from pathlib import Path
 from typing import Any
 
-from warraq.rendering.raster import Colour, Raster, Refused
+from warraq.rendering.raster import Colour, Raster, RenderError
 
 
-class Reader:
-    """Raises Refused: damaged, no_pages."""
+class PdfiumReader:
+    """A PageReader by PDFium. Raises RenderError: damaged, no_pages."""
 
     def __init__(self, path: Path, password: str | None) -> None:
         import pypdfium2
@@ -22,22 +22,23 @@ class Reader:
             self._document = pypdfium2.PdfDocument(f"/proc/self/fd/{self._stream.fileno()}", password=password)
             self._document.init_forms()  # else their fields stay empty
         except pypdfium2.PdfiumError as error:
-            raise Refused("damaged", "The file cannot be opened; copy it again from its source.") from error
+            raise RenderError("damaged", "The file cannot be opened; copy it again from its source.") from error
         self.count = len(self._document)
         if self.count == 0:
-            raise Refused("no_pages", "The file has no pages; export it again from its source.")
+            raise RenderError("no_pages", "The file has no pages; export it again from its source.")
 
-    def page(self, number: int, long_side_px: int, colour: Colour) -> Raster | Refused:
+    def draw_page(self, number: int, long_side_px: int, colour: Colour) -> Raster | RenderError:
+        """As PageReader.draw_page."""
         try:
             page = self._document[number - 1]
-            native = _native(page)
+            native = _native_scale(page)
             scale = min(long_side_px / max(page.get_size()), native)
             bitmap = page.render(scale=scale, grayscale=colour == "grey", rev_byteorder=True)
             text = page.get_textpage().get_text_range().replace("\r\n", "\n")
         except MemoryError:
             raise
         except Exception:  # beside its own kind ValueError, ZeroDivisionError and more; the bytes are anybody's
-            return Refused("page_failed", "The page cannot be rendered; print it to a new PDF and use that.")
+            return RenderError("page_failed", "The page cannot be rendered; print it to a new PDF and use that.")
         return Raster(
             bitmap.to_numpy().reshape(bitmap.height, bitmap.width, -1).copy(),  # the bitmap's memory ends with it
             text=text if any(map(str.isalnum, text)) else None,
@@ -47,7 +48,7 @@ class Reader:
         )
 
 
-def _native(page: Any) -> float:
+def _native_scale(page: Any) -> float:
     """Pixels a point of the finest image, in its own pixels; infinity where the page holds more than images."""
     from pypdfium2 import raw
 

@@ -6,7 +6,7 @@ Each frame of a TIFF is a page; of other files only the first picture is (the re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from warraq.rendering.raster import Colour, Raster, Refused
+from warraq.rendering.raster import Colour, Raster, RenderError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -16,8 +16,8 @@ MAX_TEXT = 2**28  # bytes of what a PNG holds beside its pixels
 TURNS = {3: 180, 6: 90, 8: 270}  # EXIF orientation to degrees clockwise; the mirrored ones are not turns
 
 
-class Reader:
-    """Raises Refused: damaged."""
+class PillowReader:
+    """A PageReader by Pillow. Raises RenderError: damaged."""
 
     def __init__(self, path: Path) -> None:
         from PIL import Image, PngImagePlugin
@@ -32,9 +32,10 @@ class Reader:
         except MemoryError:
             raise
         except Exception as error:  # Pillow has no common base for its errors, and the bytes are anybody's
-            raise Refused("damaged", "The image cannot be opened; copy it again from its source.") from error
+            raise RenderError("damaged", "The image cannot be opened; copy it again from its source.") from error
 
-    def page(self, number: int, long_side_px: int, colour: Colour) -> Raster | Refused:
+    def draw_page(self, number: int, long_side_px: int, colour: Colour) -> Raster | RenderError:
+        """As PageReader.draw_page."""
         import numpy as np
         from PIL import ImageOps
 
@@ -42,22 +43,22 @@ class Reader:
             self._image.seek(number - 1)
             width, height = self._image.size
             if width * height > MAX_PIXELS:
-                return Refused(
+                return RenderError(
                     "too_large", f"The image has {width} x {height} px and {MAX_PIXELS} are allowed; save it smaller."
                 )
             orientation = self._image.getexif().get(0x0112, 1)
             # Each step may copy hundreds of megabytes, also one that changes nothing.
             image = self._image if orientation == 1 else ImageOps.exif_transpose(self._image)
-            upright = _fitted(_flat(image), long_side_px)
+            upright = _fit(_flatten(image), long_side_px)
             samples = np.asarray(upright.convert("L" if colour == "grey" else "RGB"))
             return Raster(samples.reshape(upright.height, upright.width, -1), rotation_deg=TURNS.get(orientation, 0))
         except MemoryError:
             raise
         except Exception as error:  # as in __init__
-            return Refused("damaged", f"The image cannot be decoded ({error}); copy it again from its source.")
+            return RenderError("damaged", f"The image cannot be decoded ({error}); copy it again from its source.")
 
 
-def _flat(image: "Image") -> "Image":
+def _flatten(image: "Image") -> "Image":
     """8-bit grey or RGB, transparency on white; Pillow alone would clip deep samples instead of scaling them."""
     from PIL import Image
 
@@ -74,7 +75,7 @@ def _flat(image: "Image") -> "Image":
     return image if image.mode == mode else image.convert(mode)
 
 
-def _fitted(image: "Image", long_side_px: int) -> "Image":
+def _fit(image: "Image", long_side_px: int) -> "Image":
     from PIL import Image
 
     long = max(image.size)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 Colour = Literal["rgb", "grey"]
 
 
-class Refused(Exception):
+class RenderError(Exception):
     """Why there is no page: a reason code and one sentence with the remedy."""
 
     def __init__(self, reason: str, message: str) -> None:
@@ -22,8 +22,9 @@ class Refused(Exception):
         self.message = message
 
 
-def lost() -> Refused:
-    return Refused("page_lost", "The page's content is missing from the file; copy it again from its source.")
+def lost_page_error() -> RenderError:
+    """Why there is no page where the file lacks its content."""
+    return RenderError("page_lost", "The page's content is missing from the file; copy it again from its source.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +41,7 @@ class Raster:
     damage: str | None = None  # what could not be read, where the rest was drawn
     missing: bool = False  # blank, since this engine found no content
 
-    def ink(self) -> float:
+    def measure_ink(self) -> float:
         """Share of the samples darker than half, in every fourth row: whole rows, as picking columns takes longer."""
         import numpy as np
 
@@ -48,13 +49,13 @@ class Raster:
         return round((rows.size - np.count_nonzero(rows & 128)) / rows.size, 6)
 
     @cached_property
-    def blank(self) -> bool:
+    def is_blank(self) -> bool:
         """Whether all pixels are equal."""
         first = self.samples[0, 0]
         coarse = (self.samples[::step, ::step, 0] == first[0] for step in (64, 8))  # tells most pages at once
         return all(bool(part.all()) for part in coarse) and bool((self.samples == first).all())
 
-    def png(self) -> bytes:
+    def encode_png(self) -> bytes:
         """Filter 0 and level 0, ISA-L's fastest: the encoder was the bottleneck.
 
         Its other levels read memory that they have not written: a page in some hundreds had other bytes the next time.
@@ -62,9 +63,9 @@ class Raster:
         from isal import isal_zlib  # a seventh of zlib's time
 
         height, width, channels = self.samples.shape
-        rows = _rows(self.samples)
+        rows = _png_rows(self.samples)
         if rows is None:
-            laid_out = canvas(height, width, channels)
+            laid_out = blank_canvas(height, width, channels)
             laid_out[:] = self.samples
             rows = laid_out.base
         header = struct.pack(">IIBBBBB", width, height, 8, 0 if channels == 1 else 2, 0, 0, 0)
@@ -74,7 +75,7 @@ class Raster:
         )
 
 
-def canvas(height: int, width: int, channels: int) -> "np.ndarray":
+def blank_canvas(height: int, width: int, channels: int) -> "np.ndarray":
     """White samples that lie as PNG wants them, each row behind the byte 0: copying them there takes half as long as
     compressing them."""
     import numpy as np
@@ -84,7 +85,7 @@ def canvas(height: int, width: int, channels: int) -> "np.ndarray":
     return rows[:, 1:].reshape(height, width, channels)
 
 
-def _rows(samples: "np.ndarray") -> "np.ndarray | None":
+def _png_rows(samples: "np.ndarray") -> "np.ndarray | None":
     """What PNG compresses, where `samples` are the whole of a canvas."""
     rows = samples.base
     height, width, channels = samples.shape

@@ -11,23 +11,21 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from warraq.files import JsonObject
 from warraq.records import Row
 from warraq.runtimes import Answer, Request
 from warraq.runtimes.confidence import by_field
-from warraq.serving.finished_model import Asked, Model
+from warraq.serving.finished_model import FinishedModel, ModelTask
 
 Reason = Literal["schema_invalid", "truncated", "loop", "low_confidence"]
 
 
-class Reading(Row):
-    """What the model answered for a page and task."""
+class CheckedAnswer(Row):
+    """An answer that fits its task's schema, and how much it is worth."""
 
-    document: str
-    page: int  # from 1
-    task: str
-    answer: dict[str, Any]
+    answer: JsonObject
     needs_review: bool
     reasons: tuple[Reason, ...]
     forced: bool  # the first answer did not do, and this one was held to the schema
@@ -36,59 +34,110 @@ class Reading(Row):
     tokens: int
 
 
-@dataclass(frozen=True)
-class Question:
+class AnswerKey(Row):
+    """What an answer is to."""
+
     document: str
-    page: int
+    page: int  # from 1
+    task: str
+
+    @property
+    def key(self) -> tuple[str, int, str]:
+        """The same as of its PageQuery."""
+        return self.document, self.page, self.task
+
+
+class PageAnswer(CheckedAnswer, AnswerKey):
+    """What the model answered for a page and task."""
+
+
+@dataclass(frozen=True)
+class PageQuery:
+    """A page to be asked about for a task."""
+
+    document: str
+    page: int  # from 1
     image: Path
-    task: Asked
+    task: ModelTask
+
+    @property
+    def key(self) -> tuple[str, int, str]:
+        """The same as of its PageAnswer."""
+        return self.document, self.page, self.task.name
 
     def request(self) -> Request:
+        """The free question, as the model was asked in training."""
         return Request((self.image,), self.task.prompt, stop_loops=True)
 
 
-def ask(model: Model, questions: Sequence[Question], at_once: int) -> Iterator[Reading]:
-    """Raises ImageError where a page image cannot be opened, which a rendered one can."""
-    for start in range(0, len(questions), at_once):
-        batch = questions[start : start + at_once]
-        free = model.runtime.answer([question.request() for question in batch], model.max_new_tokens)
-        faults = [fault(question.task, answer) for question, answer in zip(batch, free, strict=True)]
+def answer_queries(model: FinishedModel, queries: Sequence[PageQuery], batch_size: int) -> Iterator[PageAnswer]:
+    """The answers in the order of `queries`, asked `batch_size` at once.
+
+    Raises:
+        ImageError: a page image cannot be opened, which a rendered one can.
+    """
+    for start in range(0, len(queries), batch_size):
+        batch = queries[start : start + batch_size]
+        free = model.runtime.answer([query.request() for query in batch], model.max_new_tokens)
+        checks = [check_answer(query.task, answer) for query, answer in zip(batch, free, strict=True)]
         again = [
-            replace(question.request(), schema=json.dumps(question.task.schema))
-            for question, reason in zip(batch, faults, strict=True)
-            if reason
+            replace(query.request(), schema=json.dumps(query.task.schema))
+            for query, check in zip(batch, checks, strict=True)
+            if isinstance(check, str)
         ]
         forced = iter(model.runtime.answer(again, model.max_new_tokens) if again else ())
-        for question, answer, reason in zip(batch, free, faults, strict=True):
-            yield reading(question, next(forced) if reason else answer, reason)
+        for query, answer, check in zip(batch, free, checks, strict=True):
+            if isinstance(check, str):
+                yield rate_forced_answer(query, next(forced), check)
+            else:
+                yield rate_free_answer(query, answer, check)
 
 
-def fault(task: Asked, answer: Answer) -> Reason | None:
-    """Why a free answer does not stand."""
+def check_answer(task: ModelTask, answer: Answer) -> JsonObject | Reason:
+    """The value of a free answer, or why it does not stand."""
     if answer.looped:
         return "loop"
     if answer.finish_reason == "length":
         return "truncated"
-    return None if task.task.parse(answer.text)[0] is not None else "schema_invalid"
-
-
-def reading(question: Question, answer: Answer, reason: Reason | None) -> Reading:
-    task = question.task
     value, _ = task.task.parse(answer.text)
+    return "schema_invalid" if value is None else value
+
+
+def rate_free_answer(query: PageQuery, answer: Answer, value: JsonObject) -> PageAnswer:
+    """An answer that stands, in need of review where it is less sure than the task's threshold."""
+    # As the threshold was chosen: where the runtime does not tell, what the answer says of itself.
+    certainty = _round(answer.confidence)
+    if certainty is None:
+        certainty = query.task.task.read_confidence(value) or 0.0
+    is_sure = query.task.threshold is not None and certainty >= query.task.threshold
+    return _page_answer(query, answer, value, () if is_sure else ("low_confidence",), forced=False)
+
+
+def rate_forced_answer(query: PageQuery, answer: Answer, reason: Reason) -> PageAnswer:
+    """An answer under the grammar, which needs review for `reason`, and where it had to be closed for that too.
+
+    Raises:
+        RuntimeError: it does not fit its schema, which the grammar rules out.
+    """
+    value, _ = query.task.task.parse(answer.text)
     if value is None:
-        raise RuntimeError(f"An answer under the grammar of {task.name} does not fit its schema: {answer.text[:200]!r}")
-    reasons: list[Reason] = [reason] if reason else []
+        name = query.task.name
+        raise RuntimeError(f"An answer under the grammar of {name} does not fit its schema: {answer.text[:200]!r}")
+    reasons: list[Reason] = [reason]
     if answer.finish_reason == "length":  # closed under the grammar
         reasons.append("loop" if answer.looped else "truncated")
-    confidence = None if answer.confidence is None else round(answer.confidence, 4)
-    # as the threshold was chosen: where the runtime does not tell, what the answer says of itself
-    sure = confidence
-    if sure is None:
-        sure = task.task.read_confidence(value) or 0.0
-    if not reason and (task.threshold is None or sure < task.threshold):
-        reasons.append("low_confidence")
-    return Reading(
-        document=question.document, page=question.page, task=task.name, answer=value, needs_review=bool(reasons),
-        reasons=tuple(dict.fromkeys(reasons)), forced=reason is not None, confidence=confidence,
-        confidence_by_field=by_field(answer), tokens=answer.tokens,
+    return _page_answer(query, answer, value, tuple(dict.fromkeys(reasons)), forced=True)
+
+
+def _page_answer(
+    query: PageQuery, answer: Answer, value: JsonObject, reasons: tuple[Reason, ...], forced: bool
+) -> PageAnswer:
+    return PageAnswer(
+        document=query.document, page=query.page, task=query.task.name, answer=value, needs_review=bool(reasons),
+        reasons=reasons, forced=forced, confidence=_round(answer.confidence), confidence_by_field=by_field(answer),
+        tokens=answer.tokens,
     )  # fmt: skip
+
+
+def _round(confidence: float | None) -> float | None:
+    return None if confidence is None else round(confidence, 4)

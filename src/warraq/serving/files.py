@@ -1,43 +1,59 @@
 """FILES -> OUT/<file>.json and OUT/<file>.md, rejected.jsonl: `warraq read`.
 
-Pages are rendered by the stage that rendered the pages of training. Work in progress is `OUT/.part/<key>`, where `key`
-is of the model and of what it is asked; each batch of answers is on disk before the next is asked, so that a killed run
-asks again only what was in flight.
+Pages are rendered as those of training were. Work in progress is `OUT/.part/<key>`, where `key` is of the model and of
+what it is asked; each batch of answers is on disk before the next is asked, so that a killed run asks again only what
+was in flight.
 """
 
 import itertools
 import json
 import logging
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from pydantic import ValidationError
 
 from warraq import workers
 from warraq.errors import InputError
 from warraq.files import read_json, short_hash, write_json, write_text
-from warraq.records import Journal, Page, Rejected, write_rows
-from warraq.rendering.document_cache import Outcome, load
-from warraq.rendering.folder import Source, found
-from warraq.rendering.readers import warm
-from warraq.serving.answers import Question, Reading, ask
-from warraq.serving.finished_model import Model
-from warraq.serving.output import as_json, as_markdown
-from warraq.stages import render
-from warraq.stages.render import Render
+from warraq.records import Journal, Page, Rejected, Row, write_rows
+from warraq.rendering.document_cache import DocumentResult
+from warraq.rendering.document_loop import render_documents
+from warraq.rendering.folder import SourceDocument, escape_name, group_by_content, identify
+from warraq.serving.answers import PageAnswer, PageQuery, answer_queries
+from warraq.serving.finished_model import LIMITS, FinishedModel, Thresholds
+from warraq.serving.output import DocumentAnswers, collect_answers, render_markdown
 
 logger = logging.getLogger(__name__)
 
+PageFilter = Callable[[int], bool]
+"""Whether a page, counted from 1, is wanted."""
 
-def numbers(text: str) -> Callable[[int], bool]:
-    """Whether a page is among `1-3,7,9-`.
+
+class ReadOptions(Row):
+    """What was asked of a document."""
+
+    pages: str | None  # ranges; None: all
+    tasks: Thresholds
+
+
+class WrittenDocument(DocumentAnswers):
+    """What OUT/<file>.json holds: with what was asked, by which another run knows whether it holds for it too."""
+
+    asked: ReadOptions
+
+
+def parse_page_ranges(text: str | None) -> PageFilter:
+    """Which pages are among `1-3,7,9-`; all where there is no text.
 
     Raises:
         InputError: the text is not of this form.
     """
+    if text is None:
+        return lambda page: True
     ranges = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
@@ -47,143 +63,141 @@ def numbers(text: str) -> Callable[[int], bool]:
     return lambda page: any(first <= page and (last is None or page <= last) for first, last in ranges)
 
 
-def gathered(files: Sequence[Path], folder: Path) -> tuple[list[Source], list[Rejected], dict[str, str]]:
-    """The files, and those in folders among them, as documents by content; a copy or link of each is in `folder`.
+def list_files(files: Sequence[Path]) -> list[Path]:
+    """The files, and those in folders among them.
 
-    Returns:
-        documents, what is none, and the file's own name for each name that these have.
+    Raises:
+        InputError: there is no file.
     """
-    shutil.rmtree(folder, ignore_errors=True)
-    given: dict[str, str] = {}
     inside = [sorted(path.rglob("*")) if path.is_dir() else [path] for path in files]
-    for place, path in enumerate(path for paths in inside for path in paths if not path.is_dir()):
-        copy = folder / f"{place:06d}" / (path.name.lstrip(".") or "file")
-        copy.parent.mkdir(parents=True)
-        given[copy.relative_to(folder).as_posix()] = path.name
-        try:
-            os.link(path.resolve(), copy)
-        except OSError:  # another file system
-            shutil.copyfile(path, copy)
-    if not given:
+    paths = [path for paths in inside for path in paths if not path.is_dir()]
+    if not paths:
         raise InputError(f"{', '.join(map(str, files))} holds no file; name PDF, PNG, JPEG or TIFF files.")
-    sources, rejected = found(folder)
-    return sources, rejected, given
-
-
-def rendered(sources: Sequence[Source], look: Render, out: Path) -> dict[str, Outcome]:
-    """The pages of each document, by the code, parameters and limits of the stage."""
-    build = render.build_of(look)
-    held = {source.document: load(out / source.document) for source in sources}
-    done = {document: one for document, one in held.items() if one and render.holds(one, look, build)}
-    todo = [source for source in sources if source.document not in done]
-    if todo:
-        warm()
-        results = render.outcomes(todo, {}, out, look, build)
-        for source, outcome in workers.progress(results, len(todo), "render", "documents"):
-            done[source.document] = outcome
-    return done
+    return paths
 
 
 @dataclass(frozen=True)
-class Document:
+class RenderedDocument:
+    """A document's wanted pages, and the rejections among them."""
+
     document: str
     names: tuple[str, ...]
     pages: tuple[Page, ...]
     rejected: tuple[Rejected, ...]
 
 
-def described(source: Source, outcome: Outcome, names: Mapping[str, str], wanted: Callable[[int], bool]) -> Document:
-    own = tuple(sorted({names[name] for name in source.names}))
-    rejected = [row.model_copy(update={"file": own[0]}) for row in outcome.rejected if not row.page or wanted(row.page)]
-    return Document(source.document, own, tuple(page for page in outcome.pages if wanted(page.page)), tuple(rejected))
+def select_pages(source: SourceDocument, result: DocumentResult, is_wanted: PageFilter) -> RenderedDocument:
+    """What is wanted of a document that was rendered."""
+    rejected = (row for row in result.rejected if not row.page or is_wanted(row.page))
+    return RenderedDocument(
+        source.document,
+        source.names,
+        tuple(page for page in result.pages if is_wanted(page.page)),
+        tuple(row.model_copy(update={"file": source.names[0]}) for row in rejected),
+    )
 
 
-def stems(sources: Sequence[Source], names: Mapping[str, str]) -> dict[str, str]:
-    """Document -> the name of its files in OUT: its own, with the document before it where another has the same."""
-    found: dict[str, str] = {}
+def name_outputs(sources: Sequence[SourceDocument], out: Path) -> dict[str, Path]:
+    """Document -> its files in OUT without their endings: its own name, after its hash where another has the same."""
+    names: dict[str, str] = {}
     for source in sources:
-        name = min(names[one] for one in source.names)
-        found[source.document] = f"{source.document}-{name}" if name in found.values() else name
-    return found
+        name = source.names[0]
+        names[source.document] = f"{source.document}-{name}" if name in names.values() else name
+    return {document: out / name for document, name in names.items()}
 
 
-def run(files: Sequence[Path], out: Path, model: Model, pages: str | None, at_once: int) -> Iterator[dict[str, Any]]:
+def run(
+    *, files: Sequence[Path], out: Path, model: FinishedModel, pages: str | None, batch_size: int
+) -> Iterator[WrittenDocument]:
     """Read the documents and yield each as it stands in its JSON file, first those that are there already.
 
     Raises:
         InputError: `pages` or `files` cannot be used, or no document has a page.
     """
-    wanted = numbers(pages) if pages else lambda _: True
-    asked = {"pages": pages, "tasks": {name: task.threshold for name, task in model.tasks.items()}}
-    part = out / ".part" / short_hash(f"{model.key} {json.dumps(asked)}")
-    sources, rejected, names = gathered(files, part / "raw")
-    places = {document: out / stem for document, stem in stems(sources, names).items()}
-    known = {document: written(place, document, model, asked) for document, place in places.items()}
-    held = {document: one for document, one in known.items() if one}
-    todo = [source for source in sources if source.document not in held]
-    outcomes = rendered(todo, model.render, part / "pages")
-    documents = [described(source, outcomes[source.document], names, wanted) for source in todo]
-    lost = [row.model_copy(update={"file": names[row.file]}) for row in rejected]
-    lost += [row for one in documents for row in one.rejected]
-    lost += [
-        Rejected.model_validate({"file": one["files"][0], "document": document, **row})
-        for document, one in held.items()
-        for row in one["rejected"]
+    is_wanted = parse_page_ranges(pages)
+    options = ReadOptions(pages=pages, tasks={name: task.threshold for name, task in model.tasks.items()})
+    part = out / ".part" / short_hash(f"{model.key} {json.dumps(options.model_dump())}")
+    paths = list_files(files)
+    sources, rejected = group_by_content(identify(path, escape_name(path.name)) for path in paths)
+    places = name_outputs(sources, out)
+    entries = {document: load_written(place, document, model, options) for document, place in places.items()}
+    written = {document: entry for document, entry in entries.items() if entry}
+    todo = [source for source in sources if source.document not in written]
+    results, _ = render_documents(todo, {}, part / "pages", model.settings, LIMITS)
+    documents = [select_pages(source, results[source.document], is_wanted) for source in todo]
+    rejected += [row for document in documents for row in document.rejected]
+    rejected += [
+        Rejected(file=entry.files[0], document=entry.document, **row.model_dump())
+        for entry in written.values()
+        for row in entry.rejected
     ]
-    write_rows(out / "rejected.jsonl", lost, key=lambda row: (row.file, row.document or "", row.page or 0))
-    for row in lost:
-        logger.warning("%s%s: %s: %s", row.file, f", page {row.page}" if row.page else "", row.reason, row.message)
-    documents = [one for one in documents if one.pages]
-    if not documents and not held:
-        raise InputError(f"None of {len(names)} files has a page to read; {out / 'rejected.jsonl'} says why.")
+    _report_rejections(rejected, out)
+    documents = [document for document in documents if document.pages]
+    if not documents and not written:
+        raise InputError(f"None of {len(paths)} files has a page to read; {out / 'rejected.jsonl'} says why.")
     counts: Counter[str] = Counter()
-    with Journal(part / "readings.jsonl", Reading) as journal:
-        new = _answered(documents, places, model, asked, journal, part / "pages", at_once)
-        for document in itertools.chain(held.values(), new):
-            answers = [page["answers"].values() for page in document["pages"]]
-            counts["review"] += sum(any(one["needs_review"] for one in page) for page in answers)
-            counts["pages"] += len(answers)
-            yield document
+    with Journal(part / "readings.jsonl", PageAnswer) as journal:
+        new = _answer_documents(documents, places, model, options, journal, part / "pages", batch_size)
+        for entry in itertools.chain(written.values(), new):
+            counts["review"] += sum(any(one.needs_review for one in page.answers.values()) for page in entry.pages)
+            counts["pages"] += len(entry.pages)
+            yield entry
     shutil.rmtree(out / ".part")
     logger.info(
         "read: %d documents (%d were there before), %d pages, %d rejected, %d pages need review",
-        len(documents) + len(held), len(held), counts["pages"], len(lost), counts["review"],
+        len(documents) + len(written), len(written), counts["pages"], len(rejected), counts["review"],
     )  # fmt: skip
 
 
-def _answered(
-    documents: Sequence[Document], places: Mapping[str, Path], model: Model, asked: dict[str, Any],
-    journal: Journal[Reading], images: Path, at_once: int,
-) -> Iterator[dict[str, Any]]:  # fmt: skip
+def _report_rejections(rejected: Sequence[Rejected], out: Path) -> None:
+    write_rows(out / "rejected.jsonl", rejected, key=lambda row: (row.file, row.document or "", row.page or 0))
+    for row in rejected:
+        logger.warning("%s%s: %s: %s", row.file, f", page {row.page}" if row.page else "", row.reason, row.message)
+
+
+def _answer_documents(
+    documents: Sequence[RenderedDocument], places: Mapping[str, Path], model: FinishedModel, options: ReadOptions,
+    journal: Journal[PageAnswer], images: Path, batch_size: int,
+) -> Iterator[WrittenDocument]:  # fmt: skip
     """Ask what is not in the journal, in the documents' order, and write a document when all of it is answered."""
-    known = {(row.document, row.page, row.task) for row in journal.rows}
-    held: dict[str, list[Reading]] = {}
+    answers: dict[str, list[PageAnswer]] = {document.document: [] for document in documents}
     for row in journal.rows:
-        held.setdefault(row.document, []).append(row)
-    questions = [
-        Question(one.document, page.page, images / page.image, task)
-        for one in documents
-        for page in one.pages
+        answers.setdefault(row.document, []).append(row)
+    answered = {row.key for row in journal.rows}
+    queries = [
+        query
+        for document in documents
+        for page in document.pages
         for task in model.tasks.values()
-        if (one.document, page.page, task.name) not in known
+        if (query := PageQuery(document.document, page.page, images / page.image, task)).key not in answered
     ]
-    missing = Counter(question.document for question in questions)
-    answers = workers.progress(ask(model, questions, at_once), len(questions), "read", "answers")
-    for one in documents:
-        rows = held.get(one.document, [])
-        for answer in itertools.islice(answers, missing[one.document]):
+    missing = Counter(query.document for query in queries)
+    new = workers.progress(answer_queries(model, queries, batch_size), len(queries), "read", "answers")
+    for document in documents:
+        rows = answers[document.document]
+        for answer in itertools.islice(new, missing[document.document]):
             journal.append(answer)
             rows.append(answer)
-        document = as_json(model, one.document, one.names, one.pages, rows, one.rejected) | {"asked": asked}
-        place = places[one.document]
-        write_text(place.with_name(f"{place.name}.md"), as_markdown(model, document))
-        write_json(place.with_name(f"{place.name}.json"), document)
-        yield document
+        read = collect_answers(model, document.document, document.names, document.pages, rows, document.rejected)
+        entry = WrittenDocument(**dict(read), asked=options)
+        place = places[document.document]
+        write_text(place.with_name(f"{place.name}.md"), render_markdown(model, entry))
+        write_json(place.with_name(f"{place.name}.json"), entry.to_json())
+        yield entry
 
 
-def written(place: Path, document: str, model: Model, asked: dict[str, Any]) -> dict[str, Any] | None:
-    """What an earlier run wrote for the same bytes, model and question."""
+def load_written(place: Path, document: str, model: FinishedModel, options: ReadOptions) -> WrittenDocument | None:
+    """What an earlier run wrote for the same bytes, model and question.
+
+    Raises:
+        InputError: the file is not JSON.
+    """
     path = place.with_name(f"{place.name}.json")
-    held = read_json(path) if path.is_file() else {}
-    same = held.get("document") == document and held.get("asked") == asked
-    return held if same and held["model"]["sha256"] == model.key else None
+    if not path.is_file():
+        return None
+    try:
+        entry = WrittenDocument.model_validate(read_json(path))
+    except ValidationError:
+        return None
+    is_same = (entry.document, entry.model.sha256, entry.asked) == (document, model.key, options)
+    return entry if is_same else None

@@ -1,13 +1,13 @@
 """A document's pages, answers and rejections -> its JSON and its Markdown."""
 
 from collections.abc import Sequence
-from typing import Any
 
-from warraq.records import Page, Rejected
-from warraq.serving.answers import Reading
-from warraq.serving.finished_model import Model
+from warraq.files import JsonObject
+from warraq.records import Page, Rejected, Row
+from warraq.serving.answers import CheckedAnswer, PageAnswer, Reason
+from warraq.serving.finished_model import FinishedModel
 
-SAID = {
+REASONS: dict[Reason, str] = {
     "schema_invalid": "the answer did not fit its schema and was asked for again",
     "truncated": "the answer was longer than the limit and is cut",
     "loop": "the answer went round in circles and is cut",
@@ -15,36 +15,82 @@ SAID = {
 }
 
 
-def as_json(
-    model: Model, document: str, names: Sequence[str], pages: Sequence[Page], readings: Sequence[Reading],
+class ModelName(Row):
+    """Which model answered: its folder's name, and the SHA-256 of all that decides an answer."""
+
+    name: str
+    sha256: str
+
+
+class AnsweredPage(Row):
+    """A page, and its answers by task."""
+
+    page: int
+    width_px: int
+    height_px: int
+    answers: dict[str, CheckedAnswer]
+
+
+class RejectedPage(Row):
+    """A page that was not read, or the file as a whole (`page` is None), and why."""
+
+    page: int | None
+    reason: str
+    message: str
+
+
+class DocumentAnswers(Row):
+    """All that was read of a document."""
+
+    document: str
+    files: tuple[str, ...]
+    model: ModelName
+    pages: tuple[AnsweredPage, ...]
+    rejected: tuple[RejectedPage, ...]
+
+    def to_json(self) -> JsonObject:
+        """As it is written and sent."""
+        return self.model_dump(mode="json")
+
+
+def shorten_rejection(row: Rejected) -> RejectedPage:
+    """A rejection beside the document that it is of."""
+    return RejectedPage(page=row.page, reason=row.reason, message=row.message)
+
+
+def collect_answers(
+    model: FinishedModel, document: str, files: tuple[str, ...], pages: Sequence[Page], answers: Sequence[PageAnswer],
     rejected: Sequence[Rejected],
-) -> dict[str, Any]:  # fmt: skip
+) -> DocumentAnswers:  # fmt: skip
     """The document with its pages in order, each with its answers by task."""
-    by_page: dict[int, dict[str, Any]] = {page.page: {} for page in pages}
-    for one in sorted(readings, key=lambda one: (one.page, one.task)):
-        by_page[one.page][one.task] = one.model_dump(mode="json", exclude={"document", "page", "task"})
-    return {
-        "document": document,
-        "files": list(names),
-        "model": {"name": model.folder.name, "sha256": model.key},
-        "pages": [
-            {"page": page.page, "width_px": page.width_px, "height_px": page.height_px, "answers": by_page[page.page]}
+    by_page: dict[int, dict[str, CheckedAnswer]] = {page.page: {} for page in pages}
+    for one in sorted(answers, key=lambda one: (one.page, one.task)):
+        by_page[one.page][one.task] = one
+    return DocumentAnswers(
+        document=document,
+        files=files,
+        model=ModelName(name=model.folder.name, sha256=model.key),
+        pages=tuple(
+            AnsweredPage(
+                page=page.page, width_px=page.width_px, height_px=page.height_px, answers=by_page[page.page]
+            )
             for page in pages
-        ],
-        "rejected": [row.model_dump(mode="json", include={"page", "reason", "message"}) for row in rejected],
-    }
+        ),
+        rejected=tuple(map(shorten_rejection, rejected)),
+    )  # fmt: skip
 
 
-def as_markdown(model: Model, document: dict[str, Any]) -> str:
+def render_markdown(model: FinishedModel, document: DocumentAnswers) -> str:
     """The text of each page, then what else was asked as JSON; what needs a person says so."""
     parts = []
-    for page in document["pages"]:
-        parts.append(f"<!-- page {page['page']} -->")
-        for name, held in page["answers"].items():
-            if held["needs_review"]:
-                parts.append(f"> **Needs review** ({name}): {'; '.join(SAID[reason] for reason in held['reasons'])}.")
-            parts.append(model.tasks[name].task.write_markdown(held["answer"]))
-    for row in document["rejected"]:
-        where = f"Page {row['page']}" if row["page"] else "The file"
-        parts.append(f"> **{where} was not read** ({row['reason']}): {row['message']}")
+    for page in document.pages:
+        parts.append(f"<!-- page {page.page} -->")
+        for name, checked in page.answers.items():
+            if checked.needs_review:
+                reasons = "; ".join(REASONS[reason] for reason in checked.reasons)
+                parts.append(f"> **Needs review** ({name}): {reasons}.")
+            parts.append(model.tasks[name].task.write_markdown(checked.answer))
+    for row in document.rejected:
+        where = f"Page {row.page}" if row.page else "The file"
+        parts.append(f"> **{where} was not read** ({row.reason}): {row.message}")
     return "\n\n".join(part for part in parts if part) + "\n"

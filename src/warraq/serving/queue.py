@@ -9,38 +9,42 @@ import multiprocessing
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 from warraq import runtimes
 from warraq.errors import InputError
 from warraq.records import Rejected
-from warraq.rendering.document_cache import Outcome, load
-from warraq.rendering.folder import Source
+from warraq.rendering.document_cache import DocumentResult
+from warraq.rendering.document_loop import render_documents
+from warraq.rendering.folder import SourceDocument, escape_name, identify
+from warraq.rendering.settings import RenderLimits, RenderSettings
 from warraq.runtimes import Answer, Request
-from warraq.serving.answers import Question, Reading, ask
-from warraq.serving.files import described, gathered, rendered
-from warraq.serving.finished_model import Model
-from warraq.serving.output import as_json, as_markdown
-from warraq.stages.render import Render
+from warraq.serving.answers import PageAnswer, PageQuery, answer_queries
+from warraq.serving.events import AnswerEvent, DocumentEvent, PageEvent, PagesEvent, ReadEvent, RejectedEvent
+from warraq.serving.files import PageFilter, RenderedDocument, select_pages
+from warraq.serving.finished_model import LIMITS, FinishedModel
+from warraq.serving.output import collect_answers, render_markdown, shorten_rejection
 
 SHOWN_PX = 1200  # longer side of a page as it is shown beside its answer
 _CONTEXT = multiprocessing.get_context("forkserver")
 
 
 @dataclass(frozen=True)
-class Limits:
+class ServiceLimits:
+    """What a server takes on."""
+
     queue: int  # jobs that wait or run
     max_mib: int  # MiB of a request
     max_pages: int  # pages a document
     max_seconds: int  # s of a job, from its turn on; what is not read then is left out and said so
 
 
-class Full(Exception):
+class QueueFullError(Exception):
     """The queue is full; `retry_s` is when there should be room."""
 
     def __init__(self, retry_s: int) -> None:
@@ -48,32 +52,43 @@ class Full(Exception):
         self.retry_s = retry_s
 
 
+@dataclass(frozen=True)
+class ReadJob:
+    """An uploaded file, and what is asked of it."""
+
+    path: Path
+    tasks: tuple[str, ...]  # empty: all that the model knows
+    is_wanted: PageFilter
+    with_images: bool  # whether the events show the pages
+    cancelled: threading.Event = field(default_factory=threading.Event)  # nobody waits for the rest
+
+
 @dataclass
-class Desk:
+class ReadService:
     """The one model, and the jobs that wait for it."""
 
-    model: Model
-    limits: Limits
+    model: FinishedModel
+    limits: ServiceLimits
     waiting: int = 0
-    done: dict[str, float] = field(default_factory=lambda: {"jobs": 0, "pages": 0, "answers": 0, "seconds": 0.0})
+    totals: dict[str, float] = field(default_factory=lambda: {"jobs": 0, "pages": 0, "answers": 0, "seconds": 0.0})
     _turn: threading.Lock = field(default_factory=threading.Lock)
     _count: threading.Lock = field(default_factory=threading.Lock)
 
-    def warm(self) -> None:
+    def start(self) -> None:
         """Load the weights and start the server that forks the readers of files."""
         _CONTEXT.set_forkserver_preload(["warraq.serving.queue", "pymupdf", "PIL.Image", "numpy"])
         process = _CONTEXT.Process(target=time.monotonic)
         process.start()
         process.join()
-        self.model.runtime  # noqa: B018
+        self.model.runtime  # noqa: B018  # loads it
 
     @contextmanager
-    def place(self) -> Iterator[None]:
-        """A place in the queue. Raises Full."""
+    def reserve_place(self) -> Iterator[None]:
+        """A place in the queue. Raises QueueFullError."""
         with self._count:
             if self.waiting >= self.limits.queue:
-                mean = self.done["seconds"] / max(self.done["jobs"], 1)
-                raise Full(max(1, round(mean * self.waiting)))
+                mean_s = self.totals["seconds"] / max(self.totals["jobs"], 1)
+                raise QueueFullError(max(1, round(mean_s * self.waiting)))
             self.waiting += 1
         try:
             yield
@@ -82,60 +97,54 @@ class Desk:
                 self.waiting -= 1
 
     @contextmanager
-    def turn(self) -> Iterator[float]:
-        """The model for oneself; yields the deadline."""
+    def take_turn(self) -> Iterator[float]:
+        """The model for oneself; yields the deadline, by the monotonic clock."""
         with self._turn:
             began = time.monotonic()
             try:
                 yield began + self.limits.max_seconds
             finally:
-                self.done["jobs"] += 1
-                self.done["seconds"] += time.monotonic() - began
+                self.totals["jobs"] += 1
+                self.totals["seconds"] += time.monotonic() - began
 
-    def read(
-        self, path: Path, tasks: Sequence[str], wanted: Callable[[int], bool], left: threading.Event
-    ) -> Iterator[dict[str, Any]]:
-        """Read one file: events `pages`, `page` with its image, `answer`, at the end `document` or `rejected`.
-
-        `left` says that nobody waits for the rest.
-        """
-        with self.turn() as deadline, tempfile.TemporaryDirectory() as folder:
-            work = Path(folder)
-            sources, rejected, names = gathered([path], work / "raw")
-            outcome = self._rendered(sources, work / "pages").get(sources[0].document) if sources else None
-            document = described(sources[0], outcome, names, wanted) if outcome else None
+    def read(self, job: ReadJob) -> Iterator[ReadEvent]:
+        """Read one file: events `pages`, `page`, `answer`, at the end `document` or `rejected`."""
+        with self.take_turn() as deadline, tempfile.TemporaryDirectory() as folder:
+            document, rejected = self._render(job.path, Path(folder), job.is_wanted)
             if document is None or not document.pages:
-                reasons = [*rejected, *(document.rejected if document else [])]
-                yield {"event": "rejected", "rejected": [_why(row) for row in reasons]}
+                yield RejectedEvent(rejected=tuple(map(shorten_rejection, rejected)))
                 return
-            yield {
-                "event": "pages",
-                "pages": [page.page for page in document.pages],
-                "rejected": len(document.rejected),
-            }
-            asked = [self.model.tasks[name] for name in tasks or self.model.tasks]
-            readings: list[Reading] = []
-            lost = list(document.rejected)
-            for page in document.pages:
-                if left.is_set():
-                    return
-                if time.monotonic() > deadline:
-                    message = f"The time for one document, {self.limits.max_seconds} s, was over; ask for fewer pages."
-                    row = {"document": document.document, "page": page.page, "reason": "timeout", "message": message}
-                    lost.append(Rejected.model_validate({"file": "", **row}))
-                    continue
-                image = work / "pages" / page.image
-                yield {"event": "page", "page": page.page, "image": shown(image)}
-                for answer in ask(
-                    self.model, [Question(document.document, page.page, image, one) for one in asked], len(asked)
-                ):
-                    readings.append(answer)
-                    self.done["answers"] += 1
-                    yield {"event": "answer", "page": page.page, **answer.model_dump(mode="json", exclude={"document"})}
-                self.done["pages"] += 1
-            read = [page for page in document.pages if page.page in {one.page for one in readings}]
-            held = as_json(self.model, document.document, document.names, read, readings, lost)
-            yield {"event": "document", "document": held, "markdown": as_markdown(self.model, held)}
+            yield PagesEvent(pages=tuple(page.page for page in document.pages), rejected=len(rejected))
+            yield from self._read_pages(job, document, Path(folder), deadline)
+
+    def _read_pages(
+        self, job: ReadJob, document: RenderedDocument, folder: Path, deadline: float
+    ) -> Iterator[ReadEvent]:
+        tasks = [self.model.tasks[name] for name in job.tasks or self.model.tasks]
+        answers: list[PageAnswer] = []
+        rejected = list(document.rejected)
+        for page in document.pages:
+            if job.cancelled.is_set():
+                return
+            if time.monotonic() > deadline:
+                message = f"The time for one document, {self.limits.max_seconds} s, was over; ask for fewer pages."
+                rejected.append(
+                    Rejected(file="", document=page.document, page=page.page, reason="timeout", message=message)
+                )
+                continue
+            image = folder / page.image
+            if job.with_images:
+                yield PageEvent(page=page.page, image=encode_image(image))
+            queries = [PageQuery(page.document, page.page, image, task) for task in tasks]
+            for answer in answer_queries(self.model, queries, len(queries)):
+                answers.append(answer)
+                self.totals["answers"] += 1
+                yield AnswerEvent(**answer.model_dump(exclude={"document"}))
+            self.totals["pages"] += 1
+        answered = {answer.page for answer in answers}
+        pages = [page for page in document.pages if page.page in answered]
+        read = collect_answers(self.model, document.document, document.names, pages, answers, rejected)
+        yield DocumentEvent(document=read, markdown=render_markdown(self.model, read))
 
     def complete(self, images: Sequence[Path], prompt: str, schema: str | None, max_new_tokens: int | None) -> Answer:
         """The model's answer to images and a prompt as they are.
@@ -143,42 +152,50 @@ class Desk:
         Raises:
             InputError: an image cannot be read.
         """
-        with self.turn(), tempfile.TemporaryDirectory() as folder:
-            work = Path(folder)
+        with self.take_turn(), tempfile.TemporaryDirectory() as folder:
             pages = []
-            for place, image in enumerate(images):
-                sources, rejected, _ = gathered([image], work / f"{place}/raw")
-                done = self._rendered(sources, work / f"{place}/pages")
-                drawn = [page.image for outcome in done.values() for page in outcome.pages]
-                if len(drawn) != 1:
-                    reasons = [row.message for row in (*rejected, *(r for one in done.values() for r in one.rejected))]
-                    raise InputError(f"Image {place + 1} is no image of one page. {' '.join(reasons)}".strip())
-                pages.append(work / f"{place}/pages" / drawn[0])
+            for number, image in enumerate(images, start=1):
+                document, rejected = self._render(image, Path(folder), lambda page: True)
+                if document is None or len(document.pages) != 1:
+                    reasons = " ".join(row.message for row in rejected)
+                    raise InputError(f"Image {number} is no image of one page. {reasons}".strip())
+                pages.append(Path(folder) / document.pages[0].image)
             limit = min(max_new_tokens or self.model.max_new_tokens, self.model.max_new_tokens)
             (answer,) = self.model.runtime.answer([Request(tuple(pages), prompt, schema, stop_loops=True)], limit)
-            self.done["answers"] += 1
+            self.totals["answers"] += 1
             return answer
 
-    def _rendered(self, sources: Sequence[Source], out: Path) -> dict[str, Outcome]:
-        """As `rendered`, in a process of its own; a document of which that dies is absent."""
-        look = self.model.render.model_copy(update={"max_pages": self.limits.max_pages})
-        out.mkdir(parents=True)
-        process = _CONTEXT.Process(target=_child, args=(list(sources), look, out))
+    def _render(
+        self, path: Path, out: Path, is_wanted: PageFilter
+    ) -> tuple[RenderedDocument | None, Sequence[Rejected]]:
+        """An uploaded file's pages, drawn in a process of their own, and what is rejected; None where that dies."""
+        source = identify(path, escape_name(path.name))
+        if isinstance(source, Rejected):
+            return None, (source,)
+        limits = LIMITS.model_copy(update={"max_pages": self.limits.max_pages})
+        receiver, sender = _CONTEXT.Pipe(duplex=False)
+        process = _CONTEXT.Process(target=_render_and_send, args=(source, out, self.model.settings, limits, sender))
         process.start()
-        process.join()
-        held = {source.document: load(out / source.document) for source in sources}
-        return {document: outcome for document, outcome in held.items() if outcome}
+        sender.close()  # the child's is then the only one, and its death is an end of file
+        try:
+            result: DocumentResult = receiver.recv()
+        except EOFError:
+            return None, ()
+        finally:
+            process.join()
+            receiver.close()
+        document = select_pages(source, result, is_wanted)
+        return document, document.rejected
 
 
-def _child(sources: list[Source], look: Render, out: Path) -> None:
-    rendered(sources, look, out)
+def _render_and_send(
+    source: SourceDocument, out: Path, settings: RenderSettings, limits: RenderLimits, sender: Connection
+) -> None:
+    results, _ = render_documents([source], {}, out, settings, limits)
+    sender.send(results[source.document])
 
 
-def _why(row: Rejected) -> dict[str, Any]:
-    return row.model_dump(mode="json", include={"page", "reason", "message"})
-
-
-def shown(path: Path) -> str:
+def encode_image(path: Path) -> str:
     """A page small enough to be shown, as a data URL."""
     image = runtimes.open_image(path)
     image.thumbnail((SHOWN_PX, SHOWN_PX))

@@ -1,0 +1,123 @@
+"""Documents -> their page images under `<out>/<document>/`, each drawn again only where that could give another result.
+
+A document is named by its bytes and read in processes of its own. What came of it stands in `<document>/outcome.json`
+beside its images, so that another run, also after a killed one, reads only what was not read before: by content, never
+by time.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+from warraq import workers
+from warraq.files import short_hash
+from warraq.rendering.document_cache import DocumentResult, load_result, save_result
+from warraq.rendering.folder import SourceDocument, is_unchanged
+from warraq.rendering.pages import explain_failure, render_attempt
+from warraq.rendering.raster import RenderError
+from warraq.rendering.readers import import_engines
+from warraq.rendering.retry_policy import PartialResult, first_attempt, make_rejection, next_attempt
+from warraq.rendering.settings import RenderLimits, RenderSettings
+from warraq.syntax import digest_module
+
+PASSING = ("encrypted", "wrong_password", "changed")  # a password may have come, or the whole file
+LIBRARIES = ("pymupdf", "pypdfium2", "pillow", "numpy", "isal")
+
+
+def hash_build(settings: RenderSettings) -> str:
+    """Hash of settings, code and libraries: with another a document is drawn again, mostly to the same bytes."""
+    parts = [
+        *(f"{name} {getattr(settings, name)}" for name in RenderSettings.model_fields),
+        *(digest_module(path) for path in sorted(Path(__file__).parent.glob("*.py"))),
+        *(version(library) for library in LIBRARIES),
+    ]
+    return short_hash("\n".join(parts))
+
+
+def describe_limits(limits: RenderLimits) -> str:
+    """The limits as text: what was given up under them may not be under others."""
+    return ", ".join(f"{name} {getattr(limits, name)}" for name in RenderLimits.model_fields)
+
+
+def is_current(result: DocumentResult, limits: RenderLimits, build: str) -> bool:
+    """Whether reading the document again would give `result` again."""
+    # What passed under other limits of time and memory stays; what failed may not fail now.
+    passed = not result.rejected and len(result.pages) <= limits.max_pages
+    passing = any(row.reason in PASSING for row in result.rejected)
+    return result.build == build and not passing and (result.limits == describe_limits(limits) or passed)
+
+
+def render_documents(
+    sources: Sequence[SourceDocument], passwords: Mapping[str, str], out: Path, settings: RenderSettings,
+    limits: RenderLimits,
+) -> tuple[dict[str, DocumentResult], int]:  # fmt: skip
+    """Bring `<out>/<document>` up to date for each of `sources`; `passwords` are by file name.
+
+    Returns:
+        what came of each document, by its name, and how many pages were drawn now.
+
+    Raises:
+        OSError: `out` cannot be written.
+    """
+    build = hash_build(settings)
+    results = {
+        source.document: result
+        for source in sources
+        if (result := load_result(out / source.document)) and is_current(result, limits, build)
+    }
+    todo = [source for source in sources if source.document not in results]
+    drawn = 0
+    if todo:
+        new = _render(todo, passwords, out, settings, limits, build)
+        for document, result in workers.progress(new, len(todo), "render", "documents"):
+            results[document] = result
+            drawn += len(result.pages)
+    return results, drawn
+
+
+def _render(
+    sources: Sequence[SourceDocument], passwords: Mapping[str, str], out: Path, settings: RenderSettings,
+    limits: RenderLimits, build: str,
+) -> Iterator[tuple[str, DocumentResult]]:  # fmt: skip
+    """Read each document, in as many attempts as it takes, and keep what came of it."""
+    partial_results = {source.document: PartialResult(source.document) for source in sources}
+    queue = deque(
+        first_attempt(source, next((passwords[name] for name in source.names if name in passwords), None))
+        for source in sources
+    )
+    function = partial(render_attempt, out, settings, limits)
+    for attempt, messages, failure in workers.run_isolated(
+        function, queue, limits.max_seconds, limits.max_memory_mib, import_engines
+    ):
+        source, result = attempt.source, partial_results[attempt.source.document]
+        start = result.add(messages)
+        if failure:
+            following, reason = next_attempt(attempt, start, failure)
+            if reason:
+                result.leave_out(attempt, start, following, explain_failure(reason, limits))
+            if following:
+                queue.append(following)
+                continue
+        yield source.document, _finish(source, result, out / source.document, limits, build)
+
+
+def _finish(
+    source: SourceDocument, partial_result: PartialResult, folder: Path, limits: RenderLimits, build: str
+) -> DocumentResult:
+    """Save what the attempts at a document gave, unless its file is another by now."""
+    if not is_unchanged(source):
+        error = RenderError("changed", "The file changed while it was read; run again when it is whole.")
+        partial_result = PartialResult(source.document, rejected={0: make_rejection(source.document, 0, error)})
+    rendered = [page for _, page in sorted(partial_result.pages.items())]
+    repaired = any(page.row.repaired for page in rendered)  # the damage may show on a later page only
+    result = DocumentResult(
+        build=build,
+        limits=describe_limits(limits),
+        pages=tuple(page.row.model_copy(update={"repaired": repaired}) for page in rendered),
+        rejected=tuple(row for _, row in sorted(partial_result.rejected.items())),
+        sha256={name: value for page in rendered for name, value in page.sha256.items()},
+    )
+    save_result(folder, result)
+    return result
