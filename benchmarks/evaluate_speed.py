@@ -7,10 +7,11 @@ import sys
 import time
 
 from warraq import tasks
-from warraq.metrics.grading import GradedAnswer, compute_metrics
+from warraq.metrics.aggregate import compute_metrics
+from warraq.metrics.grading import GradedAnswer
 from warraq.records import Prediction, Sample, Turn
-from warraq.stages.evaluate import Case, grade
 from warraq.tasks import content
+from warraq.tasks.cases import Case, grade_answer
 
 WORDS = [
     "الكتاب",
@@ -54,7 +55,7 @@ def graded(number: int, error: float) -> GradedAnswer:
         page_id=sample.page_id, task="content", split="test", text=tasks.dumps(answer), finish_reason="stop", tokens=1,
         seconds=1.0,
     )  # fmt: skip
-    return grade(Case(sample, content.TASK, gold, ()), row)
+    return grade_answer(Case(sample, content.TASK, gold, ()), row)
 
 
 def main() -> None:

@@ -112,9 +112,9 @@ def test_confidence_that_orders_answers_is_told_from_one_that_does_not() -> None
     answers = [graded(n, confidence, wrong) for n, (confidence, wrong) in enumerate([(0.9, 0), (0.8, 2), (0.5, 5)])]
     right, wrong = [(0.9, 10), (0.8, 8), (0.5, 5)], [(0.8, 2), (0.5, 5)]
     won = sum(a * b * ((x > y) + (x == y) / 2) for x, a in right for y, b in wrong)
-    assert plot_tables.compute_auroc(answers) == pytest.approx(won / (23 * 7))
-    assert plot_tables.compute_auroc([graded(n, 0.5, 1) for n in range(4)]) == 0.5
-    assert plot_tables.compute_auroc([graded(1, 1.0, 0)]) is None
+    assert review.compute_auroc(answers) == pytest.approx(won / (23 * 7))
+    assert review.compute_auroc([graded(n, 0.5, 1) for n in range(4)]) == 0.5
+    assert review.compute_auroc([graded(1, 1.0, 0)]) is None
 
 
 def test_fifths_of_confidence_keep_equals_together_and_lose_no_answer() -> None:

@@ -24,8 +24,8 @@ from warraq import params as tree
 from warraq import tasks
 from warraq.files import write_json
 from warraq.records import Prediction, Sample
-from warraq.stages import evaluate
-from warraq.tasks.scoring import answer_quality
+from warraq.tasks.cases import Case, grade_answer
+from warraq.tasks.scoring import score_quality
 from warraq.training import llamafactory, trainer_output
 from warraq.training.audit import SampleSize
 from warraq.training.tier_training import collect_tier
@@ -102,14 +102,14 @@ ANSWERS = {
 
 @pytest.mark.parametrize("task", ANSWERS)
 def test_an_answer_scores_what_evaluate_gives_it(task: str) -> None:
-    quality = partial(answer_quality, tasks.load(task))
+    quality = partial(score_quality, tasks.load(task))
     for gold, other in itertools.product(ANSWERS[task], repeat=2):
         target, text = tasks.dumps(gold), tasks.dumps(other)
         for raw in (text, text[:-1], text + " ", ""):
             told = {"page_id": "p", "task": task}
             sample = Sample(document="d", reference="gold", images=(), conversations=(), **told)
             answered = Prediction(split="test", text=raw, finish_reason="stop", tokens=1, seconds=1.0, **told)
-            graded = evaluate.grade(evaluate.Case(sample, tasks.load(task), gold, ()), answered)
+            graded = grade_answer(Case(sample, tasks.load(task), gold, ()), answered)
             found = graded.value("question_score" if task == "table_qa" else "field_f1")
             assert quality(target, raw) == pytest.approx(graded.quality if task == "content" else found or 0)
         assert quality(target, target) == 1
@@ -117,7 +117,7 @@ def test_an_answer_scores_what_evaluate_gives_it(task: str) -> None:
 
 
 def test_on_a_blank_page_only_silence_scores() -> None:
-    content, invoice = (partial(answer_quality, tasks.load(name)) for name in ("content", "invoice"))
+    content, invoice = (partial(score_quality, tasks.load(name)) for name in ("content", "invoice"))
     blank, invented = tasks.dumps({"blocks": []}), tasks.dumps(ANSWERS["content"][0])
     assert (
         content(blank, blank),

@@ -181,7 +181,11 @@ def evaluate(
     params = load_params(context)
     from warraq.stages import evaluate as stage
 
-    click.echo(stage.run(dataset, pages, labels, predictions, proof, out, params.evaluate))
+    text = stage.run(
+        dataset=dataset, pages=pages, labels=labels, predictions=predictions, proof=proof, out=out,
+        parameters=params.evaluate,
+    )  # fmt: skip
+    click.echo(text)
 
 
 COMMANDS = (code, render, label, dataset, train, merge, export, predict, evaluate)

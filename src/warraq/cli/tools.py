@@ -144,10 +144,11 @@ def doctor(context: click.Context, student: str | None) -> None:
 @guarded
 def show(reports: Path) -> None:
     """Print the comparison in REPORTS, the folder that evaluate wrote."""
-    from warraq.files import read_json
     from warraq.reports import comparison
+    from warraq.reports.student_metrics import StudentMetrics
 
-    click.echo(comparison.format_terminal(read_json(reports / "metrics.json"), str(reports / "report.html")))
+    metrics = StudentMetrics.read(reports / "metrics.json")
+    click.echo(comparison.format_terminal(metrics, str(reports / "report.html")))
 
 
 @click.command()
@@ -178,8 +179,8 @@ def compare(reports: tuple[Path, ...], variant: str, rev: str | None) -> None:
 @guarded
 def cost(context: click.Context, reports: Path, ledger: Path, usd_per_hour: float) -> None:
     """Print what 1,000 pages cost, of the teacher by the ledger and of the student by REPORTS, and the break-even."""
-    from warraq.files import read_json
     from warraq.reports import cost as account
+    from warraq.reports.student_metrics import StudentMetrics
     from warraq.teachers.remote.ledger import Ledger
 
     params = load_params(context)
@@ -188,7 +189,8 @@ def cost(context: click.Context, reports: Path, ledger: Path, usd_per_hour: floa
         means = [mean for mean in (book.means(task, model) for task in params.tasks) if mean is not None]
         usd, seconds = sum(mean.usd for mean in means), sum(mean.seconds for mean in means)
         teacher = account.TeacherCost(model, usd, seconds) if means else None
-        click.echo(account.render_cost_table(read_json(reports / "metrics.json"), teacher, book.spent(), usd_per_hour))
+        metrics = StudentMetrics.read(reports / "metrics.json")
+        click.echo(account.render_cost_table(metrics, teacher, book.spent(), usd_per_hour))
 
 
 @click.command()

@@ -5,9 +5,14 @@ Tables, charts and the text of the report are made from here, in this order.
 
 from dataclasses import dataclass
 
+ScoreSums = dict[str, tuple[float, float]]
+"""Numerator and denominator by the name of a score."""
+
 
 @dataclass(frozen=True)
 class Score:
+    """How a score is shown and read."""
+
     label: str
     lower: bool  # is better
     share: bool  # lies in [0, 1]

@@ -1,23 +1,31 @@
-"""Graded answers -> the tables behind the plots: by length, by place in the page, letter for letter, by
-confidence, page by page. Each is a list of rows with the same keys."""
+"""Graded answers -> the tables behind the plots, each a list of rows with the same keys.
 
+By field, by length, by place in the page, letter for letter, by confidence, page by page.
+"""
+
+import csv
+import io
 from collections import Counter
 from itertools import groupby
 from typing import Any, get_args
 
-from warraq.metrics import grading, review, text
+from warraq.metrics import review, text
+from warraq.metrics.aggregate import count_field_outcomes, group_answers, sum_scores
 from warraq.metrics.catalogue import GROUPS
 from warraq.metrics.fields import Outcome
-from warraq.metrics.grading import GradedAnswer, GradedVariants, count_field_outcomes, group_answers
+from warraq.metrics.grading import GradedAnswer, GradedVariants
 from warraq.metrics.statistics import wilson_interval
 
-Row = dict[str, Any]
+PlotRow = dict[str, Any]
+"""A line of a table, by column; None is empty."""
+Plots = dict[str, list[PlotRow]]
+"""The tables by the names of their files."""
 FIFTHS = 5
 BY_LENGTH = tuple(name for group in ("Faithfulness", "Text", "Tables and structure") for name in GROUPS[group])
 BY_PAGE = ("cer", "insertion_rate", "deletion_rate", "fact_precision", "teds", "field_f1", "schema_valid_share")
 
 
-def build_plots(graded: GradedVariants, thresholds: review.Thresholds) -> dict[str, list[Row]]:
+def build_plots(graded: GradedVariants, thresholds: review.Thresholds) -> Plots:
     """The rows of each file under plots/."""
     return {
         "fields": tabulate_fields(graded),
@@ -30,7 +38,7 @@ def build_plots(graded: GradedVariants, thresholds: review.Thresholds) -> dict[s
     }
 
 
-def tabulate_fields(graded: GradedVariants) -> list[Row]:
+def tabulate_fields(graded: GradedVariants) -> list[PlotRow]:
     """The outcomes of each field, a column a variant and outcome."""
     return [
         {"field": name}
@@ -39,7 +47,7 @@ def tabulate_fields(graded: GradedVariants) -> list[Row]:
     ]
 
 
-def tabulate_lengths(graded: GradedVariants) -> list[Row]:
+def tabulate_lengths(graded: GradedVariants) -> list[PlotRow]:
     """Pages with text in fifths by the reference's length, shortest first, a column a variant and score of the text."""
     rows = []
     pages = [sorted((one for one in part if one.gold_text is not None), key=_length_key) for part in graded.values()]
@@ -58,14 +66,14 @@ def _length_key(one: GradedAnswer) -> tuple[int, str]:
     return len(one.gold_text or ""), one.sample.page_id
 
 
-def _divide_sums(graded: list[GradedAnswer], names: tuple[str, ...]) -> Row:
-    sums = grading.sum_scores(graded)
+def _divide_sums(graded: list[GradedAnswer], names: tuple[str, ...]) -> PlotRow:
+    sums = sum_scores(graded)
     return {name: sums[name][0] / sums[name][1] if sums[name][1] else None for name in names}
 
 
-def tabulate_places(graded: GradedVariants) -> list[Row]:
+def tabulate_places(graded: GradedVariants) -> list[PlotRow]:
     """Characters lost or changed, and added, by the reference's in each tenth of the page; two columns a variant."""
-    rows: list[Row] = [{"tenth": tenth + 1} for tenth in range(text.DECILES)]
+    rows: list[PlotRow] = [{"tenth": tenth + 1} for tenth in range(text.DECILES)]
     for variant, part in graded.items():
         places = [text.count_edits_by_place(one.gold_text, one.answer_text or "") for one in part if one.gold_text]
         for tenth, row in enumerate(rows):
@@ -75,7 +83,7 @@ def tabulate_places(graded: GradedVariants) -> list[Row]:
     return rows
 
 
-def tabulate_letters(graded: GradedVariants, most: int = 100) -> list[Row]:
+def tabulate_letters(graded: GradedVariants, most: int = 100) -> list[PlotRow]:
     """What was read for what in answers that fit the schema, the commonest first; '' stands for nothing."""
     rows = []
     for variant, part in graded.items():
@@ -88,10 +96,13 @@ def tabulate_letters(graded: GradedVariants, most: int = 100) -> list[Row]:
     return rows
 
 
-def tabulate_confidence(graded: GradedVariants) -> list[Row]:
-    """Confidence against the errors of the same answers, the surest fifth first: `error` in it (reliability), and
-    `error_above` and `coverage` if all below it went to a person (risk and coverage). Equal confidence is not parted.
-    Errors are shares of fields, or of characters where the task has none."""
+def tabulate_confidence(graded: GradedVariants) -> list[PlotRow]:
+    """Confidence against the errors of the same answers, the surest fifth first.
+
+    `error` is the share in it (reliability), `error_above` and `coverage` what is wrong and how much is read if all
+    below it goes to a person (risk and coverage). Equal confidence is not parted. Errors are shares of fields, or of
+    characters where the task has none.
+    """
     rows = []
     for variant, part in graded.items():
         for task in sorted({one.sample.task for one in part}):
@@ -124,9 +135,11 @@ def _split_fifths(answers: list[GradedAnswer]) -> list[list[GradedAnswer]]:
     return parts
 
 
-def tabulate_review(graded: GradedVariants, thresholds: review.Thresholds) -> list[Row]:
-    """How many answers to each task a person has to read, by the threshold of validation, and what is wrong in the
-    others: a share of fields, or of characters where the task has none."""
+def tabulate_review(graded: GradedVariants, thresholds: review.Thresholds) -> list[PlotRow]:
+    """How many answers to each task a person has to read, by the threshold of validation, and what is wrong in others.
+
+    That is a share of fields, or of characters where the task has none.
+    """
     rows = []
     for variant, by_task in thresholds.items():
         for task, level in by_task.items():
@@ -142,19 +155,7 @@ def tabulate_review(graded: GradedVariants, thresholds: review.Thresholds) -> li
     return rows
 
 
-def compute_auroc(graded: list[GradedAnswer]) -> float | None:
-    """AUROC of the confidence: how often a right field has more of it than a wrong one, ties half; 0.5 is no
-    information. None without confidence, right or wrong fields."""
-    known = [one for one in graded if one.confidence is not None and one.kinds is not None]
-    won, wrong_below, right_all = 0.0, 0.0, 0.0
-    for _, group in groupby(sorted(known, key=review.read_confidence), key=review.read_confidence):
-        wrong, size = (sum(parts) for parts in zip(*map(review.count_errors, group), strict=True))
-        won += (size - wrong) * (wrong_below + wrong / 2)
-        wrong_below, right_all = wrong_below + wrong, right_all + size - wrong
-    return won / (right_all * wrong_below) if right_all and wrong_below else None
-
-
-def tabulate_pages(graded: GradedVariants) -> list[Row]:
+def tabulate_pages(graded: GradedVariants) -> list[PlotRow]:
     """A line a page and variant, to be compared between runs."""
     rows = []
     for page_id, variants in group_answers(graded, lambda one: one.sample.page_id).items():
@@ -164,11 +165,8 @@ def tabulate_pages(graded: GradedVariants) -> list[Row]:
     return rows
 
 
-def format_csv(rows: list[Row]) -> str:
+def format_csv(rows: list[PlotRow]) -> str:
     """Comma-separated with a header, numbers rounded to six digits, None empty."""
-    import csv
-    import io
-
     stream = io.StringIO()
     table = csv.DictWriter(stream, rows[0] if rows else ["variant"], lineterminator="\n")
     table.writeheader()

@@ -27,6 +27,7 @@ def is_complete(one: GradedAnswer) -> bool:
 
 
 def read_confidence(one: GradedAnswer) -> float:
+    """The confidence that orders the answers, 0 to 1."""
     return UNSTATED if one.confidence is None else one.confidence
 
 
@@ -38,6 +39,20 @@ def count_errors(one: GradedAnswer) -> tuple[float, float]:
         return fields - outcomes["correct"], fields
     wrong, size = one.sums["cer"]
     return min(wrong, size), size
+
+
+def compute_auroc(graded: Sequence[GradedAnswer]) -> float | None:
+    """AUROC of the confidence: how often a right field has more of it than a wrong one, ties half.
+
+    0.5 is no information. None without confidence, right or wrong fields.
+    """
+    stated = [one for one in graded if one.confidence is not None and one.kinds is not None]
+    won, wrong_below, right_all = 0.0, 0.0, 0.0
+    for _, group in groupby(sorted(stated, key=read_confidence), key=read_confidence):
+        wrong, size = (sum(parts) for parts in zip(*map(count_errors, group), strict=True))
+        won += (size - wrong) * (wrong_below + wrong / 2)
+        wrong_below, right_all = wrong_below + wrong, right_all + size - wrong
+    return won / (right_all * wrong_below) if right_all and wrong_below else None
 
 
 def choose_threshold(validation: Sequence[GradedAnswer], accepted_error: float) -> float | None:
@@ -69,6 +84,7 @@ def count_documents_needed(accepted_error: float) -> int:
 
 
 def choose_thresholds(validation: GradedVariants, tasks: Sequence[str], accepted_error: float) -> Thresholds:
+    """The threshold of each variant for each task."""
     return {
         variant: {
             task: choose_threshold([one for one in part if one.sample.task == task], accepted_error) for task in tasks
@@ -78,6 +94,7 @@ def choose_thresholds(validation: GradedVariants, tasks: Sequence[str], accepted
 
 
 def needs_review(one: GradedAnswer, threshold: float | None) -> bool:
+    """Whether a person has to read the answer."""
     return threshold is None or not is_complete(one) or read_confidence(one) < threshold
 
 

@@ -1,11 +1,13 @@
 """metrics.json -> the verdict in a sentence, and the comparison as plain text."""
 
 import textwrap
-from typing import Any
+from dataclasses import dataclass
+from typing import Literal
 
 from warraq.metrics.catalogue import PRIMARY, SCORES
+from warraq.reports.student_metrics import Gain, ScoreInterval, StudentMetrics
 
-Metrics = dict[str, Any]
+Judgement = Literal["better", "worse", "unclear", "few"]
 
 VARIANTS = ("base", "merged", "onnx")
 """Those of every student; others may stand beside them."""
@@ -16,12 +18,12 @@ HEADLINE = (
     "grits_recall", "element_precision", "schema_valid_share", "strict_json_share", "truncated_share", "failed_share",
     "needs_review_share", "answers_per_s",
 )  # fmt: skip
-VOUCHED = {
+REFERENCES = {
     "gold": "answers that a person gave or checked",
     "textlayer": "the documents' own text layer",
     "silver": "a teacher model's answers: agreement, not accuracy",
 }
-TUNED = {
+TUNING = {
     "lora": "Merged is base with a LoRA adapter",
     "full": "Merged is base with every weight trained (full tuning, no LoRA)",
 }
@@ -30,164 +32,174 @@ FEWEST_DOCUMENTS = 6
 LEVEL = 0.05
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """Whether tuning helped: in a word or three, as a sentence up to the scores, and the rest of the sentence."""
+
+    word: str
+    sentence: str
+    rest: str
+
+
 def format_number(value: float | int | None) -> str:
+    """A score with three decimals, a whole number as it is; a dash where there is none."""
     if value is None:
         return "–"
     return str(value) if isinstance(value, int) else f"{value:.3f}" if abs(value) < 100 else f"{value:.0f}"
 
 
-def format_interval(metrics: Metrics, key: str, sign: str = "") -> str:
+def format_interval(score: ScoreInterval | Gain, *, signed: bool = False) -> str:
     """`[lo, hi]`, or nothing where there is none."""
-    bounds: list[Any] = [metrics.get(f"{key}_lo"), metrics.get(f"{key}_hi")]
-    if None in bounds:
+    if score.lo is None or score.hi is None:
         return ""
-    return "[" + ", ".join(("+" if sign and bound > 0 else "") + format_number(bound) for bound in bounds) + "]"
+    lo, hi = ("+" * (signed and bound > 0) + format_number(bound) for bound in (score.lo, score.hi))
+    return f"[{lo}, {hi}]"
 
 
-def list_variants(metrics: Metrics) -> list[str]:
-    return metrics["variants"].split()
+def format_score(score: ScoreInterval) -> str:
+    """`0.580 [0.510, 0.660]`, or a number alone."""
+    return f"{format_number(score.value)} {format_interval(score)}".strip()
 
 
-def has_score(metrics: Metrics, name: str) -> bool:
-    """Whether any variant has the score."""
-    return any(metrics.get(f"{variant}_{name}") is not None for variant in list_variants(metrics))
-
-
-def judge_score(metrics: Metrics, name: str) -> str:
-    """What interval and chance of merged - base say, for the primary scores with Holm's correction: better, worse,
-    unclear, or few where documents are too few to say."""
-    key = f"merged_minus_base_{name}"
-    chance = metrics.get(f"{key}_p_holm" if name in PRIMARY else f"{key}_p")
-    lo, hi = metrics.get(f"{key}_lo"), metrics.get(f"{key}_hi")
-    if not metrics.get(f"{key}_documents") or metrics[f"{key}_documents"] < FEWEST_DOCUMENTS:
-        return "few"
-    if chance is None or chance > LEVEL or (lo is not None and hi is not None and lo <= 0 <= hi):
-        return "unclear"
-    return "better" if (metrics[key] > 0) != SCORES[name].lower else "worse"
-
-
-def format_change(metrics: Metrics, name: str) -> str:
-    """`+0.580 [+0.510, +0.660]`"""
-    key = f"merged_minus_base_{name}"
-    plus = "+" * (metrics[key] > 0)
-    return f"{plus}{format_number(metrics[key])} {format_interval(metrics, key, '+')}".rstrip().replace("-", "−")
+def format_gain(gain: Gain) -> str:
+    """`+0.580 [+0.510, +0.660]`, or a number alone."""
+    plus = "+" * (gain.value > 0)
+    return f"{plus}{format_number(gain.value)} {format_interval(gain, signed=True)}".rstrip().replace("-", "−")
 
 
 def format_count(count: int, noun: str) -> str:
+    """`1 page`, `2 pages`."""
     return f"{count} {noun}{'s' * (count != 1)}"
 
 
-def decide_verdict(metrics: Metrics) -> tuple[str, str, str]:
-    """Did tuning help? Decided on the primary scores together: a gain needs one that is better and none that is worse.
+def format_detectable(metrics: StudentMetrics, name: str) -> str:
+    """What difference these documents could not have shown; empty where it cannot be told."""
+    gain = metrics.get_gain(name)
+    return "" if gain is None or gain.detectable is None else format_number(gain.detectable)
 
-    Returns:
-        (the verdict in a word or three, its sentence up to the scores, the rest of the sentence).
-    """
-    compared = [name for name in PRIMARY if metrics.get(f"merged_minus_base_{name}") is not None]
-    if not compared:
-        return "nothing to compare", "Nothing to compare", "no test sample has fields or text"
-    found = {name: judge_score(metrics, name) for name in compared}
-    first = next((name for word in ("better", "worse") for name in compared if found[name] == word), compared[0])
-    word, opening = {
-        (True, False): ("significant gain", "Tuning helped"),
-        (False, True): ("significant loss", "Tuning hurt"),
-        (True, True): ("gain and loss", "Tuning helped and hurt"),
-        (False, False): ("no significant gain", "No significant gain"),
-    }["better" in found.values(), "worse" in found.values()]
-    if set(found.values()) == {"few"}:
-        word, opening = "too few documents", "Too few documents for a verdict"
-    if metrics["reference"] == "silver":
-        opening = {
-            "Tuning helped": "Tuning brought the student nearer its teacher",
-            "Tuning hurt": "Tuning took the student away from its teacher",
-            "Tuning helped and hurt": "Tuning brought the student both nearer its teacher and away from it",
-        }.get(opening, opening)
-    key = f"merged_minus_base_{first}"
-    better, worse = metrics[f"{key}_higher_documents"], metrics[f"{key}_lower_documents"]
+
+def judge_score(metrics: StudentMetrics, name: str) -> Judgement:
+    """What interval and chance of `merged - base` say; `few` where documents are too few to say anything."""
+    gain = metrics.get_gain(name)
+    if gain is None or gain.documents < FEWEST_DOCUMENTS:
+        return "few"
+    if gain.p is None or gain.p > LEVEL or (gain.lo is not None and gain.hi is not None and gain.lo <= 0 <= gain.hi):
+        return "unclear"
+    return "better" if (gain.value > 0) != SCORES[name].lower else "worse"
+
+
+def decide_verdict(metrics: StudentMetrics) -> Verdict:
+    """Did tuning help? Decided on the primary scores together: a gain needs a better one and none that is worse."""
+    gains = {name: gain for name in PRIMARY if (gain := metrics.get_gain(name)) is not None}
+    if not gains:
+        return Verdict("nothing to compare", "Nothing to compare", "no test sample has fields or text")
+    judged = {name: judge_score(metrics, name) for name in gains}
+    first = next((name for word in ("better", "worse") for name in gains if judged[name] == word), next(iter(gains)))
+    word, opening = _open_verdict(set(judged.values()), metrics.get_text("reference"))
+    gain = gains[first]
+    better, worse = gain.higher_documents, gain.lower_documents
     if SCORES[first].lower:
         better, worse = worse, better
-    documents = format_count(metrics[f"{key}_documents"], "held-out document")
-    rest = f"{format_change(metrics, first)} on {documents} ({better} better, {worse} worse)"
-    for name in compared:
+    documents = format_count(gain.documents, "held-out document")
+    rest = f"{format_gain(gain)} on {documents} ({better} better, {worse} worse)"
+    for name, gain in gains.items():
         if name != first:
-            but = {"worse": "but ", "unclear": "no clear difference in "}.get(found[name], "")
-            chance = metrics.get(f"merged_minus_base_{name}_p_holm")
-            doubt = f" (p {chance:.2f})" if found[name] == "unclear" and chance is not None else ""
-            rest += f"; {but}{_format_scores(metrics, name)}, {format_change(metrics, name)}{doubt}"
-    return word, f"{opening}: {_format_scores(metrics, first)}", rest
+            but = {"worse": "but ", "unclear": "no clear difference in "}.get(judged[name], "")
+            doubt = f" (p {gain.p:.2f})" if judged[name] == "unclear" and gain.p is not None else ""
+            rest += f"; {but}{_format_change(metrics, name)}, {format_gain(gain)}{doubt}"
+    return Verdict(word, f"{opening}: {_format_change(metrics, first)}", rest)
 
 
-def describe_losses(metrics: Metrics) -> str:
+def _open_verdict(judgements: set[Judgement], reference: str) -> tuple[str, str]:
+    """The verdict in a word or three, and how its sentence begins."""
+    if judgements == {"few"}:
+        return "too few documents", "Too few documents for a verdict"
+    word, opening, against_teacher = {
+        (True, False): (
+            "significant gain", "Tuning helped", "Tuning brought the student nearer its teacher",
+        ),
+        (False, True): (
+            "significant loss", "Tuning hurt", "Tuning took the student away from its teacher",
+        ),
+        (True, True): (
+            "gain and loss", "Tuning helped and hurt",
+            "Tuning brought the student both nearer its teacher and away from it",
+        ),
+        (False, False): ("no significant gain", "No significant gain", "No significant gain"),
+    }["better" in judgements, "worse" in judgements]  # fmt: skip
+    return word, against_teacher if reference == "silver" else opening
+
+
+def describe_losses(metrics: StudentMetrics) -> str:
     """What became worse and has no part in the verdict, in a sentence; empty where nothing did."""
     names = [name for name in HEADLINE if name not in PRIMARY and judge_score(metrics, name) == "worse"]
-    return (
-        f"Worse, though no part of the verdict: {'; '.join(_format_scores(metrics, name) for name in names)}."
-        * bool(names)
-    )
+    changes = "; ".join(_format_change(metrics, name) for name in names)
+    return f"Worse, though no part of the verdict: {changes}." if names else ""
 
 
-def _format_scores(metrics: Metrics, name: str) -> str:
-    return f"{SCORES[name].label} {format_number(metrics[f'base_{name}'])} → {format_number(metrics[f'merged_{name}'])}"
+def _format_change(metrics: StudentMetrics, name: str) -> str:
+    base, merged = (format_number(metrics.get_score(variant, name).value) for variant in ("base", "merged"))
+    return f"{SCORES[name].label} {base} → {merged}"
 
 
-def describe_size(metrics: Metrics) -> str:
+def describe_size(metrics: StudentMetrics) -> str:
+    """What was scored: held-out documents, pages, answers."""
     counts = (("test_documents", "held-out document"), ("test_pages", "page"), ("test_samples", "answer"))
-    return ", ".join(format_count(metrics[key], noun) for key, noun in counts)
+    return ", ".join(format_count(metrics.get_count(key), noun) for key, noun in counts)
 
 
-def list_left_out(metrics: Metrics) -> list[str]:
+def describe_reference(metrics: StudentMetrics) -> str:
+    """Who vouches for the answers that were scored against."""
+    return REFERENCES[metrics.get_text("reference")]
+
+
+def describe_tuning(metrics: StudentMetrics) -> str:
+    """What merged is, beside base."""
+    return TUNING[metrics.get_text("tuning")]
+
+
+def list_left_out(metrics: StudentMetrics) -> list[str]:
     """What is not scored or counts as failed, one sentence each; empty where nothing is."""
-    counts = {f"Test samples not scored, their reference is only {kind}": f"left_out_{kind}" for kind in VOUCHED}
-    counts |= {
-        f"Samples without a prediction of {v}, counted as failed": f"{v}_missing_predictions"
-        for v in list_variants(metrics)
-    }
-    told = [f"{sentence}: {metrics[key]}." for sentence, key in counts.items() if metrics[key]]
-    if 0 < metrics["teacher_samples"] < metrics["test_samples"]:
-        told.append(
-            f"The teacher labelled {metrics['teacher_samples']} of these {metrics['test_samples']} samples and is not "
-            "shown; with human last under label.teachers it is asked about all of them."
+    names = {f"Test samples not scored, their reference is only {kind}": f"left_out_{kind}" for kind in REFERENCES}
+    for variant in metrics.variants:
+        names[f"Samples without a prediction of {variant}, counted as failed"] = f"{variant}_missing_predictions"
+    sentences = [f"{text}: {count}." for text, name in names.items() if (count := metrics.get_count(name))]
+    labelled, samples = metrics.get_count("teacher_samples"), metrics.get_count("test_samples")
+    if 0 < labelled < samples:
+        sentences.append(
+            f"The teacher labelled {labelled} of these {samples} samples and is not shown; with human last under "
+            "label.teachers it is asked about all of them."
         )
-    return told
+    return sentences
 
 
-def describe_review(metrics: Metrics) -> str:
+def describe_review(metrics: StudentMetrics) -> str:
     """Why answers go unread or do not; empty without validation documents."""
-    documents, needed = metrics["validation_documents"], metrics["validation_documents_needed"]
+    documents, needed = (metrics.get_count(f"validation_documents{end}") for end in ("", "_needed"))
     if not documents:
         return ""
     few = f"; at least {needed} are needed, even if all is right there" if documents < needed else ""
     return f"Which answers may go unread was chosen on {format_count(documents, 'validation document')}{few}."
 
 
-def format_detectable(metrics: Metrics, name: str) -> str:
-    """What difference these documents could not have shown; empty where it cannot be told."""
-    detectable = metrics.get(f"merged_minus_base_{name}_mde")
-    return "" if detectable is None else format_number(detectable)
-
-
-def format_terminal(metrics: Metrics, report: str) -> str:
+def format_terminal(metrics: StudentMetrics, report: str) -> str:
     """The comparison in at most 100 columns for three variants, the verdict and the report's path."""
-    names = list_variants(metrics)
-    lines = [f"{'':<24}" + "".join(f"{name:<25}" for name in names)]
+    variants = metrics.variants
+    lines = [f"{'':<24}" + "".join(f"{variant:<25}" for variant in variants)]
     for name in HEADLINE:
-        if has_score(metrics, name):
-            cells = [
-                f"{format_number(metrics[f'{v}_{name}'])} {format_interval(metrics, f'{v}_{name}')}" for v in names
-            ]
-            lines.append(f"{SCORES[name].label:<24.23}" + "".join(f"{cell:<25}" for cell in cells))
+        if metrics.has_score(name):
+            cells = "".join(f"{format_score(metrics.get_score(variant, name)):<25}" for variant in variants)
+            lines.append(f"{SCORES[name].label:<24.23}{cells}")
     lines.append("")
     for name in PRIMARY:
-        if metrics.get(f"merged_minus_base_{name}") is not None:
-            below = (
-                f"; below {format_detectable(metrics, name)} not to be seen" if format_detectable(metrics, name) else ""
-            )
-            lines.append(f"{'merged − base':<24}{SCORES[name].label} {format_change(metrics, name)}{below}")
-    _, sentence, rest = decide_verdict(metrics)
-    scored = f"{describe_size(metrics)}, scored against {VOUCHED[metrics['reference']]}."
-    counts = f"{scored} Brackets: 95 % intervals over documents."
-    made = f"{TUNED[metrics['tuning']]}."
-    verdict_of = " ".join([f"{sentence}, {rest}.", describe_losses(metrics)])
-    for paragraph in (" ".join([counts, *list_left_out(metrics)]), made, verdict_of):
+        if (gain := metrics.get_gain(name)) is not None:
+            detectable = format_detectable(metrics, name)
+            below = f"; below {detectable} not to be seen" if detectable else ""
+            lines.append(f"{'merged − base':<24}{SCORES[name].label} {format_gain(gain)}{below}")
+    verdict = decide_verdict(metrics)
+    scored = f"{describe_size(metrics)}, scored against {describe_reference(metrics)}."
+    counts = [scored, "Brackets: 95 % intervals over documents.", *list_left_out(metrics)]
+    conclusion = [f"{verdict.sentence}, {verdict.rest}.", describe_losses(metrics)]
+    for paragraph in (" ".join(counts), f"{describe_tuning(metrics)}.", " ".join(conclusion)):
         lines += ["", *textwrap.wrap(paragraph, 100)]
     return "\n".join(line.rstrip() for line in [*lines, "", f"Report: {report}"])

@@ -3,8 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from warraq.reports import comparison
-from warraq.reports.comparison import Metrics
+from warraq.reports.student_metrics import StudentMetrics
 
 
 @dataclass(frozen=True)
@@ -16,14 +15,16 @@ class TeacherCost:
     seconds: float
 
 
-def render_cost_table(metrics: Metrics, teacher: TeacherCost | None, spent_usd: float, usd_per_hour: float) -> str:
+def render_cost_table(
+    metrics: StudentMetrics, teacher: TeacherCost | None, spent_usd: float, usd_per_hour: float
+) -> str:
     """A table in Markdown. `spent_usd` is what all labels cost, `usd_per_hour` what the student's machine costs."""
     rows = ["| | USD per 1,000 pages | s per 1,000 pages |", "|---|---|---|"]
     if teacher is not None:
         rows.append(f"| {teacher.model} | {1000 * teacher.usd:.2f} | {1000 * teacher.seconds:.0f}, one at a time |")
     notes = []
-    for variant in comparison.list_variants(metrics):
-        rate = metrics.get(f"{variant}_pages_per_s")
+    for variant in metrics.variants:
+        rate = metrics.get_number(f"{variant}_pages_per_s")
         if not rate:
             continue
         usd = usd_per_hour / 3600 / rate

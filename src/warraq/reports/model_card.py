@@ -1,28 +1,37 @@
 """metrics.json and the proof of merge -> the model card, Markdown with the header that the Hugging Face hub reads."""
 
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from warraq.files import read_json, short_hash
 from warraq.metrics.catalogue import SCORES
 from warraq.reports import comparison
-from warraq.reports.comparison import HEADLINE, Metrics
+from warraq.reports.comparison import HEADLINE
+from warraq.reports.student_metrics import StudentMetrics
 
 
-def render_model_card(metrics: Metrics, lineage: dict[str, Any], dataset: Path, name: str) -> str:
+class Lineage(TypedDict):
+    """What the proof of merge says of a model: its base and the revision of that; `lora` or `full` tuning."""
+
+    base: str
+    revision: str
+    tuning: str
+
+
+def render_model_card(metrics: StudentMetrics, lineage: Lineage, dataset: Path, name: str) -> str:
     """The card of a student; `lineage` is merge's parity.json."""
-    word, sentence, rest = comparison.decide_verdict(metrics)
-    columns = [variant for variant in comparison.VARIANTS if variant in comparison.list_variants(metrics)]
-    rows = [
-        f"| {SCORES[score].label} | {' | '.join(_format_cell(metrics, variant, score) for variant in columns)} |"
-        for score in HEADLINE
-        if comparison.has_score(metrics, score)
-    ]
+    verdict = comparison.decide_verdict(metrics)
+    columns = [variant for variant in comparison.VARIANTS if variant in metrics.variants]
+    rows = []
+    for score in HEADLINE:
+        if metrics.has_score(score):
+            cells = [comparison.format_score(metrics.get_score(variant, score)) for variant in columns]
+            rows.append(f"| {SCORES[score].label} | {' | '.join(cells)} |")
     graphs = f"`models/{name}/onnx` with onnxruntime, or " * ("onnx" in columns)
-    base = lineage["base"]
+    base, reference = lineage["base"], comparison.describe_reference(metrics)
     header = f"base_model: {base}\n" if "/" in base else ""
-    told = [*comparison.list_left_out(metrics), comparison.describe_losses(metrics)]
-    notes = "".join(f"* {line}\n" for line in told if line)
+    limits = [*comparison.list_left_out(metrics), comparison.describe_losses(metrics)]
+    notes = "".join(f"* {line}\n" for line in limits if line)
     return f"""---
 {header}pipeline_tag: image-text-to-text
 language: [ar, en]
@@ -30,25 +39,25 @@ language: [ar, en]
 
 # {name}
 
-{sentence}, {rest}.
+{verdict.sentence}, {verdict.rest}.
 
 ## What it was trained on
 
 | | |
 |---|---|
 | base | {base}, revision `{lineage["revision"]}` |
-| tuning | {comparison.TUNED[metrics["tuning"]]} |
+| tuning | {comparison.describe_tuning(metrics)} |
 | training set | {_describe_split(dataset, "train")} |
 | validation set | {_describe_split(dataset, "val")} |
-| test set | {comparison.describe_size(metrics)}; `test.json` {metrics["test_sha256"]} |
-| prompts | {metrics["prompts_sha256"]} |
-| images, preprocessing | {metrics["images_sha256"]}, {metrics["preprocessing_sha256"]} |
+| test set | {comparison.describe_size(metrics)}; `test.json` {metrics.get_text("test_sha256")} |
+| prompts | {metrics.get_text("prompts_sha256")} |
+| images, preprocessing | {metrics.get_text("images_sha256")}, {metrics.get_text("preprocessing_sha256")} |
 
 Hashes are the first 12 hex digits of SHA-256. No page of a test document was trained on.
 
 ## Scores
 
-Against {comparison.VOUCHED[metrics["reference"]]}. Brackets are 95 % intervals over documents. {word.capitalize()}.
+Against {reference}. Brackets are 95 % intervals over documents. {verdict.word.capitalize()}.
 
 | | {" | ".join(columns)} |
 |---|{"---|" * len(columns)}
@@ -64,11 +73,6 @@ Against {comparison.VOUCHED[metrics["reference"]]}. Brackets are 95 % intervals 
 {graphs}`models/{name}/merged` with transformers or any server that speaks OpenAI's
 interface. Ask with the task's prompt, image first, greedily.
 """
-
-
-def _format_cell(metrics: Metrics, variant: str, score: str) -> str:
-    key = f"{variant}_{score}"
-    return f"{comparison.format_number(metrics[key])} {comparison.format_interval(metrics, key)}".strip()
 
 
 def _describe_split(dataset: Path, side: str) -> str:

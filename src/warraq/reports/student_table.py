@@ -10,10 +10,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from warraq.errors import InputError
-from warraq.files import read_json
 from warraq.metrics.catalogue import SCORES
 from warraq.reports import comparison
-from warraq.reports.comparison import HEADLINE, Metrics
+from warraq.reports.comparison import HEADLINE
+from warraq.reports.student_metrics import StudentMetrics
 
 PAGES = 10  # shown of those that became worse
 _WORSE = {"cer": 1, "insertion_rate": 1, "field_f1": -1}  # the sign of a change for the worse
@@ -49,41 +49,33 @@ def compare_revision(folder: Path, revision: str, variant: str) -> str:
 def compare_students(folders: list[tuple[str, Path]], variant: str) -> str:
     """The table of `folders`, each with its name; raises InputError where one has no such variant, or the test sets
     differ."""
-    reports = [read_json(folder / "metrics.json") for _, folder in folders]
+    reports = [StudentMetrics.read(folder / "metrics.json") for _, folder in folders]
     names = [name for name, _ in folders]
     for name, metrics in zip(names, reports, strict=True):
-        if variant not in comparison.list_variants(metrics):
-            raise InputError(f"{name} has no predictions of {variant!r}, only of {metrics['variants']}.")
-        for key in ("test_sha256", "reference", "images_sha256"):
-            if metrics[key] != reports[0][key]:
-                raise InputError(
-                    f"{name} was scored on another test set than {names[0]} ({key} {metrics[key]}, not "
-                    f"{reports[0][key]}); run `dvc repro` for both."
-                )
-    head = ["", *names]
-    lines = [_format_line(head), _format_line(["---"] * len(head))]
+        _check_comparable(name, metrics, names[0], reports[0], variant)
+    lines = [_format_line(["", *names]), _format_line(["---"] * (1 + len(names)))]
     for score in HEADLINE:
-        if any(metrics.get(f"{variant}_{score}") is not None for metrics in reports):
-            lines.append(
-                _format_line([SCORES[score].label, *(_format_cell(metrics, variant, score) for metrics in reports)])
-            )
-    size = comparison.describe_size(reports[0])
-    lines += ["", f"{variant}; {size}, scored against {_describe_reference(reports[0])}. "
-              "Brackets: 95 % intervals over documents."]  # fmt: skip
+        scores = [metrics.get_score(variant, score) for metrics in reports]
+        if any(one.value is not None for one in scores):
+            lines.append(_format_line([SCORES[score].label, *map(comparison.format_score, scores)]))
+    size, reference = comparison.describe_size(reports[0]), comparison.describe_reference(reports[0])
+    lines += ["", f"{variant}; {size}, scored against {reference}. Brackets: 95 % intervals over documents."]
     return "\n".join(lines + (_list_regressions(folders[0][1], folders[1][1], variant) if len(folders) == 2 else []))
+
+
+def _check_comparable(name: str, metrics: StudentMetrics, first: str, others: StudentMetrics, variant: str) -> None:
+    if variant not in metrics.variants:
+        raise InputError(f"{name} has no predictions of {variant!r}, only of {metrics.get_text('variants')}.")
+    for key in ("test_sha256", "reference", "images_sha256"):
+        if metrics.get_text(key) != others.get_text(key):
+            raise InputError(
+                f"{name} was scored on another test set than {first} ({key} {metrics.get_text(key)}, not "
+                f"{others.get_text(key)}); run `dvc repro` for both."
+            )
 
 
 def _format_line(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-def _format_cell(metrics: Metrics, variant: str, name: str) -> str:
-    key = f"{variant}_{name}"
-    return f"{comparison.format_number(metrics.get(key))} {comparison.format_interval(metrics, key)}".strip()
-
-
-def _describe_reference(metrics: Metrics) -> str:
-    return comparison.VOUCHED[metrics["reference"]]
 
 
 def _list_regressions(before: Path, after: Path, variant: str) -> list[str]:

@@ -1,30 +1,14 @@
 """A task, its right answer and a raw one -> every score, the same for checkpoints, tiers, evaluation and review."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from pydantic import ValidationError
 
 from warraq.metrics import faithfulness, fields, grading
-from warraq.metrics.grading import Sums
+from warraq.metrics.grading import AnswerScores
 from warraq.metrics.structure import join_elements
 from warraq.records import Planted
 from warraq.tasks import JsonObject, Task, dumps
-
-
-@dataclass(frozen=True)
-class AnswerScores:
-    """A raw answer as it was read, and its scores.
-
-    `answer` is None where the text does not fit the schema; its lists stand as those of the right answer do. The texts
-    are None for a task without running text.
-    """
-
-    answer: JsonObject | None
-    strict: bool  # whether the text is strict JSON
-    gold_text: str | None
-    answer_text: str | None
-    sums: Sums
 
 
 def score_answer(
@@ -60,14 +44,7 @@ def repair_answer(task: Task, raw: str) -> JsonObject | None:
     return None
 
 
-def answer_quality(task: Task, target: str, raw: str) -> float:
-    """How good an answer is, 0 to 1, by which checkpoints and tiers are chosen: the score that the task has of its own,
-    else field F1, else 1 - CER of the running text. `target` is the right answer as in the dataset."""
+def score_quality(task: Task, target: str, raw: str) -> float:
+    """How good an answer is, 0 to 1 (`AnswerScores.quality`); `target` is the right answer as in the dataset."""
     gold = task.answer.model_validate_json(target).model_dump(mode="json")
-    found = score_answer(task, gold, raw)
-    for name in ("question_score", "field_f1"):
-        if name in found.sums:
-            above, below = found.sums[name]
-            return above / below if below else float(found.answer is not None)
-    errors, length = found.sums["cer"]
-    return max(0.0, 1 - errors / length) if length else float(not errors)
+    return score_answer(task, gold, raw).quality

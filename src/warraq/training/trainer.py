@@ -190,7 +190,7 @@ def score_samples(samples: Sequence[ScoredSample], model: Any, tokenizer: Any, l
     scores = {}
     for sample in samples:
         text = answer_sample(loader.dataset[sample.place], model, tokenizer, loader.collate_fn)
-        scores[sample.name] = scoring.answer_quality(tasks.load(sample.task), sample.target, text)
+        scores[sample.name] = scoring.score_quality(tasks.load(sample.task), sample.target, text)
     model.train(was_training)
     return scores
 
