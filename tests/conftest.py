@@ -4,6 +4,7 @@ import ipaddress
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pymupdf
 import pytest
@@ -13,13 +14,15 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("warraq", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("warraq")
 
+AES_256: int = pymupdf.PDF_ENCRYPT_AES_256  # type: ignore[attr-defined]  # defined as it is imported
+
 
 @pytest.fixture(autouse=True)
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only this machine can be reached."""
     connect = socket.socket.connect
 
-    def guarded(self: socket.socket, address: object) -> None:
+    def guarded(self: socket.socket, address: Any) -> None:
         if isinstance(address, tuple):
             host = address[0]
             if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
@@ -46,8 +49,8 @@ def documents() -> dict[str, bytes]:
         "letter.pdf": whole,
         "scan.pdf": _bytes(scan),
         "picture.png": picture.tobytes("png"),
-        "encrypted.pdf": _bytes(letter, encryption=pymupdf.PDF_ENCRYPT_AES_256, owner_pw="owner", user_pw="user"),
-        "owner.pdf": _bytes(letter, encryption=pymupdf.PDF_ENCRYPT_AES_256, owner_pw="owner", user_pw=""),
+        "encrypted.pdf": _bytes(letter, encryption=AES_256, owner_pw="owner", user_pw="user"),
+        "owner.pdf": _bytes(letter, encryption=AES_256, owner_pw="owner", user_pw=""),
         "truncated.pdf": whole[: len(whole) // 2],
         "empty.pdf": b"",
         "text.pdf": b"Minutes of the meeting\n",
@@ -69,4 +72,5 @@ def raw(tmp_path: Path, documents: dict[str, bytes]) -> Callable[..., Path]:
 
 
 def _bytes(document: pymupdf.Document, **options: object) -> bytes:
-    return document.tobytes(deflate=True, garbage=3, no_new_id=True, **options)
+    data: bytes = document.tobytes(deflate=True, garbage=3, no_new_id=True, **options)
+    return data

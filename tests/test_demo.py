@@ -120,17 +120,17 @@ def test_an_export_parameter_retrains_nothing(checkout: Path) -> None:
 
 def test_a_digest_holds_all_that_its_stage_loads(checkout: Path) -> None:
     """What measures a model is loaded by `train` and `merge`, and does not count: it makes no model."""
-    found: dict[str, set[str]] = {}
+    traced: dict[str, set[str]] = {}
     for path in (checkout / "trace").iterdir():
         command, *loaded = path.read_text(encoding="utf-8").splitlines()
         words = command.split()
         if words and words[0] in DIGESTS:
             task = words[words.index("--task") + 1] if "--task" in words else ""
-            found.setdefault(DIGESTS[words[0]].format(task=task), set()).update(loaded)
-    assert len(found) == len(DIGESTS) + 2, "label has three tasks"
-    for digest, loaded in found.items():
+            traced.setdefault(DIGESTS[words[0]].format(task=task), set()).update(loaded)
+    assert len(traced) == len(DIGESTS) + 2, "label has three tasks"
+    for digest, modules in traced.items():
         counted = {line.split()[0] for line in (checkout / "code" / digest).read_text().splitlines()}
-        seen = {module for module in loaded if not module.startswith("warraq.cli")}
+        seen = {module for module in modules if not module.startswith("warraq.cli")}
         if digest.startswith(("train", "merge")):
             seen = {module for module in seen if not module.startswith(("warraq.metrics", "warraq.tasks.scoring"))}
         assert f"warraq.stages.{digest.split('/')[0]}" in seen, digest
@@ -204,9 +204,13 @@ def test_one_touched_pdf_is_rendered_and_labelled_alone(checkout: Path) -> None:
     output = repro(checkout, "label@content")
     after = {page.parent.name for page in (checkout / "data/pages").glob("*/0001.png")}
     assert len(before - after) == len(after - before) == 1
-    rendered = int(re.search(r"(\d+) rendered", output)[1])
-    pages, known = map(int, re.search(r"label content: (\d+) pages, (\d+) known", output).groups())
-    assert rendered == pages - known == len(list((checkout / "data/pages" / (after - before).pop()).glob("*.png")))
+    (rendered,) = map(int, re.findall(r"(\d+) rendered", output))
+    ((pages, known),) = re.findall(r"label content: (\d+) pages, (\d+) known", output)
+    assert (
+        rendered
+        == int(pages) - int(known)
+        == len(list((checkout / "data/pages" / (after - before).pop()).glob("*.png")))
+    )
 
 
 def test_bad_files_are_rows_with_distinct_reasons_and_the_run_completes(checkout: Path) -> None:
@@ -216,7 +220,7 @@ def test_bad_files_are_rows_with_distinct_reasons_and_the_run_completes(checkout
     (raw / "empty.pdf").write_bytes(b"")
     (raw / "note.pdf").write_text("minutes of the meeting")
     with pymupdf.open(stream=good) as document:
-        document.save(raw / "locked.pdf", encryption=pymupdf.PDF_ENCRYPT_AES_256, owner_pw="o", user_pw="u")
+        document.save(raw / "locked.pdf", encryption=5, owner_pw="o", user_pw="u")
     output = repro(checkout, "dataset")
     rows = [json.loads(line) for line in (checkout / "data/pages/rejected.jsonl").read_text().splitlines()]
     reasons = {name: {row["reason"] for row in rows if row["file"] == name}

@@ -25,11 +25,11 @@ STAGES = ("code", "render", "label", "dataset", "train", "merge", "export", "pre
 
 @pytest.fixture(scope="module")
 def stages() -> list[Stage]:
-    return Repo(str(ROOT)).index.stages
+    return list(Repo(str(ROOT)).index.stages)
 
 
 def name(stage: Stage) -> str:
-    return stage.name.split("@")[0]
+    return str(stage.name).split("@")[0]
 
 
 def own_code(stage: Stage) -> str:

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from support import PARAMS
-from support.rendering import PARAMETERS, content, render
+from support.rendering import PARAMETERS, Raw, content, render
 from warraq.cli.main import main
 
 NAMES = ("letter.pdf", "scan.pdf", "picture.png", "truncated.pdf", "owner.pdf", "encrypted.pdf", "empty.pdf")
@@ -50,7 +50,7 @@ cluster.shutdown()
 
 
 @pytest.mark.parametrize("killing", [False, True])
-def test_two_machines_give_the_bytes_of_one_also_when_one_dies(raw, tmp_path: Path, killing: bool) -> None:
+def test_two_machines_give_the_bytes_of_one_also_when_one_dies(raw: Raw, tmp_path: Path, killing: bool) -> None:
     pytest.importorskip("ray")
     folder = raw(*NAMES)
     environment = {**os.environ, "WARRAQ_ON": "ray", "RAY_raylet_start_wait_time_s": "120"}
@@ -62,7 +62,7 @@ def test_two_machines_give_the_bytes_of_one_also_when_one_dies(raw, tmp_path: Pa
     assert content(tmp_path / "ray") == content(tmp_path / "here")
 
 
-def test_what_is_not_there_is_one_sentence(raw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_not_there_is_one_sentence(raw: Raw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     words = ["--params", str(PARAMS), "render", "--raw", str(raw("scan.pdf")), "--out", str(tmp_path / "out")]
     for place, sentence in (

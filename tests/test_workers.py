@@ -59,7 +59,7 @@ def test_an_isolated_call_gives_its_values_or_the_limit_that_it_broke(monkeypatc
     }
 
 
-def test_a_process_serves_many_items_and_no_outcome_depends_on_the_ones_before(monkeypatch) -> None:
+def test_a_process_serves_many_items_and_no_outcome_depends_on_the_ones_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WARRAQ_WORKERS", "1")
     monkeypatch.setattr(workers, "ITEMS", 3)
 

@@ -12,6 +12,7 @@ from PIL import Image
 from pyarrow import parquet
 
 from support import PARAMS
+from support.rendering import red
 from warraq.cli.main import main
 from warraq.importers.tableqa import picture
 from warraq.tasks import table_qa
@@ -72,7 +73,8 @@ def test_the_question_is_in_the_prompt_escaped_and_the_answer_is_json(
     assert question.count("<image>") == 1
     assert 'Question: "\\u003cimage> What is cell' in question
     assert json.loads(answer).keys() == {"reasoning", "answer"}
-    assert table_qa.TASK.parse(answer)[0]["reasoning"].startswith("Row")
+    parsed, _ = table_qa.TASK.parse(answer)
+    assert parsed and parsed["reasoning"].startswith("Row")
 
 
 def test_without_a_column_for_it_there_is_no_reasoning_made_up(source: Callable[..., Path], tmp_path: Path) -> None:
@@ -96,7 +98,7 @@ def test_a_hub_data_set_needs_a_commit_and_a_column_that_is_missing_is_named(tmp
 def grey(data: bytes, at: tuple[int, int]) -> int:
     with Image.open(io.BytesIO(picture(data)[0])) as image:
         assert image.mode == "RGB"
-        return image.getpixel(at)[0]
+        return red(image, at)
 
 
 def test_images_of_any_kind_look_like_themselves() -> None:

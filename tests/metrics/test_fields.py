@@ -2,13 +2,15 @@
 
 import json as stdlib
 from decimal import Decimal
+from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from warraq.metrics import fields, structure, tables, values
-from warraq.metrics.fields import OutcomeCounts, align_lists, count_outcomes
+from warraq.metrics.fields import Kinds, OutcomeCounts, align_lists, count_outcomes
 
 
 @pytest.mark.parametrize(
@@ -104,16 +106,16 @@ LISTS = st.lists(
 
 
 @given(LISTS, LISTS, st.randoms())
-def test_the_order_of_an_answers_list_changes_no_count(gold: list, answer: list, rng: object) -> None:
+def test_the_order_of_an_answers_list_changes_no_count(gold: list[Any], answer: list[Any], rng: Random) -> None:
     shuffled = list(answer)
-    rng.shuffle(shuffled)  # type: ignore[attr-defined]
+    rng.shuffle(shuffled)
     assert count_outcomes({"i": gold}, {"i": answer}).correct == count_outcomes({"i": gold}, {"i": shuffled}).correct
     placed = align_lists({"i": gold}, {"i": answer}, {})["i"]
     assert sorted(map(str, filter(None, placed))) == sorted(map(str, answer))
 
 
 def test_right_but_rewritten_counts_as_both() -> None:
-    kinds = {"total": "amount"}
+    kinds: Kinds = {"total": "amount"}
     found = fields.score_fields({"total": "١٢٫٥٠", "id": "7"}, {"total": "12.5", "id": "7"}, kinds)
     assert found["field_f1"] == (4, 4)
     assert found["field_rewritten_share"] == (1, 2)

@@ -49,7 +49,7 @@ def test_the_files_beside_the_weights_are_what_the_code_makes(tmp_path: Path) ->
 def test_the_weights_read_as_well_as_their_card_says() -> None:
     card = (NANO / "README.md").read_text(encoding="utf-8")
     told = {key: float(value) for key, value in re.findall(r"^\| (?:.*) (\S+) \| ([\d.]+) \|$", card, re.MULTILINE)}
-    seed = int(re.search(r"--seed (\d+)", card)[1])
+    (seed,) = map(int, re.findall(r"--seed (\d+)", card))
     side_px = json.loads((NANO / "config.json").read_text())["vision_config"]["image_size"]
     scores = evaluation.score(NANO, evaluation.held_out(seed, side_px))
     assert {key: pytest.approx(value, abs=0.01) for key, value in told.items()} == scores

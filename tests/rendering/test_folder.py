@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 from support import PARAMS
-from support.rendering import reasons, render
+from support.rendering import Raw, reasons, render
 from warraq.records import Rejected, read_rows
 
 
-def test_equal_files_are_one_document_with_all_names(raw, documents, tmp_path: Path) -> None:
+def test_equal_files_are_one_document_with_all_names(raw: Raw, documents: dict[str, bytes], tmp_path: Path) -> None:
     folder = raw("scan.pdf")
     (folder / "deep/er").mkdir(parents=True)
     (folder / "deep/er/نسخة ثانية.pdf").write_bytes(documents["scan.pdf"])
@@ -19,7 +19,7 @@ def test_equal_files_are_one_document_with_all_names(raw, documents, tmp_path: P
     assert [page.files for page in pages] == [("deep/er/نسخة ثانية.pdf", "scan.pdf")]
 
 
-def test_what_a_file_is_called_does_not_matter(raw, documents, tmp_path: Path) -> None:
+def test_what_a_file_is_called_does_not_matter(raw: Raw, documents: dict[str, bytes], tmp_path: Path) -> None:
     folder = raw(**{"page.html": documents["scan.pdf"], "scan.pdf": documents["picture.png"], "documents.csv": b"a,b"})
     (folder / ".hidden.pdf").write_bytes(documents["letter.pdf"])
     (folder / os.fsdecode(b"caf\xe9.pdf")).write_bytes(documents["owner.pdf"])
@@ -28,7 +28,7 @@ def test_what_a_file_is_called_does_not_matter(raw, documents, tmp_path: Path) -
     assert rejected == []
 
 
-def test_links_lead_only_inside_the_folder(raw, documents, tmp_path: Path) -> None:
+def test_links_lead_only_inside_the_folder(raw: Raw, documents: dict[str, bytes], tmp_path: Path) -> None:
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside/letter.pdf").write_bytes(documents["letter.pdf"])
     folder = raw("scan.pdf")
@@ -47,7 +47,7 @@ def test_links_lead_only_inside_the_folder(raw, documents, tmp_path: Path) -> No
     }
 
 
-def test_what_may_not_be_read_is_a_reason(raw, documents, tmp_path: Path) -> None:
+def test_what_may_not_be_read_is_a_reason(raw: Raw, documents: dict[str, bytes], tmp_path: Path) -> None:
     folder = raw("scan.pdf", "letter.pdf")
     (folder / "closed").mkdir()
     (folder / "closed/owner.pdf").write_bytes(documents["owner.pdf"])
@@ -68,7 +68,7 @@ def test_what_may_not_be_read_is_a_reason(raw, documents, tmp_path: Path) -> Non
     assert all("Permission denied" in row.message for row in rejected)
 
 
-def test_a_folder_named_like_a_file_is_a_folder(raw, documents, tmp_path: Path) -> None:
+def test_a_folder_named_like_a_file_is_a_folder(raw: Raw, documents: dict[str, bytes], tmp_path: Path) -> None:
     folder = raw("scan.pdf")
     (folder / "annex.pdf").mkdir()
     (folder / "annex.pdf/letter.pdf").write_bytes(documents["letter.pdf"])

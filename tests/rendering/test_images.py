@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from support.rendering import difference, picture, reasons, render, shown
+from support.rendering import Raw, difference, picture, reasons, red, render, shown
 
 GRADIENT = Image.linear_gradient("L").resize((120, 60))
 
@@ -22,7 +22,9 @@ GRADIENT = Image.linear_gradient("L").resize((120, 60))
         (GRADIENT, "TIFF", {"compression": "jpeg"}),
     ],
 )
-def test_every_kind_of_image_looks_like_the_original(raw, tmp_path: Path, original, form: str, options: dict) -> None:
+def test_every_kind_of_image_looks_like_the_original(
+    raw: Raw, tmp_path: Path, original: Image.Image, form: str, options: dict[str, object]
+) -> None:
     pages, rejected = render(raw(**{"image": picture(original, form, **options)}), tmp_path / "out", colour="rgb")
     assert rejected == []
     assert pages[0].px_per_pt is None
@@ -30,7 +32,7 @@ def test_every_kind_of_image_looks_like_the_original(raw, tmp_path: Path, origin
     assert change < 3
 
 
-def test_16_bit_samples_are_scaled_and_not_clipped(raw, tmp_path: Path) -> None:
+def test_16_bit_samples_are_scaled_and_not_clipped(raw: Raw, tmp_path: Path) -> None:
     deep = Image.frombytes("I;16", (120, 60), b"".join((v * 257).to_bytes(2, "little") for v in GRADIENT.tobytes()))
     pages, _ = render(raw(**{"a.png": picture(deep), "b.tif": picture(deep, "TIFF")}), tmp_path / "out")
     for page in pages:
@@ -38,13 +40,13 @@ def test_16_bit_samples_are_scaled_and_not_clipped(raw, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("mode", "white"), [("F", 1.0), ("F", 65535.0), ("I", 2**31 - 1)])
-def test_deeper_samples_than_16_bit_keep_their_range(raw, tmp_path: Path, mode: str, white: float) -> None:
+def test_deeper_samples_than_16_bit_keep_their_range(raw: Raw, tmp_path: Path, mode: str, white: float) -> None:
     deep = GRADIENT.convert("F").point(lambda value: value * (white / 255)).convert(mode)
     (page,), _ = render(raw(**{"deep.tif": picture(deep, "TIFF")}), tmp_path / "out")
     assert difference(shown(page, tmp_path / "out"), GRADIENT.convert("RGB")) < 2
 
 
-def test_a_long_caption_or_profile_costs_no_page(raw, tmp_path: Path) -> None:
+def test_a_long_caption_or_profile_costs_no_page(raw: Raw, tmp_path: Path) -> None:
     caption = PngInfo()
     caption.add_text("Description", "x" * 2_000_000, zip=True)
     files = {
@@ -55,7 +57,7 @@ def test_a_long_caption_or_profile_costs_no_page(raw, tmp_path: Path) -> None:
     assert (len(pages), rejected) == (2, [])
 
 
-def test_transparency_becomes_white_paper(raw, tmp_path: Path) -> None:
+def test_transparency_becomes_white_paper(raw: Raw, tmp_path: Path) -> None:
     clear = Image.new("RGBA", (80, 80), (0, 0, 0, 0))
     clear.paste((200, 0, 0, 255), (20, 20, 40, 40))
     pages, _ = render(raw(**{"stamp.png": picture(clear)}), tmp_path / "out", colour="rgb")
@@ -64,7 +66,7 @@ def test_transparency_becomes_white_paper(raw, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["JPEG", "TIFF", "PNG"])
-def test_a_photograph_stands_upright(raw, tmp_path: Path, form: str) -> None:
+def test_a_photograph_stands_upright(raw: Raw, tmp_path: Path, form: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # turn right
     lying = Image.new("L", (120, 60), 255)
@@ -72,18 +74,18 @@ def test_a_photograph_stands_upright(raw, tmp_path: Path, form: str) -> None:
     pages, _ = render(raw(**{"photo": picture(lying, form, exif=exif)}), tmp_path / "out")
     image = shown(pages[0], tmp_path / "out")
     assert image.size == (60, 120)
-    assert image.getpixel((30, 10))[0] < 20 and image.getpixel((30, 110))[0] > 235
+    assert red(image, (30, 10)) < 20 and red(image, (30, 110)) > 235
 
 
-def test_each_frame_of_a_tiff_is_a_page(raw, tmp_path: Path) -> None:
+def test_each_frame_of_a_tiff_is_a_page(raw: Raw, tmp_path: Path) -> None:
     frames = [Image.new("L", (50 + 10 * number, 40), 50 * number) for number in (1, 2, 3)]
     data = picture(frames[0], "TIFF", save_all=True, append_images=frames[1:])
     pages, _ = render(raw(**{"fax.tif": data}), tmp_path / "out")
     assert [(page.page, page.width_px) for page in pages] == [(1, 60), (2, 70), (3, 80)]
-    assert [shown(page, tmp_path / "out").getpixel((5, 5))[0] for page in pages] == [50, 100, 150]
+    assert [red(shown(page, tmp_path / "out"), (5, 5)) for page in pages] == [50, 100, 150]
 
 
-def test_large_images_shrink_and_small_ones_stay(raw, tmp_path: Path) -> None:
+def test_large_images_shrink_and_small_ones_stay(raw: Raw, tmp_path: Path) -> None:
     folder = raw(**{"large.png": picture(Image.new("L", (900, 300), 9)), "small.png": picture(Image.new("L", (30, 9)))})
     pages, _ = render(folder, tmp_path / "out")
     assert {page.files[0]: (page.width_px, page.height_px) for page in pages} == {
@@ -92,7 +94,7 @@ def test_large_images_shrink_and_small_ones_stay(raw, tmp_path: Path) -> None:
     }
 
 
-def test_an_image_of_too_many_pixels_is_not_decoded(raw, tmp_path: Path) -> None:
+def test_an_image_of_too_many_pixels_is_not_decoded(raw: Raw, tmp_path: Path) -> None:
     bomb = picture(Image.new("1", (20_000, 20_000)))
     _, rejected = render(raw(**{"bomb.png": bomb, "fine.png": picture(GRADIENT)}), tmp_path / "out")
     assert reasons(rejected) == {"bomb.png": "too_large"}

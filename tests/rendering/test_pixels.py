@@ -74,7 +74,9 @@ def digest(samples: np.ndarray) -> str:
         ("scan.png", {"colour": "grey", "contrast": "clahe"}, "ae130cee0a54"),
     ],
 )
-def test_the_pixels_are_those_of_this_version(tmp_path: Path, name: str, look: dict, expected: str) -> None:
+def test_the_pixels_are_those_of_this_version(
+    tmp_path: Path, name: str, look: dict[str, object], expected: str
+) -> None:
     (tmp_path / "raw").mkdir()
     files = {"drawing.pdf": pdf(), "scan.pdf": scan(), "scan.png": picture(Image.fromarray(paper()))}
     (tmp_path / "raw" / name).write_bytes(files[name])
@@ -93,7 +95,9 @@ def test_the_second_engines_pixels_are_those_of_this_version(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("change", [{"long_side_px": 401}, {"colour": "rgb"}, {"deskew": True}])
-def test_a_recipe_is_of_what_decides_the_pixels_alone(change: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recipe_is_of_what_decides_the_pixels_alone(
+    change: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
     recipe = settings.recipe_of(PARAMETERS)
     assert recipe == settings.recipe_of(PARAMETERS.model_copy(update={"max_seconds": 5}))
     assert recipe != settings.recipe_of(PARAMETERS.model_copy(update=change))

@@ -4,14 +4,15 @@ import resource
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pymupdf
 import pytest
 from PIL import Image
 
-from support.rendering import PARAMETERS, drawing, picture, render, shown
+from support.rendering import PARAMETERS, Raw, drawing, picture, render, shown
 from warraq import workers
-from warraq.records import Rejected
+from warraq.records import Engine, Rejected
 from warraq.rendering import pdfium
 from warraq.rendering.folder import find_documents
 from warraq.rendering.pages import render_attempt
@@ -41,11 +42,12 @@ def with_laughs(*numbers: int, count: int) -> bytes:
             laughs(document, 9, 12)
         else:
             document.new_page(width=300, height=400).insert_text((50, 50), f"Page {number}")
-    return document.tobytes()
+    data: bytes = document.tobytes()
+    return data
 
 
 def test_a_page_that_hangs_is_left_out_and_its_neighbours_are_kept(
-    raw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    raw: Raw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = raw("scan.pdf", **{"laughs.pdf": with_laughs(2, count=4)})
     pages, rejected = render(folder, tmp_path / "out", max_seconds=1)
@@ -60,7 +62,7 @@ def test_a_page_that_hangs_is_left_out_and_its_neighbours_are_kept(
     assert render(folder, tmp_path / "out", max_seconds=1) == (pages, rejected)
 
 
-def test_a_picture_that_memory_cannot_hold_is_not_a_blank_page(raw, tmp_path: Path) -> None:
+def test_a_picture_that_memory_cannot_hold_is_not_a_blank_page(raw: Raw, tmp_path: Path) -> None:
     document = pymupdf.open()
     document.new_page().insert_text((50, 50), "Before")
     page = document.new_page()
@@ -70,7 +72,7 @@ def test_a_picture_that_memory_cannot_hold_is_not_a_blank_page(raw, tmp_path: Pa
     assert [(row.page, row.reason) for row in rejected] == [(2, "memory")]
 
 
-def test_a_long_document_has_its_time_page_by_page(raw, tmp_path: Path) -> None:
+def test_a_long_document_has_its_time_page_by_page(raw: Raw, tmp_path: Path) -> None:
     before = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
     document = pymupdf.open()
     noise = picture(Image.effect_noise((1500, 1500), 60))
@@ -85,7 +87,7 @@ def test_a_long_document_has_its_time_page_by_page(raw, tmp_path: Path) -> None:
     assert sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - before > 1
 
 
-def test_a_page_that_is_drawn_in_part_says_what_is_missing(raw, tmp_path: Path) -> None:
+def test_a_page_that_is_drawn_in_part_says_what_is_missing(raw: Raw, tmp_path: Path) -> None:
     document = pymupdf.open()
     page = document.new_page()
     page.insert_text((50, 50), "Before")
@@ -100,16 +102,16 @@ def test_a_page_that_is_drawn_in_part_says_what_is_missing(raw, tmp_path: Path) 
     assert damage["part.pdf"] and "error" in damage["part.pdf"]
 
 
-def test_a_picture_without_its_data_is_damage(raw, tmp_path: Path) -> None:
+def test_a_picture_without_its_data_is_damage(raw: Raw, tmp_path: Path) -> None:
     document = pymupdf.open()
-    page = document.new_page(width=300, height=300)
-    xref = page.insert_image(page.rect, stream=picture(Image.new("L", (600, 600), 200)))
+    paper = document.new_page(width=300, height=300)
+    xref = paper.insert_image(paper.rect, stream=picture(Image.new("L", (600, 600), 200)))
     document.update_stream(xref, bytes(600))
     (page,), _ = render(raw(**{"cut.pdf": document.tobytes()}), tmp_path / "out")
     assert page.damage and "truncated" in page.damage
 
 
-def test_a_turn_by_no_right_angle_is_no_turn(raw, tmp_path: Path) -> None:
+def test_a_turn_by_no_right_angle_is_no_turn(raw: Raw, tmp_path: Path) -> None:
     folder = raw(**{"plain.pdf": drawing(), "turned.pdf": drawing("/Rotate 45")})
     pages, _ = render(folder, tmp_path / "out")
     plain, turned = (shown(page, tmp_path / "out") for page in pages)
@@ -131,31 +133,34 @@ def broken(count: int) -> bytes:
     return bytes(data)
 
 
-def test_what_mupdf_finds_blank_pdfium_may_see(raw, tmp_path: Path) -> None:
+def test_what_mupdf_finds_blank_pdfium_may_see(raw: Raw, tmp_path: Path) -> None:
     (page,), rejected = render(raw(**{"broken.pdf": broken(1)}), tmp_path / "out")
-    assert (page.engine, page.ink > 0.01, rejected) == ("pdfium", True, [])
+    assert (page.engine, (page.ink or 0) > 0.01, rejected) == ("pdfium", True, [])
     assert page.damage and "zlib error" in page.damage
 
 
-def test_a_page_object_that_mupdf_cannot_read_pdfium_may_draw(raw, tmp_path: Path) -> None:
+def test_a_page_object_that_mupdf_cannot_read_pdfium_may_draw(raw: Raw, tmp_path: Path) -> None:
     deep = drawing("/X " + "[" * 100_000 + "]" * 100_000)
     (page,), rejected = render(raw(**{"deep.pdf": deep}), tmp_path / "out")
-    assert (page.engine, page.ink > 0.01, rejected) == ("pdfium", True, [])
+    assert (page.engine, (page.ink or 0) > 0.01, rejected) == ("pdfium", True, [])
 
 
-def test_pdfium_opens_a_document_once(raw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pdfium_opens_a_document_once(raw: Raw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (source,), _ = find_documents(raw(**{"broken.pdf": broken(3)}))
     opened: list[Path] = []
     begin = pdfium.PdfiumReader.__init__
-    monkeypatch.setattr(
-        pdfium.PdfiumReader, "__init__", lambda self, *given: (opened.append(given[0]), begin(self, *given))[1]
-    )
+
+    def counted(self: pdfium.PdfiumReader, path: Path, password: str | None) -> None:
+        opened.append(path)
+        begin(self, path, password)
+
+    monkeypatch.setattr(pdfium.PdfiumReader, "__init__", counted)
     messages = list(render_attempt(tmp_path / "out", PARAMETERS, PARAMETERS, Attempt(source, None, "mupdf")))
     assert [message.row.engine for message in messages if isinstance(message, RenderedPage)] == ["pdfium"] * 3
     assert opened == [source.path]
 
 
-def test_a_document_fills_only_so_much_of_the_disk(raw, tmp_path: Path) -> None:
+def test_a_document_fills_only_so_much_of_the_disk(raw: Raw, tmp_path: Path) -> None:
     document = pymupdf.open()
     for _ in range(4):
         page = document.new_page(width=300, height=300)
@@ -170,7 +175,7 @@ def test_a_document_fills_only_so_much_of_the_disk(raw, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("render_mode", "origin"), [(3, "scan"), (0, "born_digital")])
 def test_a_picture_with_a_layer_of_text_is_a_scan_where_the_text_is_not_drawn(
-    raw, documents, tmp_path: Path, render_mode: int, origin: str
+    raw: Raw, documents: dict[str, bytes], tmp_path: Path, render_mode: int, origin: str
 ) -> None:
     document = pymupdf.open(stream=documents["scan.pdf"])
     document[0].insert_text((30, 30), "Invoice no. 1001", render_mode=render_mode)
@@ -178,7 +183,7 @@ def test_a_picture_with_a_layer_of_text_is_a_scan_where_the_text_is_not_drawn(
     assert (page.origin, page.text is None) == (origin, False)
 
 
-def test_pdfium_draws_what_kills_mupdf(raw, tmp_path: Path) -> None:
+def test_pdfium_draws_what_kills_mupdf(raw: Raw, tmp_path: Path) -> None:
     """The attempt after a death, on a document that both can draw."""
     (source,), _ = find_documents(raw("letter.pdf"))
     died = Attempt(source, None, "mupdf")
@@ -192,7 +197,7 @@ def test_pdfium_draws_what_kills_mupdf(raw, tmp_path: Path) -> None:
     assert drawn[0].ink == pytest.approx(drawn[1].ink, rel=0.5)
 
 
-def test_a_blank_page_is_no_second_opinion(raw, tmp_path: Path) -> None:
+def test_a_blank_page_is_no_second_opinion(raw: Raw, tmp_path: Path) -> None:
     document = pymupdf.open()
     document.new_page()
     (source,), _ = find_documents(raw(**{"blank.pdf": document.tobytes()}))
@@ -205,7 +210,9 @@ def test_a_blank_page_is_no_second_opinion(raw, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("reason", ["timeout", "memory", "crashed"])
 @pytest.mark.parametrize("engine", ["mupdf", "pillow"])
-def test_attempts_end_and_every_page_is_drawn_or_left_out(raw, reason: str, engine: str) -> None:
+def test_attempts_end_and_every_page_is_drawn_or_left_out(
+    raw: Raw, reason: Literal["timeout", "memory", "crashed"], engine: Engine
+) -> None:
     """Whatever dies, always: each page is accounted for within the number of attempts."""
     (source,), _ = find_documents(raw("letter.pdf"))
     for count in (0, 1, 3, 9):

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -34,8 +35,9 @@ def read(model: Path, out: Path | None, *words: object) -> Result:
     return CliRunner().invoke(main, ["read", "--model", str(model), *place, *map(str, words)])
 
 
-def held(path: Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8"))
+def held(path: Path) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return value
 
 
 def test_a_document_becomes_json_and_markdown(model: Path, raw: Callable[..., Path], tmp_path: Path) -> None:
@@ -129,7 +131,9 @@ def test_nothing_to_read_is_one_sentence(model: Path, raw: Callable[..., Path], 
     assert result.exit_code == 2 and "rejected.jsonl says why" in result.output
 
 
-def test_equal_names_and_equal_bytes(model: Path, raw: Callable[..., Path], documents: dict, tmp_path: Path) -> None:
+def test_equal_names_and_equal_bytes(
+    model: Path, raw: Callable[..., Path], documents: dict[str, bytes], tmp_path: Path
+) -> None:
     folder = raw("picture.png")
     for name, data in (("a/letter.pdf", "letter.pdf"), ("b/letter.pdf", "scan.pdf"), ("b/copy.png", "picture.png")):
         (folder / name).parent.mkdir(exist_ok=True)
@@ -179,7 +183,7 @@ def test_a_killed_run_asks_only_what_was_in_flight(
     assert len(held(tmp_path / "out/letter.pdf.json")["pages"]) == 3
 
 
-def edited(model: Path, change: Callable[[dict], None]) -> None:
+def edited(model: Path, change: Callable[[dict[str, Any]], None]) -> None:
     value = held(model / "warraq.json")
     change(value)
     write_json(model / "warraq.json", value)
@@ -197,7 +201,7 @@ def edited(model: Path, change: Callable[[dict], None]) -> None:
     ],
 )
 def test_another_model_than_was_trained_is_refused(
-    model: Path, server: Scripted, raw: Callable[..., Path], change: Callable[[dict], None], sentence: str
+    model: Path, server: Scripted, raw: Callable[..., Path], change: Callable[[dict[str, Any]], None], sentence: str
 ) -> None:
     edited(model, change)
     result = read(model, None, raw("picture.png"))

@@ -15,12 +15,13 @@ from support.evaluate_project import (
     gold,
     metrics,
     page_id,
+    rewritten,
     run,
     sample,
     write,
 )
 from warraq import tasks
-from warraq.records import Prediction, Turn, write_rows
+from warraq.records import Prediction, Reference, Turn, write_rows
 
 
 def test_metrics_are_flat_sorted_and_have_intervals(folder: Path) -> None:
@@ -111,7 +112,7 @@ def test_what_is_not_strict_json_is_not_called_so(folder: Path, text: str) -> No
 
 
 def test_only_the_strongest_reference_is_scored_and_the_rest_counted(folder: Path) -> None:
-    kinds = ["gold", "silver", "textlayer", "gold"]
+    kinds: list[Reference] = ["gold", "silver", "textlayer", "gold"]
     dataset(folder, [sample(n, task, kinds[n % 4]) for n in range(DOCUMENTS) for task in ("content", "invoice")])
     found = metrics(folder)
     assert (found["reference"], found["test_samples"]) == ("gold", 8)
@@ -161,7 +162,7 @@ def test_better_fields_and_worse_text_are_told_as_both(folder: Path) -> None:
     for number in range(DOCUMENTS):
         for variant, task in (("merged", "content"), ("base", "content")):
             text = tasks.dumps(gold(number, task)) if variant == "base" else '{"blocks":[]}'
-            change(folder, variant, number, task, lambda row, text=text: [row.model_copy(update={"text": text})])
+            change(folder, variant, number, task, rewritten(text))
     found = metrics(folder)
     assert found["verdict"] == "gain and loss"
     assert "Tuning helped and hurt: field F1 0.000 → 1.000" in " ".join(run(folder).stdout.split())

@@ -14,6 +14,7 @@ from support.evaluate_project import (
     gold,
     metrics,
     page_id,
+    rewritten,
     run,
     sample,
     write,
@@ -108,7 +109,7 @@ def test_planted_errors_are_scored_where_the_test_set_has_them(folder: Path) -> 
 def test_what_became_worse_is_told_beside_a_gain(folder: Path) -> None:
     for number in range(DOCUMENTS):
         text = tasks.dumps(gold(number, "invoice") | {"tax": "中"})
-        change(folder, "merged", number, "invoice", lambda row, text=text: [row.model_copy(update={"text": text})])
+        change(folder, "merged", number, "invoice", rewritten(text))
     assert metrics(folder)["verdict"] == "significant gain"
     told = "Worse, though no part of the verdict: answers, foreign script 0.000 → 0.500"
     assert told in " ".join(run(folder).stdout.split())

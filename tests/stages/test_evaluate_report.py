@@ -9,7 +9,19 @@ from pathlib import Path
 import pytest
 
 from support import browser
-from support.evaluate_project import ATTACK, DOCUMENTS, answer, change, gold, metrics, run, taught, validate, write
+from support.evaluate_project import (
+    ATTACK,
+    DOCUMENTS,
+    answer,
+    change,
+    gold,
+    metrics,
+    rewritten,
+    run,
+    taught,
+    validate,
+    write,
+)
 from warraq import tasks
 from warraq.files import write_json
 
@@ -94,7 +106,7 @@ def shown(evaluable: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     long = {"blocks": [{"kind": "paragraph", "text": "كتاب" * 60 + " Dear Sir " + "W" * 90, "level": None}]}
     arabic = {"blocks": [{"kind": "paragraph", "text": "إلى السيد الوزير رقم 4", "level": None}]}
     for number, spoilt in ((3, tasks.dumps(long)), (4, tasks.dumps(arabic))):
-        change(folder, "merged", number, "content", lambda row, text=spoilt: [row.model_copy(update={"text": text})])
+        change(folder, "merged", number, "content", rewritten(spoilt))
     wrong = gold(4, "invoice") | {"total": "1", "tax": "2", "currency": None}
     change(folder, "merged", 4, "invoice", lambda row: [row.model_copy(update={"text": tasks.dumps(wrong)})])
     taught(folder, range(DOCUMENTS), total="1")

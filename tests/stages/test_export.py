@@ -19,7 +19,7 @@ from warraq import params
 from warraq.cli.main import main
 from warraq.exporters.onnx import gemma3, has_route, quantize
 from warraq.exporters.onnx.precision import select_precision
-from warraq.exporters.onnx.quantize import Precision
+from warraq.exporters.onnx.quantize import Block, Precision
 from warraq.files import read_json, write_json
 from warraq.records import Prediction, read_rows
 from warraq.runtimes import Request, Trace, manifest, parity, questions
@@ -101,7 +101,10 @@ def test_lower_precisions_are_nearly_the_same_model(exportable: Path, exported: 
     request = Request((exportable / "pages/0123456789ab/0001.png",), PROMPT)
     truth = OnnxRuntime(exported).trace([request], [0, 40], np.zeros((1, 8), dtype=np.int64))
     spread = truth.step_logits.std()
-    for kind, block, bound in (("int8", 32, 0.05), ("int8", 128, 0.05), ("int8_dynamic", 32, 0.15), ("int4", 32, 0.5)):
+    kinds: list[tuple[Precision, Block, float]] = [
+        ("int8", 32, 0.05), ("int8", 128, 0.05), ("int8_dynamic", 32, 0.15), ("int4", 32, 0.5),
+    ]  # fmt: skip
+    for kind, block, bound in kinds:
         folder = shutil.copytree(exported, tmp_path / f"{kind}{block}", ignore=shutil.ignore_patterns("*.onnx*"))
         quantize.write(exported, folder, kind, block)
         ours = OnnxRuntime(folder).trace([request], [0, 40], np.zeros((1, 8), dtype=np.int64))
@@ -180,8 +183,8 @@ def test_a_student_without_a_route_is_refused_unless_it_is_left_out(exportable: 
     result = export(exportable, "left_out", student=student)
     assert result.exit_code == 0 and "no way to ONNX is proved right for qwen3_vl" in result.output
     assert read_json(exportable / "left_out/config.json")["runtime"] == "none"
-    words = ["--model", exportable / "left_out", "--dataset", exportable / "dataset", "--pages", exportable / "pages"]
-    words = [*map(str, words), "--out", str(exportable / "predictions.jsonl")]
+    places = {"model": "left_out", "dataset": "dataset", "pages": "pages", "out": "predictions.jsonl"}
+    words = [f"--{name}={exportable / place}" for name, place in places.items()]
     shutil.copyfile(exportable / "dataset/val.json", exportable / "dataset/test.json")
     result = CliRunner().invoke(main, ["--params", str(place), "predict", *words])
     assert result.exit_code == 0 and "holds no model" in result.output

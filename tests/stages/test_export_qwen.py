@@ -120,6 +120,7 @@ def test_sizes_are_those_of_transformers(qwen: Path, width: int, height: int) ->
 
     assume(max(width, height) <= 200 * min(width, height))  # transformers refuses others
     ours = processor.load(qwen / "onnx")
+    assert isinstance(ours, processor.Qwen2_5VLProcessor)
     least, most = ours.settings["min_pixels"], ours.settings["max_pixels"]
     assert ours.size(width, height)[::-1] == smart_resize(height, width, 28, least, most)
 

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import socket
+from typing import Any
 
 import httpx2
 import pytest
@@ -39,9 +40,14 @@ def test_no_way_in_sends_a_denied_page(project: Project, gemini: GeminiServer, m
     """100 pages, half of them not public: standard, flex, batch, the second model, a retry, another name."""
     monkeypatch.setenv("WARRAQ_IN_FLIGHT", "8")
     monkeypatch.setenv("WARRAQ_POLL", "0.01")
-    connected = []
+    connected: list[Any] = []
     connect = socket.socket.connect
-    monkeypatch.setattr(socket.socket, "connect", lambda self, to: (connected.append(to), connect(self, to))[1])
+
+    def noted(self: socket.socket, address: Any) -> None:
+        connected.append(address)
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", noted)
     for number in range(100):
         project.page(number, image=drawn(f"page {number % 90}"))  # the last ten are also the first ten
     project.manifest(*(f"{n}.pdf,{'public' if n % 2 else 'secret'}" for n in range(0, 90)))

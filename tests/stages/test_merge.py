@@ -35,11 +35,11 @@ def adapters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     config = LoraConfig(r=4, lora_alpha=8, target_modules=TARGETS, task_type="CAUSAL_LM")
     torch.manual_seed(1)
     tuned = get_peft_model(model, config)
-    tuned.save_pretrained(folder / "idle/1")
+    tuned.save_pretrained(str(folder / "idle/1"))
     for name, weight in tuned.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(weight, std=0.02)
-    tuned.save_pretrained(folder / "drawn/1")
+    tuned.save_pretrained(str(folder / "drawn/1"))
     lineage = {"base": "nano", "revision": "0" * 64, "tuning": "lora", "base_sha256": digest_model(NANO)}
     for name in ("idle", "drawn"):
         tier = {"adopted": True, "sha256": digest_adapter(folder / name / "1")}
@@ -145,7 +145,8 @@ def test_another_base_than_the_adapter_was_trained_on_is_refused(
 def test_answers_that_end_elsewhere_differ() -> None:
     def run(*rows: list[int]) -> Trace:
         tokens = np.array(rows)
-        return Trace(*[np.zeros((2, 1))] * 4, np.zeros((*tokens.shape, 9)), tokens)
+        empty = np.zeros((2, 1))
+        return Trace(empty, empty, empty, empty, np.zeros((*tokens.shape, 9)), tokens)
 
     assert compare_answers(run([1, 2, 3, 0], [4, 5, 6, 7]), run([1, 2, 3], [4, 5, 8])) == ([1], 0.0)
     assert compare_answers(run([1, 2], [4, 5]), run([1, 2], [4, 5])) == ([], 0.0)

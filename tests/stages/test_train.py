@@ -106,9 +106,10 @@ def test_an_answer_scores_what_evaluate_gives_it(task: str) -> None:
     for gold, other in itertools.product(ANSWERS[task], repeat=2):
         target, text = tasks.dumps(gold), tasks.dumps(other)
         for raw in (text, text[:-1], text + " ", ""):
-            told = {"page_id": "p", "task": task}
-            sample = Sample(document="d", reference="gold", images=(), conversations=(), **told)
-            answered = Prediction(split="test", text=raw, finish_reason="stop", tokens=1, seconds=1.0, **told)
+            sample = Sample(page_id="p", task=task, document="d", reference="gold", images=(), conversations=())
+            answered = Prediction(
+                page_id="p", task=task, split="test", text=raw, finish_reason="stop", tokens=1, seconds=1.0
+            )
             graded = grade_answer(Case(sample, tasks.load(task), gold, ()), answered)
             found = graded.value("question_score" if task == "table_qa" else "field_f1")
             assert quality(target, raw) == pytest.approx(graded.quality if task == "content" else found or 0)

@@ -19,7 +19,7 @@ from warraq.cli.main import main
 from warraq.errors import InputError
 from warraq.files import read_json
 from warraq.records import Sample, Turn
-from warraq.students import Student, families
+from warraq.students import Student, Tier, families
 from warraq.students.weights import read_shapes
 from warraq.training import audit, llamafactory, trainable_modules, trainer
 from warraq.training.trainer_contract import TrainerContract
@@ -150,8 +150,9 @@ def test_the_audit_the_trainer_and_the_serving_processor_see_the_same_tokens(
     text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
     for sample, row in zip(samples, rows, strict=True):
         path = tmp_path / sample.images[0]
-        turns = [{"role": "user", "content": room.image_mark + prompt}, {"role": "assistant", "content": answer}]
-        ids, labels = encoder._encode_data_example(turns[:1], turns[1:], None, None, [str(path)], [], [])
+        asking = [{"role": "user", "content": room.image_mark + prompt}]
+        answering = [{"role": "assistant", "content": answer}]
+        ids, labels = encoder._encode_data_example(asking, answering, None, None, [str(path)], [], [])
         asked = sum(label == -100 for label in labels)
         own = processor(text=[text], images=[Image.open(path)], add_special_tokens=False)["input_ids"][0]
         begin = ids[:1] if name.startswith("llava") else []  # its template leaves <s> to the tokenizer
@@ -178,7 +179,7 @@ def published(model: Any) -> list[str]:
     from llamafactory.model.model_utils.visual import patch_target_modules
 
     free = FinetuningArguments(freeze_vision_tower=False, freeze_multi_modal_projector=False)
-    return patch_target_modules(model, free, PUBLISHED)
+    return list(patch_target_modules(model, free, PUBLISHED))
 
 
 def test_the_published_recipe_trains_every_vision_mlp_and_no_projector() -> None:
@@ -232,7 +233,7 @@ def test_a_tier_that_matches_nothing_is_refused(
     assert (result.exit_code, "is a qwen3_vl model, not a gemma3" in result.output) == (2, True)
     known = read_shapes(bases("llava_1_5"), families.load("llava_1_5"))
     with pytest.raises(InputError, match="the tier trains projector, but no linear layer of the base is one"):
-        trainable_modules.lora_targets(known, families.load("qwen3_vl"), tree.Tier.model_validate(TIER))
+        trainable_modules.lora_targets(known, families.load("qwen3_vl"), Tier.model_validate(TIER))
     result = train(chosen("llava_1_5", [VISION | {"vision_attention_last": 6}]), lessons, bases("llava_1_5"), tmp_path)
     assert "vision_attention_last is 6, but only 5 blocks are used" in result.output
 
@@ -266,13 +267,13 @@ def test_the_export_of_two_tiers_is_one_merge_after_another_bit_for_bit(
     known = read_shapes(base, room)
     for number, tier in (("1", TIER), ("2", VISION)):
         model = AutoModelForImageTextToText.from_pretrained(base, dtype=torch.float32)
-        names = trainable_modules.lora_targets(known, room, tree.Tier.model_validate(tier))
+        names = trainable_modules.lora_targets(known, room, Tier.model_validate(tier))
         tuned = get_peft_model(model, LoraConfig(r=4, target_modules=names))
         torch.manual_seed(int(number))
         for name, weight in tuned.named_parameters():
             if "lora_B" in name:
                 torch.nn.init.normal_(weight, std=0.02)
-        tuned.save_pretrained(tmp_path / number)
+        tuned.save_pretrained(str(tmp_path / number))
 
     def export(model: Path, adapters: str, out: str) -> dict[str, torch.Tensor]:
         export_model({"model_name_or_path": str(model), "adapter_name_or_path": adapters, "template": room.template,

@@ -12,7 +12,7 @@ from support.params import params_yaml
 from warraq import tasks
 from warraq.cli.main import main
 from warraq.files import write_json
-from warraq.records import Label, Page, Prediction, Sample, Turn, read_rows, write_rows
+from warraq.records import Label, Page, Prediction, Reference, Sample, Turn, read_rows, write_rows
 
 VARIANTS = ("base", "merged", "onnx")
 TASKS = ("content", "invoice")
@@ -38,7 +38,7 @@ def page_id(number: int) -> str:
     return f"{number:012x}-p0001"
 
 
-def sample(number: int, task: str, reference: str = "gold") -> Sample:
+def sample(number: int, task: str, reference: Reference = "gold") -> Sample:
     turns = Turn(role="user", content="<image>?"), Turn(role="assistant", content=tasks.dumps(gold(number, task)))
     return Sample(
         page_id=page_id(number), document=f"{number:012x}", task=task, reference=reference,
@@ -96,6 +96,11 @@ def change(folder: Path, variant: str, number: int, task: str, new: Callable[[Pr
     write(path, rows[:at] + new(rows[at]) + rows[at + 1 :])
 
 
+def rewritten(text: str) -> Callable[[Prediction], list[Prediction]]:
+    """For `change`: the same row with another text."""
+    return lambda row: [row.model_copy(update={"text": text})]
+
+
 def run(folder: Path, out: str = "out") -> Result:
     paths = [f"--{name}={folder / name}" for name in ("dataset", "pages", "labels", "predictions")]
     paths += [f"--proof={folder / 'proof.json'}", f"--out={folder / out}"]
@@ -105,7 +110,8 @@ def run(folder: Path, out: str = "out") -> Result:
 def metrics(folder: Path) -> dict[str, Any]:
     result = run(folder)
     assert result.exit_code == 0, result.output
-    return json.loads((folder / "out/metrics.json").read_text())
+    numbers: dict[str, Any] = json.loads((folder / "out/metrics.json").read_text())
+    return numbers
 
 
 def validate(folder: Path, documents: int, **changes: Any) -> None:

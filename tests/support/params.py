@@ -19,14 +19,14 @@ def params_yaml(changes: Mapping[str, object] | None = None) -> str:
     tree = read_params()
     for key, value in (changes or {}).items():
         *branches, last = (int(part) if part.isdecimal() else part for part in key.split("."))
-        branch = tree
+        branch: Any = tree
         for part in branches:
             branch = branch[part]
         if not isinstance(branch, dict) or last not in branch:
             raise KeyError(f"params.yaml has no {key}")
         branch[last] = value
     Params.model_validate(tree)
-    return yaml.safe_dump(tree, allow_unicode=True, sort_keys=False)
+    return str(yaml.safe_dump(tree, allow_unicode=True, sort_keys=False))
 
 
 def read_params() -> dict[str, Any]:

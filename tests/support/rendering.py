@@ -1,5 +1,6 @@
 """What the tests of render and of its engines share: a folder rendered, and a look at what came of it."""
 
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from PIL import Image
 from warraq.records import Page, Rejected, read_rows
 from warraq.stages.render import Render, run
 
+Raw = Callable[..., Path]  # a folder of the named documents and others given as bytes
 PARAMETERS = Render(
     long_side_px=400, colour="grey", contrast="none", autocontrast_cutoff_percent=0.0, deskew=False, crop=False,
     max_pages=50, max_seconds=20, max_memory_mib=1024, max_output_mib=1024,
@@ -54,6 +56,12 @@ def picture(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
 
 def shown(page: Page, out: Path) -> Image.Image:
     return Image.open(out / page.image).convert("RGB")
+
+
+def red(image: Image.Image, at: tuple[int, int]) -> int:
+    value = image.getpixel(at)
+    assert isinstance(value, tuple)
+    return value[0]
 
 
 def difference(image: Image.Image, other: Image.Image) -> float:

@@ -80,7 +80,7 @@ def _qwen2_5(ids: dict[str, int], path: str) -> tuple[Any, Any]:
         **_places(ids),
     )  # fmt: skip
     images = transformers.Qwen2VLImageProcessor(min_pixels=56 * 56, max_pixels=12_845_056)
-    videos = transformers.Qwen2VLVideoProcessor()
+    videos = transformers.Qwen2VLVideoProcessor()  # type: ignore[attr-defined]  # loaded lazily
     processor = transformers.Qwen2_5_VLProcessor(
         images, _qwen_tokenizer(path), videos, chat_template=QWEN.replace("SYSTEM", SYSTEM)
     )

@@ -20,7 +20,7 @@ def arguments(params: Path, lessons: Path, out: Path, base: Path = NANO) -> list
 def answer(number: str) -> dict[str, Any]:
     """An invoice that says nothing but its number."""
     party = {"name": None, "address": None, "tax_id": None}
-    fields = {
+    fields: dict[str, Any] = {
         "invoice_number": number,
         "date": None,
         "due_date": None,
