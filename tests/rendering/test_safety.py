@@ -58,7 +58,7 @@ def test_a_page_that_hangs_is_left_out_and_its_neighbours_are_kept(
         assert not queue, "it is tried again"
         return iter(())
 
-    monkeypatch.setattr(workers, "isolated", nothing_to_read)
+    monkeypatch.setattr(workers, "run_isolated", nothing_to_read)
     assert render(folder, tmp_path / "out", max_seconds=1) == (pages, rejected)
 
 
