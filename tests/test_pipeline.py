@@ -18,6 +18,7 @@ from warraq import code, params
 from warraq.cli import reference
 from warraq.cli.main import main
 from warraq.students import Student
+from warraq.syntax import parse_module
 
 SOURCE = ROOT / "src"
 STAGES = ("code", "render", "label", "dataset", "train", "merge", "export", "predict", "evaluate")
@@ -44,7 +45,7 @@ def own_code(stage: Stage) -> str:
 
 def test_every_stage_depends_on_its_own_code_alone(stages: list[Stage]) -> None:
     tree = params.load(PARAMS)
-    written = {f"code/{part.name}" for part in code.parts(SOURCE / "warraq", tree.tasks)}
+    written = {f"code/{target.name}" for target in code.list_targets(SOURCE / "warraq", tree.tasks)}
     for stage in stages:
         listed = {dep.def_path for dep in stage.deps if dep.def_path.startswith(("code/", "src/"))}
         assert listed == ({"src/warraq"} if stage.name == "code" else {own_code(stage)}), stage.name
@@ -52,9 +53,8 @@ def test_every_stage_depends_on_its_own_code_alone(stages: list[Stage]) -> None:
 
 
 def test_every_package_that_decides_a_result_is_in_the_lock() -> None:
-    versions = code.pins(ROOT / "requirements.lock")
-    modules = set((SOURCE / "warraq").rglob("*.py"))
-    assert code.packages(modules, code.BEHIND) <= versions.keys()
+    modules = map(parse_module, (SOURCE / "warraq").rglob("*.py"))
+    assert code.find_packages(modules, code.INDIRECT) <= code.read_pins(ROOT / "requirements.lock").keys()
 
 
 def test_paths_are_on_the_command_line(stages: list[Stage]) -> None:

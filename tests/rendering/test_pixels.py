@@ -17,7 +17,6 @@ from warraq.errors import InputError
 from warraq.rendering import document_loop, settings
 from warraq.rendering.raster import Raster
 from warraq.rendering.readers import open_reader
-from warraq.syntax import digest_module
 
 DRAWING = b"""1 0 0 1 20 20 cm 0.2 0.4 0.7 rg 0 0 90 40 re f 2 w 0 60 m 150 110 l S
 BT /F 18 Tf 0 150 Td (Invoice 1001) Tj ET BT /F 9 Tf 0 130 Td (Total 12.50) Tj ET"""
@@ -129,6 +128,5 @@ def test_documents_are_read_again_for_another_code_and_not_for_a_comment(
     for line in ("", "\n# A remark.\n", "\nTILES = 9\n"):
         with (tmp_path / "rendering/enhance.py").open("a") as stream:
             stream.write(line)
-        digest_module.cache_clear()
         builds.append(document_loop.hash_build(PARAMETERS))
     assert builds[0] == builds[1] != builds[2]

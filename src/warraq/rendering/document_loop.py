@@ -20,7 +20,7 @@ from warraq.rendering.raster import RenderError
 from warraq.rendering.readers import import_engines
 from warraq.rendering.retry_policy import PartialResult, first_attempt, make_rejection, next_attempt
 from warraq.rendering.settings import RenderLimits, RenderSettings
-from warraq.syntax import digest_module
+from warraq.syntax import parse_module
 
 PASSING = ("encrypted", "wrong_password", "changed")  # a password may have come, or the whole file
 LIBRARIES = ("pymupdf", "pypdfium2", "pillow", "numpy", "isal")
@@ -30,7 +30,7 @@ def hash_build(settings: RenderSettings) -> str:
     """Hash of settings, code and libraries: with another a document is drawn again, mostly to the same bytes."""
     parts = [
         *(f"{name} {getattr(settings, name)}" for name in RenderSettings.model_fields),
-        *(digest_module(path) for path in sorted(Path(__file__).parent.glob("*.py"))),
+        *(parse_module(path).digest for path in sorted(Path(__file__).parent.glob("*.py"))),
         *(version(library) for library in LIBRARIES),
     ]
     return short_hash("\n".join(parts))
