@@ -92,7 +92,7 @@ def folders(names: list[str], onnx: Path, merged: Path | None, work: Path, block
             found[name] = onnx if name == "fp32" else work / name
             if not found[name].exists():
                 shutil.copytree(onnx, found[name], ignore=shutil.ignore_patterns("*.onnx*"))
-                quantize.write(onnx, found[name], name, block)  # type: ignore[arg-type]
+                quantize.quantize_graphs(onnx, found[name], name, block)  # type: ignore[arg-type]
     return found
 
 

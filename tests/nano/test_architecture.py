@@ -23,7 +23,7 @@ from warraq.errors import InputError
 from warraq.nano import architecture, evaluation
 from warraq.records import Sample, Turn
 from warraq.students.families.gemma3 import GEMMA3
-from warraq.students.fetch import fetch
+from warraq.students.fetch import fetch_base
 from warraq.training.audit import TokenCounter
 
 TASKS = [tasks.load(name) for name in ("content", "metadata", "invoice")]
@@ -131,11 +131,11 @@ def test_a_system_message_stands_before_the_first_question() -> None:
 
 def test_fetch_refuses_other_weights(tmp_path: Path) -> None:
     student = tree.load(PARAMS).student("nano")
-    fetch("nano", student, NANO)
+    fetch_base("nano", student, NANO)
     shutil.copytree(NANO, tmp_path / "base")
     (tmp_path / "base/model.safetensors").write_bytes(b"other")
     with pytest.raises(InputError, match="has SHA-256"):
-        fetch("nano", student, tmp_path / "base")
+        fetch_base("nano", student, tmp_path / "base")
 
 
 FILES = {"config.json": b"{}", "model.safetensors": b"weights", "README.md": b"not asked for"}

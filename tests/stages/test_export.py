@@ -106,7 +106,7 @@ def test_lower_precisions_are_nearly_the_same_model(exportable: Path, exported: 
     ]  # fmt: skip
     for kind, block, bound in kinds:
         folder = shutil.copytree(exported, tmp_path / f"{kind}{block}", ignore=shutil.ignore_patterns("*.onnx*"))
-        quantize.write(exported, folder, kind, block)
+        quantize.quantize_graphs(exported, folder, kind, block)
         ours = OnnxRuntime(folder).trace([request], [0, 40], np.zeros((1, 8), dtype=np.int64))
         assert 0 < np.abs(ours.step_logits - truth.step_logits).mean() < bound * spread, kind
         assert size(folder) < size(exported)

@@ -108,7 +108,7 @@ def test_answers_of_a_batch_with_pages_of_two_shapes_equal_transformers(qwen: Pa
 @pytest.mark.parametrize("kind", ["int8", "int8_dynamic", "int4"])
 def test_a_lower_precision_is_nearly_the_same_model(qwen: Path, tmp_path: Path, kind: Precision) -> None:
     folder = shutil.copytree(qwen / "onnx", tmp_path / kind, ignore=shutil.ignore_patterns("*.onnx*"))
-    quantize.write(qwen / "onnx", folder, kind, 32)
+    quantize.quantize_graphs(qwen / "onnx", folder, kind, 32)
     forced, request = np.zeros((1, 8), dtype=np.int64), page(qwen)
     ours, truth = (OnnxRuntime(place).trace([request], [0, 40], forced) for place in (folder, qwen / "onnx"))
     assert 0 < np.abs(ours.step_logits - truth.step_logits).mean() < 0.5 * truth.step_logits.std()

@@ -173,7 +173,7 @@ def test_the_trainers_own_rounding_never_cuts_a_token_below_the_cut_off() -> Non
 
     @given(st.integers(1, 3000), st.integers(1, 3000))
     def whole(source: int, target: int) -> None:
-        assert infer_seqlen(source, target, llamafactory.cutoff_above(source + target)) == (source, target)
+        assert infer_seqlen(source, target, llamafactory.choose_cutoff(source + target)) == (source, target)
 
     whole()
 
@@ -282,6 +282,6 @@ def test_the_best_checkpoint_is_kept_not_the_last(tmp_path: Path) -> None:
 def test_the_last_error_is_what_is_told(tmp_path: Path) -> None:
     log = tmp_path / "train.log"
     log.write_text("ValueError: first\n<start_of_turn>private\nRuntimeError: No space left on device\n  0%| | 0/4\n")
-    assert llamafactory.last_complaint(log) == "RuntimeError: No space left on device"
+    assert llamafactory.find_complaint(log) == "RuntimeError: No space left on device"
     log.write_text("[rank0]: OSError: gone\nsubprocess.CalledProcessError: Command torchrun\n")
-    assert llamafactory.last_complaint(log) == "[rank0]: OSError: gone"
+    assert llamafactory.find_complaint(log) == "[rank0]: OSError: gone"

@@ -94,7 +94,7 @@ def fetch(context: click.Context, student: str) -> None:
     chosen = load_params(context).student(student)
     from warraq.students import fetch as fetcher
 
-    fetcher.fetch(student, chosen, Path("models") / student / "base")
+    fetcher.fetch_base(student, chosen, Path("models") / student / "base")
 
 
 @click.group("import")

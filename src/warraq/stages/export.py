@@ -23,7 +23,7 @@ from warraq.files import read_json, write_json
 from warraq.runtimes import manifest
 from warraq.section import Section
 from warraq.students import Student, model_files
-from warraq.students.weights import stored_shapes
+from warraq.students.weights import read_stored_shapes
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def leave_out(out: Path, student: Student) -> None:
 def needed_bytes(merged: Path) -> int:
     """Bytes of disk while it runs: graphs, in which a head shared with the embedding is written again, and the copy for
     the proof, all in fp32."""
-    shapes = [shape for path in merged.glob("*.safetensors") for shape in stored_shapes(path).values()]
+    shapes = [shape for path in merged.glob("*.safetensors") for shape in read_stored_shapes(path).values()]
     counts = [math.prod(shape) for shape in shapes]
     return 4 * (2 * sum(counts) + max(counts, default=0))
 
@@ -108,7 +108,7 @@ def run(*, merged: Path, dataset: Path, pages: Path, out: Path, student: Student
     exporter.write(merged, part)
 
     proof = prove_parity(
-        merged, part, questions, exporter.window(config),
+        merged, part, questions, exporter.sliding_window(config),
         pages=parameters.pages, max_new_tokens=parameters.max_new_tokens, logit_bound=parameters.logit_bound,
     )  # fmt: skip
     write_json(part / "parity.json", proof)

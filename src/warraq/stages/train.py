@@ -57,7 +57,7 @@ def run(  # each file of a stage is an argument of its own
             not what was audited.
         RuntimeError: the trainer ended before its end.
     """
-    weights.verify(student, base)
+    weights.verify_weights(student, base)
     shapes = weights.read_shapes(base, families.load(student.family))
     targets = trainable_modules.choose_targets(shapes, student)
     every: Samples = {"train": read_samples(dataset / "train.json"), "val": read_samples(dataset / "val.json")}
@@ -76,7 +76,7 @@ def run(  # each file of a stage is an argument of its own
         return
 
     part, base_sha256 = out.with_name(out.name + ".part"), weights.digest_model(base)
-    largest_px = workdir.largest_image(pages, samples)
+    largest_px = workdir.measure_largest_image(pages, samples)
     settings = [
         llamafactory.training_settings(
             student, tier, layers, sizes,
@@ -126,6 +126,6 @@ def run(  # each file of a stage is an argument of its own
         trainer_output.read_evaluations(part / str(number) / "output") for number in range(1, len(tiers) + 1)
     ]
     write_text(losses, tier_training.format_losses(evaluations))
-    kept = {str(number): tier_training.tier_metrics(record) for number, record in enumerate(tiers, start=1)}
+    kept = {str(number): tier_training.select_metrics(record) for number, record in enumerate(tiers, start=1)}
     write_json(metrics, {**summary, "tiers": kept})
     shutil.rmtree(part)

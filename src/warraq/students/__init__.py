@@ -35,7 +35,7 @@ class Tier(Section):
         return {name for name, is_trained in named.items() if is_trained}
 
     @model_validator(mode="after")
-    def _something(self) -> Self:
+    def _check_trained(self) -> Self:
         if not self.components:
             raise ValueError("trains nothing: language, projector or vision_attention_last must be set")
         return self
@@ -65,20 +65,20 @@ class Student(Section):
 
     @field_validator("family")
     @classmethod
-    def _present(cls, family: str) -> str:
+    def _check_family(cls, family: str) -> str:
         if family not in MODULES:
             raise ValueError(f"there is no such model family; there are {', '.join(MODULES)}")
         return family
 
     @field_validator("revision")
     @classmethod
-    def _pinned(cls, revision: str) -> str:
+    def _check_revision(cls, revision: str) -> str:
         if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", revision):
             raise ValueError("a branch may move; `git ls-remote https://huggingface.co/<base> HEAD` tells a commit")
         return revision
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _check_tiers(self) -> Self:
         if self.tuning == "full" and len(self.tiers) > 1:
             raise ValueError("full tuning has one tier")
         if len(self.tiers) > 1 and self.scored_samples < 2:

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from warraq.errors import InputError
 from warraq.students import Student
-from warraq.students.weights import verify
+from warraq.students.weights import verify_weights
 
 
-def fetch(name: str, student: Student, folder: Path) -> None:
+def fetch_base(name: str, student: Student, folder: Path) -> None:
     """Download the pinned revision into `folder`; nothing is downloaded for the embedded student, which is verified."""
     if student.base == "nano":
-        verify(student, folder)
+        verify_weights(student, folder)
         return
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled

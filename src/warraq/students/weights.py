@@ -28,16 +28,16 @@ def read_shapes(base: Path, family: Family) -> Shapes:
     Raises:
         InputError: the model is of another family, a weight file is missing that the index names, or one is cut.
     """
-    paths = weight_files(base)
+    paths = list_weight_files(base)
     kind = read_json(base / "config.json").get("model_type")
     if kind != family.model_type:
         raise InputError(
             f"{base} is a {kind} model, not a {family.model_type}; correct the student's family in params.yaml."
         )
-    return {family.module_name(name): shape for path in paths for name, shape in stored_shapes(path).items()}
+    return {family.module_name(name): shape for path in paths for name, shape in read_stored_shapes(path).items()}
 
 
-def stored_shapes(path: Path) -> Shapes:
+def read_stored_shapes(path: Path) -> Shapes:
     """The shapes of the tensors in one file, by their names there; from its head alone.
 
     Raises:
@@ -53,7 +53,7 @@ def stored_shapes(path: Path) -> Shapes:
     return {name: tuple(entry["shape"]) for name, entry in head.items()}
 
 
-def weight_files(folder: Path) -> list[Path]:
+def list_weight_files(folder: Path) -> list[Path]:
     """The weight files of a model folder.
 
     Raises:
@@ -76,7 +76,7 @@ def digest_model(folder: Path) -> str:
     Raises:
         InputError: there are none, or one is missing.
     """
-    return hash_files(weight_files(folder))
+    return hash_files(list_weight_files(folder))
 
 
 def digest_adapter(folder: Path) -> str:
@@ -84,7 +84,7 @@ def digest_adapter(folder: Path) -> str:
     return hash_files(sorted(folder.glob("*.safetensors")))
 
 
-def verify(student: Student, folder: Path) -> None:
+def verify_weights(student: Student, folder: Path) -> None:
     """Refuse a folder of the embedded student whose weights are not the ones that params.yaml names.
 
     A hub revision is the name of a commit and cannot be checked against files.
@@ -131,7 +131,7 @@ class Weights:
         return hashlib.sha256(self[name].reshape(-1).view(torch.uint8).numpy().data).hexdigest()
 
 
-def changed_tensors(names: Iterable[str], adapter: Weights, family: Family) -> set[str]:
+def find_changed_tensors(names: Iterable[str], adapter: Weights, family: Family) -> set[str]:
     """The stored names of the tensors that an adapter changes, by LoRA or whole.
 
     Raises:
@@ -145,7 +145,7 @@ def changed_tensors(names: Iterable[str], adapter: Weights, family: Family) -> s
     return {stored[name] for name in changed}
 
 
-def idle_modules(adapter: Weights) -> list[str]:
+def find_idle_modules(adapter: Weights) -> list[str]:
     """The modules on which a LoRA adapter does nothing, because a factor is zero."""
     zero = [name for name in adapter.names if ".lora_" in name and not adapter[name].any()]
     return sorted({name.split(".lora_")[0].removeprefix("base_model.model.") for name in zero})

@@ -39,7 +39,7 @@ def count_devices() -> int:
     return one * (read_count("NNODES") or 1) if several else 1
 
 
-def zero_stage() -> int:
+def read_zero_stage() -> int:
     """Of DeepSpeed, by the variables of `accelerate`, which the trainer obeys; 0 without it."""
     if not read_flag("ACCELERATE_USE_DEEPSPEED"):
         return 0
@@ -96,7 +96,7 @@ def check_hardware(shapes: Shapes, student: Student, tokens: int, place: Path) -
     """
     if read_flag("ACCELERATE_USE_FSDP") and os.environ.get("FSDP_VERSION", "1") != "2":
         raise InputError("FSDP 1 hides which weights are trained: set FSDP_VERSION=2 (docs/running.md, Several GPUs).")
-    if zero_stage() == 3:
+    if read_zero_stage() == 3:
         raise InputError(
             "the environment asks for ZeRO-3, under which Gemma-3 fails and no tier stands on another: set "
             "ACCELERATE_DEEPSPEED_ZERO_STAGE=2, or take FSDP (docs/running.md, Several GPUs)."

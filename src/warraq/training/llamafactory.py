@@ -63,7 +63,7 @@ def training_settings(
         "dataset": "train", "eval_dataset": "val", "output_dir": "output", "overwrite_output_dir": False,
         "stage": "sft", "do_train": True, **_tuning_settings(student, tier, targets, family.whole_projector),
         "template": family.template, "default_system": family.system, "flash_attn": "sdpa",
-        "image_max_pixels": max(largest_px, 1024), "cutoff_len": cutoff_above(max(size.tokens for size in sizes)),
+        "image_max_pixels": max(largest_px, 1024), "cutoff_len": choose_cutoff(max(size.tokens for size in sizes)),
         "overwrite_cache": True,  # the cache does not see that an image changed
         **_checkpointing_settings(student, tier),
         "per_device_train_batch_size": student.batch_size, "per_device_eval_batch_size": student.eval_batch_size,
@@ -100,7 +100,7 @@ def _tuning_settings(student: Student, tier: Tier, targets: Sequence[str], whole
     return settings
 
 
-def cutoff_above(longest: int) -> int:
+def choose_cutoff(longest: int) -> int:
     """Above the longest sample by at least one: at equality the trainer's own rounding may cut a token."""
     return (longest // 8 + 1) * 8
 
@@ -192,7 +192,7 @@ def run_program(command: list[str], folder: Path, log: Path) -> Iterator["subpro
         guard.communicate()
 
 
-def last_complaint(log: Path) -> str:
+def find_complaint(log: Path) -> str:
     """The last line of `log` that says what went wrong, of a process among several before that of their launcher; else
     the last line."""
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]

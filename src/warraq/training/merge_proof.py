@@ -8,7 +8,7 @@ from warraq.records import Sample
 from warraq.runtimes import Request, Trace
 from warraq.students import Student, families
 from warraq.students.families import COMPONENTS
-from warraq.students.weights import Weights, changed_tensors
+from warraq.students.weights import Weights, find_changed_tensors
 
 Asked = Sequence[tuple[Sample, Request]]
 
@@ -53,7 +53,7 @@ def prove_tensors(base: Path, exact: Path, merged: Path, adapters: Sequence[Path
     family = families.load(student.family)
     trained = set(old.names)
     if student.tuning == "lora":
-        trained = set().union(*(changed_tensors(old.names, Weights(adapter), family) for adapter in adapters))
+        trained = set().union(*(find_changed_tensors(old.names, Weights(adapter), family) for adapter in adapters))
     changed = {name: new.sha256(name) for name in sorted(old.names) if new.sha256(name) != old.sha256(name)}
     if changed.keys() - trained:
         raise RuntimeError(f"{min(changed.keys() - trained)} changed, although it was not trained")

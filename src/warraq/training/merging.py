@@ -8,7 +8,7 @@ from warraq.errors import InputError
 from warraq.files import read_json, write_json
 from warraq.students import Student, families
 from warraq.students.model_files import CONFIGURATION, PROCESSOR
-from warraq.students.weights import Weights, digest_adapter, digest_model, idle_modules, verify
+from warraq.students.weights import Weights, digest_adapter, digest_model, find_idle_modules, verify_weights
 from warraq.training import llamafactory
 from warraq.training.lineage import Lineage, read_lineage
 
@@ -20,7 +20,7 @@ def check_adapters(base: Path, adapter: Path, student: Student) -> tuple[Lineage
         InputError: the base is not the one that they were trained on, one is not the one that was trained or does
             nothing, or they are of another kind than params.yaml says.
     """
-    verify(student, base)
+    verify_weights(student, base)
     lineage = read_lineage(adapter)
     if lineage["base_sha256"] != digest_model(base):
         raise InputError(
@@ -35,7 +35,7 @@ def check_adapters(base: Path, adapter: Path, student: Student) -> tuple[Lineage
             continue
         if digest_adapter(folder) != tier["sha256"]:
             raise InputError(f"{folder} is not the adapter that was trained there: restore it or train anew.")
-        idle = idle_modules(Weights(folder)) if student.tuning == "lora" else []
+        idle = find_idle_modules(Weights(folder)) if student.tuning == "lora" else []
         if idle:
             raise InputError(f"{folder} does nothing on {idle[0]} (and {len(idle) - 1} more): train anew.")
         folders.append(folder)
@@ -57,7 +57,7 @@ def merge_float32(base: Path, adapters: Sequence[Path], part: Path, student: Stu
         child.wait()
     if child.returncode or not any((part / "export").glob("model*.safetensors")):
         raise RuntimeError(
-            f"LLaMA-Factory exported nothing (exit code {child.returncode}): {llamafactory.last_complaint(log)}"
+            f"LLaMA-Factory exported nothing (exit code {child.returncode}): {llamafactory.find_complaint(log)}"
         )
     return part / "export"
 

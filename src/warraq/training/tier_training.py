@@ -74,7 +74,7 @@ def run_trainer(part: Path, student: Student, samples: int, is_chained: bool) ->
     options += llamafactory.share_batch(student, hardware.count_devices())
     if is_chained and not step:
         options.append("eval_on_start=true")  # what the tier must beat
-    if step and student.tuning == "full":  # see best_checkpoint
+    if step and student.tuning == "full":  # see find_best_checkpoint
         llamafactory.link_float32(part / "start", part.parent / "base", output / f"checkpoint-{step}")
         options.append("model_name_or_path=start")
     refusal = part / trainer.REFUSAL
@@ -85,7 +85,7 @@ def run_trainer(part: Path, student: Student, samples: int, is_chained: bool) ->
         raise InputError(refusal.read_text(encoding="utf-8"))
     if not trainer_output.is_finished(output):
         raise RuntimeError(
-            f"training ended early with exit code {child.returncode}: {llamafactory.last_complaint(log)} (all in {log})"
+            f"training ended early with exit code {child.returncode}: {llamafactory.find_complaint(log)} (all in {log})"
         )
     counts = re.findall(r"Running training \*{5}\n.*?Num examples = ([\d,]+)", log.read_text(errors="replace"))
     if counts[-1:] != [f"{samples:,}"]:
@@ -95,7 +95,7 @@ def run_trainer(part: Path, student: Student, samples: int, is_chained: bool) ->
 def collect_tier(part: Path, final: Path, base: Path, student: Student) -> TierRecord:
     """Link what is kept of the tier trained in `part` into `final`: no checkpoint, no absolute path, no time."""
     output = part / "output"
-    best = trainer_output.best_checkpoint(output)
+    best = trainer_output.find_best_checkpoint(output)
     final.mkdir(parents=True)
     if student.tuning == "lora":
         adapter = read_json(best / "adapter_config.json")
@@ -139,7 +139,7 @@ def judge_tier(record: TierRecord, output: Path, seed: int) -> TierRecord:
 METRICS = ("step", "eval_loss", "eval_score", "loss_score_rank_correlation", "adopted", "gain", "gain_lo", "gain_hi")
 
 
-def tier_metrics(record: TierRecord) -> dict[str, float]:
+def select_metrics(record: TierRecord) -> dict[str, float]:
     """What stands of a tier among the metrics: its best checkpoint, and how well the loss would have chosen."""
     return {key: value for key, value in record.items() if key in METRICS and isinstance(value, int | float)}
 

@@ -106,7 +106,7 @@ def make_callback(contract: TrainerContract) -> Any:
     from warraq.training import hardware
 
     losses: list[float] = []
-    if hardware.zero_stage():  # DeepSpeed drops a group of no weights, and the scheduler would miss it
+    if hardware.read_zero_stage():  # DeepSpeed drops a group of no weights, and the scheduler would miss it
         CustomSeq2SeqTrainer.create_optimizer = drop_empty_groups(CustomSeq2SeqTrainer.create_optimizer)
     if contract.loss_by_task:  # evaluation goes sample by sample, in order, on one device
         CustomSeq2SeqTrainer.prediction_step = record_losses(CustomSeq2SeqTrainer.prediction_step, losses)
@@ -128,7 +128,7 @@ def make_callback(contract: TrainerContract) -> Any:
             if self.is_over:
                 return
             metrics: dict[str, float] = kwargs["metrics"]
-            added = mean_by_task(contract.loss_by_task, losses) if args.world_size == 1 else {}
+            added = average_by_task(contract.loss_by_task, losses) if args.world_size == 1 else {}
             losses.clear()
             if contract.scored:
                 scores = score_samples(
@@ -144,7 +144,7 @@ def make_callback(contract: TrainerContract) -> Any:
     return ContractCallback()
 
 
-def mean_by_task(names: Sequence[str], losses: Sequence[float]) -> dict[str, float]:
+def average_by_task(names: Sequence[str], losses: Sequence[float]) -> dict[str, float]:
     """The mean loss of each task, where there is a loss for each of the samples, whose tasks `names` are."""
     if len(losses) != len(names):
         return {}

@@ -40,7 +40,7 @@ def is_finished(output: Path) -> bool:
     return bool(state["global_step"] >= state["max_steps"] or waited >= patience > 0)
 
 
-def best_checkpoint(output: Path) -> Path:
+def find_best_checkpoint(output: Path) -> Path:
     """The checkpoint of the best evaluation.
 
     The trainer's own reloading of it, at the end as on resuming, fails without a word for a model tuned in full: its

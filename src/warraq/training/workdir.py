@@ -35,7 +35,7 @@ def write_workdir(folder: Path, base: Path, dataset: Path, student: Student, sam
     llamafactory.link_model(folder / "base", base, base, changed)
 
 
-def fingerprint(decisive: list[Any], folder: Path, pages: Path, samples: Samples) -> str:
+def compute_fingerprint(decisive: list[Any], folder: Path, pages: Path, samples: Samples) -> str:
     """Of all that decides the result, and of no path: what was begun with another one is not gone on with."""
     files = sorted((folder / "data").glob("*.json"))
     images = [pages / one for one in sorted({image for part in samples.values() for s in part for image in s.images})]
@@ -60,7 +60,7 @@ def open_workdir(
     fresh = folder.with_name(folder.stem + ".new.part")
     shutil.rmtree(fresh, ignore_errors=True)
     write_workdir(fresh, base, dataset, student, samples)
-    ours, written = fingerprint(decisive, fresh, pages, samples), folder / "fingerprint"
+    ours, written = compute_fingerprint(decisive, fresh, pages, samples), folder / "fingerprint"
     if written.exists() and written.read_text() == ours:
         shutil.rmtree(fresh)
         return
@@ -71,7 +71,7 @@ def open_workdir(
     fresh.replace(folder)
 
 
-def largest_image(pages: Path, samples: Samples) -> int:
+def measure_largest_image(pages: Path, samples: Samples) -> int:
     """The px of the largest image."""
     from PIL import Image
 

@@ -12,7 +12,7 @@ class Exporter(Protocol):
     def write(self, merged: Path, out: Path) -> None:
         """Write the three graphs of the model in `merged` to `out`, weights beside them, in fp32."""
 
-    def window(self, config: Any) -> int | None:
+    def sliding_window(self, config: Any) -> int | None:
         """Tokens that a sliding layer looks back; None where there is no such layer."""
 
 

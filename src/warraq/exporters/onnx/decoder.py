@@ -19,7 +19,7 @@ Masks = Callable[[torch.Tensor, torch.Tensor, Any], dict[str, torch.Tensor]]
 NAME = "warraq_gqa"  # of the attention below, in transformers
 
 
-def attention(module: nn.Module, query: Any, key: Any, value: Any, mask: Any, **options: Any) -> tuple[Any, None]:
+def attend(module: nn.Module, query: Any, key: Any, value: Any, mask: Any, **options: Any) -> tuple[Any, None]:
     """Grouped-query attention as one operator; transformers' own call branches on sizes that are unknown in a graph."""
     shared = query.shape[1] != key.shape[1]
     answer = nn.functional.scaled_dot_product_attention(
@@ -84,7 +84,7 @@ class Decoder(nn.Module):
         return (self.head(hidden.index_select(1, logits_idx)), *cache.layers)
 
 
-def outline(kind: Any, config: Any, small: Any) -> tuple[Any, dict[str, torch.Tensor]]:
+def build_outline(kind: Any, config: Any, small: Any) -> tuple[Any, dict[str, torch.Tensor]]:
     """The model without its weights, which take no memory, and its buffers, which no file holds.
 
     Args:
@@ -94,7 +94,7 @@ def outline(kind: Any, config: Any, small: Any) -> tuple[Any, dict[str, torch.Te
     from torch._subclasses.fake_tensor import FakeTensorMode
     from transformers import AttentionInterface
 
-    AttentionInterface.register(NAME, attention)
+    AttentionInterface.register(NAME, attend)
     buffers = dict(kind(small).named_buffers())
     with FakeTensorMode(allow_non_fake_inputs=True):
         model = kind(config)
@@ -103,7 +103,7 @@ def outline(kind: Any, config: Any, small: Any) -> tuple[Any, dict[str, torch.Te
     return model, buffers
 
 
-def write(
+def export_decoder(
     model: Any, weights: dict[int, graphs.Weight], out: Path, masks: Masks, axes: tuple[int, ...], typed: bool
 ) -> None:
     """Write the two graphs.
@@ -116,12 +116,14 @@ def write(
     step = {0: "batch", 1: "length"}
     # Example sizes differ from each other and from 0 and 1, which the exporter would take for constants.
     ids = torch.zeros(2, 3, dtype=torch.int64)
-    graphs.write(Embedding(model), weights, out / "embed_tokens.onnx", ["inputs_embeds"], {"input_ids": (ids, step)})
+    graphs.export_graph(
+        Embedding(model), weights, out / "embed_tokens.onnx", ["inputs_embeds"], {"input_ids": (ids, step)}
+    )
 
     width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
     names = [f"{layer}.{part}" for layer in range(text.num_hidden_layers) for part in ("key", "value")]
     past = [torch.zeros(2, text.num_key_value_heads, 9, width) for _ in names]
-    graphs.write(
+    graphs.export_graph(
         Decoder(model, masks),
         weights,
         out / "decoder_model_merged.onnx",

@@ -15,12 +15,12 @@ from torch import nn
 from warraq.exporters.onnx import decoder, graphs
 
 
-def window(config: Any) -> int | None:
+def sliding_window(config: Any) -> int | None:
     """Tokens that a sliding layer looks back."""
     return config.text_config.sliding_window
 
 
-def masks(
+def make_masks(
     attention_mask: torch.Tensor, cache_position: torch.Tensor, token_type_ids: torch.Tensor, window: int
 ) -> dict[str, torch.Tensor]:
     """Which key each query may see, as `transformers.models.gemma3` 4.57 defines it.
@@ -49,7 +49,7 @@ def masks(
     }
 
 
-def _image_attention(module: nn.Module, query: Any, key: Any, value: Any, _: Any, **options: Any) -> tuple[Any, None]:
+def _attend_image(module: nn.Module, query: Any, key: Any, value: Any, _: Any, **options: Any) -> tuple[Any, None]:
     """All patches of a page see each other, in onnxruntime's operator, which never holds their whole table of weights.
 
     With 4096 patches, as in a 4B model, that is 1 GB for each layer, and the standard operator takes twice the time.
@@ -86,20 +86,20 @@ def write(merged: Path, out: Path) -> None:
     small.text_config.num_hidden_layers = small.vision_config.num_hidden_layers = 1
     small.text_config.layer_types = small.text_config.layer_types[:1]
     small.text_config.vocab_size = 1 + int(small.text_config.pad_token_id or 0)
-    model, buffers = decoder.outline(Gemma3ForConditionalGeneration, config, small)
+    model, buffers = decoder.build_outline(Gemma3ForConditionalGeneration, config, small)
     weights = graphs.match_weights(merged, model, buffers)
 
-    AttentionInterface.register("warraq_image", _image_attention)
+    AttentionInterface.register("warraq_image", _attend_image)
     model.model.vision_tower.config._attn_implementation = "warraq_image"
     vision = config.vision_config
     # Two images: the exporter would take one for a constant.
     pixels = torch.zeros(2, vision.num_channels, vision.image_size, vision.image_size)
-    graphs.write(
+    graphs.export_graph(
         VisionEncoder(model),
         weights,
         out / "vision_encoder.onnx",
         ["image_features"],
         {"pixel_values": (pixels, {0: "images"})},
     )
-    windowed = partial(masks, window=config.text_config.sliding_window)
-    decoder.write(model, weights, out, windowed, axes=(), typed=True)
+    windowed = partial(make_masks, window=config.text_config.sliding_window)
+    decoder.export_decoder(model, weights, out, windowed, axes=(), typed=True)

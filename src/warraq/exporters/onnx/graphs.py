@@ -79,7 +79,7 @@ def _transpose(weight: Weight) -> torch.Tensor:
     return weight().T.contiguous()
 
 
-def write(
+def export_graph(
     module: nn.Module,
     weights: dict[int, Weight],
     path: Path,
@@ -107,13 +107,13 @@ def write(
         )
     assert program is not None  # dynamo=True returns one or raises
     model = program.model
-    _fill(model.graph, module, weights)
+    _bind_weights(model.graph, module, weights)
     optimize_ir(model)
     fuse(model)
-    save(model, path)
+    save_graph(model, path)
 
 
-def save(model: Any, path: Path) -> None:
+def save_graph(model: Any, path: Path) -> None:
     """Equal weights give equal bytes: what tells of the code and its paths is taken out."""
     import onnx_ir
 
@@ -129,7 +129,7 @@ def save(model: Any, path: Path) -> None:
     onnx_ir.save(model, path, external_data=f"{path.name}_data")
 
 
-def _fill(graph: Any, module: nn.Module, weights: dict[int, Weight]) -> None:
+def _bind_weights(graph: Any, module: nn.Module, weights: dict[int, Weight]) -> None:
     """Let each initializer be read from its file when it is written; turned matrices are their own initializers."""
     import onnx_ir
 
@@ -141,14 +141,14 @@ def _fill(graph: Any, module: nn.Module, weights: dict[int, Weight]) -> None:
         if value.const_value.size <= SMALL:
             value.const_value = onnx_ir.tensor(weight().numpy(), name=name)
             continue
-        value.const_value = _lazy(name, weight, list(value.shape))
+        value.const_value = _lazy_tensor(name, weight, list(value.shape))
         for node, _ in tuple(value.uses()):
             if node.op_type != "Transpose" or list(node.attributes["perm"].as_ints()) != [1, 0]:
                 continue
             turned = f"{name}.T"
             if turned not in graph.initializers:
                 shape = list(value.shape)[::-1]
-                tensor = _lazy(turned, partial(_transpose, weight), shape)
+                tensor = _lazy_tensor(turned, partial(_transpose, weight), shape)
                 graph.register_initializer(onnx_ir.val(turned, const_value=tensor))
             onnx_ir.convenience.replace_all_uses_with(node.outputs[0], graph.initializers[turned])
             graph.remove(node, safe=True)
@@ -156,7 +156,7 @@ def _fill(graph: Any, module: nn.Module, weights: dict[int, Weight]) -> None:
             del graph.initializers[name]
 
 
-def _lazy(name: str, weight: Weight, shape: list[int]) -> Any:
+def _lazy_tensor(name: str, weight: Weight, shape: list[int]) -> Any:
     import onnx_ir
 
     def read() -> Any:

@@ -93,7 +93,7 @@ def select_precision(
             continue
         folder = part / kind
         shutil.copytree(part, folder, ignore=shutil.ignore_patterns("*.onnx", "*.onnx_data", *wanted))
-        quantize.write(part, folder, kind, block)
+        quantize.quantize_graphs(part, folder, kind, block)
         coarse, seconds = answer_all(folder, chosen, answer_tokens)
         row: Cost = dict(
             measure_degradation(

@@ -21,7 +21,7 @@ COLUMNS = 1024  # of a matrix that are read at once: no second copy of a large o
 ACCURACY = 4  # int8 sums; with 0, the default, there is no kernel for 8 bits: 23 times slower
 
 
-def write(source: Path, out: Path, precision: Precision, block: Block) -> None:
+def quantize_graphs(source: Path, out: Path, precision: Precision, block: Block) -> None:
     """Write the three graphs of `source`, which are fp32, to `out`; `int8_dynamic` has no blocks."""
     import onnx_ir as ir
 
@@ -29,9 +29,9 @@ def write(source: Path, out: Path, precision: Precision, block: Block) -> None:
         path = f"{name}.onnx"
         model = ir.load(source / path)
         if precision == "int8_dynamic" and name != "embed_tokens":
-            _each(model, _columns)
+            _replace_products(model, _quantize_columns)
         elif precision in ("int8", "int4") and name == "decoder_model_merged":
-            _each(model, _blocks(8 if precision == "int8" else 4, block))
+            _replace_products(model, _quantize_blocks(8 if precision == "int8" else 4, block))
             model.opset_imports["com.microsoft"] = 1
         ir.save(model, out / path, external_data=f"{path}_data")
 
@@ -39,7 +39,7 @@ def write(source: Path, out: Path, precision: Precision, block: Block) -> None:
 Replacement = Callable[[Any, "ir.Graph", "np.ndarray"], "list[ir.Node]"]
 
 
-def _each(model: "ir.Model", replacement: Replacement) -> None:
+def _replace_products(model: "ir.Model", replacement: Replacement) -> None:
     """Put what `replacement` makes of it in the place of each product with a constant matrix, and drop the matrix."""
     import onnx_ir as ir
 
@@ -56,7 +56,7 @@ def _each(model: "ir.Model", replacement: Replacement) -> None:
                 constant.const_value.release()
 
 
-def _blocks(bits: int, block: int) -> Replacement:
+def _quantize_blocks(bits: int, block: int) -> Replacement:
     def replacement(node: Any, graph: "ir.Graph", weight: "np.ndarray") -> "list[ir.Node]":
         import numpy as np
         import onnx_ir as ir
@@ -68,39 +68,43 @@ def _blocks(bits: int, block: int) -> Replacement:
         scales = np.zeros((columns, blocks), dtype=np.float32)
         unused = np.zeros((columns, -(-blocks * bits // 8)), dtype=np.uint8)  # zero points: the scale is symmetric
         quantize = library.quantize_matmul_8bits if bits == 8 else library.quantize_matmul_4bits
-        for part in _parts(columns):
+        for part in _column_slices(columns):
             own = np.ascontiguousarray(np.pad(weight[:, part], ((0, blocks * block - rows), (0, 0))))
             quantize(packed[part], own, scales[part], unused[part], block, own.shape[1], rows, True)
-        inputs = [node.inputs[0], _constant(graph, node, "packed", packed), _constant(graph, node, "scales", scales)]
+        inputs = [
+            node.inputs[0],
+            _add_constant(graph, node, "packed", packed),
+            _add_constant(graph, node, "scales", scales),
+        ]
         sizes = {"K": rows, "N": columns, "bits": bits, "block_size": block, "accuracy_level": ACCURACY}
         return [ir.node("MatMulNBits", inputs, sizes, domain="com.microsoft")]
 
     return replacement
 
 
-def _parts(columns: int) -> list[slice]:
+def _column_slices(columns: int) -> list[slice]:
     return [slice(start, start + COLUMNS) for start in range(0, columns, COLUMNS)]
 
 
-def _columns(node: Any, graph: "ir.Graph", weight: "np.ndarray") -> "list[ir.Node]":
+def _quantize_columns(node: Any, graph: "ir.Graph", weight: "np.ndarray") -> "list[ir.Node]":
     import numpy as np
     import onnx_ir as ir
 
     scale, whole = np.empty(weight.shape[1], dtype=np.float32), np.empty(weight.shape, dtype=np.int8)
-    for part in _parts(weight.shape[1]):
+    for part in _column_slices(weight.shape[1]):
         scale[part] = np.maximum(np.abs(weight[:, part]).max(axis=0), np.finfo(np.float32).tiny) / 127
         whole[:, part] = np.clip(np.rint(weight[:, part] / scale[part]), -127, 127)
     known = [user for user, _ in node.inputs[0].uses() if user.op_type == "DynamicQuantizeLinear"]
     activation = known[0] if known else ir.node("DynamicQuantizeLinear", [node.inputs[0]], num_outputs=3)
     values, step, zero = activation.outputs
-    product = ir.node("MatMulInteger", [values, _constant(graph, node, "int8", whole), zero])
+    product = ir.node("MatMulInteger", [values, _add_constant(graph, node, "int8", whole), zero])
     real = ir.node("Cast", [product.outputs[0]], {"to": ir.DataType.FLOAT})
-    steps = ir.node("Mul", [step, _constant(graph, node, "scales", scale)])
+    steps = ir.node("Mul", [step, _add_constant(graph, node, "scales", scale)])
     new = [product, real, steps, ir.node("Mul", [real.outputs[0], steps.outputs[0]])]
     return new if known else [activation, *new]
 
 
-def _constant(graph: "ir.Graph", node: Any, name: str, array: "np.ndarray") -> "ir.Value":
+def _add_constant(graph: "ir.Graph", node: Any, name: str, array: "np.ndarray") -> "ir.Value":
     import onnx_ir as ir
 
     full = f"{node.inputs[1].name}.{name}"

@@ -55,12 +55,12 @@ def PackedMultiHeadAttention(  # the name of the operator
     return op.GatherND(op.Reshape(answer, flat), places)
 
 
-def window(config: Any) -> int | None:
+def sliding_window(config: Any) -> int | None:
     """Tokens that a sliding layer looks back; None, as no published one has such layers."""
     return None
 
 
-def masks(attention_mask: torch.Tensor, cache_position: torch.Tensor, _: None) -> dict[str, torch.Tensor]:
+def make_masks(attention_mask: torch.Tensor, cache_position: torch.Tensor, _: None) -> dict[str, torch.Tensor]:
     """Each token sees itself and what stands before it: booleans (batch, 1, length, capacity)."""
     causal = torch.arange(attention_mask.shape[1])[None, :] <= cache_position[:, None]
     return {"full_attention": (causal & (attention_mask[:, None, :] == 1))[:, None]}
@@ -82,10 +82,10 @@ def write(merged: Path, out: Path) -> None:
         )
     small.vision_config.depth = small.text_config.num_hidden_layers = small.text_config.vocab_size = 1
     small.text_config.pad_token_id = None
-    model, buffers = decoder.outline(Qwen2_5_VLForConditionalGeneration, config, small)
+    model, buffers = decoder.build_outline(Qwen2_5_VLForConditionalGeneration, config, small)
     weights = graphs.match_weights(merged, model, buffers)
-    graphs.save(build_vision(merged, config), out / "vision_encoder.onnx")
-    decoder.write(model, weights, out, masks, axes=(3,), typed=False)
+    graphs.save_graph(build_vision(merged, config), out / "vision_encoder.onnx")
+    decoder.export_decoder(model, weights, out, make_masks, axes=(3,), typed=False)
 
 
 def build_vision(merged: Path, config: Any) -> Any:
