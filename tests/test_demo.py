@@ -16,7 +16,7 @@ import yaml
 from support import NANO, ROOT
 from support.params import params_yaml
 
-pytestmark = pytest.mark.timeout(7200)  # the graph runs in the first test
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]  # the graph runs in the first test
 TRACED = ROOT / "tests/support/traced"
 GAIN = 0.2  # of field F1, at least; 0.41 when last looked at
 DIGESTS = {

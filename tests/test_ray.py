@@ -12,6 +12,8 @@ from support import PARAMS
 from support.rendering import PARAMETERS, Raw, content, render
 from warraq.cli.main import main
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("letter.pdf", "scan.pdf", "picture.png", "truncated.pdf", "owner.pdf", "encrypted.pdf", "empty.pdf")
 
 DRIVER = """

@@ -46,6 +46,7 @@ def test_the_files_beside_the_weights_are_what_the_code_makes(tmp_path: Path) ->
     assert (NANO / "model.safetensors").stat().st_size == (tmp_path / "model.safetensors").stat().st_size < 6_000_000
 
 
+@pytest.mark.slow
 def test_the_weights_read_as_well_as_their_card_says() -> None:
     card = (NANO / "README.md").read_text(encoding="utf-8")
     told = {key: float(value) for key, value in re.findall(r"^\| (?:.*) (\S+) \| ([\d.]+) \|$", card, re.MULTILINE)}

@@ -16,6 +16,8 @@ from warraq.nano import architecture, batches, pretrain, text_lines, training_pa
 from warraq.synth.documents import make_document
 from warraq.synth.words import load_words
 
+pytestmark = pytest.mark.slow
+
 GRID = batches.Grid(20, 16)
 SIDE_PX = GRID.side_px
 SIZES = (

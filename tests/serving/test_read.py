@@ -243,6 +243,7 @@ def test_page_ranges_that_are_none(text: str) -> None:
         parse_page_ranges(text)
 
 
+@pytest.mark.slow
 def test_answers_of_onnx_fit_their_schema_without_torch(cut: Path, raw: Callable[..., Path], tmp_path: Path) -> None:
     pytest.importorskip("llguidance")
     code = (

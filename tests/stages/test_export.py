@@ -26,6 +26,8 @@ from warraq.runtimes import Request, Trace, manifest, parity, questions
 from warraq.runtimes.onnx import OnnxRuntime
 from warraq.runtimes.torch import TorchRuntime
 
+pytestmark = pytest.mark.slow
+
 GRAPHS = ("vision_encoder", "embed_tokens", "decoder_model_merged")
 
 

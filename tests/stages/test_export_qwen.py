@@ -27,6 +27,8 @@ from warraq.runtimes import ImageError, Request, parity, processor
 from warraq.runtimes.onnx import OnnxRuntime
 from warraq.runtimes.torch import TorchRuntime
 
+pytestmark = pytest.mark.slow
+
 STUDENT = "qwen2_5_vl_7b_tableqa"
 PAGE = "pages/0123456789ab/0001.png"
 

@@ -13,6 +13,8 @@ from warraq.runtimes import Request, open_image, processor
 from warraq.runtimes.onnx import OnnxRuntime, _Run
 from warraq.runtimes.torch import TorchRuntime
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_cache_is_written_to_in_place(exportable: Path, exported: Path) -> None:
     """No step copies it, but for those where it grows."""

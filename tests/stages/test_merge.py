@@ -24,6 +24,8 @@ from warraq.students.weights import digest_adapter, digest_model, round_weights
 from warraq.tasks import invoice
 from warraq.training.merge_proof import compare_answers, prove_tensors
 
+pytestmark = pytest.mark.slow
+
 TARGETS = r".*language_model.*\.(q_proj|down_proj)"
 
 

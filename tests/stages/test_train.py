@@ -30,6 +30,8 @@ from warraq.training import llamafactory, trainer_output
 from warraq.training.audit import SampleSize
 from warraq.training.tier_training import collect_tier
 
+pytestmark = pytest.mark.slow
+
 Params = Callable[..., Path]
 
 

@@ -24,6 +24,8 @@ from warraq.students.weights import read_shapes
 from warraq.training import audit, llamafactory, trainable_modules, trainer
 from warraq.training.trainer_contract import TrainerContract
 
+pytestmark = pytest.mark.slow
+
 FAMILIES = ("gemma3", "qwen2_5_vl", "qwen3_vl", "llava_1_5", "llava_next")
 TIER = {"language": True, "projector": True, "vision_attention_last": 0, "rank": 4, "alpha": 8, "dropout": 0.0,
         "learning_rate": 0.01, "epochs": 1.5, "patience": 3}  # fmt: skip
