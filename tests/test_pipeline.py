@@ -57,6 +57,16 @@ def test_every_package_that_decides_a_result_is_in_the_lock() -> None:
     assert code.find_packages(modules, code.INDIRECT) <= code.read_pins(ROOT / "requirements.lock").keys()
 
 
+def test_no_stage_rests_on_what_doctor_says_or_on_another_family() -> None:
+    source, families = code.Source(SOURCE / "warraq"), "warraq.students.families."
+    for target in code.list_targets(SOURCE / "warraq", params.load(PARAMS).tasks):
+        modules = code.collect_modules(source, target.roots, target.excluded)
+        assert "warraq.training.doctor" not in modules
+        assert len({name for name in modules if name.startswith(families)}) == target.name.startswith(
+            ("train", "merge")
+        )
+
+
 def test_paths_are_on_the_command_line(stages: list[Stage]) -> None:
     for stage in stages:
         words = [Path(word) for word in shlex.split(stage.cmd)]
