@@ -25,6 +25,8 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
 
 
 class Params(Section):
+    """All of params.yaml."""
+
     tasks: Annotated[list[Name], Field(min_length=1)]
     render: Render
     label: Label

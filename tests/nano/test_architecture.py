@@ -164,7 +164,7 @@ def hub() -> Iterator[str]:
             if self.command == "GET":
                 self.wfile.write(body)
 
-        do_HEAD = do_GET
+        do_HEAD = do_GET  # noqa: N815  # as http.server calls it
 
         def log_message(self, *_: object) -> None:
             pass

@@ -155,7 +155,7 @@ def test_planted_fault_is_refused(
 
 
 def test_only_what_follows_a_stop_token_is_not_compared() -> None:
-    """transformers pads an answer that ends before another one of its batch; the graphs go on."""
+    """Transformers pads an answer that ends before another one of its batch; the graphs go on."""
     logits = np.arange(24, dtype=np.float32).reshape(2, 4, 3)
     ones, none = np.ones((2, 1), dtype=np.int64), np.zeros((0, 3, 1, 1))
     tokens = np.array([[7, 5, 0, 0], [7, 7, 7, 7]])

@@ -148,7 +148,7 @@ def _next(ids: dict[str, int], path: str) -> tuple[Any, Any]:
 
 
 def nano(folder: Path) -> None:
-    """nano's base cut to two layers of the decoder and one of the vision tower, with its processor."""
+    """The base of nano cut to two layers of the decoder and one of the vision tower, with its processor."""
     ignored = shutil.ignore_patterns("*.safetensors", "*.md", "*.jsonl")
     shutil.copytree(NANO, folder, ignore=ignored)
     model = transformers.Gemma3ForConditionalGeneration.from_pretrained(NANO, dtype="float32")

@@ -21,6 +21,7 @@ class Terminal(logging.Handler):
         self._open = False
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Write the record's line, in place where it says how far something is."""
         text = record.getMessage()
         if record.levelno >= logging.WARNING:
             text = f"warning: {text}"
@@ -40,6 +41,7 @@ class Terminal(logging.Handler):
 
 
 def load_params(context: click.Context) -> Any:
+    """Return the `Params` of the file that `--params` names."""
     from warraq import params
 
     return params.load(context.obj)
@@ -67,4 +69,5 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def folder(name: str, text: str, required: bool = True) -> Callable[..., Any]:
+    """Return an option that takes a path."""
     return click.option(name, type=click.Path(path_type=Path), required=required, help=text)

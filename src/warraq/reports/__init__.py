@@ -1,1 +1,1 @@
-""""""
+"""What people read of a student: the report with its pages, cards, comparisons, costs."""
