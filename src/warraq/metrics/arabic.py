@@ -62,11 +62,11 @@ def to_ascii_digits(text: str) -> str:
 
 def split_diacritics(text: str) -> list[tuple[str, str]]:
     """A level-1 text as pairs of a letter and its diacritics; marks before any letter have the letter ''."""
-    found: list[tuple[str, str]] = []
+    pairs: list[tuple[str, str]] = []
     for character in text:
         if _MARKS.fullmatch(character):
-            letter, above = found.pop() if found else ("", "")
-            found.append((letter, above + character))
+            letter, above = pairs.pop() if pairs else ("", "")
+            pairs.append((letter, above + character))
         else:
-            found.append((character, ""))
-    return found
+            pairs.append((character, ""))
+    return pairs

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from warraq.files import JsonObject
 from warraq.metrics import fields, text
 from warraq.metrics.fields import Kinds
 from warraq.metrics.statistics import Bootstrap
@@ -23,9 +23,9 @@ class AnswerPair:
     reference: str
     exact: str
     coarse: str
-    gold: dict[str, Any]
-    exact_fields: dict[str, Any] | None
-    coarse_fields: dict[str, Any] | None
+    gold: JsonObject
+    exact_fields: JsonObject | None
+    coarse_fields: JsonObject | None
     kinds: Kinds | None  # None: the task is not scored by fields
 
 
@@ -37,28 +37,28 @@ def measure_degradation(pairs: Sequence[AnswerPair]) -> dict[str, float | int | 
     by_document: dict[str, dict[str, list[float]]] = {}
     for pair in pairs:
         sums = by_document.setdefault(pair.document, {})
-        for side, raw, answer in (
+        for precision, raw, answer in (
             ("exact", pair.exact, pair.exact_fields),
             ("coarse", pair.coarse, pair.coarse_fields),
         ):
             edits = text.count_character_edits(pair.reference, raw)
-            _add(sums, f"{side}_cer", (edits.errors, edits.reference))
+            _add(sums, f"{precision}_cer", (edits.errors, edits.reference))
             kinds = pair.kinds or {}
-            placed = answer and fields.align_lists(pair.gold, answer, kinds)
-            f1 = fields.score_fields(pair.gold, placed, kinds)["field_f1"] if pair.kinds is not None else (0.0, 0.0)
-            _add(sums, f"{side}_field_f1", f1)
+            aligned = answer and fields.align_lists(pair.gold, answer, kinds)
+            f1 = fields.score_fields(pair.gold, aligned, kinds)["field_f1"] if pair.kinds is not None else (0.0, 0.0)
+            _add(sums, f"{precision}_field_f1", f1)
     drawings = Bootstrap(
         [{name: (above, below) for name, (above, below) in sums.items()} for sums in by_document.values()],
         RESAMPLES,
         SEED,
     )
-    found: dict[str, float | int | None] = {"answers": len(pairs), "documents": len(by_document)}
-    found["equal_answers"] = sum(pair.exact == pair.coarse for pair in pairs) / len(pairs)
+    costs: dict[str, float | int | None] = {"answers": len(pairs), "documents": len(by_document)}
+    costs["equal_answers"] = sum(pair.exact == pair.coarse for pair in pairs) / len(pairs)
     for name, (first, second) in NAMES.items():
         estimate = drawings.estimate_difference(first, second, share=False)
         for key, value in ((name, estimate.value), (f"{name}_lo", estimate.lo), (f"{name}_hi", estimate.hi)):
-            found[key] = None if value is None else round(value, 6)
-    return found
+            costs[key] = None if value is None else round(value, 6)
+    return costs
 
 
 def _add(sums: dict[str, list[float]], name: str, score: tuple[float, float]) -> None:

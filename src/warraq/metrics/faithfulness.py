@@ -1,7 +1,7 @@
-"""What a model writes that does not stand on the page, one score a complaint: foreign letters, facts made up or lost,
-endless loops, an end that is cut off, words on a blank page, talk about the task.
+"""What a model writes that does not stand on the page, one score a complaint.
 
-All need the reference only to know what is on the page, so that none of them depends on an alignment.
+Foreign letters, facts made up or lost, endless loops, an end that is cut off, words on a blank page, talk about the
+task. All need the reference only to know what is on the page, so that none of them depends on an alignment.
 """
 
 import re
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import cache
 
 from warraq.metrics.arabic import normalize, to_ascii_digits
+from warraq.metrics.catalogue import ScoreSums
 from warraq.metrics.loops import find_loop
 from warraq.records import Planted
 
@@ -30,7 +31,7 @@ _TALK = re.compile(
 )
 
 
-def score_faithfulness(reference: str, text: str) -> dict[str, tuple[float, float]]:
+def score_faithfulness(reference: str, text: str) -> ScoreSums:
     """Numerator and denominator of each score of one page's running text."""
     left, right = normalize(reference), normalize(text)
     ours, theirs = count_facts(left), count_facts(right)
@@ -58,8 +59,8 @@ def find_scripts(character: str) -> frozenset[str]:
 
 def count_foreign_letters(left: str, right: str) -> Counter[str]:
     """Characters of scripts that the reference does not use at all; Latin is at home everywhere."""
-    known = frozenset({"Latn"}).union(*map(find_scripts, set(left)))
-    foreign = {character for character in set(right) if find_scripts(character) and not find_scripts(character) & known}
+    scripts = frozenset({"Latn"}).union(*map(find_scripts, set(left)))
+    foreign = {sign for sign in set(right) if find_scripts(sign) and not find_scripts(sign) & scripts}
     return Counter(character for character in right if character in foreign)
 
 
@@ -73,21 +74,22 @@ def count_near_misses(ours: Counter[str], theirs: Counter[str]) -> int:
     from rapidfuzz.distance import Levenshtein
 
     lost = list((ours - theirs).elements())
-    found = 0
+    count = 0
     for invented in (theirs - ours).elements():
         near = next((fact for fact in lost if Levenshtein.distance(fact, invented, score_cutoff=1) == 1), None)
         if near is not None:
             lost.remove(near)
-            found += 1
-    return found
+            count += 1
+    return count
 
 
 def is_repetitive(text: str) -> bool:
+    """Whether a text says the same words over and over in a row."""
     return find_loop(text, _TIMES) is not None
 
 
 def has_added_loop(left: str, right: str) -> bool:
-    """The text goes in circles, or repeats itself far more than the reference does."""
+    """Whether a text says the same over and over, or repeats itself far more than the reference does."""
     return (is_repetitive(right) and not is_repetitive(left)) or _measure_repetition(right) > _measure_repetition(
         left
     ) + _EXCESS
@@ -100,28 +102,28 @@ def _measure_repetition(text: str) -> float:
 
 
 def has_lost_end(left: list[str], right: list[str]) -> bool:
-    """Of the last tenth of the words less than a fifth is found, though of those before it at least half is."""
+    """Whether of the last tenth of the words less than a fifth is found, though of those before it at least half is."""
     size = max(1, len(left) // 10)
-    there = Counter(right)
+    counts = Counter(right)
 
-    def found(words: list[str]) -> float:
-        return (Counter(words) & there).total() / len(words) if words else 1.0
+    def measure_recall(words: list[str]) -> float:
+        return (Counter(words) & counts).total() / len(words) if words else 1.0
 
-    return len(left) >= 20 and found(left[-size:]) < 0.2 and found(left[:-size]) >= 0.5
+    return len(left) >= 20 and measure_recall(left[-size:]) < 0.2 and measure_recall(left[:-size]) >= 0.5
 
 
 def has_talk(reference: str, raw: str) -> bool:
-    """The raw answer speaks about the task or wraps itself up, in words that are not on the page."""
-    return any(found.group() not in reference for found in _TALK.finditer(raw))
+    """Whether a raw answer speaks about the task or wraps itself up, in words that are not on the page."""
+    return any(match.group() not in reference for match in _TALK.finditer(raw))
 
 
-def score_planted_errors(plants: Sequence[Planted], text: str) -> dict[str, tuple[float, float]]:
-    """Errors planted on a page: the shares copied as printed, and mended; the rest became something else."""
+def score_planted_errors(planted: Sequence[Planted], text: str) -> ScoreSums:
+    """Of the errors planted on a page, the shares copied as printed and fixed; the rest became something else."""
     written = normalize(text)
 
-    def there(words: str) -> bool:
+    def has_words(words: str) -> bool:
         return re.search(rf"(?<!\w){re.escape(normalize(words))}(?!\w)", written) is not None
 
-    copied = [there(one.printed) for one in plants]
-    mended = [not copy and there(one.mended) for one, copy in zip(plants, copied, strict=True)]
-    return {"planted_copied_share": (sum(copied), len(plants)), "planted_fixed_share": (sum(mended), len(plants))}
+    copied = [has_words(one.printed) for one in planted]
+    fixed = [not copy and has_words(one.mended) for one, copy in zip(planted, copied, strict=True)]
+    return {"planted_copied_share": (sum(copied), len(planted)), "planted_fixed_share": (sum(fixed), len(planted))}

@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from warraq.files import JsonObject
 from warraq.metrics.arabic import normalize
+from warraq.metrics.catalogue import ScoreSums
 from warraq.metrics.values import Kind, anls, is_equal
 
 Outcome = Literal["correct", "wrong", "missing", "invented", "correct_null"]
@@ -34,30 +36,34 @@ class OutcomeCounts:
     correct_null: int = 0
 
     @property
-    def answered(self) -> int:
+    def answer_count(self) -> int:
+        """Fields that the answer has."""
         return self.correct + self.wrong + self.invented
 
     @property
-    def wanted(self) -> int:
+    def gold_count(self) -> int:
+        """Fields that the reference has."""
         return self.correct + self.wrong + self.missing
 
     @property
     def precision(self) -> float:
-        return self.correct / self.answered if self.answered else 0.0
+        """The correct ones of the answer's, 0 to 1."""
+        return self.correct / self.answer_count if self.answer_count else 0.0
 
     @property
     def recall(self) -> float:
-        return self.correct / self.wanted if self.wanted else 0.0
+        """The correct ones of the reference's, 0 to 1."""
+        return self.correct / self.gold_count if self.gold_count else 0.0
 
     @property
     def f1(self) -> float:
-        """The harmonic mean of precision and recall, which is 2 correct / (answered + wanted)."""
-        both = self.answered + self.wanted
+        """The harmonic mean of precision and recall, which is 2 correct / (both counts together)."""
+        both = self.answer_count + self.gold_count
         return 2 * self.correct / both if both else 0.0
 
 
-def flatten(value: Any, path: str = "") -> dict[str, Any]:
-    """An answer as `a.b[0].c -> value`, in the answer's order."""
+def flatten(value: Any, path: str = "") -> JsonObject:
+    """Flatten an answer to `a.b[0].c -> value`, in the answer's order."""
     if isinstance(value, dict):
         parts = [flatten(item, f"{path}.{key}" if path else key) for key, item in value.items()]
     elif isinstance(value, list):
@@ -79,8 +85,10 @@ def strip_indices(path: str) -> str:
 
 
 def align_lists(gold: Any, answer: Any, kinds: Kinds, path: str = "") -> Any:
-    """The answer with the items of its lists at the places of those they agree with most; what has no partner comes
-    after them, and None stands where the answer has none."""
+    """The answer with the items of its lists at the places of those they agree with most.
+
+    What has no partner comes after them, and None stands where the answer has none.
+    """
     if isinstance(gold, dict) and isinstance(answer, dict):
         return {
             key: align_lists(gold[key], item, kinds, f"{path}.{key}" if path else key) if key in gold else item
@@ -90,11 +98,11 @@ def align_lists(gold: Any, answer: Any, kinds: Kinds, path: str = "") -> Any:
         return answer
     inside = f"{path}[]"
     partners = _pair_items(gold, answer, kinds, inside)
-    placed = [
+    paired = [
         align_lists(one, answer[partners[index]], kinds, inside) if index in partners else None
         for index, one in enumerate(gold)
     ]
-    return placed + [one for index, one in enumerate(answer) if index not in partners.values()]
+    return paired + [one for index, one in enumerate(answer) if index not in partners.values()]
 
 
 def _pair_items(gold: list[Any], answer: list[Any], kinds: Kinds, path: str) -> dict[int, int]:
@@ -112,68 +120,69 @@ def _pair_items(gold: list[Any], answer: list[Any], kinds: Kinds, path: str) -> 
 
 
 def _count_agreement(one: dict[str, str | None], other: dict[str, str | None], kinds: Kinds, path: str) -> float:
-    found = 0.0
+    agreement = 0.0
     for key, left in one.items():
         right = other.get(key)
         if left is not None and right is not None:
             kind = kinds.get(strip_indices(f"{path}.{key}" if key else path), "exact")
-            found += 1 if left == right or is_equal(kind, left, right) else 0.01 * anls(left, right)
-    return found
+            agreement += 1 if left == right or is_equal(kind, left, right) else 0.01 * anls(left, right)
+    return agreement
 
 
-def compare_fields(
-    gold: dict[str, Any], answer: dict[str, Any] | None, kinds: Kinds | None = None
-) -> dict[str, Outcome]:
+def compare_fields(gold: JsonObject, answer: JsonObject | None, kinds: Kinds | None = None) -> dict[str, Outcome]:
     """The outcome of each field by its path; an answer that could not be read (None) misses every field.
 
     The answer's lists are taken as they stand: align them first.
     """
-    wanted, given = flatten_texts(gold), flatten_texts(answer or {})
-    found: dict[str, Outcome] = {}
-    for path in dict.fromkeys((*wanted, *given)):
-        left, right = wanted.get(path), given.get(path)
+    gold_texts, texts = flatten_texts(gold), flatten_texts(answer or {})
+    outcomes: dict[str, Outcome] = {}
+    for path in dict.fromkeys((*gold_texts, *texts)):
+        left, right = gold_texts.get(path), texts.get(path)
         if left is not None:
             kind = (kinds or {}).get(strip_indices(path), "exact")
             equal = right is not None and (left == right or is_equal(kind, left, right))
-            found[path] = "missing" if right is None else "correct" if equal else "wrong"
+            outcomes[path] = "missing" if right is None else "correct" if equal else "wrong"
         elif right is not None:
-            found[path] = "invented"
-        elif path in wanted and answer is not None:
-            found[path] = "correct_null"
-    return found
+            outcomes[path] = "invented"
+        elif path in gold_texts and answer is not None:
+            outcomes[path] = "correct_null"
+    return outcomes
 
 
-def count_outcomes(gold: dict[str, Any], answer: dict[str, Any] | None, kinds: Kinds | None = None) -> OutcomeCounts:
+def count_outcomes(gold: JsonObject, answer: JsonObject | None, kinds: Kinds | None = None) -> OutcomeCounts:
     """Align, compare field by field and count."""
     counts: Counter[str] = Counter(compare_fields(gold, align_lists(gold, answer, kinds or {}), kinds).values())
     return OutcomeCounts(**counts)
 
 
-def score_fields(gold: dict[str, Any], placed: dict[str, Any] | None, kinds: Kinds) -> dict[str, tuple[float, float]]:
+def score_fields(gold: JsonObject, aligned: JsonObject | None, kinds: Kinds) -> ScoreSums:
     """Numerator and denominator of each score of the fields of an answer that has been aligned."""
-    found = compare_fields(gold, placed, kinds)
-    counts = OutcomeCounts(**Counter[str](found.values()))
-    wanted, given = flatten_texts(gold), flatten_texts(placed or {})
-    right = [path for path, outcome in found.items() if outcome == "correct"]
+    outcomes = compare_fields(gold, aligned, kinds)
+    counts = OutcomeCounts(**Counter[str](outcomes.values()))
+    gold_texts, answer_texts = flatten_texts(gold), flatten_texts(aligned or {})
+    right = [path for path, outcome in outcomes.items() if outcome == "correct"]
     texts = [
         path
-        for path, outcome in found.items()
+        for path, outcome in outcomes.items()
         if outcome != "correct_null" and kinds.get(strip_indices(path)) == "text"
     ]
-    alike = sum(anls(wanted.get(path) or "", given.get(path) or "") for path in texts)
+    similarity = sum(anls(gold_texts.get(path) or "", answer_texts.get(path) or "") for path in texts)
     return {
-        "field_f1": (2 * counts.correct, counts.answered + counts.wanted),
-        "field_precision": (counts.correct, counts.answered),
-        "field_recall": (counts.correct, counts.wanted),
+        "field_f1": (2 * counts.correct, counts.answer_count + counts.gold_count),
+        "field_precision": (counts.correct, counts.answer_count),
+        "field_recall": (counts.correct, counts.gold_count),
         "field_invention_rate": (counts.invented, counts.invented + counts.correct_null),
-        "field_rewritten_share": (sum(wanted[path] != given[path] for path in right), len(right)),
-        "field_anls": (alike, len(texts)),
+        "field_rewritten_share": (sum(gold_texts[path] != answer_texts[path] for path in right), len(right)),
+        "field_anls": (similarity, len(texts)),
     }
 
 
 def repair_json(raw: str) -> Iterator[Any]:
-    """The JSON values that a text may have meant which is not JSON as it stands, likeliest first: what surrounds one is
-    taken off, and what is open where it was cut is closed. Nothing else is repaired, so that no value is made up."""
+    """The JSON values that a text may have meant which is not JSON as it stands, likeliest first.
+
+    What surrounds one is taken off, and what is open where it was cut is closed. Nothing else is repaired, so that no
+    value is made up.
+    """
     start = min((raw.find(mark) for mark in "{[" if mark in raw), default=-1)
     if start < 0:
         return

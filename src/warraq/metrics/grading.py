@@ -92,12 +92,12 @@ def score_running_text(gold: Sequence[Element], answer: Sequence[Element] | None
     """Scores of a task with running text. An answer that does not fit the schema (None) is scored on its raw text, so
     that a model which transcribes without the schema is not called blind."""
     left, right = join_elements(gold), raw if answer is None else join_elements(answer)
-    there = [table for kind, part in gold if kind == "table" for table in tables.parse_tables(part)]
-    found = [table for kind, part in answer or () if kind == "table" for table in tables.parse_tables(part)]
+    gold_tables = [table for kind, part in gold if kind == "table" for table in tables.parse_tables(part)]
+    answer_tables = [table for kind, part in answer or () if kind == "table" for table in tables.parse_tables(part)]
     return {
         **text.score_text(left, right),
         **faithfulness.score_faithfulness(left, right),
-        **tables.score_tables(there, found),
+        **tables.score_tables(gold_tables, answer_tables),
         **structure.score_elements(gold, answer or ()),
     }
 

@@ -19,9 +19,9 @@ def find_loop(text: str, times: int) -> str | None:
                 if _is_speech(repeated, run // size + 1):
                     return repeated
     for word in words:
-        found = re.search(rf"(.{{2,40}}?)\1{{{times - 1},}}", word) if len(word) > LENGTH else None
-        if found and _is_speech(found[1], len(found[0]) // len(found[1])):
-            return found[1]
+        match = re.search(rf"(.{{2,40}}?)\1{{{times - 1},}}", word) if len(word) > LENGTH else None
+        if match and _is_speech(match[1], len(match[0]) // len(match[1])):
+            return match[1]
     return None
 
 

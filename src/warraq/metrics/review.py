@@ -100,10 +100,10 @@ def needs_review(one: GradedAnswer, threshold: float | None) -> bool:
 
 def score_review(graded: Sequence[GradedAnswer], chosen: dict[str, float | None]) -> list[GradedAnswer]:
     """The same with what a person would have to read, and what would be wrong in the rest."""
-    found = []
+    answers = []
     for one in graded:
         unread = not needs_review(one, chosen[one.sample.task])
         name = "unread_field_error" if one.kinds is not None else "unread_character_error"
         sums = {"needs_review_share": (float(not unread), 1.0), name: count_errors(one) if unread else (0.0, 0.0)}
-        found.append(replace(one, sums=one.sums | sums))
-    return found
+        answers.append(replace(one, sums=one.sums | sums))
+    return answers

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 CONFIDENCE = 0.95
 _BLOCK = 256  # drawings made at once; bounds the memory
 
-Scores = Mapping[str, tuple[float, float]]
+DocumentSums = Mapping[str, tuple[float, float]]
 """What one document adds to each named score: numerator and denominator."""
 
 
@@ -33,7 +33,7 @@ class Estimate:
 class Bootstrap:
     """Documents drawn with replacement, and the scores of each drawing."""
 
-    def __init__(self, documents: Sequence[Scores], resamples: int, seed: int) -> None:
+    def __init__(self, documents: Sequence[DocumentSums], resamples: int, seed: int) -> None:
         import numpy as np
 
         self._at = {name: (2 * i, 2 * i + 1) for i, name in enumerate(documents[0])}
@@ -42,50 +42,59 @@ class Bootstrap:
         self._swaps = list_swaps(len(documents), resamples, seed)
 
     def estimate(self, name: str, share: bool) -> Estimate:
-        """The score of all documents. `share`: it lies in [0, 1], and where no two drawings differ it gets the interval
-        of a share with the documents as trials, because nothing in [0, 1] spreads more than yes and no."""
+        """The score of all documents.
+
+        `share`: it lies in [0, 1], and where no two drawings differ it gets the interval of a share with the documents
+        as trials, because nothing in [0, 1] spreads more than yes and no.
+        """
         at = self._at[name]
-        found = _estimate_bca(self._totals, self._sums, lambda sums: _ratio(sums, at), self._count_documents(at))
-        return _add_share_interval(found, wilson_interval, found.value) if share else found
+        estimate = _estimate_bca(self._totals, self._sums, lambda sums: _ratio(sums, at), self._count_documents(at))
+        return _add_share_interval(estimate, wilson_interval, estimate.value) if share else estimate
 
     def estimate_difference(self, left: str, right: str, share: bool) -> Estimate:
         """`left - right` within each drawing; `documents` counts those where both are defined."""
         first, second = self._at[left], self._at[right]
 
-        def gap(sums: "np.ndarray") -> "np.ndarray":
-            return _ratio(sums, first) - _ratio(sums, second)
+        def subtract(sums: "np.ndarray") -> "np.ndarray":
+            difference: np.ndarray = _ratio(sums, first) - _ratio(sums, second)
+            return difference
 
-        found = _estimate_bca(self._totals, self._sums, gap, self._count_documents(first, second))
-        everything = self._totals.sum(axis=0)
-        return (
-            _add_share_interval(found, newcombe_interval, *(float(_ratio(everything, at)) for at in (first, second)))
-            if share
-            else found
-        )
+        estimate = _estimate_bca(self._totals, self._sums, subtract, self._count_documents(first, second))
+        if not share:
+            return estimate
+        totals = self._totals.sum(axis=0)
+        shares = (float(_ratio(totals, at)) for at in (first, second))
+        return _add_share_interval(estimate, newcombe_interval, *shares)
 
     def compute_p_value(self, left: str, right: str) -> float | None:
-        """The probability of a difference at least as large if the two were alike: in each document they may as well be
-        swapped (paired permutation test; with few documents all swaps are tried)."""
+        """The probability of a difference at least as large if the two were alike.
+
+        In each document they may as well be swapped then (paired permutation test; with few documents all swaps are
+        tried).
+        """
         import numpy as np
 
         ours, theirs = (self._totals[:, slice(at, at + 2)] for at in (self._at[left][0], self._at[right][0]))
 
-        def gaps(swapped: "np.ndarray") -> "np.ndarray":
+        def swap(swapped: "np.ndarray") -> "np.ndarray":
             first = ours.sum(axis=0) + swapped @ (theirs - ours)
             second = theirs.sum(axis=0) + swapped @ (ours - theirs)
-            return _ratio(first, (0, 1)) - _ratio(second, (0, 1))
+            difference: np.ndarray = _ratio(first, (0, 1)) - _ratio(second, (0, 1))
+            return difference
 
-        observed = float(gaps(np.zeros(len(ours))))
+        observed = float(swap(np.zeros(len(ours))))
         if math.isnan(observed):
             return None
-        found = gaps(self._swaps)
-        beyond = int((np.abs(found[~np.isnan(found)]) >= abs(observed) - 1e-12).sum())
+        differences = swap(self._swaps)
+        beyond = int((np.abs(differences[~np.isnan(differences)]) >= abs(observed) - 1e-12).sum())
         exhaustive = len(self._swaps) == 2 ** len(ours)
-        return beyond / len(found) if exhaustive else (beyond + 1) / (len(found) + 1)
+        return beyond / len(differences) if exhaustive else (beyond + 1) / (len(differences) + 1)
 
     def compute_detectable(self, left: str, right: str) -> float | None:
-        """The smallest true difference that documents as many and as varied would show four times in five: 2.8 standard
-        errors (two-sided 5 %, power 80 %). None where no two drawings differ."""
+        """The smallest true difference that documents as many and as varied would show four times in five.
+
+        It is 2.8 standard errors (two-sided 5 %, power 80 %); None where no two drawings differ.
+        """
         import numpy as np
 
         gap = _ratio(self._sums, self._at[left]) - _ratio(self._sums, self._at[right])
@@ -103,13 +112,13 @@ class Bootstrap:
 
 
 def _add_share_interval(
-    found: Estimate, interval: Callable[..., tuple[float, float]], *shares: float | None
+    estimate: Estimate, bound: Callable[..., tuple[float, float]], *shares: float | None
 ) -> Estimate:
     """Give an estimate without spread the interval of its shares."""
-    if found.value is None or found.lo is not None or found.documents < 2:
-        return found
-    lo, hi = interval(*shares, found.documents)
-    return replace(found, lo=lo, hi=hi)
+    if estimate.value is None or estimate.lo is not None or estimate.documents < 2:
+        return estimate
+    lo, hi = bound(*shares, estimate.documents)
+    return replace(estimate, lo=lo, hi=hi)
 
 
 def _ratio(sums: "np.ndarray", at: tuple[int, int]) -> "np.ndarray":
@@ -117,7 +126,10 @@ def _ratio(sums: "np.ndarray", at: tuple[int, int]) -> "np.ndarray":
     import numpy as np
 
     numerator, denominator = sums[..., at[0]], sums[..., at[1]]
-    return np.divide(numerator, denominator, out=np.full(np.shape(numerator), np.nan), where=denominator > 0)
+    ratio: np.ndarray = np.divide(
+        numerator, denominator, out=np.full(np.shape(numerator), np.nan), where=denominator > 0
+    )
+    return ratio
 
 
 def resample_sums(totals: "np.ndarray", resamples: int, seed: int) -> "np.ndarray":
@@ -145,13 +157,13 @@ def list_swaps(documents: int, resamples: int, seed: int) -> "np.ndarray":
 
 def holm(p_values: Mapping[str, float | int | None]) -> dict[str, float | None]:
     """The p-values corrected for being several (Holm 1979, Scand. J. Statist. 6:65); None stays None and is not one."""
-    known = sorted((value, name) for name, value in p_values.items() if value is not None)
-    found: dict[str, float | None] = dict.fromkeys(p_values)
+    ranked = sorted((value, name) for name, value in p_values.items() if value is not None)
+    corrected: dict[str, float | None] = dict.fromkeys(p_values)
     highest = 0.0
-    for rank, (value, name) in enumerate(known):
-        highest = max(highest, min(1.0, value * (len(known) - rank)))
-        found[name] = highest
-    return found
+    for rank, (value, name) in enumerate(ranked):
+        highest = max(highest, min(1.0, value * (len(ranked) - rank)))
+        corrected[name] = highest
+    return corrected
 
 
 def _estimate_bca(

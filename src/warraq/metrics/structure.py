@@ -1,12 +1,15 @@
-"""The elements of a page (headings, paragraphs, tables, stamps ...) against those of its reference: which were found,
-which were made up, whether they were called by their kind, and in which order they stand."""
+"""The elements of a page (headings, paragraphs, tables, stamps ...) against those of its reference.
+
+Which were found, which were made up, whether they were called by their kind, and in which order they stand.
+"""
 
 from collections.abc import Iterable, Sequence
 
 from warraq.metrics import tables
 from warraq.metrics.arabic import normalize
+from warraq.metrics.catalogue import ScoreSums
 
-ALIKE = 0.5  # likeness of two texts from which on they may be the same element
+ALIKE = 0.5  # similarity of two texts from which on they may be the same element
 
 Element = tuple[str, str]
 """Kind and text."""
@@ -17,7 +20,7 @@ def join_elements(elements: Iterable[Element]) -> str:
     return "\n".join(tables.strip_tags(part) if kind == "table" else part for kind, part in elements)
 
 
-def score_elements(gold: Sequence[Element], other: Sequence[Element]) -> dict[str, tuple[float, float]]:
+def score_elements(gold: Sequence[Element], other: Sequence[Element]) -> ScoreSums:
     """Numerator and denominator of each score of one page."""
     pairs = match_elements([text for _, text in gold], [text for _, text in other])
     in_order = sum(one[1] < two[1] for index, one in enumerate(pairs) for two in pairs[index + 1 :])
@@ -31,8 +34,10 @@ def score_elements(gold: Sequence[Element], other: Sequence[Element]) -> dict[st
 
 
 def match_elements(gold: Sequence[str], other: Sequence[str]) -> list[tuple[int, int]]:
-    """One-to-one pairs of alike texts with the greatest sum of likeness, in the reference's order; an element without
-    text (a figure, a signature) is like any other without."""
+    """One-to-one pairs of alike texts with the greatest sum of similarity, in the reference's order.
+
+    An element without text (a figure, a signature) is like any other without.
+    """
     if not gold or not other:
         return []
     import numpy as np
@@ -41,7 +46,7 @@ def match_elements(gold: Sequence[str], other: Sequence[str]) -> list[tuple[int,
     from scipy.optimize import linear_sum_assignment
 
     left, right = [normalize(text) for text in gold], [normalize(text) for text in other]
-    alike = cdist(left, right, scorer=Levenshtein.normalized_similarity, dtype=np.float64)
-    near = 1e-6 * np.abs(np.arange(len(left))[:, None] / len(left) - np.arange(len(right))[None, :] / len(right))
-    rows, columns = linear_sum_assignment(np.where(alike >= ALIKE, alike - near, 0), maximize=True)
-    return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if alike[i, j] >= ALIKE]
+    similarity = cdist(left, right, scorer=Levenshtein.normalized_similarity, dtype=np.float64)
+    distance = 1e-6 * np.abs(np.arange(len(left))[:, None] / len(left) - np.arange(len(right))[None, :] / len(right))
+    rows, columns = linear_sum_assignment(np.where(similarity >= ALIKE, similarity - distance, 0), maximize=True)
+    return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if similarity[i, j] >= ALIKE]

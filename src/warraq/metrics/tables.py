@@ -1,8 +1,9 @@
-"""Tables as HTML against their reference: TEDS for comparison with the literature, GriTS to tell invented rows and
-columns from lost ones, and whether the columns are mirrored.
+"""Tables as HTML against their reference.
 
-TEDS is PubTabNet's (Zhong et al. 2020, ECCV) after the normalisation of OmniDocBench, th as td and no thead or tbody,
-because PubTabNet's own code never looks at the text of a th. GriTS is factored (Smock et al. 2023, ICDAR).
+TEDS is for comparison with the literature, GriTS tells invented rows and columns from lost ones; and whether the
+columns are mirrored. TEDS is PubTabNet's (Zhong et al. 2020, ECCV) after the normalisation of OmniDocBench, th as td
+and no thead or tbody, because PubTabNet's own code never looks at the text of a th. GriTS is factored (Smock et al.
+2023, ICDAR).
 """
 
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Literal
 
 from warraq.metrics.arabic import normalize
+from warraq.metrics.catalogue import ScoreSums
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +24,8 @@ _SPAN_LIMIT = 100
 
 @dataclass
 class Cell:
+    """A cell with its text and the columns and rows that it spans."""
+
     text: str = ""
     colspan: int = 1
     rowspan: int = 1
@@ -29,14 +33,18 @@ class Cell:
 
 @dataclass
 class Table:
+    """The rows of a table."""
+
     rows: list[list[Cell]] = field(default_factory=list)
 
     @property
     def nodes(self) -> int:
+        """The number of rows and cells."""
         return len(self.rows) + sum(map(len, self.rows))
 
     @property
     def shape(self) -> list[list[tuple[int, int]]]:
+        """The columns and rows that each cell spans."""
         return [[(cell.colspan, cell.rowspan) for cell in row] for row in self.rows]
 
     @property
@@ -63,8 +71,8 @@ class _Reader(HTMLParser):
             self.cell = None
             self.tables[-1].rows.append([])
         elif self.depth == 1 and tag in ("td", "th"):
-            given = dict(attrs)
-            self.cell = Cell("", *(_parse_span(given.get(name)) for name in ("colspan", "rowspan")))
+            attributes = dict(attrs)
+            self.cell = Cell("", *(_parse_span(attributes.get(name)) for name in ("colspan", "rowspan")))
             if not self.tables[-1].rows:
                 self.tables[-1].rows.append([])
             self.tables[-1].rows[-1].append(self.cell)
@@ -97,9 +105,12 @@ def parse_tables(html: str) -> list[Table]:
     return reader.tables
 
 
-def score_tables(gold: Sequence[Table], tables: Sequence[Table]) -> dict[str, tuple[float, float]]:
-    """Numerator and denominator of each score of one page. Tables are compared in their order, one too few or too many
-    with nothing; so is an answer too large to be compared. A reference too large is left out and counted."""
+def score_tables(gold: Sequence[Table], tables: Sequence[Table]) -> ScoreSums:
+    """Numerator and denominator of each score of one page.
+
+    Tables are compared in their order, one too few or too many with nothing; so is an answer too large to be compared.
+    A reference too large is left out and counted.
+    """
     names = (
         "teds",
         "teds_structure",
@@ -122,16 +133,16 @@ def score_tables(gold: Sequence[Table], tables: Sequence[Table]) -> dict[str, tu
         put("teds", teds(left, right), 1)
         put("teds_structure", teds(left, right, structure=True), 1)
         ours, theirs = expand_grid(left), expand_grid(right)
-        agreed = grits(ours, theirs)
-        put("grits_precision", agreed, sum(map(len, theirs)))
-        put("grits_recall", agreed, sum(map(len, ours)))
+        common = grits(ours, theirs)
+        put("grits_precision", common, sum(map(len, theirs)))
+        put("grits_recall", common, sum(map(len, ours)))
         if index < len(gold):
             put("mirrored_table_share", is_mirrored(ours, theirs), 1)
     return sums
 
 
 def is_mirrored(gold: list[list[str]], other: list[list[str]]) -> bool:
-    """The columns fit clearly better in reverse: a table written right to left was copied left to right."""
+    """Whether the columns fit clearly better in reverse: a table written right to left was copied left to right."""
     size = sum(map(len, gold)) + sum(map(len, other))
     better = grits(gold, [row[::-1] for row in other]) - grits(gold, other)
     return bool(size) and 2 * better / size > MIRRORED
@@ -222,8 +233,11 @@ def expand_grid(table: Table) -> list[list[str]]:
 
 
 def grits(gold: list[list[str]], other: list[list[str]]) -> float:
-    """GriTS-Con's likeness of two grids' most similar substructures, in cells: by the cells of one it is the precision,
-    by those of the other the recall. Cells are alike by their longest common subsequence."""
+    """GriTS-Con's similarity of two grids' most similar substructures, in cells.
+
+    Divided by the cells of `other` it is the precision, by those of `gold` the recall. Cells are compared by their
+    longest common subsequence.
+    """
     import numpy as np
     from rapidfuzz.distance import Indel
     from rapidfuzz.process import cdist
@@ -232,9 +246,9 @@ def grits(gold: list[list[str]], other: list[list[str]]) -> float:
         return 0.0
     texts = sorted({cell for row in (*gold, *other) for cell in row})
     place = {text: index for index, text in enumerate(texts)}
-    alike = cdist(texts, texts, scorer=Indel.normalized_similarity, dtype=np.float64)
+    similarity = cdist(texts, texts, scorer=Indel.normalized_similarity, dtype=np.float64)
     ours, theirs = ([[place[cell] for cell in row] for row in one] for one in (gold, other))
-    rewards = alike[np.array(ours)[:, :, None, None], np.array(theirs)[None, None, :, :]]
+    rewards = similarity[np.array(ours)[:, :, None, None], np.array(theirs)[None, None, :, :]]
     rows = _align_sequences(_align_rows(rewards))
     columns = _align_sequences(_align_rows(rewards.transpose(1, 0, 3, 2)))
     return float(sum(rewards[a, c, b, d] for a, b in rows for c, d in columns))
@@ -276,6 +290,6 @@ def _align_sequences(rewards: "np.ndarray") -> list[tuple[int, int]]:
 
 def strip_tags(html: str) -> str:
     """The cells of the tables in a text, a line a row; a text that has no table stays as it is."""
-    found = parse_tables(html)
-    rows = [" ".join(cell.text for cell in row) for table in found for row in table.rows]
-    return "\n".join(rows) if found else html
+    tables = parse_tables(html)
+    rows = [" ".join(cell.text for cell in row) for table in tables for row in table.rows]
+    return "\n".join(rows) if tables else html

@@ -17,6 +17,7 @@ from warraq.metrics.arabic import (
     split_diacritics,
     strip_diacritics,
 )
+from warraq.metrics.catalogue import ScoreSums
 
 DECILES = 10
 LONG_RUN = 15  # characters of a run of added words from which on it is more than noise
@@ -43,6 +44,7 @@ class Edits:
 
     @property
     def errors(self) -> int:
+        """Edits of all three kinds."""
         return self.substitutions + self.insertions + self.deletions
 
 
@@ -65,29 +67,29 @@ def count_word_edits(reference: str, text: str) -> Edits:
     return _count_edits(normalize(reference).split(), normalize(text).split())
 
 
-def score_text(reference: str, text: str) -> dict[str, tuple[float, float]]:
+def score_text(reference: str, text: str) -> ScoreSums:
     """Numerator and denominator of each score of one page."""
     from rapidfuzz.distance import Levenshtein
 
-    found: dict[str, tuple[float, float]] = {}
+    sums: ScoreSums = {}
     for level, normal in zip(LEVELS, (normalize_unicode, normalize, strip_diacritics, fold_letters), strict=True):
         name = "" if level == "encoded" else f"_{level}"
         left, right = normal(reference), normal(text)
-        found[f"cer{name}"] = Levenshtein.distance(left, right), len(left)
-        found[f"wer{name}"] = Levenshtein.distance(left.split(), right.split()), len(left.split())
+        sums[f"cer{name}"] = Levenshtein.distance(left, right), len(left)
+        sums[f"wer{name}"] = Levenshtein.distance(left.split(), right.split()), len(left.split())
     left, right = normalize(reference), normalize(text)
     edits = _count_edits(left, right)
-    found["insertion_rate"] = edits.insertions, edits.reference
-    found["deletion_rate"] = edits.deletions, edits.reference
-    found["substitution_rate"] = edits.substitutions, edits.reference
-    found["silent_correction_rate"] = count_silent_corrections(left, right)
-    found["diacritic_error_rate"] = count_diacritic_errors(left, right)
-    found |= compare_word_bags(left.split(), right.split())
+    sums["insertion_rate"] = edits.insertions, edits.reference
+    sums["deletion_rate"] = edits.deletions, edits.reference
+    sums["substitution_rate"] = edits.substitutions, edits.reference
+    sums["silent_correction_rate"] = count_silent_corrections(left, right)
+    sums["diacritic_error_rate"] = count_diacritic_errors(left, right)
+    sums |= compare_word_bags(left.split(), right.split())
     runs = find_added_runs(left.split(), right.split())
-    found["added_run_rate"] = sum(map(len, runs)), edits.reference
-    found["added_run_page_share"] = bool(runs), 1
-    found["chrf"] = chrf(left, right), 1
-    return found
+    sums["added_run_rate"] = sum(map(len, runs)), edits.reference
+    sums["added_run_page_share"] = bool(runs), 1
+    sums["chrf"] = chrf(left, right), 1
+    return sums
 
 
 def count_confusions(reference: str, text: str) -> Counter[tuple[str, str]]:
@@ -95,11 +97,11 @@ def count_confusions(reference: str, text: str) -> Counter[tuple[str, str]]:
     from rapidfuzz.distance import Levenshtein
 
     left, right = normalize(reference), normalize(text)
-    found: Counter[tuple[str, str]] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
     for change in Levenshtein.editops(left, right):
         letter = "" if change.tag == "insert" else left[change.src_pos]
-        found[letter, "" if change.tag == "delete" else right[change.dest_pos]] += 1
-    return found
+        counts[letter, "" if change.tag == "delete" else right[change.dest_pos]] += 1
+    return counts
 
 
 def count_silent_corrections(left: str, right: str) -> tuple[int, int]:
@@ -131,7 +133,7 @@ def count_diacritic_errors(left: str, right: str) -> tuple[int, int]:
     return wrong, bearing
 
 
-def compare_word_bags(left: list[str], right: list[str]) -> dict[str, tuple[float, float]]:
+def compare_word_bags(left: list[str], right: list[str]) -> ScoreSums:
     """Words found and added whatever their order: tells a wrong reading order from a wrong reading."""
     ours, theirs = Counter(left), Counter(right)
     return {

@@ -37,6 +37,7 @@ _NUMBER = re.compile(r"[+-]?\d(?:[\d ]*\d)?(?:[.,٫٬'][\d ]*\d)*")
 
 
 def is_equal(kind: Kind, left: str, right: str) -> bool:
+    """Whether two texts say the same value."""
     return canonicalize(kind, left) == canonicalize(kind, right)
 
 
@@ -58,10 +59,10 @@ def parse_amount(text: str) -> tuple[Decimal, str] | None:
     1,250 is a thousand, 1.250 is not (dinars have three decimals).
     """
     plain = to_ascii_digits(normalize(text))
-    found = _NUMBER.findall(plain)
-    if len(found) != 1:
+    numbers = _NUMBER.findall(plain)
+    if len(numbers) != 1:
         return None
-    number = found[0].replace(" ", "").replace("'", "").replace("٬", "").replace("٫", "_")
+    number = numbers[0].replace(" ", "").replace("'", "").replace("٬", "").replace("٫", "_")
     if "_" in number:
         number = number.replace(",", "").replace(".", "").replace("_", ".")
     elif "," in number and "." in number:
@@ -78,7 +79,7 @@ def parse_amount(text: str) -> tuple[Decimal, str] | None:
         number = number.replace(",", "")
     if number.count(".") > 1:
         return None
-    around = " ".join(plain.replace(found[0], " ", 1).split())
+    around = " ".join(plain.replace(numbers[0], " ", 1).split())
     return Decimal(number).normalize(), around
 
 
@@ -116,5 +117,5 @@ def anls(left: str, right: str) -> float:
     """ANLS of two free texts: 1 - edits / the longer one's length, 0 below a half (Biten et al. 2019, ICCV)."""
     from rapidfuzz.distance import Levenshtein
 
-    found = float(Levenshtein.normalized_similarity(strip_diacritics(left), strip_diacritics(right)))
-    return found if found >= 0.5 else 0.0
+    similarity = float(Levenshtein.normalized_similarity(strip_diacritics(left), strip_diacritics(right)))
+    return similarity if similarity >= 0.5 else 0.0

@@ -26,29 +26,29 @@ def list_issues(one: GradedAnswer) -> list[str]:
         return ["no prediction"]
     if one.failed:
         return [f"failed: {one.prediction.message or 'no reason given'}"]
-    found = ["cut at the token limit"] if one.truncated else []
+    issues = ["cut at the token limit"] if one.truncated else []
     if one.answer is None:
-        found.append("does not fit the schema" if one.strict else "not JSON")
+        issues.append("does not fit the schema" if one.strict else "not JSON")
     raw, gold = one.prediction.text, json.dumps(one.gold, ensure_ascii=False)
     if foreign := faithfulness.count_foreign_letters(gold, raw):
-        found.append("foreign letters: " + _join_shown(f"{letter} U+{ord(letter):04X}" for letter in sorted(foreign)))
-    found += [sentence for name, sentence in _NAMED.items() if one.value(name)]
+        issues.append("foreign letters: " + _join_shown(f"{letter} U+{ord(letter):04X}" for letter in sorted(foreign)))
+    issues += [sentence for name, sentence in _NAMED.items() if one.value(name)]
     if one.answer is not None and one.gold_text is not None and one.answer_text is not None:
-        found += _list_text_issues(normalize(one.gold_text), normalize(one.answer_text))
+        issues += _list_text_issues(normalize(one.gold_text), normalize(one.answer_text))
     if one.answer is not None and one.kinds is not None:
         outcomes = compare_fields(one.gold, one.answer, one.kinds)
         invented = [path for path, outcome in outcomes.items() if outcome == "invented"]
-        found += [f"invented: {_join_shown(invented)}"] if invented else []
-    return found
+        issues += [f"invented: {_join_shown(invented)}"] if invented else []
+    return issues
 
 
 def _list_text_issues(gold: str, answer: str) -> list[str]:
-    found = [f"added: {run[:_LENGTH]}{'…' * (len(run) > _LENGTH)}" for run in _find_added(gold, answer)[:_SHOWN]]
+    issues = [f"added: {run[:_LENGTH]}{'…' * (len(run) > _LENGTH)}" for run in _find_added(gold, answer)[:_SHOWN]]
     ours, theirs = faithfulness.count_facts(gold), faithfulness.count_facts(answer)
     for name, facts in (("not on the page", theirs - ours), ("lost", ours - theirs)):
-        found += [f"{name}: {_join_shown(_format_counts(facts))}"] if facts else []
-    mended, _ = text.count_silent_corrections(gold, answer)
-    return found + ([f"spelling mended in {mended} letter{'s' * (mended != 1)}"] if mended else [])
+        issues += [f"{name}: {_join_shown(_format_counts(facts))}"] if facts else []
+    corrections, _ = text.count_silent_corrections(gold, answer)
+    return issues + ([f"spelling mended in {corrections} letter{'s' * (corrections != 1)}"] if corrections else [])
 
 
 def _find_added(gold: str, answer: str) -> list[str]:

@@ -81,8 +81,8 @@ def build_curves(plots: Plots, variants: Sequence[str]) -> list[LineChart]:
 def _build_curve(title: str, axis: str, rows: Sequence[PlotRow], variants: Sequence[str], score: str) -> LineChart:
     """Lines on a scale from 0 to the highest value, at most 1; above it they run along the top."""
     values = {variant: [row[f"{variant}_{score}"] for row in rows] for variant in variants}
-    drawn = [value for line in values.values() for value in line if value is not None]
-    top = min(1.0, max(drawn, default=1.0)) or 1.0
+    heights = [value for line in values.values() for value in line if value is not None]
+    top = min(1.0, max(heights, default=1.0)) or 1.0
     step = WIDTH / max(len(rows) - 1, 1)
     series = {
         variant: [
@@ -92,4 +92,4 @@ def _build_curve(title: str, axis: str, rows: Sequence[PlotRow], variants: Seque
         ]
         for variant, line in values.items()
     }
-    return LineChart(title, axis, comparison.format_number(top), any(value > top for value in drawn), series)
+    return LineChart(title, axis, comparison.format_number(top), any(value > top for value in heights), series)

@@ -1,20 +1,19 @@
 """audit.json of a dataset -> its README.md: what it is, for whoever gets it."""
 
-from typing import Any
+from collections.abc import Mapping
 
+from warraq.files import JsonObject
 from warraq.metrics import duplicates
 
 
-def render_data_card(audit: dict[str, Any], test_share: float, validation_share: float) -> str:
-
-    def counted(counts: dict[str, int]) -> str:
-        return ", ".join(f"{count} {name}" for name, count in counts.items())
-
+def render_data_card(audit: JsonObject, test_share: float, validation_share: float) -> str:
+    """The card as Markdown."""
     rows = "\n".join(
-        f"| {side} | {one['documents']} | {one['pages']} | {counted(one['samples'])} | {counted(one['references'])} |"
-        for side, one in audit["splits"].items()
+        f"| {split} | {counts['documents']} | {counts['pages']} "
+        f"| {_list_counts(counts['samples'])} | {_list_counts(counts['references'])} |"
+        for split, counts in audit["splits"].items()
     )
-    left_out = "; ".join(f"{task}: {counted(reasons)}" for task, reasons in audit["left_out"].items() if reasons)
+    left_out = "; ".join(f"{task}: {_list_counts(reasons)}" for task, reasons in audit["left_out"].items() if reasons)
     leaks, negatives, closest = audit["leaks"], audit["negatives"], audit["leaks"]["closest"]
     near = f"{closest['likeness']} ({' and '.join(closest['pages'])})" if closest else "none"
     return f"""# Dataset
@@ -33,3 +32,7 @@ somebody's documents: check their rights before this folder leaves the house.
 * {negatives["null_fields"]} of the training samples' values are null.
 * Left out: {left_out or "nothing"}.
 """
+
+
+def _list_counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items())

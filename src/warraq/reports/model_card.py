@@ -75,10 +75,10 @@ interface. Ask with the task's prompt, image first, greedily.
 """
 
 
-def _describe_split(dataset: Path, side: str) -> str:
-    counts = read_json(dataset / "audit.json")["splits"][side]
+def _describe_split(dataset: Path, split: str) -> str:
+    counts = read_json(dataset / "audit.json")["splits"][split]
     samples = ", ".join(f"{count} {task}" for task, count in counts["samples"].items())
-    vouched = ", ".join(f"{count} {kind}" for kind, count in counts["references"].items())
-    digest = short_hash((dataset / f"{side}.json").read_bytes())
+    references = ", ".join(f"{count} {kind}" for kind, count in counts["references"].items())
+    digest = short_hash((dataset / f"{split}.json").read_bytes())
     size = ", ".join(comparison.format_count(counts[f"{noun}s"], noun) for noun in ("document", "page"))
-    return f"{size}; {samples}; {vouched}; `{side}.json` {digest}"
+    return f"{size}; {samples}; {references}; `{split}.json` {digest}"

@@ -122,8 +122,8 @@ def _build_tabs(answers: Mapping[str, GradedAnswer]) -> list[Tab]:
     for variant, one in answers.items():
         raw = one.prediction.text if one.prediction is not None and not one.failed else ""
         issues = list_issues(one)
-        alike = [tab.variant for tab in tabs if raw and (tab.raw, tab.issues) == (raw, issues)]
-        tab = Tab(variant, alike[0] if alike else None, issues, _format_score(one), raw)
+        same_as = [tab.variant for tab in tabs if raw and (tab.raw, tab.issues) == (raw, issues)]
+        tab = Tab(variant, same_as[0] if same_as else None, issues, _format_score(one), raw)
         if one.gold_text is not None:
             left, right = diff_texts(one.gold_text, one.answer_text or "")
             tabs.append(replace(tab, left=left, right=right))
@@ -208,15 +208,15 @@ def _mark_lines(text: str, marked: Mapping[int, Pieces]) -> list[Line]:
 
 def group_fields(one: GradedAnswer) -> tuple[list[FieldGroup], int]:
     """The fields by the object they are in; and the number of those that are null in both."""
-    wanted, given = flatten(one.gold), flatten(one.answer or {})
+    gold, answer = flatten(one.gold), flatten(one.answer or {})
     outcomes = compare_fields(one.gold, one.answer, one.kinds)
-    paths = [path for path in dict.fromkeys((*wanted, *given)) if outcomes.get(path, "correct_null") != "correct_null"]
+    paths = [path for path in dict.fromkeys((*gold, *answer)) if outcomes.get(path, "correct_null") != "correct_null"]
     groups = []
     for name, part in groupby(paths, key=lambda path: path.rpartition(".")[0]):
         group = FieldGroup(name, [])
         for path in part:
-            gold, answer = (_show_value(values.get(path)) for values in (wanted, given))
-            group.rows.append(FieldRow(path.rpartition(".")[2], gold, answer, outcomes[path]))
+            right, written = (_show_value(fields.get(path)) for fields in (gold, answer))
+            group.rows.append(FieldRow(path.rpartition(".")[2], right, written, outcomes[path]))
         groups.append(group)
     return groups, sum(outcome == "correct_null" for outcome in outcomes.values())
 

@@ -26,9 +26,10 @@ def score_answer(
         answer = fields.align_lists(gold, answer, task.kinds)
         sums |= grading.score_field_values(gold, answer, repaired, task.kinds)
     if task.list_elements is not None:
-        wanted, given = task.list_elements(gold), task.list_elements(answer) if answer is not None else None
-        gold_text, answer_text = join_elements(wanted), raw if given is None else join_elements(given)
-        sums |= grading.score_running_text(wanted, given, raw) | faithfulness.score_planted_errors(planted, answer_text)
+        gold_elements, elements = task.list_elements(gold), task.list_elements(answer) if answer is not None else None
+        gold_text, answer_text = join_elements(gold_elements), raw if elements is None else join_elements(elements)
+        sums |= grading.score_running_text(gold_elements, elements, raw)
+        sums |= faithfulness.score_planted_errors(planted, answer_text)
     if task.score is not None:
         sums |= {f"question_{name}": (value, 1) for name, value in task.score(gold, answer).items()}
     return AnswerScores(answer, strict, gold_text, answer_text, sums)

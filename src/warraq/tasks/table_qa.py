@@ -41,24 +41,23 @@ def compare_answers(gold: str, answer: str) -> dict[str, float]:
     """Scores of an answer, 0 to 1: `exact`, `relaxed`, `anls` and `set_f1`, and `score`, the one that fits the gold.
 
     A number counts exactly and within RELAXED; a list (parts between commas, semicolons or lines) as a set; any other
-    text by its likeness.
+    text by its ANLS.
     """
     exact = float(_normalize(gold) == _normalize(answer))
-    wanted, given = parse_amount(gold), parse_amount(answer)
-    number = wanted is not None and len(wanted[1].split()) <= 2  # a unit, not a sentence with a number in it
+    gold_amount, amount = parse_amount(gold), parse_amount(answer)
     parts, others = _split_list(gold), _split_list(answer)
-    both = (Counter(parts) & Counter(others)).total()
-    found = {
+    common = (Counter(parts) & Counter(others)).total()
+    scores = {
         "exact": exact,
         "relaxed": exact,
         "anls": anls(gold, answer),
-        "set_f1": 2 * both / (len(parts) + len(others)) if parts or others else exact,
+        "set_f1": 2 * common / (len(parts) + len(others)) if parts or others else exact,
     }
-    if wanted is not None and number and len(parts) == 1:
-        equal = given is not None and wanted[0] == given[0]
-        close = given is not None and abs(wanted[0] - given[0]) <= RELAXED * abs(wanted[0])
-        return found | {"exact": float(equal), "relaxed": float(close), "score": float(equal)}
-    return found | {"score": found["set_f1"] if len(parts) > 1 else found["anls"]}
+    if gold_amount is not None and len(parts) == 1 and len(gold_amount[1].split()) <= 2:  # a unit beside it at most
+        equal = amount is not None and gold_amount[0] == amount[0]
+        close = amount is not None and abs(gold_amount[0] - amount[0]) <= RELAXED * abs(gold_amount[0])
+        return scores | {"exact": float(equal), "relaxed": float(close), "score": float(equal)}
+    return scores | {"score": scores["set_f1"] if len(parts) > 1 else scores["anls"]}
 
 
 def _normalize(text: str) -> str:
