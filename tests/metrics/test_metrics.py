@@ -120,12 +120,12 @@ def test_an_item_too_many_is_invented_and_its_nulls_are_nothing() -> None:
 @given(ANSWERS, ANSWERS)
 def test_field_counts_add_up_to_the_values_on_either_side(gold: dict[str, Any], answer: dict[str, Any]) -> None:
     found = count_outcomes(gold, answer)
-    assert found.wanted == sum(value is not None for value in flatten_texts(gold).values())
-    assert found.answered == sum(value is not None for value in flatten_texts(answer).values())
+    assert found.gold_count == sum(value is not None for value in flatten_texts(gold).values())
+    assert found.answer_count == sum(value is not None for value in flatten_texts(answer).values())
     both = found.precision + found.recall
     assert found.f1 == pytest.approx(2 * found.precision * found.recall / both if both else 0)
     itself = count_outcomes(gold, gold)
-    assert (itself.correct, itself.wrong, itself.missing, itself.invented) == (found.wanted, 0, 0, 0)
+    assert (itself.correct, itself.wrong, itself.missing, itself.invented) == (found.gold_count, 0, 0, 0)
 
 
 def test_wilson_bounds_what_never_happened() -> None:
