@@ -127,7 +127,7 @@ def pilot(root: Path) -> str:
 
 
 def again(root: Path, pages: int = 2000) -> str:
-    """A run that finds every page in the ledger: reading, gates, rows."""
+    """A run that finds every page in the ledger: reading, checks, rows."""
     words = ["محضر", "اجتماع", "اللجنة", "المالية", "وأقرت", "الميزانية", "إلى", "نهاية", "العام", "بحضور", "جميع"]
     dice = random.Random(2)
     with GeminiServer(reply=lambda _: content(" ".join(dice.choices(words, k=400)))) as server:
@@ -160,7 +160,7 @@ def ledger(root: Path, rows: int = 1_000_000) -> str:
     size = (root / "ledger/ledger.sqlite").stat().st_size / 1e9
     start_s = time.monotonic()
     with Ledger.open(root / "ledger", write=True) as book:
-        spent = book.spent()
+        spent = book.total_usd()
         opened_s = time.monotonic() - start_s
         start_s = time.monotonic()
         for n in range(1, 10_001):

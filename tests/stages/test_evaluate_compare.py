@@ -82,8 +82,8 @@ def test_the_cost_of_teacher_and_student_and_where_they_meet(folder: Path) -> No
     page = read_rows(folder / "pages/pages.jsonl", Page)[0]
     with Ledger.open(folder / "ledger", write=True) as book:
         for task in ("content", "metadata"):
-            number = book.begin("key", page, task, "gemini-3.8-flash", "standard", 0.01)
-            book.answered(number, "{}", "STOP", 0.01, (3000, 2000), 0.1, 4.0)
+            number = book.begin_request("key", page, task, "gemini-3.8-flash", "standard", 0.01)
+            book.record_response(number, "{}", "STOP", 0.01, (3000, 2000), 0.1, 4.0)
     command = ["--params", str(PARAMS), "cost", str(folder / "out"), "--usd-per-hour=3.6"]
     output = CliRunner().invoke(main, [*command, f"--ledger={folder / 'ledger'}"]).stdout
     assert "| gemini-3.8-flash | 20.00 | 8000, one at a time |" in output

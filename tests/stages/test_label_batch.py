@@ -7,7 +7,7 @@ import pytest
 
 from support.gemini_server import GeminiServer
 from support.label_project import Project, content
-from warraq.teachers.remote import batch
+from warraq.teachers.remote import batch_lane
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def test_results_find_their_pages_in_any_order(
     project: Project, server: GeminiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Some by the tag that the answer repeats, since the server lost their key."""
-    monkeypatch.setattr(batch, "JOB_PAGES", 4)
+    monkeypatch.setattr(batch_lane, "MAX_JOB_PAGES", 4)
     project.cleared(10)
     server.script = ["ok", "no_key", "ok", "no_key"]
 
@@ -124,8 +124,8 @@ def test_a_job_asks_what_a_request_asks_and_its_file_is_deleted(project: Project
 def test_few_jobs_are_under_way_at_once(
     project: Project, server: GeminiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batch, "JOB_PAGES", 1)
-    monkeypatch.setattr(batch, "JOBS", 2)
+    monkeypatch.setattr(batch_lane, "MAX_JOB_PAGES", 1)
+    monkeypatch.setattr(batch_lane, "MAX_JOBS", 2)
     project.cleared(5)
 
     project.label("gemini", lane="batch")
@@ -154,3 +154,21 @@ def test_a_job_that_cannot_be_created_costs_nothing(project: Project, server: Ge
 
     assert result.exit_code == 2 and "no job can be created (503" in result.output
     assert project.spent() == 0 and not server.seen
+
+
+def test_what_an_old_job_finds_confidential_is_sent_by_no_other_lane(project: Project, server: GeminiServer) -> None:
+    """The other page of its document was not in the job."""
+    project.page(1, document="0" * 12)
+    project.public([1, 2])
+    server.script = ["marked"]
+    server.jobs_over = False
+    with project.started("gemini", lane="batch"):
+        server.await_requests(1)
+    other = project.page(2, document="0" * 12)
+
+    server.jobs_over = True
+    result = project.label("gemini", lane="standard")
+
+    assert result.exit_code == 0, result.output
+    assert [row.reason for row in project.rows()] == ["marked_confidential"] * 2
+    assert other.image_sha256 not in server.seen

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support.gemini_server import GeminiServer
 from support.label_project import Project
 from warraq.errors import InputError
-from warraq.teachers.remote.prices import Price, price
+from warraq.teachers.remote.prices import Price, find_price
 
 COST = (2000 * 0.75 + 500 * 3.75) / 1e6  # USD of each answer of the server, thoughts included
 
@@ -64,11 +64,11 @@ def test_random_budgets_hold(project: Project, gemini: GeminiServer, monkeypatch
         assert project.spent() <= cap
 
 
-def told(output: str, row: str) -> list[float]:
+def read_table_row(output: str, row: str) -> list[float]:
     """The figures of a row of the table: low, expected, high."""
-    found = re.search(rf"^ *{re.escape(row)}(.*)$", output, re.M)
-    assert found, output
-    return [float(figure.replace(",", "")) for figure in found[1].split()]
+    match = re.search(rf"^ *{re.escape(row)}(.*)$", output, re.M)
+    assert match, output
+    return [float(figure.replace(",", "")) for figure in match[1].split()]
 
 
 def test_a_dry_run_tells_all_and_sends_nothing(
@@ -84,9 +84,9 @@ def test_a_dry_run_tells_all_and_sends_nothing(
     assert result.exit_code == 0, result.output
     assert "label content: 5 pages: 2 not_sendable, 3 to buy" in result.output
     assert "3 pages to buy from gemini-3.8-flash in the standard lane" in result.output
-    low, expected, high = told(result.output, "USD, standard")
+    low, expected, high = read_table_row(result.output, "USD, standard")
     assert 0 < low <= expected < high
-    assert told(result.output, "USD, flex")[2] == pytest.approx(high / 2, abs=0.01)
+    assert read_table_row(result.output, "USD, flex")[2] == pytest.approx(high / 2, abs=0.01)
     assert "assumed" in result.output and "label.max_usd leaves 5.00" in result.output
     assert not gemini.requests and not project.out.exists() and not (project.root / "ledger").exists()
 
@@ -148,7 +148,7 @@ def test_after_a_pilot_the_estimate_is_measured(project: Project, gemini: Gemini
     project.label("gemini", lane="standard")
 
     assert asked == 20 and "measured on 20 pages" in pilot.output and "80 to buy" in pilot.output
-    _, expected, _ = told(pilot.output, "USD, standard")
+    _, expected, _ = read_table_row(pilot.output, "USD, standard")
     assert expected == pytest.approx(project.spent() - spent, rel=0.2)
     assert len(gemini.requests) == 100
 
@@ -180,26 +180,26 @@ ROWS = [
 
 @given(st.dates(datetime.date(2026, 1, 1), datetime.date(2030, 1, 1)), st.permutations(ROWS))
 def test_the_price_is_the_one_of_the_day(day: datetime.date, rows: list[Price]) -> None:
-    assert price(rows, "m", day).input == (1 if day.year == 2026 else 3)
+    assert find_price(rows, "m", day).input == (1 if day.year == 2026 else 3)
 
 
 @pytest.mark.parametrize(
     ("day", "rates"), [("2026-11-22", (0.75, 3.75)), ("2027-01-02", (1.5, 7.5))], ids=["before", "after"]
 )
 def test_the_list_knows_the_day_on_which_a_price_changes(day: str, rates: tuple[float, float]) -> None:
-    listed = price(ROWS, "gemini-3.8-flash", datetime.date.fromisoformat(day))
+    listed = find_price(ROWS, "gemini-3.8-flash", datetime.date.fromisoformat(day))
     own = Price(model="gemini-3.8-flash", since="2026-01-01", input=9, output=9)
 
     assert (listed.input, listed.output) == pytest.approx(rates)
-    assert price([own], "gemini-3.8-flash", datetime.date.fromisoformat(day)) is own
+    assert find_price([own], "gemini-3.8-flash", datetime.date.fromisoformat(day)) is own
 
 
 def test_a_like_name_has_no_price() -> None:
     with pytest.raises(InputError, match="no price"):
-        price([], "gemini-3.8-flash-other", datetime.date(2026, 11, 22))
+        find_price([], "gemini-3.8-flash-other", datetime.date(2026, 11, 22))
 
 
 @pytest.mark.parametrize(("model", "day"), [("m", "2025-12-31"), ("n", "2026-05-31"), ("o", "2027-01-01")])
 def test_no_price_is_never_nothing(model: str, day: Any) -> None:
     with pytest.raises(InputError, match=f"no price of {model}"):
-        price(ROWS, model, datetime.date.fromisoformat(day))
+        find_price(ROWS, model, datetime.date.fromisoformat(day))

@@ -8,8 +8,8 @@ from support import ROOT
 from support.gemini_server import CYRILLIC, KEY, GeminiServer
 from support.label_project import Project, content
 from warraq import tasks
-from warraq.teachers import PASSING
-from warraq.teachers.remote import remote_teacher
+from warraq.teachers import RETRYABLE
+from warraq.teachers.remote import synchronous_lane
 
 PRICE = (2000 * 0.75 + 500 * 3.75) / 1e6  # USD of each answer of the server, thoughts included
 
@@ -67,7 +67,7 @@ def test_each_case_comes_to_what_is_documented(
     case: str, comes: str, requests: int, costs: str,
 ) -> None:  # fmt: skip
     """Its outcome, its reason, a row in the ledger for each request and its price; and no page is asked for ever."""
-    monkeypatch.setattr(remote_teacher, "LONGEST_WAIT_S", 0.01)
+    monkeypatch.setattr(synchronous_lane, "LONGEST_WAIT_S", 0.01)
     if case == "hang":
         monkeypatch.setenv("WARRAQ_TIMEOUT", "0.1")
     project.cleared(1)
@@ -101,7 +101,7 @@ def test_each_case_comes_to_what_is_documented(
         assert row.reason is None and row.answer and row.answer["blocks"][0]["text"]
     else:
         assert (row.answer, row.reason) == (None, comes) and row.message
-    if row.reason not in PASSING:
+    if row.reason not in RETRYABLE:
         project.label("gemini")
         assert len(gemini.requests) == requests
 

@@ -220,7 +220,7 @@ def test_kills_at_random_moments_lose_nothing(
 def test_an_attempt_is_on_disk_before_its_request(tmp_path: Path, project: Project) -> None:
     page = project.page(1)
     with Ledger.open(tmp_path / "books", write=True) as ledger:
-        ledger.begin("key", page, "content", "model", "standard", 0.5)
+        ledger.begin_request("key", page, "content", "model", "standard", 0.5)
 
         with sqlite3.connect(tmp_path / "books/ledger.sqlite") as other:
             assert other.execute("SELECT state, usd FROM attempt").fetchall() == [("started", 0.5)]

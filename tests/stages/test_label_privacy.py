@@ -12,8 +12,8 @@ import pytest
 from support.gemini_server import KEY, GeminiServer
 from support.label_project import Project, drawn
 from warraq.errors import InputError
-from warraq.teachers.remote.transport import Leak, check, client, proved_local
-from warraq.teachers.safety.clearance import Clearance, everything
+from warraq.teachers.remote.transport import LeakError, build_client, check_body, resolve_local_url
+from warraq.teachers.safety.clearance import Clearance, clear_all
 
 
 def test_only_pages_called_public_reach_the_server(
@@ -171,7 +171,7 @@ def test_the_transport_lets_only_cleared_bytes_out(gemini: GeminiServer) -> None
     image = drawn("secret")
     data = base64.b64encode(image).decode()
     body = {"contents": [{"parts": [{"inlineData": {"mimeType": "image/png", "data": data}}]}]}
-    with client(gemini.url, Clearance(frozenset())) as http, pytest.raises(Leak, match="not cleared"):
+    with build_client(gemini.url, Clearance(frozenset())) as http, pytest.raises(LeakError, match="not cleared"):
         http.post(f"{gemini.url}/v1/models/m:generateContent", json=body)
     assert not gemini.requests
 
@@ -181,20 +181,20 @@ def test_the_transport_looks_into_every_line_of_a_file(gemini: GeminiServer) -> 
         json.dumps({"request": {"data": base64.b64encode(image).decode()}}) for image in (drawn("a"), drawn("b"))
     )
     clearance = Clearance(frozenset({hashlib.sha256(drawn("a")).hexdigest()}))
-    check(f"{cleared}\n{cleared}".encode(), clearance)
-    with client(gemini.url, clearance) as http, pytest.raises(Leak, match="not cleared"):
+    check_body(f"{cleared}\n{cleared}".encode(), clearance)
+    with build_client(gemini.url, clearance) as http, pytest.raises(LeakError, match="not cleared"):
         http.post(f"{gemini.url}/upload/v1/files/x", content=f"{cleared}\n{secret}".encode())
     assert not gemini.seen
 
 
 @pytest.mark.parametrize("to", ["http://127.0.0.1:1/v1", "http://localhost:{port}/v1", "https://127.0.0.1:{port}/v1"])
 def test_the_transport_reaches_one_host_alone(gemini: GeminiServer, to: str) -> None:
-    with client(gemini.url, everything([])) as http, pytest.raises(Leak, match="about to go to"):
+    with build_client(gemini.url, clear_all([])) as http, pytest.raises(LeakError, match="about to go to"):
         http.post(to.format(port=gemini.server_address[1]), json={})
 
 
 def test_a_redirect_is_not_followed() -> None:
-    with client("http://127.0.0.1:9", everything([])) as http:
+    with build_client("http://127.0.0.1:9", clear_all([])) as http:
         assert http.follow_redirects is False and http.trust_env is False
         assert isinstance(http, httpx2.Client)
 
@@ -210,16 +210,16 @@ def test_a_redirect_is_not_followed() -> None:
     ],
 )
 def test_an_image_in_any_form_is_looked_at(value: object) -> None:
-    with pytest.raises(Leak):
-        check(json.dumps({"parts": [value]}).encode(), Clearance(frozenset()))
+    with pytest.raises(LeakError):
+        check_body(json.dumps({"parts": [value]}).encode(), Clearance(frozenset()))
 
 
 def test_what_is_denied_wins_over_what_is_cleared() -> None:
     digest = hashlib.sha256(b"image").hexdigest()
     body = json.dumps({"data": base64.b64encode(b"image").decode()}).encode()
-    check(body, Clearance(frozenset({digest})))
-    with pytest.raises(Leak):
-        check(body, Clearance(frozenset({digest}), {digest}))
+    check_body(body, Clearance(frozenset({digest})))
+    with pytest.raises(LeakError):
+        check_body(body, Clearance(frozenset({digest}), {digest}))
 
 
 @pytest.mark.parametrize(
@@ -229,19 +229,22 @@ def test_what_is_denied_wins_over_what_is_cleared() -> None:
         "http://127.0.0.1@8.8.8.8/v1", "https://127.0.0.1/v1", "ftp://127.0.0.1", "127.0.0.1:8000", "http://[::]:8000/v1",
     ],
 )  # fmt: skip
-def test_a_local_teacher_is_proved_local(url: str) -> None:
+def test_a_local_teacher_is_resolve_local_url(url: str) -> None:
     with pytest.raises(InputError, match="WARRAQ_LOCAL_URL"):
-        proved_local("WARRAQ_LOCAL_URL", url, private=False)
+        resolve_local_url("WARRAQ_LOCAL_URL", url, private=False)
 
 
 def test_a_private_network_has_to_be_allowed() -> None:
-    assert proved_local("V", "http://10.0.0.5:8000/v1", private=True) == ("http://10.0.0.5:8000/v1", "10.0.0.5:8000")
+    assert resolve_local_url("V", "http://10.0.0.5:8000/v1", private=True) == (
+        "http://10.0.0.5:8000/v1",
+        "10.0.0.5:8000",
+    )
     for url in ("http://8.8.8.8/v1", "http://169.254.169.254/v1", "http://0.0.0.0/v1"):
         with pytest.raises(InputError):
-            proved_local("V", url, private=True)
+            resolve_local_url("V", url, private=True)
 
 
 def test_a_name_is_resolved_once() -> None:
     """So that it cannot come to mean another machine between the proof and the request."""
-    url, host = proved_local("V", "http://localhost:8000/v1", private=False)
+    url, host = resolve_local_url("V", "http://localhost:8000/v1", private=False)
     assert url in {"http://127.0.0.1:8000/v1", "http://[::1]:8000/v1"} and host == "localhost:8000"

@@ -6,12 +6,12 @@ import pytest
 
 from warraq import tasks
 from warraq.tasks import BaseAnswer
-from warraq.teachers.remote.schema import envelope, json_schema, portable
+from warraq.teachers.remote.schema import build_envelope, to_json_schema, to_openapi
 
 
 @pytest.mark.parametrize("task", ["content", "metadata", "invoice"])
 def test_each_task_has_a_portable_schema(task: str) -> None:
-    schema = portable(tasks.load(task).answer)
+    schema = to_openapi(tasks.load(task).answer)
 
     assert schema["type"] == "OBJECT"
     assert schema["required"] == list(tasks.load(task).answer.model_fields)
@@ -44,7 +44,7 @@ class Numbered(BaseAnswer):
 @pytest.mark.parametrize("answer", [Union, Free, Default, Recursive, Anything, Numbered])
 def test_a_schema_that_is_not_portable_is_refused(answer: type[BaseAnswer]) -> None:
     with pytest.raises(TypeError, match=r"portable|needs fields"):
-        portable(answer)
+        to_openapi(answer)
 
 
 @pytest.mark.parametrize("task", ["content", "metadata", "invoice"])
@@ -63,6 +63,6 @@ def test_the_two_dialects_say_the_same(task: str) -> None:
         if "items" in openapi:
             check(openapi["items"], plain["items"])
 
-    openapi = portable(envelope(tasks.load(task).answer))
-    check(openapi, json_schema(openapi))
+    openapi = to_openapi(build_envelope(tasks.load(task).answer))
+    check(openapi, to_json_schema(openapi))
     assert openapi["required"] == ["page_tag", "answer", "addresses_the_reader_as_ai"]

@@ -145,4 +145,4 @@ class Project:
 
     def spent(self) -> float:
         with Ledger.open(self.root / "ledger", write=False) as ledger:
-            return ledger.spent()
+            return ledger.total_usd()

@@ -63,10 +63,11 @@ def label(
         raise click.BadParameter(f"params.yaml has the tasks {', '.join(params.tasks)}.", param_hint="--task")
     from warraq.stages import label as stage
 
+    files = stage.LabelFiles(raw, pages, reviews, ledger, out)
     if dry_run or pilot:
-        click.echo(stage.preview(raw, pages, reviews, ledger, out, task, params.label, 0 if dry_run else pilot or 0))
+        click.echo(stage.preview(files=files, task=task, parameters=params.label, pilot=0 if dry_run else pilot or 0))
     else:
-        stage.run(raw, pages, reviews, ledger, out, metrics, task, params.label, retry)
+        stage.run(files=files, metrics=metrics, task=task, parameters=params.label, retry=retry)
 
 
 @click.command()

@@ -186,11 +186,11 @@ def cost(context: click.Context, reports: Path, ledger: Path, usd_per_hour: floa
     params = load_params(context)
     model = params.label.gemini.model
     with Ledger.open(ledger, write=False) as book:
-        means = [mean for mean in (book.means(task, model) for task in params.tasks) if mean is not None]
-        usd, seconds = sum(mean.usd for mean in means), sum(mean.seconds for mean in means)
-        teacher = account.TeacherCost(model, usd, seconds) if means else None
+        usages = [usage for usage in (book.mean_usage(task, model) for task in params.tasks) if usage is not None]
+        usd, seconds = sum(usage.usd for usage in usages), sum(usage.seconds for usage in usages)
+        teacher = account.TeacherCost(model, usd, seconds) if usages else None
         metrics = StudentMetrics.read(reports / "metrics.json")
-        click.echo(account.render_cost_table(metrics, teacher, book.spent(), usd_per_hour))
+        click.echo(account.render_cost_table(metrics, teacher, book.total_usd(), usd_per_hour))
 
 
 @click.command()

@@ -6,8 +6,9 @@ the ledger before it is read. The rows are made of the ledger; a labels file tha
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -18,21 +19,26 @@ from warraq.errors import InputError
 from warraq.files import write_json
 from warraq.records import Page
 from warraq.section import Section
-from warraq.teachers import Teacher
-from warraq.teachers.human import Human
-from warraq.teachers.remote import gemini, local, plan
+from warraq.teachers.human import HumanTeacher
+from warraq.teachers.label_counts import count_outcomes, summarize_labels
+from warraq.teachers.remote import gemini, local
+from warraq.teachers.remote.budget import Budget
+from warraq.teachers.remote.context import LaneContext
+from warraq.teachers.remote.cost_estimate import format_cost, summarize_cost
 from warraq.teachers.remote.ledger import Ledger
 from warraq.teachers.remote.prices import Price
-from warraq.teachers.remote.remote_teacher import Model
-from warraq.teachers.remote.request import Provider
+from warraq.teachers.remote.provider import Provider
+from warraq.teachers.remote.remote_teacher import RemoteTeacher
 from warraq.teachers.safety import clearance
-from warraq.teachers.teacher_chain import Work
-from warraq.teachers.textlayer import TextLayer
+from warraq.teachers.teacher_chain import LabelPlan, adopt_labels
+from warraq.teachers.textlayer import TextLayerTeacher
 
 logger = logging.getLogger(__name__)
 
 
 class Label(Section):
+    """The branch `label` of params.yaml."""
+
     teachers: Annotated[list[Literal["human", "textlayer", "gemini", "local"]], Field(min_length=1)]
     max_usd: Annotated[float, Field(ge=0)]
     prices: list[Price]
@@ -40,74 +46,61 @@ class Label(Section):
     local: local.Parameters
 
 
-def adopt(before: Iterable[records.Label], asked: list[Teacher], rows: list[Page]) -> None:
-    """What a labels file holds of models and the ledger does not, as after a clone, is in the ledger from now on."""
-    models = {teacher.name: teacher for teacher in asked if isinstance(teacher, Model)}
-    pages = {page.page_id: page for page in rows}
-    for row in before:
-        if row.teacher not in models or row.reason in teachers.PASSING | {"not_sendable"}:
-            continue
-        if row.reason != "marked_confidential":
-            models[row.teacher].ledger.adopt(row)
-        elif row.page_id in pages:
-            models[row.teacher].heed(pages[row.page_id], teachers.declined(row.reason, row.message))
+@dataclass(frozen=True)
+class LabelFiles:
+    """Where the stage reads and writes."""
+
+    raw: Path  # of it documents.csv alone is read
+    pages: Path
+    reviews: Path
+    ledger: Path
+    out: Path  # labels/<task>.jsonl
+
+    def read_labels(self) -> list[records.Label]:
+        """The labels of the run before, if there was one."""
+        return records.read_rows(self.out, records.Label) if self.out.exists() else []
 
 
 @contextmanager
-def opened(
-    raw: Path, pages: Path, reviews: Path, ledger: Path, before: list[records.Label], task: str, parameters: Label,
-    write: bool, retry: str | None = None,
-) -> Iterator[Work]:  # fmt: skip
-    """What there is to do; the ledger is opened only where a teacher needs it."""
-    rows = records.read_rows(pages / "pages.jsonl", Page)
-    question = tasks.load(task)
+def open_plan(
+    files: LabelFiles, task: str, parameters: Label, *, write: bool, retry: str | None = None
+) -> Iterator[LabelPlan]:
+    """What there is to do; the ledger is opened only where a teacher needs it, and written only with `write`."""
+    pages = records.read_rows(files.pages / "pages.jsonl", Page)
+    definition = tasks.load(task)
 
-    def teacher(name: str, book: Ledger | None) -> Teacher:
+    def open_teacher(name: str, ledger: Ledger | None) -> teachers.Teacher:
         if name == "human":
-            return Human(question, reviews, rows)
-        if name == "textlayer" or book is None:
-            return TextLayer(question, pages)
-        provider: Provider = local.Local(question, parameters.local)
-        sendable = clearance.everything(rows)
+            return HumanTeacher(definition, files.reviews, pages)
+        if name == "textlayer" or ledger is None:
+            return TextLayerTeacher(definition, files.pages)
+        provider: Provider = local.LocalProvider(definition, parameters.local)
+        sendable = clearance.clear_all(pages)
         if name == "gemini":
-            provider = gemini.Gemini(question, parameters.gemini)
-            sendable = clearance.cleared(rows, raw / "documents.csv")
-        return Model(question, provider, sendable, book, pages, rows, parameters.prices, parameters.max_usd, retry)
+            provider = gemini.GeminiProvider(definition, parameters.gemini)
+            sendable = clearance.clear_public(pages, files.raw / "documents.csv")
+        context = LaneContext(
+            task=definition, provider=provider, clearance=sendable, ledger=ledger, prices=parameters.prices,
+            budget=Budget(parameters.max_usd, ledger.total_usd()), folder=files.pages, pages=pages,
+        )  # fmt: skip
+        return RemoteTeacher(context, retry)
 
-    paid = not {"gemini", "local"}.isdisjoint(parameters.teachers)
-    with Ledger.open(ledger, write) if paid else nullcontext() as book:
-        asked = [teacher(name, book) for name in parameters.teachers]
-        adopt(before, asked, rows)
-        yield Work(task, rows, asked)
-
-
-def report(task: str, rows: list[records.Label], before: dict[str, records.Label]) -> None:
-    fresh = [row for row in rows if row.answer is None or before.get(row.page_id) != row]
-    told = [f"{name} {count}" for name, count in sorted(Counter(row.teacher for row in fresh if row.answer).items())]
-    reasons = Counter(row.reason for row in fresh if row.reason)
-    if reasons:
-        told.append(f"declined {reasons.total()} ({', '.join(f'{name} {n}' for name, n in sorted(reasons.items()))})")
-    asked = f"{len(fresh)} asked" + (": " + ", ".join(told) if told else "")
-    logger.info("label %s: %d pages, %d known, %s", task, len(rows), len(rows) - len(fresh), asked)
-    if passing := sum(reasons[reason] for reason in teachers.PASSING):
-        logger.warning("label %s: %d pages have no answer for a passing reason; run the stage again.", task, passing)
+    has_remote = not {"gemini", "local"}.isdisjoint(parameters.teachers)
+    with Ledger.open(files.ledger, write) if has_remote else nullcontext() as ledger:
+        chain = [open_teacher(name, ledger) for name in parameters.teachers]
+        adopt_labels(files.read_labels(), chain, pages)
+        yield LabelPlan(task, pages, chain)
 
 
-def counted(rows: list[records.Label]) -> dict[str, int]:
-    """How many pages have an answer and of whom, how many have none and why, how many answers are in doubt and why."""
-    answered = [row for row in rows if row.answer is not None]
-    counts = Counter(f"answered_{row.teacher}" for row in answered)
-    counts += Counter(f"declined_{row.reason}" for row in rows if row.answer is None)
-    for row in answered:
-        counts.update({f"doubt_{doubt.partition(':')[0]}" for doubt in (row.message or "").split("; ") if doubt})
-    return {"pages": len(rows), "answered": len(answered), **dict(sorted(counts.items()))}
+def run(*, files: LabelFiles, metrics: Path, task: str, parameters: Label, retry: str | None = None) -> None:
+    """Label each page of pages.jsonl, and write the counts of answers and refusals to `metrics`.
 
-
-def run(
-    raw: Path, pages: Path, reviews: Path, ledger: Path, out: Path, metrics: Path, task: str, parameters: Label,
-    retry: str | None = None,
-) -> None:  # fmt: skip
-    """Label each page of `pages`/pages.jsonl; of `raw` only documents.csv is read.
+    Args:
+        files: where to read and write.
+        metrics: the file for the counts.
+        task: its name.
+        parameters: the branch of params.yaml.
+        retry: a reason whose pages are asked again.
 
     Raises:
         InputError: `retry` is no reason; a review is invalid; a model is needed and cannot work, or its server stops
@@ -115,34 +108,34 @@ def run(
     """
     if retry is not None and retry not in get_args(teachers.Reason):
         raise InputError(f"--retry {retry}: there is no such reason; docs/pipeline.md lists them.")
-    before = records.read_rows(out, records.Label) if out.exists() else []
-    with opened(raw, pages, reviews, ledger, before, task, parameters, True, retry) as work:
-        for model in work.models:
-            if wanted := work.wanted(model):
-                logger.info("label %s: %s", task, plan.summary(model, len(wanted)))
-                work.buy(model, wanted)
-    labels = [row for row in work.settled.values() if isinstance(row, records.Label)]
-    if len(labels) < len(work.rows):
+    earlier = {row.page_id: row for row in files.read_labels()}
+    with open_plan(files, task, parameters, write=True, retry=retry) as plan:
+        for teacher in plan.remote_teachers:
+            if wanted := plan.wanted_pages(teacher):
+                logger.info("label %s: %s", task, summarize_cost(teacher, len(wanted)))
+                plan.buy(teacher, wanted)
+    if plan.unpaid:
         raise AssertionError("a page was bought and is not settled")
-    records.write_rows(out, labels, lambda row: row.page_id)
-    write_json(metrics, counted(labels))
-    report(task, labels, {row.page_id: row for row in before})
+    labels = list(plan.labels.values())
+    records.write_rows(files.out, labels, lambda row: row.page_id)
+    write_json(metrics, count_outcomes(labels))
+    logger.info("label %s: %s", task, summarize_labels(labels, earlier))
+    if retryable := sum(row.reason in teachers.RETRYABLE for row in labels):
+        logger.warning("label %s: %d pages have no answer for a passing reason; run the stage again.", task, retryable)
 
 
-def preview(
-    raw: Path, pages: Path, reviews: Path, ledger: Path, out: Path, task: str, parameters: Label, pilot: int
-) -> str:
+def preview(*, files: LabelFiles, task: str, parameters: Label, pilot: int) -> str:
     """What `run` would buy and cost, for the terminal; `pilot` pages are bought before, so that the cost is measured.
 
     The labels file stays as it is; what the pilot buys is in the ledger.
     """
-    before = records.read_rows(out, records.Label) if out.exists() else []
-    with opened(raw, pages, reviews, ledger, before, task, parameters, pilot > 0) as work:
-        for model in work.models if pilot else []:
-            sample = sorted(work.wanted(model).items())[:pilot]  # keys are hashes: a fair one
-            work.buy(model, dict(sample))
-        names = ("to buy" if isinstance(one, Model) else one.reason or one.teacher for one in work.settled.values())
-        counts = ", ".join(f"{count} {name}" for name, count in sorted(Counter(names).items()))
-        numbers = ((model, len(work.wanted(model))) for model in work.models)
-        tables = [plan.table(model, number) for model, number in numbers if number]
-    return "\n".join([f"label {task}: {len(work.rows)} pages: {counts}", *(tables or ["nothing to buy"])])
+    with open_plan(files, task, parameters, write=pilot > 0) as plan:
+        for teacher in plan.remote_teachers if pilot else []:
+            sample = sorted(plan.wanted_pages(teacher).items())[:pilot]  # keys are hashes: a fair one
+            plan.buy(teacher, dict(sample))
+        outcomes = Counter(row.reason or row.teacher for row in plan.labels.values())
+        outcomes += Counter({"to buy": len(plan.unpaid)})
+        counts = ", ".join(f"{count} {name}" for name, count in sorted(outcomes.items()))
+        numbers = ((teacher, len(plan.wanted_pages(teacher))) for teacher in plan.remote_teachers)
+        tables = [format_cost(teacher, number) for teacher, number in numbers if number]
+    return "\n".join([f"label {task}: {len(plan.pages)} pages: {counts}", *(tables or ["nothing to buy"])])

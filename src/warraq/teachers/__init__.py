@@ -1,12 +1,19 @@
-"""Who answers a question about a page: one module a teacher, named as in `label.teachers` of params.yaml.
+"""Who answers for a page: one module a teacher, named as in `label.teachers` of params.yaml.
 
-    human, textlayer     answer at once, from what is here
-    gemini, local        models behind HTTP, asked by `model.Model`: attempts, retries, budget, ledger and gates are its
-    schema, reading      what a model is asked to write, and how it is read
-    clearance, transport who may see a page: the first and the second lock
-    ledger, prices, pace what was asked, what it costs, how fast
-    gates                what an answer must pass to become a label
-    order                the teachers in their order, and the row that comes of a page
+    human, textlayer      answer at once, from what is here
+    teacher_chain         the teachers in their order, and the row that comes of a page
+    remote/               models behind HTTP
+        remote_teacher    the teacher: what is known of a page, and by which lane it is bought
+        context           what its lanes share: state of the pages, price, clearance
+        synchronous_lane  a request a page, a number of them at once: rate_limit, progress
+        batch_lane        jobs of many pages, within a day, for half the price
+        request           what is asked, what came of it, whether another request is worth its price
+        provider          what a server has to offer; gemini and local are the two, transport is their way out
+        schema            what a model is asked to write; parse_response reads it
+        ledger, budget    what was asked and answered, what it cost and may cost; prices, cost_estimate
+    safety/
+        clearance         who may see a page: the first lock, transport is the second
+        label_checks      what an answer must pass to become a label
 
 A teacher answers or says why it does not; it never raises for a page. It raises InputError where the whole run has to
 stop (a wrong key, a used-up quota).
@@ -15,8 +22,9 @@ stop (a wrong key, a used-up quota).
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, cast, get_args
+from typing import Literal, Protocol, cast, get_args
 
+from warraq.files import JsonObject
 from warraq.records import Page, Reference
 
 Reason = Literal[
@@ -48,43 +56,53 @@ Reason = Literal[
     "disagrees",  # with a usable text layer
     "marked_confidential",  # the document says so itself: it should never have been cleared
 ]
-PASSING: frozenset[str] = frozenset({"budget", "rate_limited", "overloaded", "server_error", "refused"})
-"""Refusals that say nothing about the page: the next run asks again."""
+RETRYABLE: frozenset[str] = frozenset({"budget", "rate_limited", "overloaded", "server_error", "refused"})
+"""Reasons that say nothing about the page: the next run asks again."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    value: dict[str, Any]
+    """A page's answer, which fits the schema of its task."""
+
+    value: JsonObject
     model: str | None = None  # as served
     doubts: tuple[str, ...] = ()  # `code: message`, for the reviewer; they change nothing
 
 
 @dataclass(frozen=True)
-class Declined:
+class Refusal:
+    """Why there is no answer."""
+
     reason: Reason
     message: str
 
 
-def declined(code: str | None, message: str | None) -> Declined:
-    """From a code as it is stored."""
+def parse_refusal(code: str | None, message: str | None) -> Refusal:
+    """A refusal from its code as it is stored.
+
+    Raises:
+        ValueError: the code is no reason.
+    """
     if code not in get_args(Reason):
         raise ValueError(f"{code!r} is not a reason")
-    return Declined(cast(Reason, code), message or "")
+    return Refusal(cast(Reason, code), message or "")
 
 
 class Teacher(Protocol):
+    """Whoever answers for pages: a person, the page's own text, a model."""
+
     name: str
     reference: Reference
 
-    def identity(self, page: Page) -> dict[str, Any]:
+    def identity(self, page: Page) -> JsonObject:
         """All that decides the answer besides the image, the task and the teacher's name."""
 
-    def answer(self, page: Page) -> Answer | Declined | None:
-        """None: it has to be bought first."""
+    def answer(self, page: Page, key: str) -> Answer | Refusal | None:
+        """The answer to a page; `key` is its cache key. None: it has to be bought first."""
 
 
-def identify(page: Page, task: str, teacher: Teacher) -> str:
-    """The key of an answer: SHA-256 of all that decides it."""
-    decides = {"image": page.image_sha256, "task": task, "teacher": teacher.name, **teacher.identity(page)}
-    text = json.dumps(decides, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+def cache_key(page: Page, task: str, teacher: Teacher) -> str:
+    """The key of an answer: SHA-256 of all that decides it, 64 hex digits. What was paid for is found by it."""
+    identity = {"image": page.image_sha256, "task": task, "teacher": teacher.name, **teacher.identity(page)}
+    text = json.dumps(identity, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -3,19 +3,21 @@
 import logging
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from warraq.errors import InputError, first_problem
+from warraq.files import JsonObject
 from warraq.records import Page, Reference, read_reviews
 from warraq.tasks import Task
-from warraq.teachers import Answer, Declined
+from warraq.teachers import Answer, Refusal
 
 logger = logging.getLogger(__name__)
 
 
-class Human:
+class HumanTeacher:
+    """The reviews of a task."""
+
     name = "human"
     reference: Reference = "gold"
 
@@ -25,7 +27,7 @@ class Human:
         Raises:
             InputError: a review is of another task or does not fit the task's answer.
         """
-        self.answers: dict[str, dict[str, Any]] = {}
+        self.answers: dict[str, JsonObject] = {}
         for page_id, review in read_reviews(reviews, task.name).items():
             try:
                 self.answers[page_id] = task.validate(review.answer)
@@ -40,9 +42,11 @@ class Human:
                 reviews, len(strangers), task.name, min(strangers),
             )  # fmt: skip
 
-    def identity(self, page: Page) -> dict[str, Any]:
+    def identity(self, page: Page) -> JsonObject:
+        """The answer itself: a corrected one has another key."""
         return {"answer": self.answers.get(page.page_id)}
 
-    def answer(self, page: Page) -> Answer | Declined:
+    def answer(self, page: Page, key: str) -> Answer | Refusal:
+        """The last review of the page."""
         value = self.answers.get(page.page_id)
-        return Declined("no_review", "nobody has reviewed this page") if value is None else Answer(value)
+        return Refusal("no_review", "nobody has reviewed this page") if value is None else Answer(value)

@@ -1,54 +1,95 @@
 """Pages and teachers -> a label row a page: of the first teacher that answers, in their order."""
 
+from collections.abc import Iterable, Sequence
+
 from warraq.records import Label, Page
-from warraq.teachers import Answer, Declined, Teacher, identify
-from warraq.teachers.remote.remote_teacher import Model
+from warraq.teachers import RETRYABLE, Answer, Refusal, Teacher, cache_key, parse_refusal
+from warraq.teachers.remote.remote_teacher import RemoteTeacher
 
-SILENT = {"not_this_task", "no_review"}  # tell less of a page than any other reason
+UNINFORMATIVE = {"not_this_task", "no_review"}  # tell less of a page than any other reason
 
 
-def labelled(page: Page, task: str, teacher: Teacher, outcome: Answer | Declined) -> Label:
+def build_label(page: Page, task: str, teacher: Teacher, key: str, outcome: Answer | Refusal) -> Label:
+    """The row of a teacher's answer or refusal; `key` is its cache key."""
     if isinstance(outcome, Answer):
-        rest = {"answer": outcome.value, "model": outcome.model, "reason": None}
-        rest["message"] = "; ".join(outcome.doubts) or None
+        content = {"answer": outcome.value, "model": outcome.model, "reason": None}
+        content["message"] = "; ".join(outcome.doubts) or None
     else:
-        rest = {"answer": None, "model": None, "reason": outcome.reason, "message": outcome.message}
-    known = {"page_id": page.page_id, "task": task, "key": identify(page, task, teacher)}
-    return Label.model_validate(known | {"teacher": teacher.name, "reference": teacher.reference} | rest)
+        content = {"answer": None, "model": None, "reason": outcome.reason, "message": outcome.message}
+    origin = {"page_id": page.page_id, "task": task, "key": key, "teacher": teacher.name}
+    return Label.model_validate(origin | {"reference": teacher.reference} | content)
 
 
-def settle(page: Page, task: str, asked: list[Teacher]) -> Label | Model:
-    """The first answer to a page; without one, the refusal that tells most; or who has to be paid to know."""
-    refusals = []
-    for teacher in asked:
-        outcome = teacher.answer(page)
-        if outcome is None:
-            assert isinstance(teacher, Model)
-            return teacher
-        row = labelled(page, task, teacher, outcome)
-        if row.answer is not None:
-            return row
-        refusals.append(row)
-    telling = [row for row in refusals if row.reason not in SILENT]
-    return telling[-1] if telling else refusals[0]
+def choose_refusal(refusals: Sequence[Label]) -> Label:
+    """Of the refusals of all teachers the one that tells most of a page: the last that is informative."""
+    informative = [row for row in refusals if row.reason not in UNINFORMATIVE]
+    return informative[-1] if informative else refusals[0]
 
 
-class Work:
-    """The pages, and what of each is known or who has to be paid to know it."""
+def adopt_labels(rows: Iterable[Label], teachers: Iterable[Teacher], pages: Iterable[Page]) -> None:
+    """Take into the ledger what a labels file holds of models and the ledger does not, as after a clone."""
+    contexts = {teacher.name: teacher.context for teacher in teachers if isinstance(teacher, RemoteTeacher)}
+    by_id = {page.page_id: page for page in pages}
+    for row in rows:
+        if row.teacher not in contexts or row.reason in RETRYABLE | {"not_sendable"}:
+            continue
+        if row.reason != "marked_confidential":
+            contexts[row.teacher].ledger.adopt(row)
+        elif row.page_id in by_id:
+            refusal = parse_refusal(row.reason, row.message)
+            contexts[row.teacher].propagate_confidentiality(by_id[row.page_id], refusal)
 
-    def __init__(self, task: str, rows: list[Page], asked: list[Teacher]) -> None:
+
+class LabelPlan:
+    """The pages of a task: of each its label, or the teacher who has to be paid for one.
+
+    Each teacher is asked once about a page, and goes on where it is paid: no key and no answer is made a second time.
+    """
+
+    def __init__(self, task: str, pages: Sequence[Page], teachers: Sequence[Teacher]) -> None:
+        """Ask the teachers what they have at once."""
         self.task = task
-        self.rows = rows
-        self.asked = asked
-        self.models = [teacher for teacher in asked if isinstance(teacher, Model)]
-        self.settled = {page.page_id: settle(page, task, asked) for page in rows}
+        self.pages = pages
+        self.teachers = teachers
+        self.remote_teachers = [teacher for teacher in teachers if isinstance(teacher, RemoteTeacher)]
+        self.labels: dict[str, Label] = {}  # by page_id
+        self.unpaid: dict[str, tuple[RemoteTeacher, str]] = {}  # by page_id: who has to be paid, and for which key
+        self._refusals: dict[str, list[Label]] = {page.page_id: [] for page in pages}
+        for page in pages:
+            self._ask(page)
 
-    def wanted(self, model: Model) -> dict[str, Page]:
-        """What has to be bought of a model, by its key: equal pages once."""
-        return {identify(page, self.task, model): page for page in self.rows if self.settled[page.page_id] is model}
+    def _ask(self, page: Page) -> None:
+        """Ask for a page from the teacher on who was not paid, or from the first."""
+        label = self._first_answer(page)
+        if label is not None:
+            self.labels[page.page_id] = label
 
-    def buy(self, model: Model, wanted: dict[str, Page]) -> None:
-        model.buy(wanted)
-        for page in self.rows:
-            if self.settled[page.page_id] is model:
-                self.settled[page.page_id] = settle(page, self.task, self.asked)
+    def _first_answer(self, page: Page) -> Label | None:
+        """The first answer, or the refusal that tells most; None: a teacher has to be paid to know."""
+        unpaid_teacher, key = self.unpaid.pop(page.page_id, (None, ""))
+        refusals = self._refusals[page.page_id]
+        for teacher in self.teachers[len(refusals) :]:
+            if teacher is not unpaid_teacher:
+                key = cache_key(page, self.task, teacher)
+            outcome = teacher.answer(page, key)
+            if outcome is None:
+                assert isinstance(teacher, RemoteTeacher)
+                self.unpaid[page.page_id] = (teacher, key)
+                return None
+            label = build_label(page, self.task, teacher, key, outcome)
+            if label.answer is not None:
+                return label
+            refusals.append(label)
+        return choose_refusal(refusals)
+
+    def wanted_pages(self, teacher: RemoteTeacher) -> dict[str, Page]:
+        """What has to be bought of a teacher, by its key: equal pages once."""
+        pages = {page.page_id: page for page in self.pages}
+        return {key: pages[page_id] for page_id, (unpaid, key) in self.unpaid.items() if unpaid is teacher}
+
+    def buy(self, teacher: RemoteTeacher, pages: dict[str, Page]) -> None:
+        """Have a teacher asked about pages, by their key, and ask on for those that it then refuses."""
+        teacher.buy(pages)
+        for page in self.pages:
+            if page.page_id in self.unpaid and self.unpaid[page.page_id][0] is teacher:
+                self._ask(page)

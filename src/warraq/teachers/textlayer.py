@@ -9,14 +9,14 @@ import hashlib
 import re
 import unicodedata
 from pathlib import Path
-from typing import Any
 
 from warraq.errors import InputError
+from warraq.files import JsonObject
 from warraq.records import Page, Reference
 from warraq.tasks import Task
-from warraq.teachers import Answer, Declined
+from warraq.teachers import Answer, Refusal
 
-LETTERS = 20  # fewer are a stamp or a page number, not a page's text
+MIN_LETTERS = 20  # fewer are a stamp or a page number, not a page's text
 
 _PRESENTED = re.compile("[\ufb00-\ufdef\ufdf0-\ufdf9\ufe70-\ufefc]")  # not U+FDFA to U+FDFD: one sign on the page, too
 _MARKS = re.compile("[\u064b-\u065f\u0670\u0640]")
@@ -28,32 +28,32 @@ _SWAPPED = re.compile("[وفبك]?ا(?:[اأإآ]ل|[جحخم]ل..)")  # "األ
 _ARTICLE = re.compile("[وفبك]?ال..")
 
 
-def folded(text: str) -> str:
+def fold_letters(text: str) -> str:
     """`text` with Arabic presentation forms and Latin ligatures as letters, and without invisible direction marks."""
     text = _PRESENTED.sub(lambda match: unicodedata.normalize("NFKC", match[0]).strip(), text)
     return _BIDI.sub("", re.sub("\r\n?|\f", "\n", text))
 
 
-def doubt(text: str) -> str | None:
-    """Why a folded text is not proved to be what the page shows; None where it is."""
+def find_fault(text: str) -> str | None:
+    """Why a text of `fold_letters` is not proved to be what the page shows; None where it is."""
     letters = [letter for letter in text if letter.isalpha()]
-    if len(letters) < LETTERS:
+    if len(letters) < MIN_LETTERS:
         return f"{len(letters)} letters are too few"
     if _MEANINGLESS.search(text):
         return "characters without a meaning"
-    foreign = sum(not _common(letter) for letter in letters) + len(_PRIVATE.findall(text))
+    foreign = sum(not _is_common(letter) for letter in letters) + len(_PRIVATE.findall(text))
     if foreign > 0.01 * len(letters):
         return f"{foreign} characters that are neither Arabic nor Latin"
     words = _WORD.findall(_MARKS.sub("", text))
-    return _arabic_doubt(text, words) if words else None
+    return _find_arabic_fault(text, words) if words else None
 
 
-def _common(letter: str) -> bool:
+def _is_common(letter: str) -> bool:
     """Arabic, or Latin as Western languages write it: broken fonts map to the rarer Latin blocks."""
     return letter < "\u0180" or "\u0600" <= letter <= "\u06ff" or "\ufdfa" <= letter <= "\ufdfd" or letter in "ʿʾʼ"
 
 
-def _arabic_doubt(text: str, words: list[str]) -> str | None:
+def _find_arabic_fault(text: str, words: list[str]) -> str | None:
     swapped = sum(bool(_SWAPPED.match(word)) for word in words)
     if swapped > 0.01 * len(words):
         return f"lam is swapped with the next letter in {swapped} of {len(words)} words"
@@ -69,8 +69,12 @@ def _arabic_doubt(text: str, words: list[str]) -> str | None:
     return None
 
 
-def layer(pages: Path, page: Page) -> str:
-    """The page's own text as render found it; empty where there is none. Raises InputError: its file is not there."""
+def read_text_layer(pages: Path, page: Page) -> str:
+    """The page's own text as render found it; empty where there is none.
+
+    Raises:
+        InputError: its file is not there, or not UTF-8.
+    """
     if page.text is None:
         return ""
     try:
@@ -79,7 +83,9 @@ def layer(pages: Path, page: Page) -> str:
         raise InputError(f"{pages / page.text} cannot be read ({error}); run render again.") from None
 
 
-class TextLayer:
+class TextLayerTeacher:
+    """The page's own text as the answer to the task `content`."""
+
     name = "textlayer"
     reference: Reference = "textlayer"
 
@@ -87,19 +93,21 @@ class TextLayer:
         self.task = task
         self.pages = pages
 
-    def identity(self, page: Page) -> dict[str, Any]:
-        return {"text_sha256": hashlib.sha256(layer(self.pages, page).encode()).hexdigest()}
+    def identity(self, page: Page) -> JsonObject:
+        """The hash of the layer."""
+        return {"text_sha256": hashlib.sha256(read_text_layer(self.pages, page).encode()).hexdigest()}
 
-    def answer(self, page: Page) -> Answer | Declined:
+    def answer(self, page: Page, key: str) -> Answer | Refusal:
+        """A paragraph for each part between empty lines."""
         if self.task.name != "content":
-            return Declined("not_this_task", "a text layer has no fields")
-        text = folded(layer(self.pages, page))
+            return Refusal("not_this_task", "a text layer has no fields")
+        text = fold_letters(read_text_layer(self.pages, page))
         if not text.strip():
-            return Declined("no_text_layer", "the page has no text of its own")
+            return Refusal("no_text_layer", "the page has no text of its own")
         damaged = page.repaired or page.damage is not None
-        reason = "the file was damaged, so the picture may lack what the text has" if damaged else doubt(text)
+        reason = "the file was damaged, so the picture may lack what the text has" if damaged else find_fault(text)
         if reason is not None:
-            return Declined("text_layer_unusable", reason)
+            return Refusal("text_layer_unusable", reason)
         paragraphs = [
             "\n".join(line.strip() for line in part.strip().split("\n")) for part in re.split(r"\n\s*\n", text)
         ]

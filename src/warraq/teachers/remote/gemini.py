@@ -17,41 +17,49 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from warraq.errors import InputError
+from warraq.files import JsonObject
 from warraq.records import Reference
 from warraq.section import Section
 from warraq.tasks import Task
-from warraq.teachers.remote.batch import Result
-from warraq.teachers.remote.gemini_responses import problem, reply, result
-from warraq.teachers.remote.parse_response import tag
+from warraq.teachers.remote.gemini_responses import parse_error, parse_job_line, parse_reply
+from warraq.teachers.remote.parse_response import page_tag
 from warraq.teachers.remote.prices import Lane
-from warraq.teachers.remote.request import Problem, Reply, Step
-from warraq.teachers.remote.schema import asking, envelope, portable
-from warraq.teachers.remote.transport import client, timeout_s
-from warraq.teachers.safety.clearance import Clearance, Cleared
+from warraq.teachers.remote.provider import JobResult
+from warraq.teachers.remote.request import ProviderError, Reply, RequestSpec
+from warraq.teachers.remote.schema import build_envelope, build_prompt, to_openapi
+from warraq.teachers.remote.transport import build_client, read_timeout_s
+from warraq.teachers.safety.clearance import Clearance, ClearedPage
 
 ENDPOINT = "https://generativelanguage.googleapis.com"
 API_VERSION = "v1"
-MANY = 200  # pages; more of them can wait a quarter of an hour for half the price
-DECIDES = {"model", "thinking_level", "max_output_tokens", "media_resolution"}  # not the lane, not the second model
+FLEX_PAGES = 200  # more of them can wait a quarter of an hour for half the price
+IDENTITY_FIELDS = {
+    "model",
+    "thinking_level",
+    "max_output_tokens",
+    "media_resolution",
+}  # not lane, second model
 IMAGE_TOKENS = {"low": 280, "medium": 560, "high": 1120}
 FRAME_TOKENS = 512  # what the server adds around a request, generously
-OVER = {"SUCCEEDED", "PARTIALLY_SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED"}
+FINISHED_STATES = {"SUCCEEDED", "PARTIALLY_SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED"}
 UNSAFE = ("HARASSMENT", "HATE_SPEECH", "SEXUALLY_EXPLICIT", "DANGEROUS_CONTENT")
 SAFETY = [{"category": f"HARM_CATEGORY_{name}", "threshold": "OFF"} for name in UNSAFE]
 
-Name = Annotated[str, Field(pattern=r"^gemini-[a-z0-9.-]+$")]
+ModelName = Annotated[str, Field(pattern=r"^gemini-[a-z0-9.-]+$")]
 
 
 class Parameters(Section):
-    model: Name
-    second_model: Name | None
+    """The branch `label.gemini` of params.yaml."""
+
+    model: ModelName
+    second_model: ModelName | None
     thinking_level: Literal["minimal", "low", "medium", "high"]
     max_output_tokens: Annotated[int, Field(ge=256, le=65536)]
     media_resolution: Literal["low", "medium", "high"]
     lane: Literal["auto", "standard", "flex", "batch"]
 
 
-def endpoint() -> str:
+def read_endpoint() -> str:
     """`WARRAQ_GEMINI_URL`, else Google's; https, or http to this machine.
 
     Raises:
@@ -65,54 +73,62 @@ def endpoint() -> str:
     return url.rstrip("/")
 
 
-class Whole(io.BytesIO):
+class UploadStream(io.BytesIO):
     """The SDK sends what one read gives as one request: all of it, so that the second lock sees whole lines."""
 
     def read(self, _: int | None = -1) -> bytes:
+        """All that was not read yet."""
         return super().read()
 
 
-class Gemini:
+class GeminiProvider:
+    """Gemini about a task, by Google's SDK; it also takes jobs."""
+
     name = "gemini"
     reference: Reference = "silver"
     cloud = True
 
     def __init__(self, task: Task, parameters: Parameters) -> None:
+        """Raises TypeError where the task's answer has a schema that Gemini does not understand."""
         self.task = task
         self.parameters = parameters
-        self.schema = portable(envelope(task.answer))
-        self.first = Step(parameters.model, parameters.max_output_tokens)
-        self.second = parameters.second_model
+        self.schema = to_openapi(build_envelope(task.answer))
+        self.first = RequestSpec(parameters.model, parameters.max_output_tokens)
+        self.second_model = parameters.second_model
         self._sdk: Any = None
 
-    def identity(self) -> dict[str, Any]:
-        prompt = asking(self.task.prompt, "")
-        asked = {"prompt": prompt, "instruction": self.task.instruction, "schema": self.schema}
-        return asked | self.parameters.model_dump(include=DECIDES)
+    def identity(self) -> JsonObject:
+        """What is asked and how, but for lane and second model."""
+        prompt = build_prompt(self.task.prompt, "")
+        question = {"prompt": prompt, "instruction": self.task.instruction, "schema": self.schema}
+        return question | self.parameters.model_dump(include=IDENTITY_FIELDS)
 
-    def tokens(self) -> tuple[int, int]:
+    def input_tokens(self) -> tuple[int, int]:
+        """Of image, prompt and schema: a token is about four letters of English, and never less than a byte."""
         text = self.task.prompt + self.task.instruction + json.dumps(self.schema, ensure_ascii=False)
         image = IMAGE_TOKENS[self.parameters.media_resolution]
         return image + len(text) // 4, image + FRAME_TOKENS + len(text.encode())
 
-    def lane(self, pages: int) -> Lane:
+    def choose_lane(self, pages: int) -> Lane:
+        """The lane of the parameters; `auto` has many pages wait for half the price."""
         if self.parameters.lane == "auto":
-            return "flex" if pages > MANY else "standard"
+            return "flex" if pages > FLEX_PAGES else "standard"
         return self.parameters.lane
 
     @contextmanager
-    def session(self, clearance: Clearance, pages: int) -> Iterator[None]:
+    def open_session(self, clearance: Clearance, pages: int) -> Iterator[None]:
+        """The SDK's client, on a transport that lets only cleared images out."""
         key = os.environ.get("GEMINI_API_KEY", "").strip()
         if not key:
             raise InputError(
                 f"{pages} pages need gemini for task {self.task.name}: set GEMINI_API_KEY, or take gemini out of "
                 "label.teachers in params.yaml."
             )
-        url, timeout_ms = endpoint(), int(timeout_s() * 1000)
+        url, timeout_ms = read_endpoint(), int(read_timeout_s() * 1000)
         from google import genai
         from google.genai import types
 
-        with client(url, clearance) as http:
+        with build_client(url, clearance) as http:
             options = types.HttpOptions(base_url=url, api_version=API_VERSION, timeout=timeout_ms, httpx_client=http)
             self._sdk = genai.Client(vertexai=False, api_key=key, http_options=options)
             try:
@@ -120,115 +136,122 @@ class Gemini:
             finally:
                 self._sdk = None
 
-    def _contents(self, page: Cleared, mark: str) -> Any:
+    def _build_contents(self, page: ClearedPage, tag: str) -> Any:
         from google.genai import types
 
         image = types.Part.from_bytes(data=page.image, mime_type="image/png")
-        return types.Content(role="user", parts=[image, types.Part(text=asking(self.task.prompt, mark))])
+        return types.Content(role="user", parts=[image, types.Part(text=build_prompt(self.task.prompt, tag))])
 
     @contextmanager
-    def _problems(self, model: str) -> Iterator[None]:
-        """What the SDK raises, as a Problem."""
+    def _translate_errors(self, model: str) -> Iterator[None]:
+        """What the SDK raises, as a ProviderError."""
         import httpx2
         from google.genai import errors
 
         try:
             yield
         except errors.APIError as error:
-            raise problem(error, model) from None
+            raise parse_error(error, model) from None
         except httpx2.ConnectError as error:
-            raise Problem("unreachable", f"{endpoint()} ({error})") from None
+            raise ProviderError("unreachable", f"{read_endpoint()} ({error})") from None
         except (httpx2.RequestError, errors.UnknownApiResponseError) as error:
-            raise Problem("server_error", f"{type(error).__name__}: {error}", spent=True) from None
+            raise ProviderError("server_error", f"{type(error).__name__}: {error}", spent=True) from None
 
-    def send(self, page: Cleared, tag: str, step: Step) -> str:
-        with self._problems(step.model):
+    def send(self, page: ClearedPage, tag: str, spec: RequestSpec) -> str:
+        """Ask once; the body of the response as it came."""
+        with self._translate_errors(spec.model):
             response = self._sdk.models.generate_content(
-                model=step.model, contents=self._contents(page, tag), config=self._config(step)
+                model=spec.model, contents=self._build_contents(page, tag), config=self._build_config(spec)
             )
-        return response.sdk_http_response.body or ""
+        body: str = response.sdk_http_response.body or ""
+        return body
 
-    def submit(self, job: str, asked: dict[str, Cleared], step: Step) -> None:
+    def submit(self, job: str, pages: dict[str, ClearedPage], spec: RequestSpec) -> None:
+        """Upload the requests as one file, named after the job, and create the job."""
         file = f"files/{job}"
-        body = Whole("\n".join(json.dumps(self._line(key, page, step)) for key, page in asked.items()).encode())
+        lines = (json.dumps(self._build_job_line(key, page, spec)) for key, page in pages.items())
+        body = UploadStream("\n".join(lines).encode())
         try:
-            with self._problems(step.model):
+            with self._translate_errors(spec.model):
                 self._sdk.files.upload(file=body, config={"name": file, "display_name": job, "mime_type": "jsonl"})
-        except Problem as failed:
-            failed.spent = False  # there is no job yet
+        except ProviderError as error:
+            error.spent = False  # there is no job yet
             raise
         except (KeyError, ValueError) as error:  # of the SDK, where the server does not take it whole
-            raise Problem("server_error", f"the upload failed: {error}") from None
-        with self._problems(step.model):
-            self._sdk.batches.create(model=step.model, src=file, config={"display_name": job})
+            raise ProviderError("server_error", f"the upload failed: {error}") from None
+        with self._translate_errors(spec.model):
+            self._sdk.batches.create(model=spec.model, src=file, config={"display_name": job})
 
-    def _line(self, key: str, page: Cleared, step: Step) -> dict[str, Any]:
-        """A request in the dialect of REST; the same as `_config` makes of it for the SDK."""
-        contents = self._contents(page, tag(key)).model_dump(mode="json", by_alias=True, exclude_none=True)
+    def _build_job_line(self, key: str, page: ClearedPage, spec: RequestSpec) -> JsonObject:
+        """A request in the dialect of REST; the same as `_build_config` makes of it for the SDK."""
+        contents = self._build_contents(page, page_tag(key)).model_dump(mode="json", by_alias=True, exclude_none=True)
         return {
             "key": key,
             "request": {
                 "contents": [contents],
                 "systemInstruction": {"parts": [{"text": self.task.instruction}], "role": "user"},
-                "generationConfig": self._generation(step),
+                "generationConfig": self._build_generation_config(spec),
                 "safetySettings": SAFETY,
                 "store": False,
             },
         }
 
-    def collect(self, jobs: set[str]) -> dict[str, list[Result] | None]:
-        found: dict[str, list[Result] | None] = {}
-        with self._problems(self.parameters.model):
+    def collect(self, jobs: set[str]) -> dict[str, list[JobResult] | None]:
+        """The results of those of the jobs that are over; a job that failed has none."""
+        results: dict[str, list[JobResult] | None] = {}
+        with self._translate_errors(self.parameters.model):
             for listed in self._sdk.batches.list():
                 if listed.display_name not in jobs:
                     continue
                 job = self._sdk.batches.get(name=listed.name)
-                found[listed.display_name] = None
-                if job.state is not None and job.state.value.removeprefix("JOB_STATE_") in OVER:
+                results[listed.display_name] = None
+                if job.state is not None and job.state.value.removeprefix("JOB_STATE_") in FINISHED_STATES:
                     file = job.dest.file_name if job.dest else None
                     body = self._sdk.files.download(file=file) if file else b""
-                    found[listed.display_name] = [result(text) for text in body.split(b"\n") if text.strip()]
-        return found
+                    results[listed.display_name] = [parse_job_line(text) for text in body.split(b"\n") if text.strip()]
+        return results
 
     def cancel(self, job: str) -> None:
-        with self._problems(self.parameters.model):
+        """Find the job by its name and cancel it."""
+        with self._translate_errors(self.parameters.model):
             for listed in self._sdk.batches.list():
                 if listed.display_name == job:
                     self._sdk.batches.cancel(name=listed.name)
 
-    def forget(self, job: str) -> None:
-        with self._problems(self.parameters.model):
+    def delete(self, job: str) -> None:
+        """Delete the file of its requests, with the pages in it."""
+        with self._translate_errors(self.parameters.model):
             self._sdk.files.delete(name=f"files/{job}")
 
-    def _generation(self, step: Step) -> dict[str, Any]:
-        asked = self.parameters
+    def _build_generation_config(self, spec: RequestSpec) -> JsonObject:
         return {
             "responseMimeType": "application/json",
             "responseSchema": copy.deepcopy(self.schema),  # the SDK rewrites it, and it is part of the key
-            "mediaResolution": f"MEDIA_RESOLUTION_{asked.media_resolution.upper()}",
-            "thinkingConfig": {"thinking_level": asked.thinking_level.upper()},
-            "maxOutputTokens": step.max_output_tokens,
+            "mediaResolution": f"MEDIA_RESOLUTION_{self.parameters.media_resolution.upper()}",
+            "thinkingConfig": {"thinking_level": self.parameters.thinking_level.upper()},
+            "maxOutputTokens": spec.max_output_tokens,
         }
 
-    def _config(self, step: Step) -> Any:
+    def _build_config(self, spec: RequestSpec) -> Any:
         from google.genai import types
 
         return types.GenerateContentConfig.model_validate(
-            self._generation(step)
+            self._build_generation_config(spec)
             | {
                 "should_return_http_response": True,  # the body as it came is stored
                 "system_instruction": self.task.instruction,
                 "automatic_continuation": False,
                 "automatic_function_calling": {"disable": True},
-                "service_tier": "flex" if step.lane == "flex" else None,
+                "service_tier": "flex" if spec.lane == "flex" else None,
                 "store": False,
                 "safety_settings": SAFETY,
             }
         )
 
-    def read(self, body: str) -> Reply:
-        return reply(body)
+    def parse(self, body: str) -> Reply:
+        """What a response says."""
+        return parse_reply(body)
 
-    def serves(self, asked: str, served: str) -> bool:
+    def serves(self, model: str, served: str) -> bool:
         """Dated and numbered versions of a model are that model."""
-        return re.fullmatch(re.escape(asked) + r"(-\d[\d-]*)?", served) is not None
+        return re.fullmatch(re.escape(model) + r"(-\d[\d-]*)?", served) is not None

@@ -50,6 +50,8 @@ CREATE TABLE IF NOT EXISTS denied (image_sha256 TEXT PRIMARY KEY, why TEXT NOT N
 
 @dataclass(frozen=True)
 class Attempt:
+    """A request that is over."""
+
     id: int
     model: str
     lane: str
@@ -61,7 +63,7 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Pending:
+class PendingPage:
     """A page in a job of the batch lane."""
 
     id: int
@@ -72,8 +74,8 @@ class Pending:
 
 
 @dataclass(frozen=True)
-class Means:
-    """Of a page's requests lately: tokens, and seconds of one request."""
+class MeanUsage:
+    """What a page took lately: tokens and price of all its requests, and seconds of one request."""
 
     pages: int
     input_tokens: float
@@ -86,11 +88,12 @@ class Ledger:
     """One connection behind one lock, for any number of threads."""
 
     def __init__(self, connection: sqlite3.Connection, writes: bool) -> None:
+        """For `open` alone, which sees to the lock and the tables."""
         self._connection = connection
         self._writes = writes
         self._adopted: dict[str, Attempt] = {}  # where nothing may be written
         self._lock = threading.RLock()
-        self.last = int(self._one("SELECT coalesce(max(id), 0) FROM attempt"))  # when it was opened
+        self.last_id = int(self._query_number("SELECT coalesce(max(id), 0) FROM attempt"))  # when it was opened
 
     @classmethod
     @contextmanager
@@ -103,7 +106,7 @@ class Ledger:
         path = folder / "ledger.sqlite"
         if not write:
             source = f"{path.resolve().as_uri()}?mode=ro" if path.exists() else ":memory:"
-            with _connected(source, path) as connection:
+            with _connect(source, path) as connection:
                 if source == ":memory:":
                     connection.executescript(SCHEMA)
                 yield cls(connection, False)
@@ -114,7 +117,7 @@ class Ledger:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise InputError(f"{path} is being written by another `warraq label`; wait for its end.") from None
-            with _connected(str(path), path) as connection:
+            with _connect(str(path), path) as connection:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
                 connection.executescript(SCHEMA)
@@ -124,13 +127,14 @@ class Ledger:
                 )
                 yield cls(connection, True)
 
-    def _one(self, query: str, *values: object) -> float:
+    def _query_number(self, query: str, *values: object) -> float:
         with self._lock:
-            return self._connection.execute(query, values).fetchone()[0]
+            number: float = self._connection.execute(query, values).fetchone()[0]
+            return number
 
-    def spent(self) -> float:
+    def total_usd(self) -> float:
         """USD of all tasks and runs, reservations of what is under way included."""
-        return self._one("SELECT coalesce(sum(usd), 0.0) FROM attempt")
+        return self._query_number("SELECT coalesce(sum(usd), 0.0) FROM attempt")
 
     def history(self, key: str) -> list[Attempt]:
         """Every attempt at an answer that is over, oldest first."""
@@ -141,10 +145,10 @@ class Ledger:
                 "WHERE key = ? AND state <> 'started' ORDER BY attempt.id",
                 (key,),
             ).fetchall()
-        known = [Attempt(*(*row[:-1], _unpacked(row[-1]))) for row in rows]
-        return known or [attempt for attempt in (self._adopted.get(key),) if attempt]
+        attempts = [Attempt(*(*row[:-1], _unpack(row[-1]))) for row in rows]
+        return attempts or [attempt for attempt in (self._adopted.get(key),) if attempt]
 
-    def begin(self, key: str, page: Page, task: str, model: str, lane: str, usd: float) -> int:
+    def begin_request(self, key: str, page: Page, task: str, model: str, lane: str, usd: float) -> int:
         """Say that a request is about to be sent, with the most that it can cost."""
         with self._lock:
             cursor = self._connection.execute(
@@ -156,7 +160,7 @@ class Ledger:
             return cursor.lastrowid
 
     def begin_job(self, job: str, pages: Mapping[str, tuple[Page, float]], task: str, model: str, usd: float) -> None:
-        """The same for the pages (and their ink) of a job, by key: pending until `answered` or `failed`."""
+        """The same for the pages (and their ink) of a job, by key: pending until each is recorded."""
         with self._lock, self._transaction():
             self._connection.executemany(
                 "INSERT INTO attempt (key, page_id, task, model, lane, state, job, usd, ink, started_at) "
@@ -164,7 +168,7 @@ class Ledger:
                 [(key, page.page_id, task, model, job, usd, ink) for key, (page, ink) in pages.items()],
             )
 
-    def pending(self, task: str) -> dict[str, dict[str, Pending]]:
+    def pending_jobs(self, task: str) -> dict[str, dict[str, PendingPage]]:
         """Of every job that is not settled, by its name: its pages by their key."""
         with self._lock:
             rows = self._connection.execute(
@@ -172,15 +176,16 @@ class Ledger:
                 "WHERE state = 'started' AND job IS NOT NULL AND task = ? ORDER BY id",
                 (task,),
             ).fetchall()
-        jobs: dict[str, dict[str, Pending]] = {}
+        jobs: dict[str, dict[str, PendingPage]] = {}
         for job, key, *rest in rows:
-            jobs.setdefault(job, {})[key] = Pending(*rest)
+            jobs.setdefault(job, {})[key] = PendingPage(*rest)
         return jobs
 
-    def answered(
+    def record_response(
         self, number: int, body: str, finish: str, usd: float, tokens: tuple[int | None, int | None], ink: float,
         seconds: float,
     ) -> None:  # fmt: skip
+        """A response, its tokens (in, out) and its price take the place of what was reserved."""
         with self._lock, self._transaction():
             self._connection.execute(
                 "UPDATE attempt SET state = 'answered', code = ?, usd = ?, input_tokens = ?, output_tokens = ?, "
@@ -191,7 +196,9 @@ class Ledger:
                 "INSERT INTO response VALUES (?, ?)", (number, zlib.compress(body.encode("utf-8", "surrogatepass")))
             )
 
-    def failed(self, number: int, state: Literal["failed", "unknown"], code: str, message: str, seconds: float) -> None:
+    def record_failure(
+        self, number: int, state: Literal["failed", "unknown"], code: str, message: str, seconds: float
+    ) -> None:
         """No response: `failed` costs nothing, `unknown` what was reserved."""
         usd = "usd" if state == "unknown" else "0"
         with self._lock:
@@ -202,7 +209,8 @@ class Ledger:
 
     def adopt(self, row: Label) -> None:
         """What was paid for elsewhere and came with a labels file; nothing where the ledger knows the key."""
-        if self.history(row.key):
+        exists = "SELECT EXISTS (SELECT 1 FROM attempt WHERE key = ? AND state <> 'started')"
+        if row.key in self._adopted or self._query_number(exists, row.key):
             return
         state: State = "failed"
         body = None
@@ -222,17 +230,19 @@ class Ledger:
                     "INSERT INTO response VALUES (?, ?)", (cursor.lastrowid, zlib.compress(body.encode()))
                 )
 
-    def deny(self, hashes: Iterable[str], why: str) -> None:
+    def deny_images(self, hashes: Iterable[str], why: str) -> None:
+        """Remember that images, by their SHA-256, may not be sent to a cloud."""
         with self._lock:
-            if not self._writes:
-                return
-            self._connection.executemany("INSERT OR IGNORE INTO denied VALUES (?, ?)", [(one, why) for one in hashes])
+            if self._writes:
+                rows = [(image_sha256, why) for image_sha256 in hashes]
+                self._connection.executemany("INSERT OR IGNORE INTO denied VALUES (?, ?)", rows)
 
-    def denied(self) -> set[str]:
+    def denied_images(self) -> set[str]:
+        """SHA-256 of every image that may not be sent to a cloud."""
         with self._lock:
             return {row[0] for row in self._connection.execute("SELECT image_sha256 FROM denied")}
 
-    def means(self, task: str, model: str) -> Means | None:
+    def mean_usage(self, task: str, model: str) -> MeanUsage | None:
         """Of the last 1,000 answers: retries count as tokens and price of the page that needed them."""
         with self._lock:
             row = self._connection.execute(
@@ -244,8 +254,8 @@ class Ledger:
         pages, *sums, seconds = row
         if not pages:
             return None
-        read, written, usd = ((value or 0) / pages for value in sums)
-        return Means(pages, read, written, usd, seconds)
+        input_tokens, output_tokens, usd = ((value or 0) / pages for value in sums)
+        return MeanUsage(pages, input_tokens, output_tokens, usd, seconds)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -258,12 +268,12 @@ class Ledger:
         self._connection.execute("COMMIT")
 
 
-def _unpacked(body: bytes | None) -> str | None:
+def _unpack(body: bytes | None) -> str | None:
     return None if body is None else zlib.decompress(body).decode("utf-8", "surrogatepass")
 
 
 @contextmanager
-def _connected(source: str, path: Path) -> Iterator[sqlite3.Connection]:
+def _connect(source: str, path: Path) -> Iterator[sqlite3.Connection]:
     connection = sqlite3.connect(source, isolation_level=None, check_same_thread=False, uri=source.startswith("file:"))
     try:
         connection.execute("SELECT count(*) FROM sqlite_master")

@@ -12,81 +12,95 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from warraq.chat_completions import build_format, build_request, parse_response
+from warraq.files import JsonObject
 from warraq.records import Reference
 from warraq.section import Section
 from warraq.tasks import Task
 from warraq.teachers.remote.prices import Lane
-from warraq.teachers.remote.request import Problem, Reply, Step
-from warraq.teachers.remote.schema import asking, envelope, json_schema, portable
-from warraq.teachers.remote.transport import client, proved_local, timeout_s
-from warraq.teachers.safety.clearance import Clearance, Cleared
+from warraq.teachers.remote.request import ProviderError, Reply, RequestSpec
+from warraq.teachers.remote.schema import build_envelope, build_prompt, to_json_schema, to_openapi
+from warraq.teachers.remote.transport import build_client, read_timeout_s, resolve_local_url
+from warraq.teachers.safety.clearance import Clearance, ClearedPage
 
 ENDPOINT = "http://127.0.0.1:8000/v1"  # vLLM's
 
 
 class Parameters(Section):
+    """The branch `label.local` of params.yaml."""
+
     model: str
     max_output_tokens: Annotated[int, Field(ge=256, le=65536)]
     private_network: bool
 
 
-class Local:
+class LocalProvider:
+    """A chat completions server near, about a task; it takes no jobs."""
+
     name = "local"
     reference: Reference = "silver"
     cloud = False
-    second: str | None = None
+    second_model: str | None = None
 
     def __init__(self, task: Task, parameters: Parameters) -> None:
+        """Raises TypeError where the task's answer has a schema that not every server understands."""
         self.task = task
         self.parameters = parameters
-        self.schema = json_schema(portable(envelope(task.answer)))
-        self.first = Step(parameters.model, parameters.max_output_tokens)
+        self.schema = to_json_schema(to_openapi(build_envelope(task.answer)))
+        self.first = RequestSpec(parameters.model, parameters.max_output_tokens)
         self._http: Any = None
         self._url = ""
 
-    def identity(self) -> dict[str, Any]:
-        prompt = asking(self.task.prompt, "")
-        asked = {"prompt": prompt, "instruction": self.task.instruction, "schema": self.schema}
-        return asked | self.parameters.model_dump(include={"model", "max_output_tokens"})
+    def identity(self) -> JsonObject:
+        """What is asked and how."""
+        prompt = build_prompt(self.task.prompt, "")
+        question = {"prompt": prompt, "instruction": self.task.instruction, "schema": self.schema}
+        return question | self.parameters.model_dump(include={"model", "max_output_tokens"})
 
-    def tokens(self) -> tuple[int, int]:
+    def input_tokens(self) -> tuple[int, int]:
+        """None count, as none is paid for."""
         return 0, 0
 
-    def lane(self, pages: int) -> Lane:
+    def choose_lane(self, pages: int) -> Lane:
+        """There is one lane only."""
         return "standard"
 
     @contextmanager
-    def session(self, clearance: Clearance, pages: int) -> Iterator[None]:
-        named = os.environ.get("WARRAQ_LOCAL_URL") or ENDPOINT
-        self._url, host = proved_local("WARRAQ_LOCAL_URL", named, self.parameters.private_network)
-        with client(self._url, clearance, host=host) as self._http:
+    def open_session(self, clearance: Clearance, pages: int) -> Iterator[None]:
+        """A client of the server at `WARRAQ_LOCAL_URL`, which is proved to be near."""
+        url = os.environ.get("WARRAQ_LOCAL_URL") or ENDPOINT
+        self._url, host = resolve_local_url("WARRAQ_LOCAL_URL", url, self.parameters.private_network)
+        with build_client(self._url, clearance, host=host) as self._http:
             yield
 
-    def send(self, page: Cleared, tag: str, step: Step) -> str:
+    def send(self, page: ClearedPage, tag: str, spec: RequestSpec) -> str:
+        """Ask once; the body of the response as it came."""
         import httpx2
 
-        prompt, instruction = asking(self.task.prompt, tag), self.task.instruction
-        body = build_request(step.model, prompt, [page.image], step.max_output_tokens, instruction=instruction)
+        prompt, instruction = build_prompt(self.task.prompt, tag), self.task.instruction
+        body = build_request(spec.model, prompt, [page.image], spec.max_output_tokens, instruction=instruction)
         body["response_format"] = build_format(self.task.name, self.schema)
         try:
-            response = self._http.post(f"{self._url}/chat/completions", json=body, timeout=timeout_s())
+            response = self._http.post(f"{self._url}/chat/completions", json=body, timeout=read_timeout_s())
         except httpx2.ConnectError as error:
-            raise Problem("unreachable", f"{self._url} ({error}); start the server or set WARRAQ_LOCAL_URL") from None
+            message = f"{self._url} ({error}); start the server or set WARRAQ_LOCAL_URL"
+            raise ProviderError("unreachable", message) from None
         except httpx2.RequestError as error:
-            raise Problem("server_error", f"{type(error).__name__}: {error}") from None
+            raise ProviderError("server_error", f"{type(error).__name__}: {error}") from None
         if response.status_code == 200:
-            return response.text
+            text: str = response.text
+            return text
         message = f"{response.status_code} {response.text[:200]}"
         if response.status_code == 429:
-            raise Problem("rate_limited", message)
+            raise ProviderError("rate_limited", message)
         if response.status_code == 503:
-            raise Problem("overloaded", message)
+            raise ProviderError("overloaded", message)
         if response.status_code == 408 or response.status_code >= 500:
-            raise Problem("server_error", message)
+            raise ProviderError("server_error", message)
         stops = f"the local teacher refuses the request ({message}): check label.local in params.yaml."
-        raise Problem("bad_request" if response.status_code == 400 else "refused", message, stops=stops)
+        raise ProviderError("bad_request" if response.status_code == 400 else "refused", message, stops=stops)
 
-    def read(self, body: str) -> Reply:
+    def parse(self, body: str) -> Reply:
+        """What a response says."""
         response = parse_response(body)
         word = response.finish_reason or "no finish reason"
         finish: Literal["stop", "truncated", "blocked"] = "blocked"
@@ -94,6 +108,6 @@ class Local:
             finish = "stop" if word == "stop" else "truncated"
         return Reply(finish, word, response.text, response.model, response.input_tokens, response.output_tokens)
 
-    def serves(self, asked: str, served: str) -> bool:
+    def serves(self, model: str, served: str) -> bool:
         """A local server names its model as it likes: by a path, or by an alias."""
         return True

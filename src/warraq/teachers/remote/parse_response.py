@@ -7,78 +7,88 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from warraq.errors import first_problem
-from warraq.files import parse_strict_json
+from warraq.files import JsonObject, parse_strict_json
 from warraq.metrics.loops import find_loop
 from warraq.records import Page
 from warraq.tasks import Task
-from warraq.teachers import Answer, Declined, declined
+from warraq.teachers import Answer, Refusal, parse_refusal
 from warraq.teachers.remote.ledger import Attempt
-from warraq.teachers.remote.request import Provider, Reply
-from warraq.teachers.safety.label_checks import QUARANTINE, findings, strings
-from warraq.teachers.textlayer import layer
+from warraq.teachers.remote.provider import Provider
+from warraq.teachers.remote.request import Reply
+from warraq.teachers.safety.label_checks import QUARANTINE, AnswerIssue, collect_texts, find_issues
+from warraq.teachers.textlayer import read_text_layer
 
-TIMES = 8  # in a row: an honest table may have fewer equal rows
+MAX_REPETITIONS = 8  # in a row: an honest table may have fewer equal rows
 
 
-def tag(key: str) -> str:
+def page_tag(key: str) -> str:
     """What the answer has to repeat. No page can hold it: it is a hash of the page's own image."""
     return key[:8]
 
 
 @dataclass(frozen=True)
-class Reader:
+class ResponseReader:
+    """Reads the responses of a provider about a task."""
+
     task: Task
     provider: Provider
-    wire: type[BaseModel]  # what is asked for: the envelope around the answer
-    pages: Path
+    envelope: type[BaseModel]  # what the model was asked to write, with the answer in it
+    folder: Path  # of the pages
 
-    def reply(self, body: str) -> Reply | None:
+    def parse_reply(self, body: str) -> Reply | None:
         """None where the body is not a response as the server documents it."""
         try:
-            return self.provider.read(body)
+            return self.provider.parse(body)
         except (ValueError, TypeError, LookupError, AttributeError):
             return None
 
-    def outcome(self, attempt: Attempt, page: Page, key: str) -> Answer | Declined:
+    def read_attempt(self, attempt: Attempt, page: Page, key: str) -> Answer | Refusal:
+        """What came of a request that the ledger holds."""
         if attempt.response is None:
-            return declined(attempt.code, attempt.message)
+            return parse_refusal(attempt.code, attempt.message)
         if attempt.lane == "adopted":
-            return self._adopted(attempt.response, attempt.model)
-        reply = self.reply(attempt.response)
-        if reply is None:
-            return Declined("schema_invalid", "the body is not a response")
-        if reply.model is not None and not self.provider.serves(attempt.model, reply.model):
-            return Declined("rerouted", f"{attempt.model} was asked and {reply.model} answered")
-        if reply.finish != "stop":
-            return Declined(reply.finish, reply.message)
-        if not reply.text.strip():
-            return Declined("empty", reply.message)
-        return self._answer(reply, attempt, page, key)
+            return self._read_adopted(attempt.response, attempt.model)
+        return self.read_reply(self.parse_reply(attempt.response), attempt.model, attempt.ink, page, key)
 
-    def _answer(self, reply: Reply, attempt: Attempt, page: Page, key: str) -> Answer | Declined:
+    def read_reply(self, reply: Reply | None, model: str, ink: float | None, page: Page, key: str) -> Answer | Refusal:
+        """What a reply comes to; `model` was asked, `ink` is the image's share of dark pixels."""
+        if reply is None:
+            return Refusal("schema_invalid", "the body is not a response")
+        if reply.model is not None and not self.provider.serves(model, reply.model):
+            return Refusal("rerouted", f"{model} was asked and {reply.model} answered")
+        if reply.finish != "stop":
+            return Refusal(reply.finish, reply.message)
+        if not reply.text.strip():
+            return Refusal("empty", reply.message)
         try:
-            written = self.wire.model_validate(parse_strict_json(reply.text), strict=True).model_dump(mode="json")
+            written = self.envelope.model_validate(parse_strict_json(reply.text), strict=True).model_dump(mode="json")
         except ValidationError as error:
-            return Declined("schema_invalid", first_problem(error))
+            return Refusal("schema_invalid", first_problem(error))
         except ValueError as error:
-            return Declined("schema_invalid", f"Invalid JSON: {error}")
-        if written["page_tag"] != tag(key):
-            return Declined("wrong_tag", f"{written['page_tag'][:20]!r} in place of {tag(key)!r}")
+            return Refusal("schema_invalid", f"Invalid JSON: {error}")
+        if written["page_tag"] != page_tag(key):
+            return Refusal("wrong_tag", f"{written['page_tag'][:20]!r} in place of {page_tag(key)!r}")
+        return self._check_answer(written, reply.model or model, ink, page)
+
+    def _check_answer(self, written: JsonObject, model: str, ink: float | None, page: Page) -> Answer | Refusal:
         value = written["answer"]
-        if repeated := find_loop("\n".join(strings(value).values()), TIMES):
-            return Declined("loop", f"{repeated[:40]!r} over and over")
-        found = findings(self.task.name, value, attempt.ink, layer(self.pages, page))
-        for finding in found:
-            if finding.code in QUARANTINE and (self.provider.cloud or finding.code != "marked_confidential"):
-                return declined(finding.code, finding.message)
-        doubts = [f"{one.code}: {one.message}".replace(";", ",") for one in found]
+        if repeated := find_loop("\n".join(collect_texts(value).values()), MAX_REPETITIONS):
+            return Refusal("loop", f"{repeated[:40]!r} over and over")
+        issues = find_issues(self.task.name, value, ink, read_text_layer(self.folder, page))
+        if quarantine := next(filter(self._is_quarantine, issues), None):
+            return parse_refusal(quarantine.code, quarantine.message)
+        doubts = [f"{issue.code}: {issue.message}".replace(";", ",") for issue in issues]
         if written["addresses_the_reader_as_ai"]:
             doubts.append("addresses_the_reader: the page speaks to its reader as to a program")
-        return Answer(value, reply.model or attempt.model, tuple(doubts))
+        return Answer(value, model, tuple(doubts))
 
-    def _adopted(self, text: str, model: str) -> Answer | Declined:
+    def _is_quarantine(self, issue: AnswerIssue) -> bool:
+        """A teacher on this machine may see what is confidential."""
+        return issue.code in QUARANTINE and (self.provider.cloud or issue.code != "marked_confidential")
+
+    def _read_adopted(self, text: str, model: str) -> Answer | Refusal:
         row = json.loads(text)
         try:
             return Answer(self.task.validate(row["answer"]), model, (row["message"],) if row["message"] else ())
         except ValidationError as error:
-            return Declined("schema_invalid", first_problem(error))
+            return Refusal("schema_invalid", first_problem(error))

@@ -14,7 +14,7 @@ from warraq.errors import InputError
 from warraq.section import Section
 
 Lane = Literal["standard", "flex", "batch"]
-SHARE: dict[Lane, float] = {"standard": 1.0, "flex": 0.5, "batch": 0.5}  # of the list price
+LANE_SHARE: dict[Lane, float] = {"standard": 1.0, "flex": 0.5, "batch": 0.5}  # of the list price
 
 
 class Price(Section):
@@ -26,34 +26,39 @@ class Price(Section):
     output: Annotated[float, Field(ge=0)]
 
     def usd(self, input_tokens: float, output_tokens: float, lane: Lane = "standard") -> float:
-        return (input_tokens * self.input + output_tokens * self.output) / 1e6 * SHARE[lane]
+        """USD of so many tokens."""
+        return (input_tokens * self.input + output_tokens * self.output) / 1e6 * LANE_SHARE[lane]
 
 
-def price(prices: Iterable[Price], model: str, day: datetime.date) -> Price:
+def find_price(prices: Iterable[Price], model: str, day: datetime.date) -> Price:
     """The price of a model on a day: of `prices`, else of Google's list as genai-prices knows it, offline.
 
     Raises:
         InputError: neither says it.
     """
-    valid = [row for row in prices if row.model == model and row.since <= day.isoformat()]
-    return max(valid, key=lambda row: row.since) if valid else listed(model, day)
+    rows = [row for row in prices if row.model == model and row.since <= day.isoformat()]
+    return max(rows, key=lambda row: row.since) if rows else find_list_price(model, day)
 
 
-def listed(model: str, day: datetime.date) -> Price:
-    """Raises InputError: the list does not have this very model."""
+def find_list_price(model: str, day: datetime.date) -> Price:
+    """The price of a model on a day in Google's list.
+
+    Raises:
+        InputError: the list does not have this very model.
+    """
     from genai_prices import Usage, calc_price
 
     tokens = 100_000  # no prompt of ours is longer, and a longer one may cost more
     noon = datetime.datetime.combine(day, datetime.time(12), datetime.UTC)
     try:
-        found = calc_price(
+        cost = calc_price(
             Usage(input_tokens=tokens, output_tokens=tokens), model, provider_id="google", genai_request_timestamp=noon
         )
     except LookupError:
-        found = None
-    if found is None or found.model.id != model:
+        cost = None
+    if cost is None or cost.model.id != model:
         raise InputError(
             f"there is no price of {model} on {day}; add it to label.prices in params.yaml from the provider's list."
         )
-    read, written = (float(usd) * 1e6 / tokens for usd in (found.input_price, found.output_price))
-    return Price(model=model, since=day.isoformat(), input=read, output=written)
+    input_usd, output_usd = (float(usd) * 1e6 / tokens for usd in (cost.input_price, cost.output_price))
+    return Price(model=model, since=day.isoformat(), input=input_usd, output=output_usd)

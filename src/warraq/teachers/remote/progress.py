@@ -1,57 +1,66 @@
-"""How a run of paid questions goes on, told once a second; and when too much fails for it to go on."""
+"""How far a run of paid requests is, once a second; and when too much fails for it to go on."""
 
 import logging
 import time
 from collections import Counter
 
 from warraq.errors import InputError
-from warraq.teachers import Answer, Declined
-from warraq.teachers.remote.rate_limit import Pace, Purse
+from warraq.teachers import Answer, Refusal
+from warraq.teachers.remote.budget import Budget
+from warraq.teachers.remote.rate_limit import ConcurrencyLimiter
 from warraq.teachers.safety.label_checks import QUARANTINE
 
 logger = logging.getLogger(__name__)
 
-FEW = 50  # pages; no share of fewer says anything
-FAILURES = 0.2  # largest share of failed pages
+MIN_PAGES = 50  # no share of fewer says anything
+MAX_FAILED_SHARE = 0.2
 
 
 class Progress:
-    def __init__(self, name: str, total: int, denied: int, pace: Pace, purse: Purse) -> None:
+    """What came of the pages of a run so far."""
+
+    def __init__(self, name: str, total: int, denied: int, limiter: ConcurrencyLimiter, budget: Budget) -> None:
         """`denied`: pages that may not be asked about, besides the `total`."""
         self.name = name
         self.total = total
         self.denied = denied
-        self.pace = pace
-        self.purse = purse
-        self.came: Counter[str] = Counter()
-        self._before_usd = purse.spent
+        self.limiter = limiter
+        self.budget = budget
+        self.outcomes: Counter[str] = Counter()
+        self._before_usd = budget.spent_usd
         self._start = self._shown = time.monotonic()
 
-    def add(self, outcome: Answer | Declined) -> None:
-        """Raises InputError: too much failed; going on would only cost."""
-        self.came["answered" if isinstance(outcome, Answer) else outcome.reason] += 1
-        failures = self.came.keys() - QUARANTINE - {"answered", "budget"}
-        failed = sum(self.came[reason] for reason in failures)
-        if self.came.total() >= FEW and failed > FAILURES * self.came.total():
-            most = max(failures, key=lambda reason: self.came[reason])
+    def add(self, outcome: Answer | Refusal) -> None:
+        """Count a page.
+
+        Raises:
+            InputError: too much failed; going on would only cost.
+        """
+        self.outcomes["answered" if isinstance(outcome, Answer) else outcome.reason] += 1
+        failures = self.outcomes.keys() - QUARANTINE - {"answered", "budget"}
+        failed = sum(self.outcomes[reason] for reason in failures)
+        if self.outcomes.total() >= MIN_PAGES and failed > MAX_FAILED_SHARE * self.outcomes.total():
+            main_reason = max(failures, key=lambda reason: self.outcomes[reason])
             raise InputError(
-                f"{failed} of {self.came.total()} pages failed, most with {most}: look into that before paying for "
-                "more. What was answered is kept."
+                f"{failed} of {self.outcomes.total()} pages failed, most with {main_reason}: look into that "
+                "before paying for more. What was answered is kept."
             )
 
     def show(self, last: bool = False) -> None:
+        """Log a line, if a second has passed since the one before, or it is the last."""
         now = time.monotonic()
         if not last and now - self._shown < 1:
             return
         self._shown = now
-        done = self.came.total()
+        done = self.outcomes.total()
         rate = done / max(now - self._start, 1e-9)
-        spent = self.purse.spent - self._before_usd
-        projected = spent / done * self.total if done else 0.0
+        spent_usd = self.budget.spent_usd - self._before_usd
+        projected_usd = spent_usd / done * self.total if done else 0.0
         left = f"{(self.total - done) / rate:.0f} s left" if rate else "no page yet"
+        limiter = self.limiter
         logger.info(
             "%s %d/%d pages, %d without an answer, %d denied, USD %.4f of about %.2f, %.1f/s, %d of %d in flight, "
             "%d refused for the rate, %s",
-            self.name, done, self.total, done - self.came["answered"], self.denied, spent, projected, rate,
-            self.pace.active, int(self.pace.limit), self.pace.refused, left, extra={"progress": True, "last": last},
+            self.name, done, self.total, done - self.outcomes["answered"], self.denied, spent_usd, projected_usd, rate,
+            limiter.active, int(limiter.limit), limiter.refused, left, extra={"progress": True, "last": last},
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""How many requests at once, when, and for how much: what all threads of a run share."""
+"""How many requests at once, and when: what all threads of a run share."""
 
 import signal
 import threading
@@ -10,23 +10,23 @@ from typing import Any
 from warraq.environment import read_count
 
 
-def in_flight() -> int:
+def read_in_flight() -> int:
     """`WARRAQ_IN_FLIGHT`: requests at once, at most."""
     return read_count("WARRAQ_IN_FLIGHT") or 8
 
 
-def interval_s(input_tokens: float) -> float:
-    """Seconds between two requests by the provider's limits, where they are known: `WARRAQ_RPM`, `WARRAQ_TPM`."""
+def read_interval_s(input_tokens: float) -> float:
+    """Seconds between two requests by the provider's limits, where they are known (`WARRAQ_RPM`, `WARRAQ_TPM`)."""
     rule = "a whole number: what the provider allows in a minute"
     requests, tokens = (read_count(name, 0, rule) for name in ("WARRAQ_RPM", "WARRAQ_TPM"))
     return 60 * max(1 / requests if requests else 0.0, input_tokens / tokens if tokens else 0.0)
 
 
-class Stopped(Exception):
-    """Asked after `stop`."""
+class StoppedError(Exception):
+    """A request after `stop`."""
 
 
-class Pace:
+class ConcurrencyLimiter:
     """A limit of requests in flight that finds the server's own (additive increase, decrease to what was admitted).
 
     A refusal for the rate lowers the limit to the requests that the server did take, a sign of overload halves it; in
@@ -35,6 +35,7 @@ class Pace:
     """
 
     def __init__(self, most: int, interval_s: float = 0.0) -> None:
+        """`most`: requests in flight; `interval_s`: seconds between two of them, on average."""
         self.most = most
         self.interval_s = interval_s
         self.limit = float(most)
@@ -44,12 +45,16 @@ class Pace:
         self._changed = threading.Condition()
         self._not_before = 0.0
         self._next = 0.0
-        self._second = 0.0
+        self._lowered = 0.0  # when a refusal last began a second in which the limit falls to `_floor` at most
         self._floor = 1.0
         self._step = 1.0
 
-    def enter(self) -> None:
-        """Wait for a place. Raises Stopped."""
+    def acquire(self) -> None:
+        """Wait for a place.
+
+        Raises:
+            StoppedError: no request is to be begun any more.
+        """
         with self._changed:
             while not self.stopped.is_set():
                 now = time.monotonic()
@@ -59,65 +64,39 @@ class Pace:
                     self._next = max(self._next, now - self.interval_s) + self.interval_s
                     return
                 self._changed.wait(wait_s if wait_s > 0 else None)
-            raise Stopped
+            raise StoppedError
 
-    def leave(self, outcome: str, wait_s: float = 0.0) -> None:
-        """`outcome`: `good`, `rate_limited`, `overloaded`, `server_error`; anything else says nothing of the pace."""
+    def release(self, outcome: str, wait_s: float = 0.0) -> None:
+        """Give the place back, and adapt the limit to what came of the request.
+
+        Args:
+            outcome: `good`, `rate_limited`, `overloaded`, `server_error`; anything else says nothing of the limit.
+            wait_s: seconds for which no request is to be begun.
+        """
         with self._changed:
             now = time.monotonic()
             self.active -= 1
             if outcome == "good":
                 self.limit = min(self.most, self.limit + self._step / self.limit)
             elif outcome in {"rate_limited", "overloaded", "server_error"}:
-                if now - self._second >= 1:
-                    self._second, self._floor = now, max(1.0, self.limit / 2)
-                aim = self.active if outcome == "rate_limited" else self.limit / 2
-                self.limit = max(self._floor, min(self.limit, aim))
+                if now - self._lowered >= 1:
+                    self._lowered, self._floor = now, max(1.0, self.limit / 2)
+                target = self.active if outcome == "rate_limited" else self.limit / 2
+                self.limit = max(self._floor, min(self.limit, target))
                 self._step = 0.5  # near the server's own limit: climb gently
                 self.refused += outcome == "rate_limited"
             self._not_before = max(self._not_before, now + wait_s)
             self._changed.notify_all()
 
     def stop(self) -> None:
+        """Let no request be begun any more."""
         with self._changed:
             self.stopped.set()
             self._changed.notify_all()
 
 
-class Purse:
-    """USD spent and reserved, by any number of threads; together never above the cap."""
-
-    def __init__(self, cap: float, spent: float) -> None:
-        self.cap = cap
-        self.spent = spent
-        self._reserved: list[float] = []
-        self._changed = threading.Condition()
-
-    def reserve(self, usd: float) -> bool:
-        """Wait until `usd` fit; False where they cannot, whatever comes back from the requests in flight."""
-        with self._changed:
-            while self.spent + sum(self._reserved) + usd > self.cap:
-                if not self._reserved:
-                    return False
-                self._changed.wait()
-            self._reserved.append(usd)
-            return True
-
-    def correct(self, usd: float) -> None:
-        """What counted as spent is more or less than it was."""
-        with self._changed:
-            self.spent += usd
-            self._changed.notify_all()
-
-    def settle(self, reserved: float, usd: float) -> None:
-        with self._changed:
-            self._reserved.remove(reserved)
-            self.spent += usd
-            self._changed.notify_all()
-
-
 @contextmanager
-def terminable() -> Iterator[None]:
+def interrupt_on_sigterm() -> Iterator[None]:
     """SIGTERM is a KeyboardInterrupt inside it: no request is begun any more, those in flight are awaited."""
 
     def interrupt(*_: Any) -> None:

@@ -11,24 +11,24 @@
 """
 
 from collections import Counter
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Literal
 
-from warraq.records import Reference
 from warraq.teachers import Reason
 from warraq.teachers.remote.prices import Lane
-from warraq.teachers.safety.clearance import Clearance, Cleared
 
 MISREAD: frozenset[Reason] = frozenset({"empty", "schema_invalid", "wrong_tag", "loop", "rerouted"})
-A_RUN = {"rate_limited": 10, "overloaded": 10, "server_error": 3, "unreachable": 3}
-IN_ALL = 9  # server errors of a page, over all runs
+MAX_A_RUN = {"rate_limited": 10, "overloaded": 10, "server_error": 3, "unreachable": 3}
+MAX_SERVER_ERRORS = 9  # of a page, over all runs
+MAX_OUTPUT_TOKENS = 65536
+
+ErrorKind = Literal["rate_limited", "overloaded", "server_error", "unreachable", "bad_request", "refused"]
 
 
 @dataclass(frozen=True)
-class Step:
-    """How to ask next."""
+class RequestSpec:
+    """How to ask."""
 
     model: str
     max_output_tokens: int
@@ -47,17 +47,13 @@ class Reply:
     output_tokens: int | None  # thoughts included
 
 
-class Problem(Exception):
-    """No response. `spent`: it may have cost money all the same; `stops`: it concerns every page."""
+class ProviderError(Exception):
+    """No response. `spent`: it may have cost money all the same; `stops`: why it concerns every page."""
 
     def __init__(
-        self,
-        kind: Literal["rate_limited", "overloaded", "server_error", "unreachable", "bad_request", "refused"],
-        message: str,
-        wait_s: float | None = None,
-        spent: bool = False,
-        stops: str | None = None,
+        self, kind: ErrorKind, message: str, wait_s: float | None = None, spent: bool = False, stops: str | None = None
     ) -> None:
+        """`wait_s`: what the server asks to wait, in seconds."""
         super().__init__(message)
         self.kind = kind
         self.message = message
@@ -66,49 +62,21 @@ class Problem(Exception):
         self.stops = stops
 
 
-class Provider(Protocol):
-    """A kind of server."""
-
-    name: str
-    reference: Reference
-    cloud: bool  # pages leave the machine, and it is paid for
-    first: Step
-    second: str | None  # model for what the first withholds as a quotation
-
-    def identity(self) -> dict[str, Any]:
-        """All that decides the answer besides image and task."""
-
-    def tokens(self) -> tuple[int, int]:
-        """Input tokens of a request: as expected, and as they cannot be exceeded."""
-
-    def lane(self, pages: int) -> Lane:
-        """By which so many pages are asked."""
-
-    def session(self, clearance: Clearance, pages: int) -> AbstractContextManager[None]:
-        """Requests are sent inside it. Raises InputError: it cannot work at all, said before the first request."""
-
-    def send(self, page: Cleared, tag: str, step: Step) -> str:
-        """The response's body. Raises Problem."""
-
-    def read(self, body: str) -> Reply:
-        """Raises ValueError: it is not a response."""
-
-    def serves(self, asked: str, served: str) -> bool:
-        """Whether the model that answered is the one asked."""
-
-
-def following(met: Iterable[tuple[str, Reason]], first: Step, second: str | None) -> Step | None:
-    """The next request for a page after those of which (model asked, what came of it) is known; None: no more."""
-    met = list(met)
-    counts = Counter(reason for _, reason in met)
-    counted = {"recitation", "truncated", "server_error", "rate_limited", "overloaded", "refused"}
-    if any(reason not in MISREAD | counted for reason in counts):
+def next_request(
+    refusals: Sequence[tuple[str, Reason]], first: RequestSpec, second_model: str | None
+) -> RequestSpec | None:
+    """The next request for a page after those that ended in refusals: (model asked, reason); None: no more."""
+    counts = Counter(reason for _, reason in refusals)
+    countable = {"recitation", "truncated", "server_error", "rate_limited", "overloaded", "refused"}
+    if any(reason not in MISREAD | countable for reason in counts):
         return None
-    if sum(counts[reason] for reason in MISREAD) >= 2 or counts["truncated"] >= 2 or counts["server_error"] >= IN_ALL:
+    misread = sum(counts[reason] for reason in MISREAD)
+    if misread >= 2 or counts["truncated"] >= 2 or counts["server_error"] >= MAX_SERVER_ERRORS:
         return None
-    step = replace(first, max_output_tokens=min(65536, first.max_output_tokens * (1 + counts["truncated"])))
+    room = min(MAX_OUTPUT_TOKENS, first.max_output_tokens * (1 + counts["truncated"]))
+    spec = replace(first, max_output_tokens=room)
     if counts["recitation"] < 2:
-        return step
-    if second is None or (second, "recitation") in met:
+        return spec
+    if second_model is None or (second_model, "recitation") in refusals:
         return None
-    return replace(step, model=second)
+    return replace(spec, model=second_model)

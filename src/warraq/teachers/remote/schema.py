@@ -3,26 +3,26 @@
 Only what every server understands is let through; the rest is refused when the task is loaded, before any request.
 """
 
-from typing import Any
-
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from warraq.files import JsonObject
 
-def envelope(answer: type[BaseModel]) -> type[BaseModel]:
+
+def build_envelope(answer: type[BaseModel]) -> type[BaseModel]:
     """What a model writes: the tag first, so that a mixed-up answer shows; the answer; whether the page spoke to it."""
-    spoken = Field(description="whether any text on the page gives orders to its reader or to a program")
+    addressed = Field(description="whether any text on the page gives orders to its reader or to a program")
     return create_model(
         "Envelope", __config__=ConfigDict(extra="forbid", frozen=True),
-        page_tag=(str, ...), answer=(answer, ...), addresses_the_reader_as_ai=(bool, spoken),
+        page_tag=(str, ...), answer=(answer, ...), addresses_the_reader_as_ai=(bool, addressed),
     )  # fmt: skip
 
 
-def asking(prompt: str, tag: str) -> str:
+def build_prompt(prompt: str, tag: str) -> str:
     """The words beside the image."""
     return f"{prompt}\npage_tag is {tag}."
 
 
-def portable(answer: type[BaseModel]) -> dict[str, Any]:
+def to_openapi(answer: type[BaseModel]) -> JsonObject:
     """The answer's schema in the part of OpenAPI 3.0 that Gemini understands.
 
     No references, `nullable` for `X | None`, each field required in the order of the class.
@@ -31,18 +31,18 @@ def portable(answer: type[BaseModel]) -> dict[str, Any]:
         TypeError: the class uses something else (a union, a bound, a free dictionary, a default, recursion).
     """
     schema = answer.model_json_schema()
-    return _portable(schema, schema.get("$defs", {}), answer.__name__)
+    return _convert(schema, schema.get("$defs", {}), answer.__name__)
 
 
-def json_schema(openapi: dict[str, Any]) -> dict[str, Any]:
+def to_json_schema(openapi: JsonObject) -> JsonObject:
     """The same schema as JSON Schema in strict form, for `response_format` of OpenAI-compatible servers."""
     kind = openapi["type"].lower()
     result = {key: value for key, value in openapi.items() if key in {"description", "enum", "required"}}
     if kind == "object":
-        result["properties"] = {name: json_schema(field) for name, field in openapi["properties"].items()}
+        result["properties"] = {name: to_json_schema(field) for name, field in openapi["properties"].items()}
         result["additionalProperties"] = False
     elif kind == "array":
-        result["items"] = json_schema(openapi["items"])
+        result["items"] = to_json_schema(openapi["items"])
     if not openapi.get("nullable"):
         return {"type": kind, **result}
     if "enum" in result:
@@ -50,8 +50,11 @@ def json_schema(openapi: dict[str, Any]) -> dict[str, Any]:
     return {"type": [kind, "null"], **result}
 
 
-_PLAIN = {"string": "STRING", "integer": "INTEGER", "number": "NUMBER", "boolean": "BOOLEAN"}
-_KNOWN = {
+_KINDS = {
+    "object": "OBJECT", "array": "ARRAY",
+    "string": "STRING", "integer": "INTEGER", "number": "NUMBER", "boolean": "BOOLEAN",
+}  # fmt: skip
+_KNOWN_KEYS = {
     "STRING": {"enum", "const"},
     "INTEGER": set[str](),
     "NUMBER": set[str](),
@@ -61,37 +64,39 @@ _KNOWN = {
 }
 
 
-def _portable(schema: dict[str, Any], defs: dict[str, Any], where: str) -> dict[str, Any]:
+def _convert(schema: JsonObject, defs: JsonObject, place: str) -> JsonObject:
+    """`schema` of the field at `place`; `defs` are the classes that it may refer to."""
     if "$ref" in schema:
         name = schema["$ref"].removeprefix("#/$defs/")
         if name not in defs:
-            raise TypeError(f"{where}: a recursive answer is not portable")
+            raise TypeError(f"{place}: a recursive answer is not portable")
         rest = {key: value for key, value in defs.items() if key != name}
-        return _portable({**defs[name], **{k: v for k, v in schema.items() if k != "$ref"}}, rest, where)
+        return _convert({**defs[name], **{k: v for k, v in schema.items() if k != "$ref"}}, rest, place)
     if "anyOf" in schema:
         options = [option for option in schema["anyOf"] if option != {"type": "null"}]
         if len(options) != 1 or len(schema["anyOf"]) != 2 or schema.keys() - {"anyOf", "title", "description"}:
-            raise TypeError(f"{where}: of unions only `X | None` is portable")
-        return {**_portable(options[0], defs, where), "nullable": True}
-    kind = {"object": "OBJECT", "array": "ARRAY", **_PLAIN}.get(schema.get("type", ""))
+            raise TypeError(f"{place}: of unions only `X | None` is portable")
+        return {**_convert(options[0], defs, place), "nullable": True}
+    kind = _KINDS.get(schema.get("type", ""))
     if kind is None:
-        raise TypeError(f"{where}: a field without one plain type is not portable")
-    extra = schema.keys() - {"type", "title", "description", "$defs"} - _KNOWN[kind]
+        raise TypeError(f"{place}: a field without one plain type is not portable")
+    extra = schema.keys() - {"type", "title", "description", "$defs"} - _KNOWN_KEYS[kind]
     if extra:
-        raise TypeError(f"{where}: {', '.join(sorted(extra))} is not portable; check it after the answer")
-    result: dict[str, Any] = {"type": kind}
-    if "description" in schema:
-        result["description"] = schema["description"]
+        raise TypeError(f"{place}: {', '.join(sorted(extra))} is not portable; check it after the answer")
+    description = {"description": schema["description"]} if "description" in schema else {}
+    return {"type": kind, **description, **_convert_content(kind, schema, defs, place)}
+
+
+def _convert_content(kind: str, schema: JsonObject, defs: JsonObject, place: str) -> JsonObject:
+    """What a field of a kind holds: items, properties, the words that it may be."""
     if kind == "ARRAY":
-        result["items"] = _portable(schema["items"], defs, f"{where}[]")
-    elif kind == "OBJECT":
+        return {"items": _convert(schema["items"], defs, f"{place}[]")}
+    if kind == "OBJECT":
         fields = schema.get("properties", {})
         if not fields or schema.get("additionalProperties") is not False or schema.get("required") != list(fields):
-            raise TypeError(f"{where}: an object needs fields, each required, and no others")
-        result["properties"] = {name: _portable(field, defs, f"{where}.{name}") for name, field in fields.items()}
-        result["required"] = result["property_ordering"] = list(fields)
-    elif "const" in schema:
-        result["enum"] = [schema["const"]]
-    elif "enum" in schema:
-        result["enum"] = schema["enum"]
-    return result
+            raise TypeError(f"{place}: an object needs fields, each required, and no others")
+        properties = {name: _convert(field, defs, f"{place}.{name}") for name, field in fields.items()}
+        return {"properties": properties, "required": list(fields), "property_ordering": list(fields)}
+    if "const" in schema:
+        return {"enum": [schema["const"]]}
+    return {"enum": schema["enum"]} if "enum" in schema else {}

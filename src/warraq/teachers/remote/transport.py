@@ -24,55 +24,59 @@ if TYPE_CHECKING:
 LONGEST_TEXT = 50_000  # characters of a string that is no image: the schema and the prompts are far shorter
 
 
-class Leak(RuntimeError):
+class LeakError(RuntimeError):
     """A request would carry what was not cleared, or go elsewhere. A fault of the program: the run ends."""
 
 
-def images(value: Any) -> Iterator[bytes]:
+def find_images(value: Any) -> Iterator[bytes]:
     """Every image in a request's body, in the dialect of Gemini or of OpenAI.
 
     Raises:
-        Leak: a long string that is neither an image nor short enough to be a prompt, or a reference to a file as image.
+        LeakError: a string that is neither an image nor short enough to be a prompt, or a reference to a file as image.
     """
     if isinstance(value, dict):
         if "fileData" in value or "file_data" in value:
-            raise Leak("a request refers to an uploaded file")
+            raise LeakError("a request refers to an uploaded file")
         for key, item in value.items():
             if key == "data" and isinstance(item, str):
-                yield _decoded(item)
+                yield _decode_image(item)
             else:
-                yield from images(item)
+                yield from find_images(item)
     elif isinstance(value, list):
         for item in value:
-            yield from images(item)
+            yield from find_images(item)
     elif isinstance(value, str):
         if value.startswith("data:"):
-            yield _decoded(value.partition(",")[2])
+            yield _decode_image(value.partition(",")[2])
         elif len(value) > LONGEST_TEXT:
-            raise Leak("a request holds a string too long for a prompt")
+            raise LeakError("a request holds a string too long for a prompt")
 
 
-def _decoded(text: str) -> bytes:
+def _decode_image(text: str) -> bytes:
     try:
         return base64.b64decode(text.replace("-", "+").replace("_", "/"), validate=True)
     except binascii.Error as error:
-        raise Leak(f"an image that cannot be read: {error}") from None
+        raise LeakError(f"an image that cannot be read: {error}") from None
 
 
-def check(body: bytes, clearance: Clearance) -> None:
-    """Raises Leak where a line of a body is not JSON or holds an image that was not cleared."""
+def check_body(body: bytes, clearance: Clearance) -> None:
+    """Let a body pass, or end the run.
+
+    Raises:
+        LeakError: a line of it is not JSON, or holds an image that was not cleared.
+    """
     for text in io.BytesIO(body):  # one line, but for an uploaded file of requests
         try:
             value = json.loads(text)
         except ValueError:
-            raise Leak("a request is not JSON") from None
-        for image in images(value):
+            raise LeakError("a request is not JSON") from None
+        for image in find_images(value):
             digest = hashlib.sha256(image).hexdigest()
             if digest not in clearance.hashes or digest in clearance.denied:
-                raise Leak(f"an image that was not cleared ({digest[:12]}) was about to be sent")
+                raise LeakError(f"an image that was not cleared ({digest[:12]}) was about to be sent")
 
 
-def client(url: str, clearance: Clearance, **headers: str) -> "httpx2.Client":
+def build_client(url: str, clearance: Clearance, **headers: str) -> "httpx2.Client":
     """An HTTP client that reaches `url`'s host alone: no proxy, no redirect, no retry of its own."""
     import httpx2
 
@@ -85,11 +89,11 @@ def client(url: str, clearance: Clearance, **headers: str) -> "httpx2.Client":
             self.inner = httpx2.HTTPTransport(trust_env=False, retries=0, limits=limits)
 
         def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-            to = request.url
-            where = (to.scheme, to.host, to.port or (443 if to.scheme == "https" else 80))
-            if where != (own.scheme, own.hostname, port):
-                raise Leak(f"a request was about to go to {to.host}")
-            check(request.read(), clearance)
+            target = request.url
+            target_port = target.port or (443 if target.scheme == "https" else 80)
+            if (target.scheme, target.host, target_port) != (own.scheme, own.hostname, port):
+                raise LeakError(f"a request was about to go to {target.host}")
+            check_body(request.read(), clearance)
             return self.inner.handle_request(request)
 
         def close(self) -> None:
@@ -98,26 +102,29 @@ def client(url: str, clearance: Clearance, **headers: str) -> "httpx2.Client":
     return httpx2.Client(transport=Guard(), trust_env=False, follow_redirects=False, headers=headers)
 
 
-def proved_local(variable: str, url: str, private: bool) -> tuple[str, str]:
-    """(`url` with the host's address in place of its name, the host as named): nothing can be resolved elsewhere later.
+def resolve_local_url(variable: str, url: str, private: bool) -> tuple[str, str]:
+    """Prove that a server is near, so that nothing can be resolved to another machine later.
+
+    Returns:
+        (`url` with the host's address in place of its name, the host as named).
 
     Raises:
         InputError: an address of the host is not of this machine, nor of a private network where that is allowed.
     """
     parts = urlsplit(url)
-    wrong = f"{variable} is {url!r}"
+    complaint = f"{variable} is {url!r}"
     if parts.scheme != "http" or not parts.hostname or parts.username is not None:
-        raise InputError(f"{wrong}; it must be http://HOST:PORT/v1.")
+        raise InputError(f"{complaint}; it must be http://HOST:PORT/v1.")
     try:
-        found = socket.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
     except (OSError, ValueError) as error:
-        raise InputError(f"{wrong}; its host is not found ({error}).") from None
-    addresses = [ipaddress.ip_address(entry[4][0]) for entry in found]
+        raise InputError(f"{complaint}; its host is not found ({error}).") from None
+    addresses = [ipaddress.ip_address(entry[4][0]) for entry in entries]
     for address in addresses:
         near = private and address.is_private and not (address.is_link_local or address.is_unspecified)
         if not (address.is_loopback or near):
             raise InputError(
-                f"{wrong}, which is at {address}: not on this machine"
+                f"{complaint}, which is at {address}: not on this machine"
                 + (
                     " or in a private network."
                     if private
@@ -130,6 +137,6 @@ def proved_local(variable: str, url: str, private: bool) -> tuple[str, str]:
     return urlunsplit(parts._replace(netloc=place)).rstrip("/"), parts.netloc
 
 
-def timeout_s() -> float:
+def read_timeout_s() -> float:
     """`WARRAQ_TIMEOUT`, seconds a request may take; the cheap lane may wait a quarter of an hour for its turn."""
     return read_seconds("WARRAQ_TIMEOUT", 900)

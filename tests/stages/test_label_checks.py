@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from support.gemini_server import GeminiServer
 from support.label_project import Project, content, drawn
 from warraq.teachers import Reason
-from warraq.teachers.remote.rate_limit import Pace
-from warraq.teachers.remote.request import IN_ALL, Step, following
-from warraq.teachers.safety.label_checks import QUARANTINE, findings, ink
+from warraq.teachers.remote.rate_limit import ConcurrencyLimiter
+from warraq.teachers.remote.request import MAX_SERVER_ERRORS, RequestSpec, next_request
+from warraq.teachers.safety.label_checks import QUARANTINE, find_issues, measure_ink
 
 LETTER = "محضر اجتماع اللجنة المالية وأقرت الميزانية إلى نهاية العام بحضور جميع الأعضاء في المبنى الرئيسي للوزارة"
 INVOICE: dict[str, Any] = {
@@ -25,7 +25,7 @@ INVOICE: dict[str, Any] = {
 
 
 def codes(answer: dict[str, Any], task: str = "content", dark: float = 0.05, layer: str = "") -> set[str]:
-    return {finding.code for finding in findings(task, answer, dark, layer)}
+    return {issue.code for issue in find_issues(task, answer, dark, layer)}
 
 
 @pytest.mark.parametrize(
@@ -87,10 +87,10 @@ def test_a_marking_in_its_field_is_enough() -> None:
 
 
 def test_ink_is_measured_against_the_paper() -> None:
-    assert ink(drawn("")) == 0
-    assert 0.005 < ink(drawn("some words on the page")) < 0.1
+    assert measure_ink(drawn("")) == 0
+    assert 0.005 < measure_ink(drawn("some words on the page")) < 0.1
     with pytest.raises(ValueError, match="not an image"):
-        ink(b"something")
+        measure_ink(b"something")
 
 
 def test_a_blank_page_gets_no_text(project: Project, gemini: GeminiServer) -> None:
@@ -160,7 +160,7 @@ def test_that_a_page_speaks_to_its_reader_is_recorded(project: Project, gemini: 
     assert row.answer and row.message and row.message.startswith("addresses_the_reader")
 
 
-FIRST = Step("one", 1000)
+FIRST = RequestSpec("one", 1000)
 
 
 @given(
@@ -168,21 +168,21 @@ FIRST = Step("one", 1000)
 )
 def test_every_page_is_given_up_in_the_end(reasons: list[Reason]) -> None:
     """Whatever comes of its requests, and in whatever order: no class of failure asks for ever."""
-    met: list[tuple[str, Reason]] = []
+    refusals: list[tuple[str, Reason]] = []
     for reason in reasons:
-        step = following(met, FIRST, "two")
-        if step is None:
+        request = next_request(refusals, FIRST, "two")
+        if request is None:
             break
-        met.append((step.model, reason))
-    assert following(met, FIRST, "two") is None or len(met) < IN_ALL + 8
-    assert len(met) <= IN_ALL + 5
-    assert Counter(model for model, _ in met)["two"] <= 1 + IN_ALL
+        refusals.append((request.model, reason))
+    assert next_request(refusals, FIRST, "two") is None or len(refusals) < MAX_SERVER_ERRORS + 8
+    assert len(refusals) <= MAX_SERVER_ERRORS + 5
+    assert Counter(model for model, _ in refusals)["two"] <= 1 + MAX_SERVER_ERRORS
 
 
 @given(st.lists(st.sampled_from(["good", "rate_limited", "overloaded", "server_error", "other"]), max_size=200))
 def test_the_limit_stays_between_one_and_the_most(outcomes: list[str]) -> None:
-    pace = Pace(8)
+    limiter = ConcurrencyLimiter(8)
     for outcome in outcomes:
-        pace.enter()
-        pace.leave(outcome)
-        assert 1 <= int(pace.limit) <= 8 and pace.active == 0
+        limiter.acquire()
+        limiter.release(outcome)
+        assert 1 <= int(limiter.limit) <= 8 and limiter.active == 0

@@ -1,0 +1,177 @@
+"""What the lanes of a teacher share: what is known of its pages, what a request costs, and who may see which page.
+
+What the ledger knows of a page is read once. What a lane then adds to the ledger it adds here as well, so that nothing
+is read or parsed a second time in a run.
+"""
+
+import datetime
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from warraq.errors import InputError
+from warraq.records import Page
+from warraq.tasks import Task
+from warraq.teachers import Answer, Reason, Refusal
+from warraq.teachers.remote.budget import Budget
+from warraq.teachers.remote.ledger import Ledger
+from warraq.teachers.remote.parse_response import ResponseReader
+from warraq.teachers.remote.prices import Price, find_price
+from warraq.teachers.remote.provider import Provider
+from warraq.teachers.remote.request import Reply, RequestSpec, next_request
+from warraq.teachers.remote.schema import build_envelope
+from warraq.teachers.safety.clearance import Clearance
+
+logger = logging.getLogger(__name__)
+
+DENIED = Refusal("marked_confidential", "an answer found this document marked as confidential")
+KEPT = "What was answered is kept."
+
+LedgerState = Answer | Refusal | RequestSpec
+"""A page's answer; else the next request for it; else, where none is worth its price, the last refusal."""
+
+
+@dataclass(frozen=True)
+class History:
+    """What came of the requests for a page that are over, oldest first, up to the first answer."""
+
+    refusals: tuple[tuple[str, Refusal], ...] = ()  # (model asked, what came)
+    answer: Answer | None = None
+
+    def add(self, model: str, outcome: Answer | Refusal) -> "History":
+        """The history with one request more."""
+        if self.answer is not None:
+            return self
+        if isinstance(outcome, Answer):
+            return replace(self, answer=outcome)
+        return replace(self, refusals=(*self.refusals, (model, outcome)))
+
+    def state(self, first: RequestSpec, second_model: str | None) -> LedgerState:
+        """What it comes to; `first` is the request for a page that was never asked about."""
+        if self.answer is not None:
+            return self.answer
+        reasons: list[tuple[str, Reason]] = [(model, refusal.reason) for model, refusal in self.refusals]
+        request = next_request(reasons, first, second_model)
+        return request or (self.refusals[-1][1] if self.refusals else first)
+
+
+class LaneContext:
+    """A provider, and all that is known and allowed about a task's pages with it."""
+
+    def __init__(
+        self, *, task: Task, provider: Provider, clearance: Clearance, ledger: Ledger, budget: Budget,
+        prices: Sequence[Price], folder: Path, pages: Sequence[Page],
+    ) -> None:  # fmt: skip
+        """`pages` are all of the `folder`, whoever answers for them."""
+        self.task = task
+        self.provider = provider
+        self.clearance = replace(
+            clearance, denied=clearance.denied | (ledger.denied_images() if provider.cloud else set())
+        )
+        self.ledger = ledger
+        self.budget = budget
+        self.prices = prices
+        self.folder = folder
+        self.pages = pages
+        self.reader = ResponseReader(task, provider, build_envelope(task.answer), folder)
+        self.identity = provider.identity()
+        self.retryable: dict[str, Refusal] = {}  # what this run gave up, by key
+        self._histories: dict[str, dict[str, History]] = {}  # by key and page_id: equal images have one key
+        self._fresh_keys: set[str] = set()  # whose attempts before this run do not count
+
+    def ledger_state(self, page: Page, key: str) -> LedgerState:
+        """What the ledger says of a page."""
+        return self._history(page, key).state(self.provider.first, self.provider.second_model)
+
+    def _history(self, page: Page, key: str) -> History:
+        histories = self._histories.setdefault(key, {})
+        if page.page_id not in histories:
+            history = History()
+            for attempt in self.ledger.history(key):
+                if key in self._fresh_keys and attempt.id <= self.ledger.last_id:
+                    continue
+                history = history.add(attempt.model, self.reader.read_attempt(attempt, page, key))
+                if history.answer is not None:
+                    break
+            histories[page.page_id] = history
+        return histories[page.page_id]
+
+    def add_outcome(self, page: Page, key: str, model: str, outcome: Answer | Refusal) -> None:
+        """Count a request that is over and in the ledger; other pages with this key read it there."""
+        history = self._histories.get(key, {}).get(page.page_id)
+        self._histories[key] = {} if history is None else {page.page_id: history.add(model, outcome)}
+
+    def forget(self, key: str) -> None:
+        """Have the ledger read again for a key of which nobody here knows the page."""
+        self._histories.pop(key, None)
+
+    def ask_again(self, key: str) -> bool:
+        """Let what came of a key before this run not count any more; False where that was done before."""
+        is_new = key not in self._fresh_keys
+        self._fresh_keys.add(key)
+        if is_new:
+            self.forget(key)
+        return is_new
+
+    def is_denied(self, page: Page) -> bool:
+        """Whether a page was cleared by documents.csv, and denied by what an answer said of its document."""
+        return page.image_sha256 in self.clearance.hashes & self.clearance.denied
+
+    def price(self, model: str) -> Price:
+        """The price of a model today.
+
+        Raises:
+            InputError: it is not known.
+        """
+        if not self.provider.cloud:
+            return Price(model=model, since="0000-00-00", input=0, output=0)
+        return find_price(self.prices, model, datetime.date.today())
+
+    def worst_usd(self, spec: RequestSpec) -> float:
+        """USD that a request cannot pass: a token is never less than a byte."""
+        _, input_tokens = self.provider.input_tokens()
+        return self.price(spec.model).usd(input_tokens, spec.max_output_tokens, spec.lane)
+
+    def check_prices(self) -> None:
+        """Raises InputError where a price is not known; said before anything is sent."""
+        self.price(self.provider.first.model)
+        if self.provider.second_model:
+            self.price(self.provider.second_model)
+
+    def record_response(
+        self, number: int, body: str, reply: Reply | None, *, spec: RequestSpec, reserved_usd: float, ink: float,
+        seconds: float = 0,
+    ) -> float:  # fmt: skip
+        """Put a response into the ledger.
+
+        Returns:
+            What it cost in USD: all that was reserved, where the server does not say less.
+        """
+        tokens = (reply.input_tokens, reply.output_tokens) if reply else (None, None)
+        cost_usd = reserved_usd
+        if tokens[0] is not None and tokens[1] is not None:
+            cost_usd = self.price(spec.model).usd(tokens[0], tokens[1], spec.lane)
+        finish = reply.message if reply else "not a response"
+        self.ledger.record_response(number, body, finish, cost_usd, tokens, ink, seconds)
+        return cost_usd
+
+    def check_model(self, model: str, reply: Reply | None) -> None:
+        """Raises InputError where another model answered than the one asked."""
+        if reply and reply.model and not self.provider.serves(model, reply.model):
+            raise InputError(f"{model} was asked and {reply.model} answered: change the model in params.yaml. {KEPT}")
+
+    def propagate_confidentiality(self, page: Page, state: LedgerState) -> None:
+        """Where a page says that it is confidential, let its document not be sent any more, by any run or task."""
+        reasons: Sequence[str] = ()
+        if isinstance(state, Answer):  # of a teacher that may see it
+            reasons = [doubt for doubt in state.doubts if doubt.startswith("marked_confidential")]
+        elif isinstance(state, Refusal) and state.reason == "marked_confidential":
+            reasons = [state.message]
+        if not reasons or self.is_denied(page):
+            return
+        images = {other.image_sha256 for other in self.pages if other.document == page.document}
+        if self.provider.cloud:
+            self.clearance.denied.update(images)
+        self.ledger.deny_images(images, f"{page.page_id}: {reasons[0]}")
+        logger.warning("%s is marked as confidential: its document is not sent to a cloud any more", page.page_id)

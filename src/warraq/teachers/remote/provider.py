@@ -1,0 +1,80 @@
+"""What a kind of server has to offer, so that its model can be a teacher."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from warraq.files import JsonObject
+from warraq.records import Reference
+from warraq.teachers.remote.prices import Lane
+from warraq.teachers.remote.request import Reply, RequestSpec
+from warraq.teachers.safety.clearance import Clearance, ClearedPage
+
+
+class Provider(Protocol):
+    """A kind of server."""
+
+    name: str
+    reference: Reference
+    cloud: bool  # pages leave the machine, and it is paid for
+    first: RequestSpec
+    second_model: str | None  # for what the first withholds as a quotation
+
+    def identity(self) -> JsonObject:
+        """All that decides the answer besides image and task."""
+
+    def input_tokens(self) -> tuple[int, int]:
+        """Input tokens of a request: as expected, and as they cannot be exceeded."""
+
+    def choose_lane(self, pages: int) -> Lane:
+        """By which so many pages are asked."""
+
+    def open_session(self, clearance: Clearance, pages: int) -> AbstractContextManager[None]:
+        """Requests are sent inside it.
+
+        Raises:
+            InputError: it cannot work at all; said before the first request.
+        """
+
+    def send(self, page: ClearedPage, tag: str, spec: RequestSpec) -> str:
+        """The body of the response.
+
+        Raises:
+            ProviderError: there is none.
+        """
+
+    def parse(self, body: str) -> Reply:
+        """What a response's body says.
+
+        Raises:
+            ValueError: it is not a response.
+        """
+
+    def serves(self, model: str, served: str) -> bool:
+        """Whether a model that answered as `served` is the `model` that was asked."""
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """What came of a page in a job."""
+
+    key: str | None  # that the page was sent with; None where the server lost it
+    body: str | None
+    message: str  # why there is no body
+
+
+@runtime_checkable
+class BatchProvider(Protocol):
+    """A provider that takes jobs of many pages. Each method raises ProviderError where the server fails."""
+
+    def submit(self, job: str, pages: dict[str, ClearedPage], spec: RequestSpec) -> None:
+        """Create a job of pages by their key. With a ProviderError that is `spent` it may exist all the same."""
+
+    def collect(self, jobs: set[str]) -> dict[str, list[JobResult] | None]:
+        """Those of the named jobs that the server knows: what came of it, or None while it is under way."""
+
+    def cancel(self, job: str) -> None:
+        """Have no more of its pages answered."""
+
+    def delete(self, job: str) -> None:
+        """Have its pages deleted at the server."""

@@ -1,0 +1,207 @@
+"""The lanes that answer at once: a request a page, a number of them in flight.
+
+A place in flight, the worst price reserved, a row `started`, the request, its response on disk, and only then the
+reading.
+"""
+
+import logging
+import random
+import time
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Literal
+
+from warraq.errors import InputError
+from warraq.records import Page
+from warraq.teachers import Answer, Refusal, parse_refusal
+from warraq.teachers.remote.budget import refuse_for_budget
+from warraq.teachers.remote.context import DENIED, KEPT, LaneContext
+from warraq.teachers.remote.parse_response import page_tag
+from warraq.teachers.remote.prices import Lane
+from warraq.teachers.remote.progress import Progress
+from warraq.teachers.remote.rate_limit import ConcurrencyLimiter, StoppedError
+from warraq.teachers.remote.request import MAX_A_RUN, ProviderError, RequestSpec
+from warraq.teachers.remote.transport import LeakError
+from warraq.teachers.safety.clearance import ClearedPage, NotClearedError
+from warraq.teachers.safety.label_checks import measure_ink
+
+logger = logging.getLogger(__name__)
+
+LONGEST_WAIT_S = 90.0
+
+
+@dataclass(frozen=True)
+class PageRequest:
+    """A request that is about to be sent."""
+
+    cleared: ClearedPage
+    key: str
+    spec: RequestSpec
+    ink: float  # share of dark pixels in the image
+
+
+class SynchronousLane:
+    """Buys pages by the lanes `standard` and `flex`."""
+
+    def __init__(self, context: LaneContext, limiter: ConcurrencyLimiter) -> None:
+        """`limiter`: of the requests in flight."""
+        self.context = context
+        self.limiter = limiter
+        self.responses = 0  # of this run
+
+    def buy(self, pages: Mapping[str, Page], lane: Lane) -> None:
+        """Ask for pages, by their key; what came of each is then in the ledger, or among the `retryable`.
+
+        Raises:
+            InputError: the run must not go on.
+        """
+        context = self.context
+        denied = sum(not context.clearance.allows(page) for page in context.pages)
+        progress = Progress(f"label {context.task.name}", len(pages), denied, self.limiter, context.budget)
+        waiting = iter(pages.items())
+        running: set[Future[Answer | Refusal]] = set()
+        with ThreadPoolExecutor(self.limiter.most) as pool:
+            try:
+                while True:
+                    for key, page in islice(waiting, 2 * self.limiter.most - len(running)):
+                        running.add(pool.submit(self._buy_page, page, key, lane))
+                    if not running:
+                        break
+                    done, running = wait(running, timeout=1, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        if not isinstance(future.exception(), StoppedError):  # why it stopped is in another future
+                            progress.add(future.result())
+                    progress.show()
+            except BaseException:
+                self.limiter.stop()
+                if self.limiter.active:
+                    logger.info("stopping: awaiting %d requests in flight, which are paid for", self.limiter.active)
+                pool.shutdown(cancel_futures=True)
+                raise
+            finally:
+                progress.show(last=True)
+
+    def _buy_page(self, page: Page, key: str, lane: Lane) -> Answer | Refusal:
+        try:
+            return self._ask_until_answered(page, key, lane)
+        except BaseException:
+            self.limiter.stop()  # before this thread takes the next page
+            raise
+
+    def _ask_until_answered(self, page: Page, key: str, lane: Lane) -> Answer | Refusal:
+        """Request after request until there is an answer, or none is worth its price."""
+        context = self.context
+        try:
+            cleared = context.clearance.load(page, context.folder)
+        except NotClearedError:
+            if context.is_denied(page):
+                return DENIED
+            raise
+        ink = measure_ink(cleared.image)
+        errors: Counter[str] = Counter()
+        while isinstance(state := context.ledger_state(page, key), RequestSpec):
+            try:
+                refusal = self._ask(PageRequest(cleared, key, replace(state, lane=lane), ink))
+            except ProviderError as error:
+                refusal = self._handle_error(error, errors)
+            if refusal is not None:
+                context.retryable[key] = refusal
+                return refusal
+        context.propagate_confidentiality(page, state)
+        return state
+
+    def _ask(self, request: PageRequest) -> Refusal | None:
+        """One request in its place in flight; None: what came of it is in the ledger.
+
+        Raises:
+            ProviderError: there is no response; this too is in the ledger.
+            StoppedError: no request is to be begun any more.
+        """
+        self.limiter.acquire()
+        outcome, wait_s = "other", 0.0
+        try:
+            if self.context.is_denied(request.cleared.page):
+                return DENIED
+            reserved_usd = self.context.worst_usd(request.spec)
+            if not self.context.budget.reserve(reserved_usd):
+                return refuse_for_budget(reserved_usd)
+            self._send(request, reserved_usd)
+            outcome = "good"
+            return None
+        except ProviderError as error:
+            outcome = error.kind
+            if outcome == "rate_limited":
+                wait_s = min(LONGEST_WAIT_S, random.random() if error.wait_s is None else error.wait_s)
+            raise
+        finally:
+            self.limiter.release(outcome, wait_s)
+
+    def _send(self, request: PageRequest, reserved_usd: float) -> None:
+        context, page, spec = self.context, request.cleared.page, request.spec
+        start = time.monotonic()
+        cost_usd = 0.0
+        try:
+            if self.limiter.stopped.is_set():
+                raise StoppedError
+            number = context.ledger.begin_request(
+                request.key, page, context.task.name, spec.model, spec.lane, reserved_usd
+            )
+            cost_usd = reserved_usd  # until the server says less
+            try:
+                body = self._exchange(request)
+            except ProviderError as error:
+                cost_usd = reserved_usd if error.spent else 0.0
+                self._record_failure(number, request, error, time.monotonic() - start)
+                raise
+            reply = context.reader.parse_reply(body)
+            cost_usd = context.record_response(
+                number, body, reply, spec=spec, reserved_usd=reserved_usd, ink=request.ink,
+                seconds=time.monotonic() - start,
+            )  # fmt: skip
+        finally:
+            context.budget.settle(reserved_usd, cost_usd)
+        self.responses += 1
+        context.check_model(spec.model, reply)
+        outcome = context.reader.read_reply(reply, spec.model, request.ink, page, request.key)
+        context.add_outcome(page, request.key, spec.model, outcome)
+
+    def _exchange(self, request: PageRequest) -> str:
+        page = request.cleared
+        try:
+            return self.context.provider.send(page, page_tag(request.key), request.spec)
+        except LeakError:
+            if self.context.is_denied(page.page):  # by another page of the document, while this request was made
+                raise ProviderError("refused", "the document was found marked as confidential") from None
+            raise
+
+    def _record_failure(self, number: int, request: PageRequest, error: ProviderError, seconds: float) -> None:
+        code = "refused" if self._stops(error) or error.kind == "unreachable" else error.kind
+        state: Literal["unknown", "failed"] = "unknown" if error.spent else "failed"
+        self.context.ledger.record_failure(number, state, code, error.message, seconds)
+        outcome = parse_refusal(code, error.message)
+        self.context.add_outcome(request.cleared.page, request.key, request.spec.model, outcome)
+
+    def _stops(self, error: ProviderError) -> bool:
+        """A fault of the request concerns every page as long as none was answered."""
+        return error.stops is not None and (error.kind != "bad_request" or not self.responses)
+
+    def _handle_error(self, error: ProviderError, errors: Counter[str]) -> Refusal | None:
+        """Wait before the next request, or refuse the page for this run; `errors` counts those of the page by kind.
+
+        Raises:
+            InputError: the run must not go on.
+        """
+        if self._stops(error):
+            raise InputError(f"{error.stops} {KEPT}")
+        errors[error.kind] += 1
+        if errors[error.kind] == MAX_A_RUN.get(error.kind):
+            if error.kind == "unreachable":
+                raise InputError(f"there is no connection to {error.message}. {KEPT}")
+            return parse_refusal(error.kind, error.message)
+        if error.kind != "rate_limited":
+            backoff_s = random.random() * 2.0 ** errors[error.kind] if error.wait_s is None else error.wait_s
+            self.limiter.stopped.wait(min(LONGEST_WAIT_S, backoff_s))
+        return None
