@@ -45,7 +45,8 @@ def test_the_budget_is_of_all_runs_and_tasks_together(project: Project, gemini: 
     project.cleared(6)
     for task in ("content", "invoice", "metadata"):
         gemini.reply = lambda image: {}  # no task's answer: bought all the same
-        project.label("gemini", task=task, max_usd=0.1)
+        result = project.label("gemini", task=task, max_usd=0.1)
+        assert result.exit_code == 0, result.output
 
     assert project.spent() <= 0.1
     assert {row.reason for row in project.rows("metadata")} == {"budget"}

@@ -84,8 +84,8 @@ class LabelPlan:
 
     def wanted_pages(self, teacher: RemoteTeacher) -> dict[str, Page]:
         """What has to be bought of a teacher, by its key: equal pages once."""
-        pages = {page.page_id: page for page in self.pages}
-        return {key: pages[page_id] for page_id, (unpaid, key) in self.unpaid.items() if unpaid is teacher}
+        unpaid = ((page, *self.unpaid.get(page.page_id, (None, ""))) for page in self.pages)
+        return {key: page for page, unpaid_teacher, key in unpaid if unpaid_teacher is teacher}
 
     def buy(self, teacher: RemoteTeacher, pages: dict[str, Page]) -> None:
         """Have a teacher asked about pages, by their key, and ask on for those that it then refuses."""
