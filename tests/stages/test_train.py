@@ -140,7 +140,7 @@ def size(**changes: Any) -> SampleSize:
 
 
 def settings(name: str, tier: int = 0, sizes: list[SampleSize] | None = None, **changes: Any) -> dict[str, Any]:
-    """What LLaMA-Factory is told for a student of params.yaml."""
+    """The keys of the YAML for a student of params.yaml."""
     student = tree.load(PARAMS).student(name).model_copy(update=changes)
     names = ["model.layers.0.q_proj"]
     return llamafactory.training_settings(
@@ -149,9 +149,9 @@ def settings(name: str, tier: int = 0, sizes: list[SampleSize] | None = None, **
 
 
 def test_settings_name_every_part_of_a_full_tuning_and_only_paths_of_the_project(tmp_path: Path) -> None:
-    told = settings("nano", tuning="full")
+    keys = settings("nano", tuning="full")
     path = tmp_path / "models/nano/adapter.part/1/train.yaml"
-    llamafactory.write_settings(path, told, {"adapter_name_or_path": [tmp_path / "data/a", tmp_path / "b"]})
+    llamafactory.write_settings(path, keys, {"adapter_name_or_path": [tmp_path / "data/a", tmp_path / "b"]})
     read = yaml.safe_load(path.read_text())
     assert read["adapter_name_or_path"] == "../../../../data/a,../../../../b"
     assert [value for key, value in read.items() if key.startswith("freeze_")] == [False] * 3
@@ -165,9 +165,9 @@ def test_the_last_evaluation_is_at_the_end() -> None:
 
 
 def test_one_evaluation_where_eval_steps_exceed_all_steps() -> None:
-    told = settings("nano", eval_steps=1000, batch_size=8)
+    keys = settings("nano", eval_steps=1000, batch_size=8)
     epochs = tree.load(PARAMS).student("nano").tiers[0].epochs
-    assert told["eval_steps"] == told["save_steps"] == 2 * epochs  # two batches each
+    assert keys["eval_steps"] == keys["save_steps"] == 2 * epochs  # two batches each
 
 
 def test_the_trainers_own_rounding_never_cuts_a_token_below_the_cut_off() -> None:
@@ -186,12 +186,12 @@ def test_llama_factory_accepts_the_settings_of_every_tier(name: str, tmp_path: P
 
     student = tree.load(PARAMS).student(name)
     for number, tier in enumerate(student.tiers):
-        told = settings(name, number)
+        keys = settings(name, number)
         places = {"model_name_or_path": str(NANO), "dataset_dir": str(lessons / "dataset"), "output_dir": str(tmp_path)}
         chain = {"adapter_name_or_path": str(tmp_path), "create_new_adapter": True} if number else {}
-        model, data, training, tuning, _ = get_train_args({**told, **places, **chain, "use_cpu": True, "bf16": False})
+        model, data, training, tuning, _ = get_train_args({**keys, **places, **chain, "use_cpu": True, "bf16": False})
         assert (data.cutoff_len, model.image_max_pixels) == (64, 900_000)  # above 60 tokens; no image is shrunk
-        assert training.eval_steps == told["eval_steps"]
+        assert training.eval_steps == keys["eval_steps"]
         assert (tuning.lora_rank, tuning.lora_alpha) == (tier.rank, tier.alpha)
 
 
@@ -208,10 +208,10 @@ def test_the_tables_recipe_is_the_published_one() -> None:
 
 
 @pytest.mark.parametrize("name", ["nano", "gemma3_4b", "qwen2_5_vl_7b_tableqa"])
-def test_known_bad_combinations_are_not_told(name: str) -> None:
-    told = settings(name)
-    assert told["flash_attn"] == "sdpa"
-    assert not told.keys() & {
+def test_known_bad_combinations_are_not_set(name: str) -> None:
+    keys = settings(name)
+    assert keys["flash_attn"] == "sdpa"
+    assert not keys.keys() & {
         "packing",
         "neat_packing",
         "fp16",
@@ -219,18 +219,18 @@ def test_known_bad_combinations_are_not_told(name: str) -> None:
         "deepspeed",
         "quantization_bit",
     }
-    assert told["report_to"] == "none"
+    assert keys["report_to"] == "none"
 
 
-@pytest.mark.parametrize(("batch", "steps", "devices", "told"), [
+@pytest.mark.parametrize(("batch", "steps", "devices", "options"), [
     (3, 8, 2, ["gradient_accumulation_steps=4"]),
     (8, 1, 2, ["per_device_train_batch_size=4"]),
     (3, 8, 1, ["gradient_accumulation_steps=8"]),
 ])  # fmt: skip
-def test_several_devices_share_the_batch(batch: int, steps: int, devices: int, told: list[str]) -> None:
+def test_several_devices_share_the_batch(batch: int, steps: int, devices: int, options: list[str]) -> None:
     student = tree.load(PARAMS).student("nano")
     student = student.model_copy(update={"batch_size": batch, "accumulation": steps})
-    assert llamafactory.share_batch(student, devices) == told
+    assert llamafactory.share_batch(student, devices) == options
 
 
 @pytest.mark.parametrize(("optimizer", "step"), [("optimizer.pt", 4), ("optimizer.bin", 4), ("latest", 4), ("x", 0)])
@@ -281,7 +281,7 @@ def test_the_best_checkpoint_is_kept_not_the_last(tmp_path: Path) -> None:
     assert (tmp_path / "final/model.safetensors").read_bytes() == b"best"
 
 
-def test_the_last_error_is_what_is_told(tmp_path: Path) -> None:
+def test_the_last_error_is_what_is_shown(tmp_path: Path) -> None:
     log = tmp_path / "train.log"
     log.write_text("ValueError: first\n<start_of_turn>private\nRuntimeError: No space left on device\n  0%| | 0/4\n")
     assert llamafactory.find_complaint(log) == "RuntimeError: No space left on device"

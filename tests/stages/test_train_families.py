@@ -89,8 +89,8 @@ def test_a_family_is_audited_trained_merged_reloaded_and_asked(
     assert first["modules"]["vision"]["modules_trained"] == 0
     assert first["modules"]["language"]["modules_trained"] == 7 * {"gemma3": 5, "qwen3_vl": 3}.get(name, 2)
     assert first["modules"]["projector"]["weights_trained"] > 0
-    told = read_json(tmp_path / "audit.json")["tiers"]["1"]
-    assert 0 <= told["eval_score"] == first["eval_score"] <= 1
+    metrics = read_json(tmp_path / "audit.json")["tiers"]["1"]
+    assert 0 <= metrics["eval_score"] == first["eval_score"] <= 1
     assert "eval_invoice_loss" in (tmp_path / "adapter/1/loss.csv").read_text()
     header, *losses = (tmp_path / "loss.csv").read_text().splitlines()
     assert header == "tier,step,loss,eval_loss" and {line[0] for line in losses} == set("12"[: len(tiers)])
@@ -124,13 +124,14 @@ def test_the_audit_the_trainer_and_the_serving_processor_see_the_same_tokens(
     from llamafactory.model import load_tokenizer
     from transformers import AutoImageProcessor, AutoProcessor
 
-    base, room, prompt, answer = bases(name), families.load(name), "Read: what?", '{"a":"é"}'
+    base, family, prompt, answer = bases(name), families.load(name), "Read: what?", '{"a":"é"}'
     student = plain(name)
-    told = room.cap_pixels(read_json(base / "preprocessor_config.json"), student.image_max_pixels)
-    llamafactory.link_model(tmp_path / "base", base, base, {"preprocessor_config.json": told})
-    settings = {"model_name_or_path": str(tmp_path / "base"), "template": room.template, "default_system": room.system,
-                "stage": "sft", "do_train": True, "dataset": "x", "dataset_dir": str(tmp_path), "use_cpu": True,
-                "output_dir": str(tmp_path / "o"), "image_max_pixels": 10**7, "cutoff_len": 10**6}  # fmt: skip
+    capped = family.cap_pixels(read_json(base / "preprocessor_config.json"), student.image_max_pixels)
+    llamafactory.link_model(tmp_path / "base", base, base, {"preprocessor_config.json": capped})
+    settings = {"model_name_or_path": str(tmp_path / "base"), "template": family.template,
+                "default_system": family.system, "stage": "sft", "do_train": True, "dataset": "x",
+                "dataset_dir": str(tmp_path), "use_cpu": True, "output_dir": str(tmp_path / "o"),
+                "image_max_pixels": 10**7, "cutoff_len": 10**6}  # fmt: skip
     (tmp_path / "dataset_info.json").write_text('{"x": {"file_name": "x.json"}}')
     model_args, data_args, *_ = get_train_args(settings)
     loaded = load_tokenizer(model_args)
@@ -152,7 +153,7 @@ def test_the_audit_the_trainer_and_the_serving_processor_see_the_same_tokens(
     text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
     for sample, row in zip(samples, rows, strict=True):
         path = tmp_path / sample.images[0]
-        asking = [{"role": "user", "content": room.image_mark + prompt}]
+        asking = [{"role": "user", "content": family.image_mark + prompt}]
         answering = [{"role": "assistant", "content": answer}]
         ids, labels = encoder._encode_data_example(asking, answering, None, None, [str(path)], [], [])
         asked = sum(label == -100 for label in labels)
@@ -194,11 +195,11 @@ def test_the_published_recipe_trains_every_vision_mlp_and_no_projector() -> None
     config = Qwen2_5_VLConfig(text_config=text, vision_config=vision)
     with torch.device("meta"):
         model = Qwen2_5_VLForConditionalGeneration(config)
-    known = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
-    room, names = families.load("qwen2_5_vl"), published(model)
-    assert trainable_modules.count_lora_weights(known, names, 16) == 47_589_376
+    shapes = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
+    family, names = families.load("qwen2_5_vl"), published(model)
+    assert trainable_modules.count_lora_weights(shapes, names, 16) == 47_589_376
     table = trainable_modules.tabulate(
-        known, room, {name: trainable_modules.count_lora_weights(known, [name], 16) for name in names}
+        shapes, family, {name: trainable_modules.count_lora_weights(shapes, [name], 16) for name in names}
     )
     assert table["vision"]["modules_trained"] == 3 * 32
     assert table["projector"]["modules_trained"] == 0
@@ -233,9 +234,9 @@ def test_a_tier_that_matches_nothing_is_refused(
 ) -> None:
     result = train(chosen("gemma3", [TIER], base="tiny/x", revision="0" * 40), lessons, bases("qwen3_vl"), tmp_path)
     assert (result.exit_code, "is a qwen3_vl model, not a gemma3" in result.output) == (2, True)
-    known = read_shapes(bases("llava_1_5"), families.load("llava_1_5"))
+    shapes = read_shapes(bases("llava_1_5"), families.load("llava_1_5"))
     with pytest.raises(InputError, match="the tier trains projector, but no linear layer of the base is one"):
-        trainable_modules.lora_targets(known, families.load("qwen3_vl"), Tier.model_validate(TIER))
+        trainable_modules.lora_targets(shapes, families.load("qwen3_vl"), Tier.model_validate(TIER))
     result = train(chosen("llava_1_5", [VISION | {"vision_attention_last": 6}]), lessons, bases("llava_1_5"), tmp_path)
     assert "vision_attention_last is 6, but only 5 blocks are used" in result.output
 
@@ -265,11 +266,11 @@ def test_the_export_of_two_tiers_is_one_merge_after_another_bit_for_bit(
     from safetensors.torch import load_file
     from transformers import AutoModelForImageTextToText
 
-    base, room = bases("qwen2_5_vl"), families.load("qwen2_5_vl")
-    known = read_shapes(base, room)
+    base, family = bases("qwen2_5_vl"), families.load("qwen2_5_vl")
+    shapes = read_shapes(base, family)
     for number, tier in (("1", TIER), ("2", VISION)):
         model = AutoModelForImageTextToText.from_pretrained(base, dtype=torch.float32)
-        names = trainable_modules.lora_targets(known, room, Tier.model_validate(tier))
+        names = trainable_modules.lora_targets(shapes, family, Tier.model_validate(tier))
         tuned = get_peft_model(model, LoraConfig(r=4, target_modules=names))
         torch.manual_seed(int(number))
         for name, weight in tuned.named_parameters():
@@ -278,7 +279,7 @@ def test_the_export_of_two_tiers_is_one_merge_after_another_bit_for_bit(
         tuned.save_pretrained(str(tmp_path / number))
 
     def export(model: Path, adapters: str, out: str) -> dict[str, torch.Tensor]:
-        export_model({"model_name_or_path": str(model), "adapter_name_or_path": adapters, "template": room.template,
+        export_model({"model_name_or_path": str(model), "adapter_name_or_path": adapters, "template": family.template,
                       "infer_dtype": "float32", "export_dir": str(tmp_path / out), "export_device": "cpu"})  # fmt: skip
         return load_file(tmp_path / out / "model.safetensors")
 

@@ -1,4 +1,4 @@
-"""A merged nano cut to two layers, a dataset and its pages, and how `warraq export` is told of them."""
+"""A merged nano cut to two layers, a dataset and its pages, and how `warraq export` is given them."""
 
 import json
 import shutil
@@ -66,18 +66,18 @@ def swapped_embeddings(folder: Path) -> None:
 
 
 def refused(
-    project: Path, exported: Path, room: ModuleType, plant: Callable[[Path], None], patch: pytest.MonkeyPatch,
+    project: Path, exported: Path, exporter: ModuleType, plant: Callable[[Path], None], patch: pytest.MonkeyPatch,
     student: str = "nano",
 ) -> None:  # fmt: skip
-    """Let `room` write the graphs in `exported` with a fault planted in them: the proof refuses them, text alone only
-    where the fault is in the embeddings."""
+    """Let `exporter` write the graphs in `exported` with a fault planted in them: the proof refuses them, text alone
+    only where the fault is in the embeddings."""
 
     def write(merged: Path, out: Path) -> None:
         for path in exported.glob("*.onnx*"):
             shutil.copyfile(path, out / path.name)
         plant(out)
 
-    patch.setattr(room, "write", write)
+    patch.setattr(exporter, "write", write)
     result = export(project, plant.__name__, student=student)
     assert result.exit_code == 1
     assert "ONNX graphs are not" in result.output

@@ -1,4 +1,4 @@
-"""What `warraq train` is told for the student nano, and what it learns to answer."""
+"""The command line of `warraq train` for the student nano, and what it learns to answer."""
 
 from pathlib import Path
 from typing import Any
