@@ -37,7 +37,7 @@ class Train(Section):
     misfits: Literal["refuse", "leave_out"]
 
 
-def run(  # each file of a stage is an argument of its own
+def run(  # noqa: PLR0913 - each file of a stage is an argument of its own
     *,
     base: Path,
     dataset: Path,

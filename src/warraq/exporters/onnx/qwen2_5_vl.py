@@ -23,7 +23,7 @@ own = Opset("warraq", 1)
 
 
 @script(own, default_opset=op)
-def PackedMultiHeadAttention(  # the name of the operator
+def PackedMultiHeadAttention(  # noqa: N802 - the name of onnxruntime's operator
     query: FLOAT, key: FLOAT, value: FLOAT, bias: FLOAT, token_offset: INT32, cumulative: INT32, num_heads: int,
     scale: float,
 ) -> FLOAT:  # fmt: skip
