@@ -21,52 +21,54 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from support.gemini_server import KEY, GeminiServer  # noqa: E402
-from support.label_project import Project, content, drawn  # noqa: E402
+from support.label_project import Project, content_answer, draw_page  # noqa: E402
 from warraq.teachers.remote.ledger import Ledger  # noqa: E402
 
 
-def begin(root: Path, server: GeminiServer, pages: int, in_flight: int) -> Project:
+def prepare_project(root: Path, server: GeminiServer, pages: int, in_flight: int) -> Project:
     os.environ |= {"GEMINI_API_KEY": KEY, "WARRAQ_GEMINI_URL": server.url, "WARRAQ_IN_FLIGHT": str(in_flight)}
     project = Project(root)
-    project.cleared(pages)
+    project.add_cleared_pages(pages)
     return project
 
 
-def twice(server: GeminiServer) -> int:
+def count_double_payments(server: GeminiServer) -> int:
     """Pages of which more than one request was answered or may have been paid."""
     counts = Counter(request.images[0] for request in server.requests if request.case == "ok")
     return sum(count - 1 for count in counts.values())
 
 
-def interrupted(root: Path, number: signal.Signals) -> str:
+def measure_interruptions(root: Path, number: signal.Signals) -> str:
     """600 pages, 16 in flight, four signals at random moments, then a run to the end and one more."""
     dice = random.Random(4)
-    with GeminiServer(reply=content, latency_s=0.2) as server:
-        project = begin(root, server, 600, 16)
+    with GeminiServer(reply=content_answer, latency_s=0.2) as server:
+        project = prepare_project(root, server, 600, 16)
         for _ in range(4):
             before = len(server.requests)
-            with project.started("gemini", max_usd=1000.0, lane="standard") as process:
+            with project.start("gemini", max_usd=1000.0, lane="standard") as process:
                 server.await_requests(before + dice.randrange(30, 120))
                 process.send_signal(number)
                 process.wait()
-        with project.started("gemini", max_usd=1000.0, lane="standard") as process:
+        with project.start("gemini", max_usd=1000.0, lane="standard") as process:
             process.wait()
         requests = len(server.requests)
-        with project.started("gemini", max_usd=1000.0, lane="standard") as process:
+        with project.start("gemini", max_usd=1000.0, lane="standard") as process:
             process.wait()
         rows = project.rows()
-        labels = sum(row.answer == content(page.image_sha256) for row, page in zip(rows, project.pages, strict=True))
+        labels = sum(
+            row.answer == content_answer(page.image_sha256) for row, page in zip(rows, project.pages, strict=True)
+        )
         return (
             f"{number.name} x 4: {labels} labels of {len(rows)} rows, {len({row.page_id for row in rows})} pages, "
-            f"{twice(server)} paid twice, next run {len(server.requests) - requests} requests"
+            f"{count_double_payments(server)} paid twice, next run {len(server.requests) - requests} requests"
         )
 
 
-def paced(root: Path, in_flight: int, pages: int = 400, rate: float = 20) -> str:
+def measure_rate(root: Path, in_flight: int, pages: int = 400, rate: float = 20) -> str:
     """A server that takes 20 requests a second and answers in one."""
-    with GeminiServer(reply=content, latency_s=1, rate=rate) as server:
-        project = begin(root, server, pages, in_flight)
-        with project.started("gemini", max_usd=1000.0, lane="standard") as process:
+    with GeminiServer(reply=content_answer, latency_s=1, rate=rate) as server:
+        project = prepare_project(root, server, pages, in_flight)
+        with project.start("gemini", max_usd=1000.0, lane="standard") as process:
             process.wait()
         taken = [at for at, request in zip(server.times, server.requests, strict=True) if request.case == "ok"]
         refused = len(server.times) - len(taken)
@@ -80,7 +82,7 @@ def paced(root: Path, in_flight: int, pages: int = 400, rate: float = 20) -> str
         )
 
 
-def budget(root: Path, runs: int = 50) -> str:
+def measure_budget(root: Path, runs: int = 50) -> str:
     """Random prices, caps and places in flight: what the server's own account says against the cap."""
     dice = random.Random(7)
     closest, passed = 0.0, 0
@@ -93,9 +95,9 @@ def budget(root: Path, runs: int = 50) -> str:
             spent.append((read * rates[0] + (written + thought) * rates[1]) / 1e6)  # noqa: B023
             return {"promptTokenCount": read, "candidatesTokenCount": written, "thoughtsTokenCount": thought}
 
-        with GeminiServer(reply=content, usage=usage, latency_s=0.01) as server:
+        with GeminiServer(reply=content_answer, usage=usage, latency_s=0.01) as server:
             cap = round(dice.uniform(0.01, 0.3), 3)
-            project = begin(root / str(number), server, 24, dice.choice((1, 4, 16)))
+            project = prepare_project(root / str(number), server, 24, dice.choice((1, 4, 16)))
             prices = [{"model": "gemini-3.8-flash", "since": "2026-01-01", "input": rates[0], "output": rates[1]}]
             project.label(
                 "gemini", max_usd=cap, max_output_tokens=1024, second_model=None, prices=prices, lane="standard"
@@ -105,7 +107,7 @@ def budget(root: Path, runs: int = 50) -> str:
     return f"{runs} runs: the cap was passed {passed} times, the closest spent {closest:.0%} of it"
 
 
-def pilot(root: Path) -> str:
+def measure_pilot(root: Path) -> str:
     """The expected cost after 20 pages against what the other 380 then cost; lengths are heavily skewed."""
     dice = random.Random(11)
 
@@ -115,10 +117,10 @@ def pilot(root: Path) -> str:
             "candidatesTokenCount": int(dice.lognormvariate(6.5, 0.6)),
         }
 
-    with GeminiServer(reply=content, usage=usage) as server:
-        project = begin(root, server, 400, 8)
-        told = project.label("gemini", options=["--pilot", "20"], lane="standard", max_usd=100.0).output
-        expected = float(re.search(r"about USD ([\d.]+)", told)[1])  # type: ignore[index]
+    with GeminiServer(reply=content_answer, usage=usage) as server:
+        project = prepare_project(root, server, 400, 8)
+        output = project.label("gemini", options=["--pilot", "20"], lane="standard", max_usd=100.0).output
+        expected = float(re.search(r"about USD ([\d.]+)", output)[1])  # type: ignore[index]
         before = project.spent()
         project.label("gemini", lane="standard", max_usd=100.0)
         metered = project.spent() - before
@@ -126,13 +128,13 @@ def pilot(root: Path) -> str:
     return f"380 pages after a pilot of 20: expected USD {expected:.2f}, metered {metered:.2f} ({error:+.0%})"
 
 
-def again(root: Path, pages: int = 2000) -> str:
+def measure_known_pages(root: Path, pages: int = 2000) -> str:
     """A run that finds every page in the ledger: reading, checks, rows."""
     words = ["محضر", "اجتماع", "اللجنة", "المالية", "وأقرت", "الميزانية", "إلى", "نهاية", "العام", "بحضور", "جميع"]
     dice = random.Random(2)
-    with GeminiServer(reply=lambda _: content(" ".join(dice.choices(words, k=400)))) as server:
-        project = begin(root, server, pages, 16)
-        with project.started("gemini", max_usd=1000.0, lane="standard") as process:
+    with GeminiServer(reply=lambda _: content_answer(" ".join(dice.choices(words, k=400)))) as server:
+        project = prepare_project(root, server, pages, 16)
+        with project.start("gemini", max_usd=1000.0, lane="standard") as process:
             process.wait()
         asked, start = len(server.requests), time.process_time()
         project.label("gemini", max_usd=1000.0)
@@ -141,10 +143,10 @@ def again(root: Path, pages: int = 2000) -> str:
     return f"{pages} known pages of 400 words: {seconds:.1f} s processor time, {seconds / pages * 1e3:.1f} ms a page"
 
 
-def ledger(root: Path, rows: int = 1_000_000) -> str:
+def measure_ledger(root: Path, rows: int = 1_000_000) -> str:
     """Opening a ledger of a million attempts, each with its response, and reading one history."""
     project = Project(root)
-    page = project.page(1)
+    page = project.add_page(1)
     with Ledger.open(root / "ledger", write=True) as book:
         connection = book._connection
         connection.execute("BEGIN")
@@ -165,20 +167,20 @@ def ledger(root: Path, rows: int = 1_000_000) -> str:
         start_s = time.monotonic()
         for n in range(1, 10_001):
             book._connection.execute("SELECT id FROM attempt WHERE key = ?", (f"{n * 97:064x}",)).fetchall()
-        looked_s = (time.monotonic() - start_s) / 10_000
+        lookup_s = (time.monotonic() - start_s) / 10_000
     return (
         f"{rows} attempts, {size:.2f} GB: opened and summed ({spent:.0f} USD) in {opened_s:.2f} s, "
-        f"a key in {looked_s * 1e6:.0f} us"
+        f"a key in {lookup_s * 1e6:.0f} us"
     )
 
 
-def memory(root: Path, lane: str, pages: int) -> str:
+def measure_memory(root: Path, lane: str, pages: int) -> str:
     """Pages of 1 MB; the peak of the process that asks for them."""
     filler = os.urandom(1_000_000)
-    with GeminiServer(reply=content) as server:
-        project = begin(root, server, 0, 16)
+    with GeminiServer(reply=content_answer) as server:
+        project = prepare_project(root, server, 0, 16)
         for number in range(600):  # the others are only queued: a page is read when it is asked about
-            project.page(number, image=drawn("page") + number.to_bytes(4, "big") + filler)
+            project.add_page(number, image=draw_page("page") + number.to_bytes(4, "big") + filler)
         for number in range(600, pages):
             name, digest = f"{number:012x}", f"{number:064x}"
             changes = {
@@ -188,9 +190,9 @@ def memory(root: Path, lane: str, pages: int) -> str:
                 "image_sha256": digest,
             }
             project.pages.append(project.pages[0].model_copy(update=changes))
-        project.public(range(pages))
+        project.declare_public(range(pages))
         server.hold(after=500)
-        with project.started("gemini", max_usd=100_000.0, lane=lane) as process:
+        with project.start("gemini", max_usd=100_000.0, lane=lane) as process:
             server.await_requests(500, seconds=500)
             status = Path(f"/proc/{process.pid}/status").read_text()
         peak = next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]
@@ -199,16 +201,16 @@ def memory(root: Path, lane: str, pages: int) -> str:
 
 def run(name: str, root: Path) -> str:
     cases: dict[str, Any] = {
-        "kills": lambda: interrupted(root, signal.SIGKILL),
-        "terms": lambda: interrupted(root, signal.SIGTERM),
-        "rate": lambda: "\n".join(paced(root / str(most), most) for most in (24, 32)),
-        "loop": lambda: paced(root, 1, pages=20),
-        "budget": lambda: budget(root),
-        "pilot": lambda: pilot(root),
-        "again": lambda: again(root),
-        "ledger": lambda: ledger(root),
-        "memory": lambda: memory(root, "standard", 10_000),
-        "batch": lambda: memory(root, "batch", 600),
+        "kills": lambda: measure_interruptions(root, signal.SIGKILL),
+        "terms": lambda: measure_interruptions(root, signal.SIGTERM),
+        "rate": lambda: "\n".join(measure_rate(root / str(most), most) for most in (24, 32)),
+        "loop": lambda: measure_rate(root, 1, pages=20),
+        "budget": lambda: measure_budget(root),
+        "pilot": lambda: measure_pilot(root),
+        "again": lambda: measure_known_pages(root),
+        "ledger": lambda: measure_ledger(root),
+        "memory": lambda: measure_memory(root, "standard", 10_000),
+        "batch": lambda: measure_memory(root, "batch", 600),
     }
     return cases[name]()
 

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from support import evaluate_project, export_project
 from support.gemini_server import KEY, GeminiServer
-from support.label_project import Project, content
+from support.label_project import Project, content_answer
 from support.params import params_yaml
 from support.train_project import answer
 from warraq.files import write_json
@@ -82,7 +82,7 @@ def project(tmp_path: Path) -> Project:
 @pytest.fixture
 def gemini(monkeypatch: pytest.MonkeyPatch) -> Iterator[GeminiServer]:
     """A server that answers each page with its image's hash; `warraq` asks it one page after another."""
-    with GeminiServer(reply=content) as server:
+    with GeminiServer(reply=content_answer) as server:
         monkeypatch.setenv("GEMINI_API_KEY", KEY)
         monkeypatch.setenv("WARRAQ_GEMINI_URL", server.url)
         monkeypatch.setenv("WARRAQ_IN_FLIGHT", "1")

@@ -7,28 +7,28 @@ import pymupdf
 import pytest
 
 from support.gemini_server import GeminiServer
-from support.label_project import Project, content
+from support.label_project import Project, content_answer
 
 ENGLISH = "Minutes of the meeting of 4 May\nAll members were present.\n\nThe budget was approved."
 ARABIC = "محضر اجتماع اللجنة المالية\nحضر جميع الأعضاء، وأقرت الميزانية إلى نهاية العام."
 
 
 def test_gold_flows_through(project: Project) -> None:
-    reviewed, _ = project.page(1), project.page(2)
-    project.review(reviewed, content("نص"))
+    reviewed, _ = project.add_page(1), project.add_page(2)
+    project.add_review(reviewed, content_answer("نص"))
 
     result = project.label("human")
 
     assert result.exit_code == 0, result.output
     first, second = project.rows()
-    assert (first.answer, first.teacher, first.reference, first.model) == (content("نص"), "human", "gold", None)
+    assert (first.answer, first.teacher, first.reference, first.model) == (content_answer("نص"), "human", "gold", None)
     assert (second.answer, second.reason) == (None, "no_review")
     assert "label content: 2 pages, 0 known, 2 asked: human 1, declined 1 (no_review 1)" in result.output
 
 
 def test_the_same_again_gives_the_same_bytes(project: Project) -> None:
-    project.review(project.page(1), content("x"))
-    project.page(2, text=ENGLISH)
+    project.add_review(project.add_page(1), content_answer("x"))
+    project.add_page(2, text=ENGLISH)
     project.label("human", "textlayer")
     before = project.out.read_bytes()
 
@@ -39,8 +39,8 @@ def test_the_same_again_gives_the_same_bytes(project: Project) -> None:
 
 
 def test_a_page_that_is_gone_is_gone_from_the_labels(project: Project) -> None:
-    project.page(1, text=ENGLISH)
-    project.page(2, text=ENGLISH)
+    project.add_page(1, text=ENGLISH)
+    project.add_page(2, text=ENGLISH)
     project.label("textlayer")
     project.pages.pop()
 
@@ -50,22 +50,22 @@ def test_a_page_that_is_gone_is_gone_from_the_labels(project: Project) -> None:
 
 
 def test_the_last_review_wins_and_beats_the_text_layer(project: Project) -> None:
-    page = project.page(1, text=ENGLISH)
-    project.review(page, content("first"))
-    project.review(page, content("second"))
+    page = project.add_page(1, text=ENGLISH)
+    project.add_review(page, content_answer("first"))
+    project.add_review(page, content_answer("second"))
 
     project.label("human", "textlayer")
 
     (row,) = project.rows()
-    assert (row.reference, row.answer) == ("gold", content("second"))
+    assert (row.reference, row.answer) == ("gold", content_answer("second"))
 
 
 @pytest.mark.parametrize("answer", [{"blocks": [{"kind": "paragraph", "text": "x"}]}, {"blocks": [], "more": 1}, {}])
 def test_an_invalid_review_is_refused_before_any_work(project: Project, gemini: GeminiServer, answer: Any) -> None:
-    project.page(1)
-    page = project.page(2)
-    project.review(page, answer)
-    project.public([1, 2])
+    project.add_page(1)
+    page = project.add_page(2)
+    project.add_review(page, answer)
+    project.declare_public([1, 2])
 
     result = project.label("gemini", "human")
 
@@ -84,7 +84,7 @@ def test_an_invalid_review_is_refused_before_any_work(project: Project, gemini: 
     ids=["english", "arabic", "presentation forms"],
 )
 def test_a_usable_text_layer_answers(project: Project, text: str, paragraphs: list[str]) -> None:
-    project.page(1, text=text)
+    project.add_page(1, text=text)
 
     project.label("textlayer")
 
@@ -121,7 +121,7 @@ def test_a_usable_text_layer_answers(project: Project, text: str, paragraphs: li
     ],
 )
 def test_an_unproved_text_layer_is_declined(project: Project, text: str | None, reason: str) -> None:
-    project.page(1, text=text)
+    project.add_page(1, text=text)
 
     project.label("human", "textlayer")
 
@@ -135,7 +135,7 @@ def test_the_layer_that_pymupdf_writes_is_declined(project: Project) -> None:
         sheet = document.new_page()
         sheet.insert_htmlbox(pymupdf.Rect(50, 50, 500, 300), f"<p dir=rtl>{ARABIC} ٢٠٢٤</p>")
         text = sheet.get_text()
-    project.page(1, text=text)
+    project.add_page(1, text=text)
 
     project.label("textlayer")
 
@@ -144,7 +144,7 @@ def test_the_layer_that_pymupdf_writes_is_declined(project: Project) -> None:
 
 
 def test_a_text_layer_has_no_fields(project: Project) -> None:
-    project.page(1, text=ENGLISH)
+    project.add_page(1, text=ENGLISH)
 
     project.label("human", "textlayer", task="invoice")
 
@@ -152,9 +152,9 @@ def test_a_text_layer_has_no_fields(project: Project) -> None:
 
 
 def test_the_counts_are_a_metric(project: Project) -> None:
-    project.review(project.page(1), content("نص"))
-    project.page(2, text=ENGLISH)
-    project.page(3)
+    project.add_review(project.add_page(1), content_answer("نص"))
+    project.add_page(2, text=ENGLISH)
+    project.add_page(3)
 
     project.label("human", "textlayer")
 
@@ -164,7 +164,7 @@ def test_the_counts_are_a_metric(project: Project) -> None:
 
 
 def test_without_a_model_there_is_no_ledger(project: Project) -> None:
-    project.page(1, text=ENGLISH)
+    project.add_page(1, text=ENGLISH)
 
     project.label("human", "textlayer")
 

@@ -6,7 +6,7 @@ import sqlite3
 import pytest
 
 from support.gemini_server import GeminiServer
-from support.label_project import Project, content
+from support.label_project import Project, content_answer
 from warraq.teachers.remote import batch_lane
 
 
@@ -17,7 +17,7 @@ def server(gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch) -> GeminiServe
 
 
 def right(project: Project) -> bool:
-    return [row.answer for row in project.rows()] == [content(page.image_sha256) for page in project.pages]
+    return [row.answer for row in project.rows()] == [content_answer(page.image_sha256) for page in project.pages]
 
 
 def test_results_find_their_pages_in_any_order(
@@ -25,7 +25,7 @@ def test_results_find_their_pages_in_any_order(
 ) -> None:
     """Some by the tag that the answer repeats, since the server lost their key."""
     monkeypatch.setattr(batch_lane, "MAX_JOB_PAGES", 4)
-    project.cleared(10)
+    project.add_cleared_pages(10)
     server.script = ["ok", "no_key", "ok", "no_key"]
 
     result = project.label("gemini", lane="batch")
@@ -37,7 +37,7 @@ def test_results_find_their_pages_in_any_order(
 
 
 def test_what_a_job_does_not_answer_is_asked_by_flex(project: Project, server: GeminiServer) -> None:
-    project.cleared(4)
+    project.add_cleared_pages(4)
     server.script = ["lost", "error_500", "truncated", "other_page"]
 
     result = project.label("gemini", lane="batch")
@@ -48,7 +48,7 @@ def test_what_a_job_does_not_answer_is_asked_by_flex(project: Project, server: G
 
 
 def test_an_answer_for_another_page_is_not_taken(project: Project, server: GeminiServer) -> None:
-    project.cleared(2)
+    project.add_cleared_pages(2)
     server.script = ["other_page"] * 4
 
     project.label("gemini", lane="batch")
@@ -59,9 +59,9 @@ def test_an_answer_for_another_page_is_not_taken(project: Project, server: Gemin
 @pytest.mark.parametrize("lane", ["batch", "standard"])
 def test_a_killed_run_leaves_its_job_to_the_next_one(project: Project, server: GeminiServer, lane: str) -> None:
     """Whichever lane that one takes: the pages are paid for."""
-    project.cleared(5)
+    project.add_cleared_pages(5)
     server.jobs_over = False
-    with project.started("gemini", lane="batch"):
+    with project.start("gemini", lane="batch"):
         server.await_requests(5)
 
     server.jobs_over = True
@@ -74,9 +74,9 @@ def test_a_killed_run_leaves_its_job_to_the_next_one(project: Project, server: G
 
 def test_a_reservation_without_a_job_is_given_up_in_the_end(project: Project, server: GeminiServer) -> None:
     """As after a kill between the two: its price counts, and the pages are asked again."""
-    project.cleared(2)
+    project.add_cleared_pages(2)
     server.jobs_over = False
-    with project.started("gemini", lane="batch"):
+    with project.start("gemini", lane="batch"):
         server.await_requests(2)
     server.unlisted = {name for name, _ in server.jobs}
     server.jobs_over = True
@@ -91,7 +91,7 @@ def test_a_reservation_without_a_job_is_given_up_in_the_end(project: Project, se
 
 
 def test_a_job_reserves_before_it_is_created(project: Project, server: GeminiServer) -> None:
-    project.cleared(6)
+    project.add_cleared_pages(6)
 
     project.label("gemini", lane="batch", max_usd=0.015, max_output_tokens=1024)
 
@@ -101,8 +101,8 @@ def test_a_job_reserves_before_it_is_created(project: Project, server: GeminiSer
 
 def test_only_cleared_pages_are_in_a_job(project: Project, server: GeminiServer) -> None:
     for number in range(6):
-        project.page(number)
-    project.public([1, 3])
+        project.add_page(number)
+    project.declare_public([1, 3])
 
     project.label("gemini", lane="batch")
 
@@ -110,7 +110,7 @@ def test_only_cleared_pages_are_in_a_job(project: Project, server: GeminiServer)
 
 
 def test_a_job_asks_what_a_request_asks_and_its_file_is_deleted(project: Project, server: GeminiServer) -> None:
-    project.cleared(1)
+    project.add_cleared_pages(1)
     server.script = ["other_page"]  # so that the same page is asked again, by flex
 
     project.label("gemini", lane="batch")
@@ -126,7 +126,7 @@ def test_few_jobs_are_under_way_at_once(
 ) -> None:
     monkeypatch.setattr(batch_lane, "MAX_JOB_PAGES", 1)
     monkeypatch.setattr(batch_lane, "MAX_JOBS", 2)
-    project.cleared(5)
+    project.add_cleared_pages(5)
 
     project.label("gemini", lane="batch")
 
@@ -136,7 +136,7 @@ def test_few_jobs_are_under_way_at_once(
 
 def test_another_model_in_a_job_stops_the_run(project: Project, server: GeminiServer) -> None:
     """What it answered is paid for, so it is in the ledger before."""
-    project.cleared(2)
+    project.add_cleared_pages(2)
     server.script = ["ok", "rerouted"]
 
     result = project.label("gemini", lane="batch")
@@ -147,7 +147,7 @@ def test_another_model_in_a_job_stops_the_run(project: Project, server: GeminiSe
 
 
 def test_a_job_that_cannot_be_created_costs_nothing(project: Project, server: GeminiServer) -> None:
-    project.cleared(2)
+    project.add_cleared_pages(2)
     server.full = True
 
     result = project.label("gemini", lane="batch")
@@ -158,13 +158,13 @@ def test_a_job_that_cannot_be_created_costs_nothing(project: Project, server: Ge
 
 def test_what_an_old_job_finds_confidential_is_sent_by_no_other_lane(project: Project, server: GeminiServer) -> None:
     """The other page of its document was not in the job."""
-    project.page(1, document="0" * 12)
-    project.public([1, 2])
+    project.add_page(1, document="0" * 12)
+    project.declare_public([1, 2])
     server.script = ["marked"]
     server.jobs_over = False
-    with project.started("gemini", lane="batch"):
+    with project.start("gemini", lane="batch"):
         server.await_requests(1)
-    other = project.page(2, document="0" * 12)
+    other = project.add_page(2, document="0" * 12)
 
     server.jobs_over = True
     result = project.label("gemini", lane="standard")

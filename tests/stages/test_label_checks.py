@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.gemini_server import GeminiServer
-from support.label_project import Project, content, drawn
+from support.label_project import Project, content_answer, draw_page
 from warraq.teachers import Reason
 from warraq.teachers.remote.rate_limit import ConcurrencyLimiter
 from warraq.teachers.remote.request import MAX_SERVER_ERRORS, RequestSpec, next_request
@@ -54,7 +54,7 @@ def codes(answer: dict[str, Any], task: str = "content", dark: float = 0.05, lay
     ],
 )
 def test_a_text_and_what_is_found_in_it(text: str, dark: float, layer: str, found: set[str]) -> None:
-    assert codes(content(text), dark=dark, layer=layer) == found
+    assert codes(content_answer(text), dark=dark, layer=layer) == found
 
 
 @pytest.mark.parametrize(
@@ -87,16 +87,16 @@ def test_a_marking_in_its_field_is_enough() -> None:
 
 
 def test_ink_is_measured_against_the_paper() -> None:
-    assert measure_ink(drawn("")) == 0
-    assert 0.005 < measure_ink(drawn("some words on the page")) < 0.1
+    assert measure_ink(draw_page("")) == 0
+    assert 0.005 < measure_ink(draw_page("some words on the page")) < 0.1
     with pytest.raises(ValueError, match="not an image"):
         measure_ink(b"something")
 
 
 def test_a_blank_page_gets_no_text(project: Project, gemini: GeminiServer) -> None:
-    gemini.reply = lambda image: content("A whole letter about nothing at all")
-    project.page(1, image=drawn(""))
-    project.public([1])
+    gemini.reply = lambda image: content_answer("A whole letter about nothing at all")
+    project.add_page(1, image=draw_page(""))
+    project.declare_public([1])
 
     project.label("gemini")
 
@@ -115,13 +115,13 @@ HOSTILE = {
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_a_hostile_page_is_text_like_any_other(project: Project, gemini: GeminiServer, text: str) -> None:
     """A teacher that copies it, as it is told to, gives a label: nothing is dropped for what it says."""
-    gemini.reply = lambda image: content(text)
-    project.cleared(1)
+    gemini.reply = lambda image: content_answer(text)
+    project.add_cleared_pages(1)
 
     project.label("gemini")
 
     (row,) = project.rows()
-    assert row.answer == content(text)
+    assert row.answer == content_answer(text)
     (request,) = gemini.requests
     words = [part for part in request.body["contents"][0]["parts"] if "text" in part]
     assert len(words) == 1 and text not in words[0]["text"]
@@ -142,7 +142,7 @@ def test_a_teacher_that_does_what_a_page_says_gives_no_label(
     project: Project, gemini: GeminiServer, written: str
 ) -> None:
     gemini.written = written
-    project.cleared(1)
+    project.add_cleared_pages(1)
 
     project.label("gemini")
 
@@ -151,7 +151,7 @@ def test_a_teacher_that_does_what_a_page_says_gives_no_label(
 
 
 def test_that_a_page_speaks_to_its_reader_is_recorded(project: Project, gemini: GeminiServer) -> None:
-    project.cleared(1)
+    project.add_cleared_pages(1)
     gemini.script = ["spoken_to"]
 
     project.label("gemini")

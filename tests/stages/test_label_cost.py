@@ -25,7 +25,7 @@ def test_the_budget_is_never_passed(
 ) -> None:
     """`fit` requests at their worst fit at once; the others wait for what those really cost."""
     monkeypatch.setenv("WARRAQ_IN_FLIGHT", str(in_flight))
-    project.cleared(12)
+    project.add_cleared_pages(12)
     gemini.hold(after=0)
 
     with ThreadPoolExecutor() as pool:
@@ -42,7 +42,7 @@ def test_the_budget_is_never_passed(
 
 
 def test_the_budget_is_of_all_runs_and_tasks_together(project: Project, gemini: GeminiServer) -> None:
-    project.cleared(6)
+    project.add_cleared_pages(6)
     for task in ("content", "invoice", "metadata"):
         gemini.reply = lambda image: {}  # no task's answer: bought all the same
         result = project.label("gemini", task=task, max_usd=0.1)
@@ -55,7 +55,7 @@ def test_the_budget_is_of_all_runs_and_tasks_together(project: Project, gemini: 
 def test_random_budgets_hold(project: Project, gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """The long form, 50 runs, is benchmarks/label.py."""
     monkeypatch.setenv("WARRAQ_IN_FLIGHT", "8")
-    project.cleared(20)
+    project.add_cleared_pages(20)
     dice = random.Random(3)
     caps = sorted(round(dice.uniform(0.02, 0.09), 4) for _ in range(4))
     gemini.usage = lambda: {"promptTokenCount": dice.randrange(1200, 2400), "candidatesTokenCount": dice.randrange(900)}
@@ -77,8 +77,8 @@ def test_a_dry_run_tells_all_and_sends_nothing(
 ) -> None:
     monkeypatch.delenv("GEMINI_API_KEY")
     for number in range(5):
-        project.page(number)
-    project.public(range(3))
+        project.add_page(number)
+    project.declare_public(range(3))
 
     result = project.label("human", "gemini", options=["--dry-run"])
 
@@ -103,7 +103,7 @@ def test_a_dry_run_tells_all_and_sends_nothing(
 def test_a_dry_run_tells_the_time_at_the_known_limits(
     project: Project, monkeypatch: pytest.MonkeyPatch, limits: dict[str, str], hours: str
 ) -> None:
-    project.cleared(211)
+    project.add_cleared_pages(211)
     monkeypatch.setenv("WARRAQ_IN_FLIGHT", "8")
     for name, value in limits.items():
         monkeypatch.setenv(name, value)
@@ -118,7 +118,7 @@ def test_requests_are_no_closer_than_the_known_limit(
 ) -> None:
     monkeypatch.setenv("WARRAQ_IN_FLIGHT", "8")
     monkeypatch.setenv("WARRAQ_RPM", "240")
-    project.cleared(6)
+    project.add_cleared_pages(6)
     start = time.monotonic()
 
     project.label("gemini")
@@ -127,7 +127,7 @@ def test_requests_are_no_closer_than_the_known_limit(
 
 
 def test_a_dry_run_with_nothing_to_buy_says_so(project: Project) -> None:
-    project.page(1)
+    project.add_page(1)
 
     result = project.label("human", options=["--dry-run"])
 
@@ -142,7 +142,7 @@ def test_after_a_pilot_the_estimate_is_measured(project: Project, gemini: Gemini
         "candidatesTokenCount": dice.randrange(300, 3000),
         "thoughtsTokenCount": dice.randrange(0, 400),
     }
-    project.cleared(100)
+    project.add_cleared_pages(100)
 
     pilot = project.label("gemini", options=["--pilot", "20"])
     asked, spent = len(gemini.requests), project.spent()
@@ -155,7 +155,7 @@ def test_after_a_pilot_the_estimate_is_measured(project: Project, gemini: Gemini
 
 
 def test_many_pages_go_by_the_cheap_lane(project: Project) -> None:
-    project.cleared(201)
+    project.add_cleared_pages(201)
 
     result = project.label("gemini", options=["--dry-run"])
 
@@ -164,7 +164,7 @@ def test_many_pages_go_by_the_cheap_lane(project: Project) -> None:
 
 @pytest.mark.parametrize("options", [[], ["--dry-run"]])
 def test_an_unknown_price_refuses_to_run(project: Project, gemini: GeminiServer, options: list[str]) -> None:
-    project.cleared(1)
+    project.add_cleared_pages(1)
 
     result = project.label("gemini", model="gemini-9-new", options=options)
 

@@ -6,7 +6,7 @@ import pytest
 
 from support import ROOT
 from support.gemini_server import CYRILLIC, KEY, GeminiServer
-from support.label_project import Project, content
+from support.label_project import Project, content_answer
 from warraq import tasks
 from warraq.teachers import RETRYABLE
 from warraq.teachers.remote import synchronous_lane
@@ -29,8 +29,8 @@ def test_a_request_says_all_that_matters(
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.setenv("GOOGLE_API_KEY", "another-key")
     monkeypatch.setenv("GOOGLE_GENAI_USE_VERTEXAI", "true")
-    page = project.page(1)
-    project.public([1])
+    page = project.add_page(1)
+    project.declare_public([1])
 
     result = project.label("human", "textlayer", "gemini")
 
@@ -57,7 +57,7 @@ def test_a_request_says_all_that_matters(
     assert blocks["required"] == blocks["property_ordering"] == ["kind", "text", "level"]
     assert blocks["properties"]["level"] == {"type": "INTEGER", "nullable": True}
     assert "additionalProperties" not in json.dumps(asked) and "$" not in json.dumps(asked["responseSchema"])
-    assert (row.answer, row.teacher, row.reference) == (content(page.image_sha256), "gemini", "silver")
+    assert (row.answer, row.teacher, row.reference) == (content_answer(page.image_sha256), "gemini", "silver")
     assert row.model == "gemini-3.8-flash"
 
 
@@ -70,7 +70,7 @@ def test_each_case_comes_to_what_is_documented(
     monkeypatch.setattr(synchronous_lane, "LONGEST_WAIT_S", 0.01)
     if case == "hang":
         monkeypatch.setenv("WARRAQ_TIMEOUT", "0.1")
-    project.cleared(1)
+    project.add_cleared_pages(1)
     gemini.script = [case] * 30
 
     result = project.label("gemini")
@@ -125,7 +125,7 @@ def test_each_case_comes_to_what_is_documented(
     ],
 )
 def test_what_passes_ends_in_an_answer(project: Project, gemini: GeminiServer, case: str, attempts: list[str]) -> None:
-    project.cleared(1)
+    project.add_cleared_pages(1)
     gemini.script = [case]
 
     result = project.label("gemini")
@@ -149,7 +149,7 @@ def test_what_passes_ends_in_an_answer(project: Project, gemini: GeminiServer, c
 def test_what_does_not_pass_is_given_up_and_asked_again_by_the_next_run(
     project: Project, gemini: GeminiServer, script: list[str], reason: str
 ) -> None:
-    project.cleared(1)
+    project.add_cleared_pages(1)
     gemini.script = script
 
     result = project.label("gemini")
@@ -163,7 +163,7 @@ def test_what_does_not_pass_is_given_up_and_asked_again_by_the_next_run(
 
 
 def test_a_page_that_always_fails_is_given_up_for_good(project: Project, gemini: GeminiServer) -> None:
-    project.cleared(1)
+    project.add_cleared_pages(1)
     gemini.script = ["error_500"] * 20
 
     for _ in range(5):
@@ -174,7 +174,7 @@ def test_a_page_that_always_fails_is_given_up_for_good(project: Project, gemini:
 
 
 def test_more_room_is_given_once(project: Project, gemini: GeminiServer) -> None:
-    project.cleared(1)
+    project.add_cleared_pages(1)
     gemini.script = ["truncated"]
 
     project.label("gemini")
@@ -183,7 +183,7 @@ def test_more_room_is_given_once(project: Project, gemini: GeminiServer) -> None
 
 
 def test_a_quotation_is_asked_of_the_second_model(project: Project, gemini: GeminiServer) -> None:
-    project.cleared(1)
+    project.add_cleared_pages(1)
     gemini.script = ["recitation", "recitation"]
 
     project.label("gemini")
@@ -206,7 +206,7 @@ def test_a_quotation_is_asked_of_the_second_model(project: Project, gemini: Gemi
 def test_what_concerns_every_page_stops_the_run_and_keeps_what_was_paid(
     project: Project, gemini: GeminiServer, case: str, sentence: str
 ) -> None:
-    project.cleared(4)
+    project.add_cleared_pages(4)
     gemini.script = ["ok", "ok", case]
 
     stopped = project.label("gemini")
@@ -224,7 +224,7 @@ def test_what_concerns_every_page_stops_the_run_and_keeps_what_was_paid(
 def test_a_refused_request_stops_the_run_only_while_nothing_was_answered(
     project: Project, gemini: GeminiServer
 ) -> None:
-    project.cleared(3)
+    project.add_cleared_pages(3)
     gemini.script = ["bad_request", "ok", "bad_request", "ok"]
 
     first = project.label("gemini")
@@ -237,7 +237,7 @@ def test_a_refused_request_stops_the_run_only_while_nothing_was_answered(
 
 
 def test_a_run_in_which_too_much_fails_is_stopped(project: Project, gemini: GeminiServer) -> None:
-    project.cleared(60)
+    project.add_cleared_pages(60)
     gemini.script = ["safety", "ok", "ok"] * 20
 
     result = project.label("gemini")
@@ -249,7 +249,7 @@ def test_a_run_in_which_too_much_fails_is_stopped(project: Project, gemini: Gemi
 def test_a_server_that_is_not_there_stops_the_run(
     project: Project, gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.cleared(1)
+    project.add_cleared_pages(1)
     monkeypatch.setenv("WARRAQ_GEMINI_URL", "http://127.0.0.1:9")
 
     result = project.label("gemini")
@@ -258,7 +258,7 @@ def test_a_server_that_is_not_there_stops_the_run(
 
 
 def test_flex_is_asked_for_by_name_and_costs_half(project: Project, gemini: GeminiServer) -> None:
-    project.cleared(1)
+    project.add_cleared_pages(1)
 
     project.label("gemini", lane="flex")
 
@@ -267,7 +267,7 @@ def test_flex_is_asked_for_by_name_and_costs_half(project: Project, gemini: Gemi
 
 
 def test_foreign_letters_are_not_a_label(project: Project, gemini: GeminiServer) -> None:
-    project.cleared(1)
+    project.add_cleared_pages(1)
     gemini.script = ["foreign"]
 
     project.label("gemini")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.gemini_server import GeminiServer
-from support.label_project import Project, content, drawn
+from support.label_project import Project, content_answer, draw_page
 from warraq.teachers.remote.ledger import Ledger
 
 
@@ -16,9 +16,9 @@ def test_a_killed_run_loses_at_most_what_was_in_flight(
     project: Project, gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WARRAQ_IN_FLIGHT", "3")
-    project.cleared(12)
+    project.add_cleared_pages(12)
     gemini.hold(after=5)
-    with project.started("gemini"):
+    with project.start("gemini"):
         gemini.await_requests(5 + 3)
 
     gemini.release()
@@ -27,7 +27,7 @@ def test_a_killed_run_loses_at_most_what_was_in_flight(
     again = project.label("gemini")
 
     assert resumed.exit_code == 0, resumed.output
-    assert [row.answer for row in project.rows()] == [content(page.image_sha256) for page in project.pages]
+    assert [row.answer for row in project.rows()] == [content_answer(page.image_sha256) for page in project.pages]
     assert requests == 12 + 3
     assert [attempt.state for attempt in project.attempts()].count("unknown") == 3
     assert "12 pages, 12 known, 0 asked" in again.output
@@ -39,9 +39,9 @@ def test_an_interrupted_run_awaits_what_is_in_flight(
     project: Project, gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     monkeypatch.setenv("WARRAQ_IN_FLIGHT", "3")
-    project.cleared(12)
+    project.add_cleared_pages(12)
     gemini.hold(after=2)
-    with project.started("gemini") as process:
+    with project.start("gemini") as process:
         gemini.await_requests(2 + 3)
 
         process.send_signal(number)
@@ -55,9 +55,9 @@ def test_an_interrupted_run_awaits_what_is_in_flight(
 
 
 def test_what_a_killed_run_may_have_spent_counts_as_spent(project: Project, gemini: GeminiServer) -> None:
-    project.cleared(1)
+    project.add_cleared_pages(1)
     gemini.hold(after=0)
-    with project.started("gemini"):
+    with project.start("gemini"):
         gemini.await_requests(1)
 
     gemini.release()
@@ -69,22 +69,22 @@ def test_what_a_killed_run_may_have_spent_counts_as_spent(project: Project, gemi
 
 
 def test_a_review_replaces_a_paid_label_without_losing_it(project: Project, gemini: GeminiServer) -> None:
-    project.cleared(1)
+    project.add_cleared_pages(1)
     project.label("human", "gemini")
-    project.review(project.pages[0], content("by hand"))
+    project.add_review(project.pages[0], content_answer("by hand"))
     project.label("human", "gemini")
     (project.root / "reviews/content.jsonl").unlink()
 
     project.label("human", "gemini")
 
-    assert [row.answer for row in project.rows()] == [content(project.pages[0].image_sha256)]
+    assert [row.answer for row in project.rows()] == [content_answer(project.pages[0].image_sha256)]
     assert len(gemini.requests) == 1
 
 
 @pytest.fixture
 def before(project: Project, gemini: GeminiServer) -> bytes:
     """A labels file of three pages: an answer, a refusal, an answer in doubt."""
-    project.cleared(3)
+    project.add_cleared_pages(3)
     gemini.script = ["ok", "safety", "spoken_to"]
     project.label("gemini")
     return project.out.read_bytes()
@@ -116,11 +116,11 @@ def test_a_labels_file_without_its_ledger_is_adopted(project: Project, gemini: G
 
 def test_a_better_reader_costs_nothing(project: Project, gemini: GeminiServer) -> None:
     """Rows are what reading the stored responses gives: here a text layer that contradicts the answer comes later."""
-    gemini.reply = lambda image: content("كتب المعلم شيئا آخر تماما لا يوجد في هذه الصفحة")
-    project.cleared(1)
+    gemini.reply = lambda image: content_answer("كتب المعلم شيئا آخر تماما لا يوجد في هذه الصفحة")
+    project.add_cleared_pages(1)
     project.label("gemini")
     page = project.pages.pop()
-    project.page(0, text="محضر اجتماع اللجنة المالية وأقرت الميزانية إلى نهاية العام\n" * 3)
+    project.add_page(0, text="محضر اجتماع اللجنة المالية وأقرت الميزانية إلى نهاية العام\n" * 3)
     assert project.pages[0].image_sha256 == page.image_sha256
 
     project.label("gemini")
@@ -130,7 +130,7 @@ def test_a_better_reader_costs_nothing(project: Project, gemini: GeminiServer) -
 
 
 def test_an_answer_is_bought_once_until_the_question_changes(project: Project, gemini: GeminiServer) -> None:
-    project.cleared(1)
+    project.add_cleared_pages(1)
     project.label("gemini")
 
     project.label("human", "gemini", max_usd=1.0, lane="flex", second_model=None)
@@ -141,9 +141,9 @@ def test_an_answer_is_bought_once_until_the_question_changes(project: Project, g
 
 
 def test_equal_pages_are_bought_once(project: Project, gemini: GeminiServer) -> None:
-    project.page(1, image=drawn("same"))
-    project.page(2, image=drawn("same"))
-    project.public([1, 2])
+    project.add_page(1, image=draw_page("same"))
+    project.add_page(2, image=draw_page("same"))
+    project.declare_public([1, 2])
 
     project.label("gemini")
 
@@ -153,7 +153,7 @@ def test_equal_pages_are_bought_once(project: Project, gemini: GeminiServer) -> 
 
 
 def test_a_reason_can_be_asked_again(project: Project, gemini: GeminiServer) -> None:
-    project.cleared(2)
+    project.add_cleared_pages(2)
     gemini.script = ["safety"]
     project.label("gemini")
 
@@ -165,7 +165,7 @@ def test_a_reason_can_be_asked_again(project: Project, gemini: GeminiServer) -> 
 
 
 def test_what_is_no_reason_cannot_be_asked_again(project: Project) -> None:
-    project.page(1)
+    project.add_page(1)
 
     result = project.label("human", options=["--retry", "blockd"])
 
@@ -173,9 +173,9 @@ def test_what_is_no_reason_cannot_be_asked_again(project: Project) -> None:
 
 
 def test_two_runs_do_not_write_one_ledger(project: Project, gemini: GeminiServer) -> None:
-    project.cleared(1)
+    project.add_cleared_pages(1)
     gemini.hold(after=0)
-    with project.started("gemini"):
+    with project.start("gemini"):
         gemini.await_requests(1)
 
         result = project.label("gemini")
@@ -187,7 +187,7 @@ def test_two_runs_do_not_write_one_ledger(project: Project, gemini: GeminiServer
 
 
 def test_what_is_no_ledger_is_told(project: Project, gemini: GeminiServer) -> None:
-    project.cleared(1)
+    project.add_cleared_pages(1)
     (project.root / "ledger").mkdir()
     (project.root / "ledger/ledger.sqlite").write_bytes(b"not a database" * 100)
 
@@ -201,11 +201,11 @@ def test_kills_at_random_moments_lose_nothing(
 ) -> None:
     """The long form, 600 pages and 16 in flight, is benchmarks/label.py."""
     monkeypatch.setenv("WARRAQ_IN_FLIGHT", "4")
-    project.cleared(40)
+    project.add_cleared_pages(40)
     dice = random.Random(1)
     for _ in range(2):
         seen = len(gemini.requests)
-        with project.started("gemini"):
+        with project.start("gemini"):
             gemini.await_requests(seen + dice.randrange(4, 12))
 
     project.label("gemini")
@@ -218,7 +218,7 @@ def test_kills_at_random_moments_lose_nothing(
 
 
 def test_an_attempt_is_on_disk_before_its_request(tmp_path: Path, project: Project) -> None:
-    page = project.page(1)
+    page = project.add_page(1)
     with Ledger.open(tmp_path / "books", write=True) as ledger:
         ledger.begin_request("key", page, "content", "model", "standard", 0.5)
 

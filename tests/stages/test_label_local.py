@@ -3,7 +3,7 @@
 import pytest
 
 from support.gemini_server import GeminiServer
-from support.label_project import Project, content
+from support.label_project import Project, content_answer
 from warraq import tasks
 
 
@@ -17,7 +17,7 @@ def local(gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch) -> GeminiServer
 
 def test_a_request_says_all_that_matters(project: Project, local: GeminiServer) -> None:
     """Pages that nobody cleared may be asked about: nothing leaves the machine."""
-    page = project.page(1)
+    page = project.add_page(1)
 
     result = project.label("local")
 
@@ -29,13 +29,13 @@ def test_a_request_says_all_that_matters(project: Project, local: GeminiServer) 
     assert request.body["response_format"]["json_schema"]["strict"] is True
     assert request.body["temperature"] == 0
     (row,) = project.rows()
-    assert (row.answer, row.model, row.teacher) == (content(page.image_sha256), "served-name", "local")
+    assert (row.answer, row.model, row.teacher) == (content_answer(page.image_sha256), "served-name", "local")
     assert project.spent() == 0
 
 
 def test_it_is_asked_once(project: Project, local: GeminiServer) -> None:
     for number in range(3):
-        project.page(number)
+        project.add_page(number)
     project.label("local")
     project.out.unlink()
 
@@ -56,7 +56,7 @@ def test_it_is_asked_once(project: Project, local: GeminiServer) -> None:
 def test_what_comes_of_its_failures(
     project: Project, local: GeminiServer, script: list[str], requests: int, reason: str | None
 ) -> None:
-    project.page(1)
+    project.add_page(1)
     local.script = script
 
     project.label("local")
@@ -66,7 +66,7 @@ def test_what_comes_of_its_failures(
 
 
 def test_a_model_that_is_not_there_stops_the_run(project: Project, local: GeminiServer) -> None:
-    project.page(1)
+    project.add_page(1)
     local.script = ["retired"]
 
     result = project.label("local")
@@ -75,7 +75,7 @@ def test_a_model_that_is_not_there_stops_the_run(project: Project, local: Gemini
 
 
 def test_no_server_is_told(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    project.page(1)
+    project.add_page(1)
     monkeypatch.setenv("WARRAQ_LOCAL_URL", "http://127.0.0.1:9/v1")
 
     result = project.label("local")
@@ -84,7 +84,7 @@ def test_no_server_is_told(project: Project, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_another_machine_is_refused(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    project.page(1)
+    project.add_page(1)
     monkeypatch.setenv("WARRAQ_LOCAL_URL", "http://10.1.2.3:8000/v1")
 
     result = project.label("local")
@@ -96,9 +96,9 @@ def test_what_the_local_model_declines_goes_on_to_gemini_where_that_may_see_it(
     project: Project, local: GeminiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GEMINI_API_KEY", "k")
-    project.page(1)
-    project.page(2)
-    project.public([2])
+    project.add_page(1)
+    project.add_page(2)
+    project.declare_public([2])
     local.script = ["wrong_schema"] * 4
 
     result = project.label("local", "gemini")

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from support.gemini_server import GeminiServer
-from support.label_project import Project, content, drawn
+from support.label_project import Project, content_answer, draw_page
 from warraq import tasks
 from warraq.teachers import Teacher, cache_key, teacher_chain
 from warraq.teachers.remote import gemini, local, parse_response
@@ -44,7 +44,7 @@ def test_a_bought_page_is_looked_up_and_read_once(
     project: Project, gemini: GeminiServer, calls: Counter[str], monkeypatch: pytest.MonkeyPatch, lane: str
 ) -> None:
     monkeypatch.setenv("WARRAQ_POLL", "0.01")
-    project.cleared(10)
+    project.add_cleared_pages(10)
 
     result = project.label("gemini", lane=lane)
 
@@ -53,7 +53,7 @@ def test_a_bought_page_is_looked_up_and_read_once(
 
 
 def test_a_known_page_is_looked_up_and_read_once(project: Project, gemini: GeminiServer, calls: Counter[str]) -> None:
-    project.cleared(10)
+    project.add_cleared_pages(10)
     project.label("gemini")
     calls.clear()
 
@@ -65,7 +65,7 @@ def test_a_known_page_is_looked_up_and_read_once(project: Project, gemini: Gemin
 def test_a_second_request_reads_only_what_it_brought(
     project: Project, gemini: GeminiServer, calls: Counter[str]
 ) -> None:
-    project.cleared(10)
+    project.add_cleared_pages(10)
     gemini.script = ["error_500", "truncated", "not_json"]
 
     result = project.label("gemini")
@@ -76,11 +76,13 @@ def test_a_second_request_reads_only_what_it_brought(
 
 def test_equal_pages_are_each_checked_against_their_own_text(project: Project, gemini: GeminiServer) -> None:
     """They have one key and one answer; the text layer of one of them contradicts it."""
-    gemini.reply = lambda image: content("كتب المعلم شيئا آخر تماما لا يوجد في هذه الصفحة")
-    project.page(1, image=drawn("same"))
-    project.page(2, image=drawn("same"), text="محضر اجتماع اللجنة المالية وأقرت الميزانية إلى نهاية العام\n" * 3)
-    project.page(3, image=drawn("same"))
-    project.public([1, 2, 3])
+    gemini.reply = lambda image: content_answer("كتب المعلم شيئا آخر تماما لا يوجد في هذه الصفحة")
+    project.add_page(1, image=draw_page("same"))
+    project.add_page(
+        2, image=draw_page("same"), text="محضر اجتماع اللجنة المالية وأقرت الميزانية إلى نهاية العام\n" * 3
+    )
+    project.add_page(3, image=draw_page("same"))
+    project.declare_public([1, 2, 3])
 
     project.label("gemini")
 
@@ -99,7 +101,7 @@ LOCAL_KEY = "c2fe7025d7694c187f8e7ad08b77ee9b6dc15ee64b758716dbe5d049b4a0f364"
 
 def key_of(project: Project, provider: Any) -> str:
     """The key of a page whose image is always the same bytes."""
-    page = project.page(1, image=b"image")
+    page = project.add_page(1, image=b"image")
     assert page.image_sha256 == hashlib.sha256(b"image").hexdigest()
     teacher = SimpleNamespace(name=provider.name, identity=lambda page: provider.identity())
     return cache_key(page, provider.task.name, cast(Teacher, teacher))

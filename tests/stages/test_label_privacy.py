@@ -10,7 +10,7 @@ import httpx2
 import pytest
 
 from support.gemini_server import KEY, GeminiServer
-from support.label_project import Project, drawn
+from support.label_project import Project, draw_page
 from warraq.errors import InputError
 from warraq.teachers.remote.transport import LeakError, build_client, check_body, resolve_local_url
 from warraq.teachers.safety.clearance import Clearance, clear_all
@@ -21,9 +21,9 @@ def test_only_pages_called_public_reach_the_server(
 ) -> None:
     monkeypatch.setenv("WARRAQ_IN_FLIGHT", "4")
     for number in range(8):
-        project.page(number, image=drawn("shared") if number in {5, 6} else None)
+        project.add_page(number, image=draw_page("shared") if number in {5, 6} else None)
     project.pages[7] = project.pages[7].model_copy(update={"files": ("7.pdf", "secret/7.pdf")})
-    project.manifest(
+    project.write_manifest(
         "0.pdf,public,archive", "1.pdf,internal,archive", "2.pdf,,archive", "3.pdf,Public,archive",
         "4.pdf,public,archive", "4.pdf,secret,archive", "5.pdf,public,archive", "7.pdf,public,archive",
     )  # fmt: skip
@@ -49,8 +49,8 @@ def test_no_way_in_sends_a_denied_page(project: Project, gemini: GeminiServer, m
 
     monkeypatch.setattr(socket.socket, "connect", noted)
     for number in range(100):
-        project.page(number, image=drawn(f"page {number % 90}"))  # the last ten are also the first ten
-    project.manifest(*(f"{n}.pdf,{'public' if n % 2 else 'secret'}" for n in range(0, 90)))
+        project.add_page(number, image=draw_page(f"page {number % 90}"))  # the last ten are also the first ten
+    project.write_manifest(*(f"{n}.pdf,{'public' if n % 2 else 'secret'}" for n in range(0, 90)))
     public = {project.pages[n].image_sha256 for n in range(11, 90, 2)}
     gemini.script = ["recitation"] * 20
 
@@ -69,7 +69,7 @@ def test_no_way_in_sends_a_denied_page(project: Project, gemini: GeminiServer, m
 
 
 def test_without_a_manifest_nothing_is_sent(project: Project, gemini: GeminiServer) -> None:
-    project.page(1)
+    project.add_page(1)
 
     project.label("gemini")
 
@@ -78,7 +78,7 @@ def test_without_a_manifest_nothing_is_sent(project: Project, gemini: GeminiServ
 
 
 def test_a_manifest_without_its_column_is_refused(project: Project) -> None:
-    project.page(1)
+    project.add_page(1)
     (project.root / "raw").mkdir()
     (project.root / "raw/documents.csv").write_text("name,sensitivity\n1.pdf,public\n", encoding="utf-8")
 
@@ -88,7 +88,7 @@ def test_a_manifest_without_its_column_is_refused(project: Project) -> None:
 
 
 def test_an_image_that_is_not_the_one_named_is_not_sent(project: Project, gemini: GeminiServer) -> None:
-    project.cleared(1)
+    project.add_cleared_pages(1)
     (project.root / "pages" / project.pages[0].image).write_bytes(b"something else")
 
     result = project.label("gemini")
@@ -99,9 +99,9 @@ def test_an_image_that_is_not_the_one_named_is_not_sent(project: Project, gemini
 
 def test_a_document_that_says_it_is_confidential_is_quarantined_whole(project: Project, gemini: GeminiServer) -> None:
     for number in (1, 2, 3):
-        project.page(number, document="0" * 12)
-    other = project.page(4)
-    project.public([1, 2, 3, 4])
+        project.add_page(number, document="0" * 12)
+    other = project.add_page(4)
+    project.declare_public([1, 2, 3, 4])
     gemini.script = ["ok", "marked"]
 
     result = project.label("gemini")
@@ -122,7 +122,7 @@ def test_what_a_local_teacher_finds_confidential_it_may_answer_and_a_cloud_never
     project: Project, gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WARRAQ_LOCAL_URL", f"{gemini.url}/v1")
-    project.cleared(1)
+    project.add_cleared_pages(1)
     gemini.script = ["marked"]
 
     project.label("local")
@@ -137,9 +137,9 @@ def test_what_a_local_teacher_finds_confidential_it_may_answer_and_a_cloud_never
 def test_a_missing_key_stops_before_spending_only_where_it_is_needed(
     project: Project, gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.page(1)
-    project.page(2)
-    project.public([1])
+    project.add_page(1)
+    project.add_page(2)
+    project.declare_public([1])
     monkeypatch.delenv("GEMINI_API_KEY")
     without = project.label("textlayer", "gemini")
     monkeypatch.setenv("GEMINI_API_KEY", KEY)
@@ -157,7 +157,7 @@ def test_a_missing_key_stops_before_spending_only_where_it_is_needed(
     "url", ["http://example.com", "http://127.0.0.1@example.com", "ftp://127.0.0.1", "example.com"]
 )
 def test_pages_never_travel_in_the_clear(project: Project, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    project.cleared(1)
+    project.add_cleared_pages(1)
     monkeypatch.setenv("GEMINI_API_KEY", KEY)
     monkeypatch.setenv("WARRAQ_GEMINI_URL", url)
 
@@ -168,7 +168,7 @@ def test_pages_never_travel_in_the_clear(project: Project, monkeypatch: pytest.M
 
 def test_the_transport_lets_only_cleared_bytes_out(gemini: GeminiServer) -> None:
     """Whoever asks it: the second lock does not know the first."""
-    image = drawn("secret")
+    image = draw_page("secret")
     data = base64.b64encode(image).decode()
     body = {"contents": [{"parts": [{"inlineData": {"mimeType": "image/png", "data": data}}]}]}
     with build_client(gemini.url, Clearance(frozenset())) as http, pytest.raises(LeakError, match="not cleared"):
@@ -178,9 +178,10 @@ def test_the_transport_lets_only_cleared_bytes_out(gemini: GeminiServer) -> None
 
 def test_the_transport_looks_into_every_line_of_a_file(gemini: GeminiServer) -> None:
     cleared, secret = (
-        json.dumps({"request": {"data": base64.b64encode(image).decode()}}) for image in (drawn("a"), drawn("b"))
+        json.dumps({"request": {"data": base64.b64encode(image).decode()}})
+        for image in (draw_page("a"), draw_page("b"))
     )
-    clearance = Clearance(frozenset({hashlib.sha256(drawn("a")).hexdigest()}))
+    clearance = Clearance(frozenset({hashlib.sha256(draw_page("a")).hexdigest()}))
     check_body(f"{cleared}\n{cleared}".encode(), clearance)
     with build_client(gemini.url, clearance) as http, pytest.raises(LeakError, match="not cleared"):
         http.post(f"{gemini.url}/upload/v1/files/x", content=f"{cleared}\n{secret}".encode())

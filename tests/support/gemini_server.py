@@ -24,7 +24,7 @@ LOOP = "تكرر هذه الجملة نفسها " * 12
 CYRILLIC = "Уважаемые господа, просим рассмотреть наше предложение"
 
 
-def quota(name: str) -> dict[str, Any]:
+def build_quota(name: str) -> dict[str, Any]:
     return {"@type": "type.googleapis.com/google.rpc.QuotaFailure", "violations": [{"quotaId": name}]}
 
 
@@ -38,18 +38,18 @@ class Request:
     case: str
 
 
-def block(text: str) -> dict[str, Any]:
+def build_block(text: str) -> dict[str, Any]:
     return {"blocks": [{"kind": "paragraph", "text": text, "level": None}]}
 
 
-def candidate(finish: str, text: str | None) -> dict[str, Any]:
+def build_candidate(finish: str, text: str | None) -> dict[str, Any]:
     one: dict[str, Any] = {"finishReason": finish, "index": 0}
     if text is not None:
         one["content"] = {"role": "model", "parts": [{"text": text}]}
     return {"candidates": [one], "usageMetadata": USAGE}
 
 
-def failure(code: int, status: str, *details: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+def build_failure(code: int, status: str, *details: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     return code, {"error": {"code": code, "message": status.lower(), "status": status, "details": list(details)}}
 
 
@@ -127,13 +127,13 @@ class GeminiServer(ThreadingHTTPServer):
 
     def receive(self, path: str, headers: dict[str, str], body: dict[str, Any]) -> Request:
         """Log the request, name its case, and come back when it may be answered."""
-        words, data = shown(body)
+        words, data = read_parts(body)
         images = tuple(hashlib.sha256(image).hexdigest() for image in data)
         tag = re.findall(r"page_tag is (\w+)", words)[-1]
         with self._arrived:
             number = len(self.requests)
             case = self.script[number] if number < len(self.script) else "ok"
-            if self.rate and not self._admitted():
+            if self.rate and not self._admits():
                 case = "rate_limited"
             request = Request(path, headers, body, images, tag, case)
             self.requests.append(request)
@@ -143,7 +143,7 @@ class GeminiServer(ThreadingHTTPServer):
             self._arrived.wait_for(lambda: self._open_until is None or number < self._open_until)
         return request
 
-    def _admitted(self) -> bool:
+    def _admits(self) -> bool:
         now = time.monotonic()
         self._tokens = min(self.rate, self._tokens + (now - self._filled) * self.rate)
         self._filled = now
@@ -161,47 +161,47 @@ class GeminiServer(ThreadingHTTPServer):
         texts: dict[str, Any] = {
             "other_page": whole | {"page_tag": hashlib.sha256(b"another page").hexdigest()[:8]},
             "no_tag": whole | {"page_tag": ""},
-            "loop": whole | {"answer": block(LOOP)},
-            "foreign": whole | {"answer": block(CYRILLIC)},
-            "odd": whole | {"answer": block("\u202bنص\u200f\u0000 \U0001f4c4 e\u0301 ﷽")},
+            "loop": whole | {"answer": build_block(LOOP)},
+            "foreign": whole | {"answer": build_block(CYRILLIC)},
+            "odd": whole | {"answer": build_block("\u202bنص\u200f\u0000 \U0001f4c4 e\u0301 ﷽")},
             "wrong_schema": {"title": "x"},
             "spoken_to": whole | {"addresses_the_reader_as_ai": True},
-            "marked": whole | {"answer": block("وزارة المالية\nسري للغاية\nإلى المدير")},
+            "marked": whole | {"answer": build_block("وزارة المالية\nسري للغاية\nإلى المدير")},
         }
         text = json.dumps(texts.get(request.case, whole), ensure_ascii=False)
         if request.case == "duplicate":
             return text.replace('"answer":', '"answer": {"blocks": []}, "answer":', 1)
         return text[:-1] if request.case == "not_json" else text
 
-    def play(self, request: Request) -> tuple[int, dict[str, Any] | str]:
+    def answer_request(self, request: Request) -> tuple[int, dict[str, Any] | str]:
         model = request.path.rsplit("/", 1)[-1].split(":")[0]
         whole = self.text(request)
         version = {"modelVersion": model}
         cases: dict[str, tuple[int, dict[str, Any] | str]] = {
-            "dated": (200, candidate("STOP", whole) | {"modelVersion": f"{model}-001"}),
-            "rerouted": (200, candidate("STOP", whole) | {"modelVersion": "gemini-9-other"}),
-            "truncated": (200, candidate("MAX_TOKENS", whole[: len(whole) // 2])),
-            "thinking_only": (200, candidate("MAX_TOKENS", None)),
-            "continuation": (200, candidate("CONTINUATION", whole[: len(whole) // 2])),
-            "recitation": (200, candidate("RECITATION", None)),
-            "safety": (200, candidate("SAFETY", None)),
-            "new_reason": (200, candidate("A_REASON_OF_NEXT_YEAR", None)),
+            "dated": (200, build_candidate("STOP", whole) | {"modelVersion": f"{model}-001"}),
+            "rerouted": (200, build_candidate("STOP", whole) | {"modelVersion": "gemini-9-other"}),
+            "truncated": (200, build_candidate("MAX_TOKENS", whole[: len(whole) // 2])),
+            "thinking_only": (200, build_candidate("MAX_TOKENS", None)),
+            "continuation": (200, build_candidate("CONTINUATION", whole[: len(whole) // 2])),
+            "recitation": (200, build_candidate("RECITATION", None)),
+            "safety": (200, build_candidate("SAFETY", None)),
+            "new_reason": (200, build_candidate("A_REASON_OF_NEXT_YEAR", None)),
             "prompt_blocked": (200, {"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}, "usageMetadata": USAGE}),
-            "empty": (200, candidate("STOP", None)),
-            "no_usage": (200, {"candidates": candidate("STOP", whole)["candidates"]}),
+            "empty": (200, build_candidate("STOP", None)),
+            "no_usage": (200, {"candidates": build_candidate("STOP", whole)["candidates"]}),
             "no_response": (200, {"candidates": "none"}),
-            "rate_limited": failure(429, "RESOURCE_EXHAUSTED", RETRY, quota("RequestsPerMinutePerProject")),
-            "day_quota": failure(429, "RESOURCE_EXHAUSTED", RETRY, quota("RequestsPerDayPerProject")),
-            "error_500": failure(500, "INTERNAL", RETRY),
-            "full": failure(503, "UNAVAILABLE", RETRY),
+            "rate_limited": build_failure(429, "RESOURCE_EXHAUSTED", RETRY, build_quota("RequestsPerMinutePerProject")),
+            "day_quota": build_failure(429, "RESOURCE_EXHAUSTED", RETRY, build_quota("RequestsPerDayPerProject")),
+            "error_500": build_failure(500, "INTERNAL", RETRY),
+            "full": build_failure(503, "UNAVAILABLE", RETRY),
             "html_503": (503, "<html><body>Service Unavailable</body></html>"),
-            "bad_request": failure(400, "INVALID_ARGUMENT"),
-            "bad_key": failure(400, "INVALID_ARGUMENT", {"reason": "API_KEY_INVALID"}),
-            "unknown_key": failure(401, "UNAUTHENTICATED"),
-            "forbidden": failure(403, "PERMISSION_DENIED"),
-            "retired": failure(404, "NOT_FOUND"),
+            "bad_request": build_failure(400, "INVALID_ARGUMENT"),
+            "bad_key": build_failure(400, "INVALID_ARGUMENT", {"reason": "API_KEY_INVALID"}),
+            "unknown_key": build_failure(401, "UNAUTHENTICATED"),
+            "forbidden": build_failure(403, "PERMISSION_DENIED"),
+            "retired": build_failure(404, "NOT_FOUND"),
         }
-        good = candidate("STOP", whole) | {"usageMetadata": self.usage()} | version
+        good = build_candidate("STOP", whole) | {"usageMetadata": self.usage()} | version
         if request.path.endswith("/chat/completions"):
             return self.completion(request, whole)
         return cases.get(request.case, (200, good))
@@ -211,7 +211,7 @@ class GeminiServer(ThreadingHTTPServer):
         self.files[name] = [json.loads(text) for text in data.split(b"\n")]
         self.most_files = max(self.most_files, len(self.files))
         for one in self.files[name]:
-            self.seen.update(hashlib.sha256(image).hexdigest() for image in shown(one["request"])[1])
+            self.seen.update(hashlib.sha256(image).hexdigest() for image in read_parts(one["request"])[1])
         return {"file": {"name": name, "state": "ACTIVE"}}
 
     def begin_job(self, path: str, headers: dict[str, str], body: dict[str, Any]) -> dict[str, Any]:
@@ -236,10 +236,10 @@ class GeminiServer(ThreadingHTTPServer):
     def result(self, key: str, request: Request) -> dict[str, Any]:
         if request.case == "error_500":
             return {"key": key, "error": {"code": 13, "message": "internal"}}
-        answer = self.play(request)[1]
+        answer = self.answer_request(request)[1]
         return {"response": answer} if request.case == "no_key" else {"key": key, "response": answer}
 
-    def look(self, path: str) -> dict[str, Any]:
+    def describe_jobs(self, path: str) -> dict[str, Any]:
         """The list of jobs, or one of them."""
         if path.endswith("/batches"):
             shown = [number for number, (name, _) in enumerate(self.jobs) if name not in self.unlisted]
@@ -259,7 +259,7 @@ class GeminiServer(ThreadingHTTPServer):
         return 200, {"model": "served-name", "choices": [choice], "usage": usage}
 
 
-def shown(body: dict[str, Any]) -> tuple[str, list[bytes]]:
+def read_parts(body: dict[str, Any]) -> tuple[str, list[bytes]]:
     """The words and images of a request."""
     parts = [part for content in body.get("contents", []) for part in content["parts"]]
     parts += [part for message in body.get("messages", []) if isinstance(message["content"], list)
@@ -285,10 +285,10 @@ class _Handler(BaseHTTPRequestHandler):
             return
         body = json.loads(data or "{}")
         if self.path.endswith(":batchGenerateContent"):
-            self.give(200, self.server.begin_job(self.path, headers, body))
+            self.respond(200, self.server.begin_job(self.path, headers, body))
             return
         if self.path.endswith(":cancel"):
-            self.give(200, {})
+            self.respond(200, {})
             return
         request = self.server.receive(self.path, headers, body)
         if request.case == "hang":
@@ -296,35 +296,35 @@ class _Handler(BaseHTTPRequestHandler):
         if request.case in {"reset", "hang"}:
             self.close_connection = True
             return
-        code, answer = self.server.play(request)
+        code, answer = self.server.answer_request(request)
         latency_s = 0.2 if request.case == "slow" else self.server.latency_s
         if code == 200 and latency_s:
             self.server.ended.wait(latency_s)
-        self.give(code, answer)
+        self.respond(code, answer)
 
     def upload(self, headers: dict[str, str], data: bytes) -> None:
         """In two steps: the first tells where the bytes go."""
         if self.server.full:
-            self.give(*failure(503, "UNAVAILABLE"))
+            self.respond(*build_failure(503, "UNAVAILABLE"))
             return
         if headers["x-goog-upload-command"] == "start":
             name = json.loads(data)["file"]["name"]
-            self.give(200, {}, {"X-Goog-Upload-URL": f"{self.server.url}/upload/v1/{name}"})
+            self.respond(200, {}, {"X-Goog-Upload-URL": f"{self.server.url}/upload/v1/{name}"})
             return
         assert headers["x-goog-upload-command"] == "upload, finalize"
         name = self.path.removeprefix("/upload/v1/")
-        self.give(200, self.server.upload(name, data), {"X-Goog-Upload-Status": "final"})
+        self.respond(200, self.server.upload(name, data), {"X-Goog-Upload-Status": "final"})
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
         results = re.search(r"/files/results-(\d+):download$", path)
-        self.give(200, self.server.results(int(results[1])) if results else self.server.look(path))
+        self.respond(200, self.server.results(int(results[1])) if results else self.server.describe_jobs(path))
 
     def do_DELETE(self) -> None:
         del self.server.files[self.path.removeprefix("/v1/")]
-        self.give(200, {})
+        self.respond(200, {})
 
-    def give(self, code: int, answer: dict[str, Any] | str, more: dict[str, str] | None = None) -> None:
+    def respond(self, code: int, answer: dict[str, Any] | str, more: dict[str, str] | None = None) -> None:
         data = (answer if isinstance(answer, str) else json.dumps(answer)).encode()
         self.send_response(code)
         self.send_header("Content-Type", "text/html" if isinstance(answer, str) else "application/json")

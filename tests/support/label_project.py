@@ -22,12 +22,12 @@ from warraq.records import Label, Page, Review, dump_row, read_rows, write_rows
 from warraq.teachers.remote.ledger import Attempt, Ledger
 
 
-def content(text: str) -> dict[str, Any]:
+def content_answer(text: str) -> dict[str, Any]:
     return {"blocks": [{"kind": "paragraph", "text": text, "level": None}]}
 
 
 @cache
-def drawn(text: str) -> bytes:
+def draw_page(text: str) -> bytes:
     """A page with some words on it; without any, blank paper."""
     image = Image.new("L", (200, 100), 245)
     ImageDraw.Draw(image).text((10, 10), text, 0)
@@ -47,12 +47,12 @@ class Project:
     def out(self) -> Path:
         return self.root / "labels/content.jsonl"
 
-    def page(self, number: int, text: str | None = None, image: bytes | None = None, document: str = "") -> Page:
+    def add_page(self, number: int, text: str | None = None, image: bytes | None = None, document: str = "") -> Page:
         """Page `number`, the first of a document of its own, file `<number>.pdf`."""
         document = document or f"{number:012x}"
         folder = self.root / "pages" / document
         folder.mkdir(parents=True, exist_ok=True)
-        image = image or drawn(f"page {number}")
+        image = image or draw_page(f"page {number}")
         (folder / f"{number:04}.png").write_bytes(image)
         if text is not None:
             (folder / f"{number:04}.txt").write_text(text, encoding="utf-8")
@@ -73,24 +73,24 @@ class Project:
         self.pages.append(page)
         return page
 
-    def write(self) -> None:
+    def write_pages(self) -> None:
         write_rows(self.root / "pages/pages.jsonl", self.pages, lambda page: page.page_id)
 
-    def manifest(self, *rows: str) -> None:
+    def write_manifest(self, *rows: str) -> None:
         (self.root / "raw").mkdir(exist_ok=True)
         text = "\n".join(["file,sensitivity,source", *rows]) + "\n"
         (self.root / "raw/documents.csv").write_text(text, encoding="utf-8")
 
-    def public(self, numbers: Iterable[int]) -> None:
-        self.manifest(*(f"{number}.pdf,public,archive" for number in numbers))
+    def declare_public(self, numbers: Iterable[int]) -> None:
+        self.write_manifest(*(f"{number}.pdf,public,archive" for number in numbers))
 
-    def cleared(self, count: int) -> None:
+    def add_cleared_pages(self, count: int) -> None:
         """So many pages that may be sent."""
         for number in range(count):
-            self.page(number)
-        self.public(range(count))
+            self.add_page(number)
+        self.declare_public(range(count))
 
-    def review(self, page: Page, answer: dict[str, Any], task: str = "content") -> None:
+    def add_review(self, page: Page, answer: dict[str, Any], task: str = "content") -> None:
         path = self.root / f"reviews/{task}.jsonl"
         path.parent.mkdir(exist_ok=True)
         with path.open("a", encoding="utf-8") as stream:
@@ -100,7 +100,7 @@ class Project:
         self, *teachers: str, task: str = "content", options: Iterable[str] = (), max_usd: float = 5.0, **changes: Any
     ) -> list[str]:
         """`changes` are of label, label.gemini, or label.local where that is the only model."""
-        self.write()
+        self.write_pages()
         label = read_params()["label"]
         model = (
             "local" if "gemini" not in teachers and changes.keys() - label.keys() <= label["local"].keys() else "gemini"
@@ -119,7 +119,7 @@ class Project:
         return CliRunner().invoke(main, self.arguments(*teachers, **changes))
 
     @contextmanager
-    def started(self, *teachers: str, **changes: Any) -> Iterator["subprocess.Popen[str]"]:
+    def start(self, *teachers: str, **changes: Any) -> Iterator["subprocess.Popen[str]"]:
         command = [sys.executable, "-m", "warraq", *self.arguments(*teachers, **changes)]
         hearing = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background job would be deaf to it
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL, text=True, preexec_fn=hearing)

@@ -43,9 +43,9 @@ class RemoteTeacher:
     def answer(self, page: Page, key: str) -> Answer | Refusal | None:
         """What the ledger knows, or why the page is not asked about. None: it has to be bought."""
         context = self.context
-        state = context.ledger_state(page, key)
         if context.is_denied(page):
             return DENIED
+        state = context.ledger_state(page, key)
         if isinstance(state, Refusal) and state.reason == self.retry and context.ask_again(key):
             state = context.ledger_state(page, key)
         if not isinstance(state, RequestSpec):

@@ -11,7 +11,7 @@ import ipaddress
 import json
 import socket
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from warraq.environment import read_seconds
@@ -28,7 +28,7 @@ class LeakError(RuntimeError):
     """A request would carry what was not cleared, or go elsewhere. A fault of the program: the run ends."""
 
 
-def find_images(value: Any) -> Iterator[bytes]:
+def find_images(value: object) -> Iterator[bytes]:
     """Every image in a request's body, in the dialect of Gemini or of OpenAI.
 
     Raises:
