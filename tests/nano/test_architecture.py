@@ -38,8 +38,8 @@ ANSWER = {
 
 
 def test_the_files_beside_the_weights_are_what_the_code_makes(tmp_path: Path) -> None:
-    made = architecture.pieces([task.answer for task in TASKS], [task.prompt for task in TASKS])
-    architecture.build(tmp_path, made, seed=1)
+    made = architecture.collect_pieces([task.answer for task in TASKS], [task.prompt for task in TASKS])
+    architecture.build_student(tmp_path, made, seed=1)
     learned = {"model.safetensors", "README.md", "curve.jsonl"}
     shipped = {path.name: path.read_bytes() for path in NANO.iterdir() if path.name not in learned}
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.name not in learned} == shipped
@@ -52,7 +52,7 @@ def test_the_weights_read_as_well_as_their_card_says() -> None:
     told = {key: float(value) for key, value in re.findall(r"^\| (?:.*) (\S+) \| ([\d.]+) \|$", card, re.MULTILINE)}
     (seed,) = map(int, re.findall(r"--seed (\d+)", card))
     side_px = json.loads((NANO / "config.json").read_text())["vision_config"]["image_size"]
-    scores = evaluation.score(NANO, evaluation.held_out(seed, side_px))
+    scores = evaluation.score_student(NANO, evaluation.held_out_pages(seed, side_px))
     assert {key: pytest.approx(value, abs=0.01) for key, value in told.items()} == scores
 
 

@@ -1,4 +1,4 @@
-"""Pre-training of nano: the stream of cards, the supervision taken from it, and a run that can be cut off."""
+"""Pre-training of nano: the stream of pages, the supervision taken from it, and a run that can be cut off."""
 
 import os
 import re
@@ -21,17 +21,17 @@ pytestmark = pytest.mark.slow
 GRID = batches.Grid(20, 16)
 SIDE_PX = GRID.side_px
 SIZES = (
-    ("cards", "CARDS_PER_BLOCK", 8), ("batches", "CARDS_PER_BLOCK", 8), ("pretrain", "CARDS_PER_BLOCK", 8),
-    ("cards", "PAGES_PER_BLOCK", 8), ("batches", "PASSES", 1), ("pretrain", "CHECKPOINT_STEPS", 2),
-    ("reading", "HELD_OUT_CARDS", 2), ("reading", "MAX_NEW_TOKENS", 4),
+    ("training_pages", "BLOCK_PAGES", 8), ("batches", "BLOCK_PAGES", 8), ("pretrain", "BLOCK_PAGES", 8),
+    ("training_pages", "SHEETS_PER_BLOCK", 8), ("batches", "PASSES", 1), ("pretrain", "CHECKPOINT_STEPS", 2),
+    ("evaluation", "HELD_OUT_PAGES", 2), ("evaluation", "MAX_NEW_TOKENS", 4),
 )  # fmt: skip
 SMALL = f"""
 import importlib, sys
 from pathlib import Path
 for module, name, value in {SIZES}:
-    setattr(importlib.import_module("warraq.synth." + module), name, value)
-from warraq.synth import pretrain
-pretrain.run(Path(sys.argv[1]), int(sys.argv[2]), seed=1, batch_size=2)
+    setattr(importlib.import_module("warraq.nano." + module), name, value)
+from warraq.nano import pretrain
+pretrain.run(out=Path(sys.argv[1]), steps=int(sys.argv[2]), seed=1, batch_size=2)
 """
 TASKS = ["Read it.", "Describe it."]
 PIECES = ["{mark}", ',"key":"']
@@ -40,34 +40,34 @@ STEPS = 12  # 9 of vision, 1 of the decoder, 1 together, 1 on whole images
 
 
 @pytest.fixture(scope="module")
-def block() -> list[training_pages.Card]:
-    return training_pages.block(1, 0, SIDE_PX)
+def block() -> list[training_pages.TrainingPage]:
+    return training_pages.make_block(1, 0, SIDE_PX)
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name, value in SIZES:
-        monkeypatch.setattr(f"warraq.synth.{module}.{name}", value)
+        monkeypatch.setattr(f"warraq.nano.{module}.{name}", value)
     monkeypatch.setenv("WARRAQ_WORKERS", "1")
 
 
-def test_a_block_of_the_stream_is_always_the_same(block: list[training_pages.Card]) -> None:
-    again = training_pages.block(1, 0, SIDE_PX)
-    assert [card.text for card in again] == [card.text for card in block]
+def test_a_block_of_the_stream_is_always_the_same(block: list[training_pages.TrainingPage]) -> None:
+    again = training_pages.make_block(1, 0, SIDE_PX)
+    assert [page.text for page in again] == [page.text for page in block]
     assert all(np.array_equal(one.image, other.image) for one, other in zip(again, block, strict=True))
     assert np.array_equal(again[7].places, block[7].places, equal_nan=True)
-    assert training_pages.block(2, 0, SIDE_PX)[0].text != block[0].text
+    assert training_pages.make_block(2, 0, SIDE_PX)[0].text != block[0].text
 
 
-def test_letters_stand_where_the_stream_says(block: list[training_pages.Card]) -> None:
+def test_letters_stand_where_the_stream_says(block: list[training_pages.TrainingPage]) -> None:
     for language in ("ar", "en"):
         at: list[float] = []
-        for card in (card for card in block if card.language == language):
-            x, y = np.nan_to_num(card.places * SIDE_PX, nan=-1).astype(int).T
-            letter = np.array([character.isalnum() for character in card.text])
+        for page in (page for page in block if page.language == language):
+            x, y = np.nan_to_num(page.places * SIDE_PX, nan=-1).astype(int).T
+            letter = np.array([character.isalnum() for character in page.text])
             inside = letter & (x > 2) & (y > 2) & (x < SIDE_PX - 3) & (y < SIDE_PX - 3)
             at += [
-                card.image[v - 3 : v + 3, u - 2 : u + 3].min() / card.image.mean()
+                page.image[v - 3 : v + 3, u - 2 : u + 3].min() / page.image.mean()
                 for u, v in zip(x[inside], y[inside], strict=True)
             ]
         assert np.mean(np.array(at) < 0.85) > 0.95
@@ -75,66 +75,66 @@ def test_letters_stand_where_the_stream_says(block: list[training_pages.Card]) -
 
 def test_the_text_is_in_the_order_of_reading() -> None:
     text = "رقم: 12/34 تم"
-    assert "".join(text[index] for index in text_lines.visual(text, right_to_left=True)) == "مت 12/34 :مقر"
-    assert text_lines.visual("No: 12", right_to_left=False) == list(range(6))
+    assert "".join(text[index] for index in text_lines.visual_order(text, right_to_left=True)) == "مت 12/34 :مقر"
+    assert text_lines.visual_order("No: 12", right_to_left=False) == list(range(6))
 
 
-def test_no_value_of_the_demo_is_in_the_stream(block: list[training_pages.Card]) -> None:
+def test_no_value_of_the_demo_is_in_the_stream(block: list[training_pages.TrainingPage]) -> None:
     values = {word for words in load_words("demo").values() for field in vars(words).values() for word in field}
-    assert not values & {*text_lines.common("ar"), *text_lines.common("en")}
-    shown = {word for card in block for word in card.text.replace(":", " ").replace(".", " ").split()}
+    assert not values & {*text_lines.common_words("ar"), *text_lines.common_words("en")}
+    shown = {word for page in block for word in page.text.replace(":", " ").replace(".", " ").split()}
     assert not values & shown
 
 
-def test_the_stream_has_every_character_of_the_demo(block: list[training_pages.Card]) -> None:
+def test_the_stream_has_every_character_of_the_demo(block: list[training_pages.TrainingPage]) -> None:
     printed = set()
     for number in range(60):
         for page in make_document(Random(f"1:{number}"), load_words("demo")).pages:
             printed |= {character for block in page.answers["content"]["blocks"] for character in block["text"]}
     assert printed - set("<>") <= set(text_lines.CHARACTERS)
-    assert set("".join(card.text for card in block)) == {*text_lines.CHARACTERS, "|", "\n"}
+    assert set("".join(page.text for page in block)) == {*text_lines.CHARACTERS, "|", "\n"}
 
 
-def test_each_form_asks_for_what_is_printed(block: list[training_pages.Card]) -> None:
-    tokenizer = architecture.tokenizer(PIECES)
-    words = batches.words(tokenizer, "Copy.", TASKS, PIECES)
+def test_each_form_asks_for_what_is_printed(block: list[training_pages.TrainingPage]) -> None:
+    tokenizer = architecture.build_tokenizer(PIECES)
+    words = batches.build_token_ids(tokenizer, "Copy.", TASKS, PIECES)
     draw = np.random.default_rng(1)
-    for card in block[:40]:
-        cells = batches.cells_of(card.places, GRID)
+    for page in block[:40]:
+        cells = batches.locate_patches(page.places, GRID)
         for form in batches.FORMS:
-            asked, said = batches.exchange(draw, form, card, cells, words)
+            asked, said = batches.make_exchange(draw, form, page, cells, words)
             prompt, answer = tokenizer.decode(asked), tokenizer.decode([token for token, _ in said])
             parts = re.split(f"{MARK}+", answer)
             if form == "copy":
-                assert (prompt, answer) == ("Copy.", card.text)
+                assert (prompt, answer) == ("Copy.", page.text)
             elif form in ("marked", "ordered"):
-                assert [part for part in parts if part] == [line.rstrip(",") for line in card.text.split("\n")]
+                assert [part for part in parts if part] == [line.rstrip(",") for line in page.text.split("\n")]
             else:
                 names = [line.split("{")[0] for line in re.sub(f"{MARK}+", "{", prompt).splitlines()[1:]]
-                printed = {key: card.text[start:end] for key, start, end in card.fields}
-                worn = {key: batches.PRESENT for key, there in card.state.items() if there}
+                printed = {key: page.text[start:end] for key, start, end in page.fields}
+                worn = {key: batches.PRESENT for key, there in page.state.items() if there}
                 assert parts[1:] == [(printed | worn).get(name, batches.ABSENT) for name in names]
-                assert len(card.state.keys() & names) == min(batches.STATES_ASKED, len(card.state))
+                assert len(page.state.keys() & names) == min(batches.STATES_ASKED, len(page.state))
 
 
-def test_the_wear_of_a_card_is_told_only_where_it_is_clear(block: list[training_pages.Card]) -> None:
-    smooth = [card for card in block if card.state.get("noise") is False]
+def test_the_wear_of_a_card_is_told_only_where_it_is_clear(block: list[training_pages.TrainingPage]) -> None:
+    smooth = [page for page in block if page.state.get("noise") is False]
     paper = {
-        grey: [np.median(card.image) for card in smooth if card.state.get("grey_paper") == grey]
+        grey: [np.median(page.image) for page in smooth if page.state.get("grey_paper") == grey]
         for grey in (True, False)
     }
     assert max(paper[True]) < 252 <= min(paper[False])
     for key in ("skew", "noise", "pale"):
-        assert {card.state.get(key) for card in block} == {True, False, None}, key
+        assert {page.state.get(key) for page in block} == {True, False, None}, key
 
 
-def test_an_order_is_gone_on_with_from_text_to_text(block: list[training_pages.Card]) -> None:
-    tokenizer = architecture.tokenizer([*PIECES, *architecture.TABLE])
-    words = batches.words(tokenizer, "Copy.", TASKS, [*PIECES, *architecture.TABLE])
-    card = max(block, key=lambda card: card.text.count("\n"))
-    draw, cells, starts = np.random.default_rng(1), np.zeros(len(card.text), int), set()
+def test_an_order_is_gone_on_with_from_text_to_text(block: list[training_pages.TrainingPage]) -> None:
+    tokenizer = architecture.build_tokenizer([*PIECES, *architecture.TABLE])
+    words = batches.build_token_ids(tokenizer, "Copy.", TASKS, [*PIECES, *architecture.TABLE])
+    page = max(block, key=lambda page: page.text.count("\n"))
+    draw, cells, starts = np.random.default_rng(1), np.zeros(len(page.text), int), set()
     for _ in range(20):
-        asked, said = batches.exchange(draw, "ordered", card, cells, words)
+        asked, said = batches.make_exchange(draw, "ordered", page, cells, words)
         task, *given = tokenizer.decode(asked).split("\n")
         order = words.orders[TASKS.index(task)]
         pieces = [token for token, _ in said if token in order]
@@ -142,7 +142,7 @@ def test_an_order_is_gone_on_with_from_text_to_text(block: list[training_pages.C
         starts.add((task, bool(given)))
         assert pieces == [order[(start + index) % len(order)] for index in range(len(pieces))]
         assert [index for index, piece in enumerate(pieces) if piece in words.opens][-1] == len(pieces) - 1
-        assert sum(piece in words.opens for piece in pieces) == card.text.count("\n") + 1
+        assert sum(piece in words.opens for piece in pieces) == page.text.count("\n") + 1
     assert len(starts) == 2 * len(TASKS)
 
 
@@ -151,18 +151,18 @@ def test_kept_patches_become_the_image_tokens_of_the_whole_image(small: None) ->
 
     from warraq.nano.trainer import Trainer
 
-    tokenizer = architecture.tokenizer(PIECES)
-    trainer = Trainer(architecture.config(len(tokenizer)), 1, torch.device("cpu"))
-    words = batches.words(tokenizer, "Copy.", TASKS, PIECES)
-    some, whole = (batches.Stream(1, GRID, words, 2, 9, whole_from)[0][0] for whole_from in (9, 0))
+    tokenizer = architecture.build_tokenizer(PIECES)
+    trainer = Trainer(architecture.build_config(len(tokenizer)), 1, torch.device("cpu"))
+    words = batches.build_token_ids(tokenizer, "Copy.", TASKS, PIECES)
+    some, whole = (batches.BatchStream(1, GRID, words, 2, 9, whole_from)[0][0] for whole_from in (9, 0))
     side, px = GRID.side, GRID.patch_px
     image = whole.patches.reshape(2, side, side, px, px).transpose(0, 1, 3, 2, 4).reshape(2, 1, side * px, side * px)
     with torch.no_grad():
         pixels = torch.from_numpy(image).expand(-1, 3, -1, -1) / 127.5 - 1
-        ours, theirs = trainer.image_tokens(whole), trainer.model.model.get_image_features(pixels)
+        ours, theirs = trainer.encode_images(whole), trainer.model.model.get_image_features(pixels)
     assert torch.allclose(ours, theirs, atol=1e-3)
     assert some.patches.shape[1] == batches.KEPT < whole.patches.shape[1] == side**2
-    letters = {card: set(some.ids[card][some.last[card] >= 0]) for card in range(2)}
+    letters = {page: set(some.ids[page][some.last[page] >= 0]) for page in range(2)}
     assert all(len(found) > 5 for found in letters.values())
 
 
@@ -170,7 +170,7 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(small: None, tmp_path: Path)
     from safetensors import safe_open
     from transformers import AutoModelForImageTextToText
 
-    scores = pretrain.run(tmp_path / "whole", STEPS, seed=1, batch_size=2)
+    scores = pretrain.run(out=tmp_path / "whole", steps=STEPS, seed=1, batch_size=2)
     resumed = tmp_path / "resumed"
     checkpoint = tmp_path / "resumed.part" / pretrain.CHECKPOINT
     with subprocess.Popen([sys.executable, "-c", SMALL, str(resumed), str(STEPS)]) as child:
@@ -179,8 +179,8 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(small: None, tmp_path: Path)
         os.kill(child.pid, signal.SIGKILL)
     assert not resumed.exists()
     with pytest.raises(InputError, match="'seed': 1"):
-        pretrain.run(resumed, STEPS, seed=2, batch_size=2)
-    assert pretrain.run(resumed, STEPS, seed=1, batch_size=2) == scores
+        pretrain.run(out=resumed, steps=STEPS, seed=2, batch_size=2)
+    assert pretrain.run(out=resumed, steps=STEPS, seed=1, batch_size=2) == scores
     names = sorted(path.name for path in (tmp_path / "whole").iterdir())
     assert names == sorted(path.name for path in resumed.iterdir())
     assert all((tmp_path / "whole" / name).read_bytes() == (resumed / name).read_bytes() for name in names)

@@ -213,7 +213,7 @@ def pretrain_nano(out: Path, steps: int, seed: int, batch_size: int) -> None:
     """Teach the embedded student to read synthetic pages; OUT becomes a folder like models/nano/base."""
     from warraq.nano import pretrain
 
-    scores = pretrain.run(out, steps, seed, batch_size)
+    scores = pretrain.run(out=out, steps=steps, seed=seed, batch_size=batch_size)
     click.echo(", ".join(f"{name} {value:.3f}" for name, value in sorted(scores.items())))
 
 

@@ -57,9 +57,9 @@ CHAT_TEMPLATE = """\
 """
 
 
-def pieces(answers: list[type[BaseModel]], prompts: list[str]) -> list[str]:
+def collect_pieces(answers: list[type[BaseModel]], prompts: list[str]) -> list[str]:
     """What becomes one token each: the constant parts of the answers as compact JSON, the sentences of the prompts."""
-    found = {piece for answer in answers for piece in _object(answer, "{")}
+    found = {piece for answer in answers for piece in _object_pieces(answer, "{")}
     found.update(TABLE)
     for prompt in prompts:
         sentences = prompt.split(". ")
@@ -68,13 +68,13 @@ def pieces(answers: list[type[BaseModel]], prompts: list[str]) -> list[str]:
     return sorted(found)
 
 
-def _object(answer: type[BaseModel], prefix: str) -> Iterator[str]:
+def _object_pieces(answer: type[BaseModel], prefix: str) -> Iterator[str]:
     for name, field in answer.model_fields.items():
-        yield from _value(field.annotation, f'{prefix}"{name}":')
+        yield from _value_pieces(field.annotation, f'{prefix}"{name}":')
         prefix = ","
 
 
-def _value(annotation: Any, key: str) -> Iterator[str]:
+def _value_pieces(annotation: Any, key: str) -> Iterator[str]:
     """The ways a value of this type can begin after `key`."""
     if annotation is NoneType:
         yield key + "null"
@@ -83,37 +83,40 @@ def _value(annotation: Any, key: str) -> Iterator[str]:
     elif annotation is str:
         yield key + '"'
     elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield from _object(annotation, key + "{")
+        yield from _object_pieces(annotation, key + "{")
     elif get_origin(annotation) is Literal:
         yield from (f'{key}"{name}"' for name in get_args(annotation))
     elif get_origin(annotation) is list:
-        yield from (key + "[", key + "[]")
-        (item,) = get_args(annotation)
-        if get_origin(item) is Literal:
-            yield from (f'"{name}"' for name in get_args(item))
-        elif isinstance(item, type) and issubclass(item, BaseModel):
-            yield from (piece for prefix in ("{", ",{") for piece in _object(item, prefix))
+        yield from (key + "[", key + "[]", *_item_pieces(*get_args(annotation)))
     elif get_args(annotation):
         for option in get_args(annotation):
-            yield from _value(option, key)
+            yield from _value_pieces(option, key)
     else:
         yield key
 
 
-def tokenizer(pieces: list[str]) -> "PreTrainedTokenizerFast":
-    """Characters, then bytes, so that decoding gives back any text exactly; `pieces` as whole tokens before either."""
+def _item_pieces(annotation: Any) -> Iterator[str]:
+    """The ways an item of a list can begin."""
+    if get_origin(annotation) is Literal:
+        yield from (f'"{name}"' for name in get_args(annotation))
+    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield from (piece for prefix in ("{", ",{") for piece in _object_pieces(annotation, prefix))
+
+
+def build_tokenizer(pieces: list[str]) -> "PreTrainedTokenizerFast":
+    """A tokenizer of `pieces` as whole tokens, else characters, else bytes; decoding gives back any text exactly."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, processors
     from transformers import PreTrainedTokenizerFast
 
     entries = [*SPECIAL, *(f"<0x{byte:02X}>" for byte in range(256)), *CHARACTERS]
     vocabulary = {entry: index for index, entry in enumerate(entries)}
-    spelled = Tokenizer(models.BPE(vocab=vocabulary, merges=[], unk_token="<unk>", byte_fallback=True))
-    spelled.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
-    spelled.post_processor = processors.TemplateProcessing("<bos> $A", None, [("<bos>", vocabulary["<bos>"])])
-    spelled.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL])
-    spelled.add_tokens([AddedToken(piece, special=False, normalized=False) for piece in pieces])
+    model = Tokenizer(models.BPE(vocab=vocabulary, merges=[], unk_token="<unk>", byte_fallback=True))
+    model.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
+    model.post_processor = processors.TemplateProcessing("<bos> $A", None, [("<bos>", vocabulary["<bos>"])])
+    model.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL])
+    model.add_tokens([AddedToken(piece, special=False, normalized=False) for piece in pieces])
     return PreTrainedTokenizerFast(
-        tokenizer_object=spelled,
+        tokenizer_object=model,
         pad_token="<pad>",
         eos_token="<eos>",
         bos_token="<bos>",
@@ -128,7 +131,7 @@ def tokenizer(pieces: list[str]) -> "PreTrainedTokenizerFast":
     )  # fmt: skip
 
 
-def config(vocabulary: int) -> "Gemma3Config":
+def build_config(vocabulary: int) -> "Gemma3Config":
     """The architecture, with every size that is ours to choose; `vocabulary` is the tokenizer's length."""
     from transformers import Gemma3Config, Gemma3TextConfig, SiglipVisionConfig
 
@@ -176,7 +179,8 @@ def config(vocabulary: int) -> "Gemma3Config":
     )
 
 
-def processor(tokenizer: "PreTrainedTokenizerFast", config: "Gemma3Config") -> "Gemma3Processor":
+def build_processor(tokenizer: "PreTrainedTokenizerFast", config: "Gemma3Config") -> "Gemma3Processor":
+    """Images are resized to the student's square and scaled to -1..1; one image token a patch."""
     from transformers import Gemma3ImageProcessor, Gemma3Processor
 
     side_px = config.vision_config.image_size
@@ -189,14 +193,14 @@ def processor(tokenizer: "PreTrainedTokenizerFast", config: "Gemma3Config") -> "
     return Gemma3Processor(images, tokenizer, chat_template=CHAT_TEMPLATE, image_seq_length=config.mm_tokens_per_image)
 
 
-def model(config: "Gemma3Config", seed: int) -> "Gemma3ForConditionalGeneration":
+def build_model(config: "Gemma3Config", seed: int) -> "Gemma3ForConditionalGeneration":
     """The untrained weights in bfloat16, drawn by NumPy, whose streams are the same on every machine."""
     import numpy
     import torch
     from transformers import Gemma3ForConditionalGeneration, GenerationConfig
 
     made = Gemma3ForConditionalGeneration(config)
-    draw = numpy.random.default_rng(seed)
+    rng = numpy.random.default_rng(seed)
     with torch.no_grad():
         for name, weight in sorted(made.named_parameters()):
             if weight.ndim == 1:
@@ -207,7 +211,7 @@ def model(config: "Gemma3Config", seed: int) -> "Gemma3ForConditionalGeneration"
                 width = weight.shape[1]
             else:
                 width = weight.shape[0] if "projection_weight" in name else weight[0].numel()
-            weight.copy_(torch.from_numpy(draw.standard_normal(weight.shape, dtype=numpy.float32)) * width**-0.5)
+            weight.copy_(torch.from_numpy(rng.standard_normal(weight.shape, dtype=numpy.float32)) * width**-0.5)
     made.generation_config = GenerationConfig(
         do_sample=False,
         max_new_tokens=512,  # its pages are small: half as much again as the longest answer
@@ -218,11 +222,18 @@ def model(config: "Gemma3Config", seed: int) -> "Gemma3ForConditionalGeneration"
     return made.bfloat16()
 
 
-def build(folder: Path, pieces: list[str], seed: int) -> None:
-    """Write the whole student into `folder`."""
-    words = tokenizer(pieces)
-    sizes = config(len(words))
-    model(sizes, seed).save_pretrained(folder)
-    sizes.dtype = "float32"  # to compute in; bfloat16 is for the file alone
-    sizes.save_pretrained(folder)
-    processor(words, sizes).save_pretrained(folder)
+def build_student(folder: Path, pieces: list[str], seed: int) -> None:
+    """Write the whole untrained student into `folder`."""
+    tokenizer = build_tokenizer(pieces)
+    config = build_config(len(tokenizer))
+    save_student(folder, build_model(config, seed), config, tokenizer)
+
+
+def save_student(
+    folder: Path, model: "Gemma3ForConditionalGeneration", config: "Gemma3Config", tokenizer: "PreTrainedTokenizerFast"
+) -> None:
+    """Write weights, configuration and processor."""
+    model.save_pretrained(folder)
+    config.dtype = "float32"  # to compute in; bfloat16 is for the file alone
+    config.save_pretrained(folder)
+    build_processor(tokenizer, config).save_pretrained(folder)

@@ -1,36 +1,37 @@
-"""A student's folder and cards -> character error rates, by greedy generation as any user of the folder gets it."""
+"""A student's folder and pages -> character error rates, by greedy generation as any user of the folder gets it."""
 
 from pathlib import Path
 from typing import Any
 
 from warraq.metrics.text import count_character_edits
-from warraq.nano.training_pages import Card, block
+from warraq.nano.training_pages import TrainingPage, make_block
 
 HELD_OUT_BLOCK = 2**31  # far beyond any training
-HELD_OUT_CARDS = 200
+HELD_OUT_PAGES = 200
 PROMPT = "Copy the page."
 BATCH = 20
 MAX_NEW_TOKENS = 280
 
 
-def held_out(seed: int, side_px: int) -> list[Card]:
-    """The cards on which a run with `seed` is scored; no block of the stream has their text or images."""
-    return block(seed, HELD_OUT_BLOCK, side_px)[:HELD_OUT_CARDS]
+def held_out_pages(seed: int, side_px: int) -> list[TrainingPage]:
+    """The pages on which a run with `seed` is scored; no block of the stream has their text or images."""
+    return make_block(seed, HELD_OUT_BLOCK, side_px)[:HELD_OUT_PAGES]
 
 
-def score(folder: Path, cards: list[Card]) -> dict[str, float]:
-    """Character error rates at the level "encoding" (see metrics/text.py) of all cards, and of each language."""
+def score_student(folder: Path, pages: list[TrainingPage]) -> dict[str, float]:
+    """Character error rates at the level "encoding" (see metrics/text.py) of all pages, and of each language."""
     errors = {"ar": 0, "en": 0}
-    letters = {"ar": 0, "en": 0}
-    for card, text in zip(cards, transcripts(folder, cards), strict=True):
-        edits = count_character_edits(card.text, text)
-        errors[card.language] += edits.errors
-        letters[card.language] += edits.reference
-    scores = {f"cer_{language}": round(errors[language] / max(letters[language], 1), 4) for language in errors}
-    return {"cer": round(sum(errors.values()) / max(sum(letters.values()), 1), 4), **scores}
+    lengths = {"ar": 0, "en": 0}
+    for page, text in zip(pages, transcribe(folder, pages), strict=True):
+        edits = count_character_edits(page.text, text)
+        errors[page.language] += edits.errors
+        lengths[page.language] += edits.reference
+    scores = {f"cer_{language}": round(errors[language] / max(lengths[language], 1), 4) for language in errors}
+    return {"cer": round(sum(errors.values()) / max(sum(lengths.values()), 1), 4), **scores}
 
 
-def transcripts(folder: Path, cards: list[Card]) -> list[str]:
+def transcribe(folder: Path, pages: list[TrainingPage]) -> list[str]:
+    """The student's copy of each page, by greedy generation."""
     import torch
     from PIL import Image
     from transformers import AutoModelForImageTextToText, AutoProcessor
@@ -42,8 +43,8 @@ def transcripts(folder: Path, cards: list[Card]) -> list[str]:
     content = [{"type": "image"}, {"type": "text", "text": PROMPT}]
     prompt = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
     texts: list[str] = []
-    for start in range(0, len(cards), BATCH):
-        images = [[Image.fromarray(card.image).convert("RGB")] for card in cards[start : start + BATCH]]
+    for start in range(0, len(pages), BATCH):
+        images = [[Image.fromarray(page.image).convert("RGB")] for page in pages[start : start + BATCH]]
         inputs = processor(text=[prompt] * len(images), images=images, return_tensors="pt", add_special_tokens=False)
         length = inputs["input_ids"].shape[1]
         with torch.inference_mode():
@@ -52,7 +53,7 @@ def transcripts(folder: Path, cards: list[Card]) -> list[str]:
     return texts
 
 
-def card(steps: int, seed: int, batch_size: int, commit: str | None, scores: dict[str, float]) -> str:
+def format_card(steps: int, seed: int, batch_size: int, commit: str | None, scores: dict[str, float]) -> str:
     """The model card; `commit` is that of the code."""
     return f"""# nano
 
@@ -61,17 +62,18 @@ what stands on a page of about 250 pt with type of 16 pt and more, sets marks be
 under the prompt of a task, in an order without sense that it knows by heart, gives the values of named fields, and
 tells whether a page is askew, noisy, pale or on grey paper. It knows no schema and no language.
 
-| on {HELD_OUT_CARDS} held-out cards, greedy | character error rate |
+| on {HELD_OUT_PAGES} held-out pages, greedy | character error rate |
 |---|---|
 | all: cer | {scores["cer"]} |
 | Arabic: cer_ar | {scores["cer_ar"]} |
 | English: cer_en | {scores["cer_en"]} |
 
 * Made by `warraq pretrain-nano OUT --steps {steps} --seed {seed} --batch-size {batch_size}`
-  at commit {commit or "unknown"}; the curve is in `curve.jsonl`. The held-out cards are
+  at commit {commit or "unknown"}; the curve is in `curve.jsonl`. The held-out pages are
   block {HELD_OUT_BLOCK} of the same stream (`src/warraq/nano/training_pages.py`).
-* Data: synthetic cards set by MuPDF in its Noto Naskh Arabic, Nimbus and Charis faces. Words are the TRAIN vocabulary
-  of `src/warraq/synth/words.py`, common phrases, and random letters; no value of the demo's documents is among them.
+* Data: synthetic pages set by MuPDF in its Noto Naskh Arabic, Nimbus and Charis faces. Words are the vocabulary
+  `train` of `src/warraq/synth/words.json`, common phrases, and random letters; no value of the demo's documents is
+  among them.
 * Limits: two scripts, print only, no diacritics, letters of about a twentieth of the page's width; it has seen nothing
   else, and answers anything else with letters that are not there.
 """

@@ -27,8 +27,8 @@ from warraq import tasks
 from warraq.errors import InputError
 from warraq.files import replace_file
 from warraq.nano import architecture, batches, evaluation
-from warraq.nano.batches import Batch, Grid, Stream
-from warraq.nano.training_pages import CARDS_PER_BLOCK
+from warraq.nano.batches import Batch, BatchStream, Grid
+from warraq.nano.training_pages import BLOCK_PAGES
 from warraq.reports.tracking import describe_commit
 from warraq.workers import count, progress
 
@@ -37,14 +37,15 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 TASKS = ("content", "metadata", "invoice")
-PROMPT = "Copy the page."
 
 
 @dataclass(frozen=True)
 class Phase:
+    """A part of the run and how fast it learns."""
+
     share: float  # of the steps
     rate: float  # learning rate, of the decoder where there is one
-    left: float  # share of the rate at the end; the second half of the phase goes down to it in a line
+    final_share: float  # of the rate, at the end; the second half of the phase goes down to it in a line
 
 
 PHASES = {
@@ -59,21 +60,21 @@ LOGGED_STEPS = 25
 CHECKPOINT = "checkpoint.pt"
 
 
-def phase(step: int, steps: int) -> tuple[str, float]:
-    """Name of the phase of `step` and its learning rate: warm-up, constant, then the way down."""
+def find_phase(step: int, steps: int) -> tuple[str, float]:
+    """The name of the phase of `step` and the learning rate: warm-up, constant, then the way down."""
     start = 0
     for name, plan in PHASES.items():
         length = max(1, round(plan.share * steps))
         if step < start + length or name == "whole":
             done = min(1.0, (step - start) / length)
-            down = 1 - (1 - plan.left) * max(0.0, 2 * done - 1)
+            down = 1 - (1 - plan.final_share) * max(0.0, 2 * done - 1)
             return name, plan.rate * min(1.0, (step - start + 1) / WARMUP_STEPS) * down
         start += length
     raise ValueError(f"no phase for step {step}")
 
 
-def run(out: Path, steps: int, seed: int, batch_size: int = 16) -> dict[str, float]:
-    """Train, write `out` and return the character error rates on held-out cards.
+def run(*, out: Path, steps: int, seed: int, batch_size: int) -> dict[str, float]:
+    """Train, write `out` and return the character error rates on held-out pages.
 
     Raises:
         InputError: `out` is there already, or its checkpoint is of other numbers, or no block has whole batches.
@@ -84,28 +85,28 @@ def run(out: Path, steps: int, seed: int, batch_size: int = 16) -> dict[str, flo
 
     if out.exists():
         raise InputError(f"{out} is there already; remove it or name another folder.")
-    if CARDS_PER_BLOCK % batch_size:
-        raise InputError(f"The batch size is {batch_size}; it must divide {CARDS_PER_BLOCK}.")
+    if BLOCK_PAGES % batch_size:
+        raise InputError(f"The batch size is {batch_size}; it must divide {BLOCK_PAGES}.")
     part = out.with_name(out.name + ".part")
     part.mkdir(parents=True, exist_ok=True)
     loaded = [tasks.load(name) for name in TASKS]
     prompts = [task.prompt for task in loaded]
-    pieces = architecture.pieces([task.answer for task in loaded], prompts)
-    tokenizer = architecture.tokenizer(pieces)
-    config = architecture.config(len(tokenizer))
+    pieces = architecture.collect_pieces([task.answer for task in loaded], prompts)
+    tokenizer = architecture.build_tokenizer(pieces)
+    config = architecture.build_config(len(tokenizer))
     grid = Grid(config.vision_config.image_size // config.vision_config.patch_size, config.vision_config.patch_size)
-    names = [phase(step, steps)[0] for step in range(steps)]
+    names = [find_phase(step, steps)[0] for step in range(steps)]
     mixed_from, whole_from = (names.index(name) if name in names else steps for name in ("decoder", "whole"))
     marks = [piece for piece in pieces if not any(piece in prompt for prompt in prompts)]
-    words = batches.words(tokenizer, PROMPT, prompts, marks)
-    stream = Stream(seed, grid, words, batch_size, mixed_from, whole_from)
+    token_ids = batches.build_token_ids(tokenizer, evaluation.PROMPT, prompts, marks)
+    stream = BatchStream(seed, grid, token_ids, batch_size, mixed_from, whole_from)
     trainer = Trainer(config, seed, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     numbers = {"steps": steps, "seed": seed, "batch_size": batch_size}
     start, curve = _restore(part / CHECKPOINT, trainer, numbers)
     sums: dict[str, list[float]] = {}
-    for step, batch in progress(_from(stream, start, steps), steps - start, "pretrain-nano", "steps"):
-        name, rate = phase(step, steps)
-        for key, value in trainer.step(batch, name, rate).items():
+    for step, batch in progress(_batches_from(stream, start, steps), steps - start, "pretrain-nano", "steps"):
+        name, rate = find_phase(step, steps)
+        for key, value in trainer.update(batch, name, rate).items():
             sums.setdefault(key, []).append(value)
         if (step + 1) % LOGGED_STEPS == 0:
             means = {key: round(sum(values) / len(values), 4) for key, values in sorted(sums.items())}
@@ -115,20 +116,17 @@ def run(out: Path, steps: int, seed: int, batch_size: int = 16) -> dict[str, flo
         if (step + 1) % CHECKPOINT_STEPS == 0:
             _save(part / CHECKPOINT, {"numbers": numbers, "step": step + 1, "curve": curve, **trainer.state()})
     folder = part / "model"
-    trainer.model.cpu().bfloat16().save_pretrained(folder)
-    config.dtype = "float32"  # to compute in; bfloat16 is for the file alone
-    config.save_pretrained(folder)
-    architecture.processor(tokenizer, config).save_pretrained(folder)
+    architecture.save_student(folder, trainer.model.cpu().bfloat16(), config, tokenizer)
     (folder / "curve.jsonl").write_text("".join(json.dumps(row) + "\n" for row in curve), encoding="utf-8")
-    scores = evaluation.score(folder, evaluation.held_out(seed, grid.side_px))
-    card = evaluation.card(steps, seed, batch_size, describe_commit(Path(__file__).parent), scores)
+    scores = evaluation.score_student(folder, evaluation.held_out_pages(seed, grid.side_px))
+    card = evaluation.format_card(steps, seed, batch_size, describe_commit(Path(__file__).parent), scores)
     (folder / "README.md").write_text(card, encoding="utf-8")
     folder.replace(out)
     shutil.rmtree(part)
     return scores
 
 
-def _from(stream: Stream, start: int, steps: int) -> Iterator[tuple[int, Batch]]:
+def _batches_from(stream: BatchStream, start: int, steps: int) -> Iterator[tuple[int, Batch]]:
     """The steps from `start` on with their batches; blocks are made by other processes where there are cores for it."""
     from torch.utils.data import DataLoader
 

@@ -1,4 +1,4 @@
-"""A random generator -> strips: set lines of text with the place of each character, for cards.py to put together.
+"""A random generator -> lines: set lines of text with the place of each character, for pages.py to put together.
 
 The text is what forms say, with the TRAIN vocabulary and with letters in no language's order, so that it must be read
 and cannot be guessed. It is set by the engine and in the faces of the documents of `warraq synth`.
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     Pixels = np.ndarray[Any, np.dtype[np.uint8]]
     Places = np.ndarray[Any, np.dtype[np.float32]]
 
-PX_PER_PT = 2  # before a card is reduced to the student's image
-STRIPS_PER_PAGE = 24
-SLOT_PT = 36  # height of a strip
+PX_PER_PT = 2  # before a page is reduced to the student's image
+LINES_PER_SHEET = 24
+SLOT_PT = 36  # height of a line
 LETTERS = {"ar": "ابتثجحخدذرزسشصضطظعغفقكلمنهويءأإآؤئىة", "en": "abcdefghijklmnopqrstuvwxyz"}
 OFTEN = {
     "ar": "ااااللللممممننننييييوووورررتتتبببدددسسعععحققفككهه",
@@ -43,7 +43,7 @@ _LEFT_TO_RIGHT = re.compile(
 
 
 @dataclass(frozen=True)
-class Strip:
+class TextLine:
     """`ink` is (height, width) at PX_PER_PT, 255 is full ink; `x` (len(text),) and `y` are the characters' middles in
     px of it. `field` is the label's key in phrases.py, "" for none, and `value` is where what stands behind it begins.
     """
@@ -58,7 +58,7 @@ class Strip:
     value: int = 0
 
 
-def visual(text: str, right_to_left: bool) -> list[int]:
+def visual_order(text: str, right_to_left: bool) -> list[int]:
     """The indices of `text` as they stand from left to right: the part of the bidirectional algorithm (UAX 9) that a
     line of one script with numbers or Latin words in it needs."""
     if not right_to_left:
@@ -72,7 +72,7 @@ def visual(text: str, right_to_left: bool) -> list[int]:
 
 
 @lru_cache(maxsize=2)
-def common(language: Language) -> tuple[str, ...]:
+def common_words(language: Language) -> tuple[str, ...]:
     """Every word of the TRAIN vocabulary and of the phrases, spelled with CHARACTERS."""
     words, phrases = load_words("train")[language], load_phrases(language)
     said = [
@@ -97,40 +97,40 @@ def common(language: Language) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def withheld() -> frozenset[str]:
-    """The words of the documents of `warraq synth`, which no card shows."""
+    """The words of the documents of `warraq synth`, which no page shows."""
     fields = (words for words in load_words("demo").values())
     return frozenset(word for words in fields for values in vars(words).values() for word in values)
 
 
-def word(draw: "Generator", language: Language) -> str:
+def draw_word(rng: "Generator", language: Language) -> str:
     """A common word, or letters in an order that no language has."""
-    chance = draw.random()
+    chance = rng.random()
     if chance < 0.35:
-        words = common(language)
-        return words[int(draw.integers(len(words)))]
+        words = common_words(language)
+        return words[int(rng.integers(len(words)))]
     pool = OFTEN[language] if chance < 0.75 else LETTERS[language]
-    made = "".join(pool[index] for index in draw.integers(0, len(pool), int(draw.integers(2, 9))))
-    style = draw.random()
+    made = "".join(pool[index] for index in rng.integers(0, len(pool), int(rng.integers(2, 9))))
+    style = rng.random()
     if language == "ar":
         made = ("ال" if style < 0.3 else "") + made + ("ة" if style > 0.85 else "")
     else:
         made = made.upper() if style < 0.12 else made.capitalize() if style < 0.6 else made
-    return word(draw, language) if made in withheld() else made
+    return draw_word(rng, language) if made in withheld() else made
 
 
-def number(draw: "Generator", language: Language) -> str:
+def draw_number(rng: "Generator", language: Language) -> str:
     """A date, an amount, a code or digits, in Latin or Arabic-Indic digits."""
-    shape = int(draw.integers(len(NUMBERS)))
-    text = NUMBERS[shape].format(*draw.integers(0, 10, 10))
-    if language == "ar" and draw.random() < 0.65:
+    shape = int(rng.integers(len(NUMBERS)))
+    text = NUMBERS[shape].format(*rng.integers(0, 10, 10))
+    if language == "ar" and rng.random() < 0.65:
         return text.translate(ARABIC_INDIC)
-    if shape == 5 and draw.random() < 0.5:
-        return "".join(chr(65 + letter) for letter in draw.integers(0, 26, 2)) + text
+    if shape == 5 and rng.random() < 0.5:
+        return "".join(chr(65 + letter) for letter in rng.integers(0, 26, 2)) + text
     return text
 
 
 @lru_cache(maxsize=2)
-def labels(language: Language) -> dict[str, str]:
+def label_keys(language: Language) -> dict[str, str]:
     """Wording -> key of each label; a wording of two keys belongs to the first."""
     found: dict[str, str] = {}
     for key, wordings in load_phrases(language).labels.items():
@@ -139,42 +139,42 @@ def labels(language: Language) -> dict[str, str]:
     return found
 
 
-def line(draw: "Generator", language: Language) -> tuple[str, str, str]:
-    """Kind, text and field of a strip."""
+def draw_line(rng: "Generator", language: Language) -> tuple[str, str, str]:
+    """Kind, text and field of a line."""
     phrases = load_phrases(language)
-    kind = str(draw.choice(KINDS))
+    kind = str(rng.choice(KINDS))
     if kind == "cell":
-        return kind, number(draw, language) if draw.random() < 0.55 else word(draw, language), ""
+        return kind, draw_number(rng, language) if rng.random() < 0.55 else draw_word(rng, language), ""
     if kind == "mark":
-        words = " ".join(word(draw, language) for _ in range(draw.integers(1, 3)))
-        return kind, str(draw.choice([*phrases.stamps, *phrases.roles])) if draw.random() < 0.3 else words, ""
+        words = " ".join(draw_word(rng, language) for _ in range(rng.integers(1, 3)))
+        return kind, str(rng.choice([*phrases.stamps, *phrases.roles])) if rng.random() < 0.3 else words, ""
     if kind != "field":
-        words = " ".join(word(draw, language) for _ in range(draw.integers(1, 3 if kind == "title" else 5)))
-        return kind, words + (str(draw.choice([".", ".", ","])) if kind == "prose" and draw.random() < 0.3 else ""), ""
-    wordings = labels(language)
-    label = str(draw.choice(list(wordings))) if draw.random() < 0.75 else word(draw, language)
-    if draw.random() < 0.5:
-        value = number(draw, language) + (f" {draw.choice(phrases.currencies)}" if draw.random() < 0.25 else "")
+        words = " ".join(draw_word(rng, language) for _ in range(rng.integers(1, 3 if kind == "title" else 5)))
+        return kind, words + (str(rng.choice([".", ".", ","])) if kind == "prose" and rng.random() < 0.3 else ""), ""
+    wordings = label_keys(language)
+    label = str(rng.choice(list(wordings))) if rng.random() < 0.75 else draw_word(rng, language)
+    if rng.random() < 0.5:
+        value = draw_number(rng, language) + (f" {rng.choice(phrases.currencies)}" if rng.random() < 0.25 else "")
     else:
-        value = " ".join(word(draw, language) for _ in range(draw.integers(1, 4)))
+        value = " ".join(draw_word(rng, language) for _ in range(rng.integers(1, 4)))
     return kind, f"{label}: {value}", wordings.get(label, "")
 
 
-def strips(draw: "Generator", width_pt: float) -> list[Strip]:
-    """A page of strips, none wider than `width_pt`; a line whose glyphs are not where they are expected is left out."""
+def draw_text_lines(rng: "Generator", width_pt: float) -> list[TextLine]:
+    """A page of lines, none wider than `width_pt`; a line whose glyphs are not where they are expected is left out."""
     import numpy as np
     import pymupdf
 
     wanted: list[tuple[Language, str, str, str, float]] = []
     html = []
-    for _ in range(STRIPS_PER_PAGE):
-        language: Language = "ar" if draw.random() < 0.5 else "en"
-        kind, text, field = line(draw, language)
-        size = float(draw.integers(17, 20) if language == "en" else draw.integers(19, 22))
-        size *= 1.25 if kind == "title" else 0.85 if kind == "mark" else 0.92 if draw.random() < 0.3 else 1
-        face = "serif" if draw.random() < 0.5 else "sans-serif"
-        weight = "bold" if kind == "title" or draw.random() < 0.15 else "normal"
-        bold_label = kind == "field" and language == "en" and draw.random() < 0.35
+    for _ in range(LINES_PER_SHEET):
+        language: Language = "ar" if rng.random() < 0.5 else "en"
+        kind, text, field = draw_line(rng, language)
+        size = float(rng.integers(17, 20) if language == "en" else rng.integers(19, 22))
+        size *= 1.25 if kind == "title" else 0.85 if kind == "mark" else 0.92 if rng.random() < 0.3 else 1
+        face = "serif" if rng.random() < 0.5 else "sans-serif"
+        weight = "bold" if kind == "title" or rng.random() < 0.15 else "normal"
+        bold_label = kind == "field" and language == "en" and rng.random() < 0.35
         shown = re.sub("^(.*?:)", r"<b>\1</b>", text) if bold_label else text
         wanted.append((language, kind, text, field, size))
         style = f"font-family:{face};font-size:{size}px;font-weight:{weight}"
@@ -196,8 +196,8 @@ def strips(draw: "Generator", width_pt: float) -> list[Strip]:
     made = []
     for index, (language, kind, text, field, size) in enumerate(wanted):
         seen = sorted(glyphs[index], key=lambda glyph: glyph[0] + glyph[1])
-        order = visual(text, language == "ar")
-        if not _agree([text[place] for place in order], [glyph[3] for glyph in seen]):
+        order = visual_order(text, language == "ar")
+        if not _match([text[place] for place in order], [glyph[3] for glyph in seen]):
             continue
         left, right = max(int(seen[0][0] * PX_PER_PT) - 2, 0), int(seen[-1][1] * PX_PER_PT) + 3
         if right - left > width_pt * PX_PER_PT:
@@ -207,11 +207,11 @@ def strips(draw: "Generator", width_pt: float) -> list[Strip]:
         top, bottom = SLOT_PT * PX_PER_PT * index, SLOT_PT * PX_PER_PT * (index + 1)
         y = (seen[0][2] - 0.3 * size) * PX_PER_PT - top  # middle of the small letters
         value = text.index(": ") + 2 if field else 0
-        made.append(Strip(text, language, kind, ink[top:bottom, left:right].copy(), x, y, field, value))
+        made.append(TextLine(text, language, kind, ink[top:bottom, left:right].copy(), x, y, field, value))
     return made
 
 
-def _agree(wanted: list[str], seen: list[str]) -> bool:
+def _match(wanted: list[str], seen: list[str]) -> bool:
     """Whether the glyphs are these characters; a glyph for which the face has no code point agrees with any."""
     return len(wanted) == len(seen) and all(
         glyph == "\ufffd" or unicodedata.normalize("NFKC", glyph) == character

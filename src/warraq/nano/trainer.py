@@ -17,9 +17,11 @@ SEEING_SHARE = 0.25  # learning rate of the vision while the decoder learns too
 WAVES = 8  # a direction
 
 
-def look_at_neighbours(model: "Gemma3ForConditionalGeneration", side: int) -> None:
-    """Positions become waves in both directions, and head h of each vision layer attends to one patch near its own: a
-    query is the wave pattern of the patch that many columns and rows away."""
+def attend_to_neighbours(model: "Gemma3ForConditionalGeneration", side: int) -> None:
+    """Start each head of the vision layers as one that attends to a patch near its own.
+
+    Positions become waves in both directions; a query is the wave pattern of the patch that many columns and rows away.
+    """
     import torch
 
     tower = model.model.vision_tower.vision_model
@@ -36,12 +38,12 @@ def look_at_neighbours(model: "Gemma3ForConditionalGeneration", side: int) -> No
         for number, layer in enumerate(tower.encoder.layers):
             attention = layer.self_attn
             reach = 1 + number % 2
-            looks = [(0, 0), (-reach, 0), (reach, 0), (0, -1), (0, 1)]
+            offsets = [(0, 0), (-reach, 0), (reach, 0), (0, -1), (0, 1)]
             attention.q_proj.weight.mul_(0.1)
             attention.k_proj.weight.mul_(0.1)
             for head in range(attention.num_heads):
                 for index, frequency in enumerate(frequencies):
-                    for axis, offset in enumerate(looks[head % len(looks)]):
+                    for axis, offset in enumerate(offsets[head % len(offsets)]):
                         at = 4 * index + 2 * axis
                         row = head * attention.head_dim + at
                         cos, sin = 2 * math.cos(frequency * offset), 2 * math.sin(frequency * offset)
@@ -50,20 +52,22 @@ def look_at_neighbours(model: "Gemma3ForConditionalGeneration", side: int) -> No
                         attention.k_proj.weight[row : row + 2, at : at + 2] = 2 * torch.eye(2)
 
 
-def guided_attention(
+def attend_guided(
     module: Any, query: "torch.Tensor", key: "torch.Tensor", value: "torch.Tensor",
-    attention_mask: "torch.Tensor", scaling: float, looks: dict[int, "torch.Tensor"], **_: Any,
+    attention_mask: "torch.Tensor", scaling: float, guided: dict[int, "torch.Tensor"], **_: Any,
 ) -> tuple["torch.Tensor", None]:  # fmt: skip
-    """Attention in plain products, whose weights in the first head, which is guided, go apart into `looks`: on a CPU
-    the fused kernel's way back takes longer than these, and it keeps no weights."""
+    """Attention in plain products, whose weights in the first head, which is guided, go apart into `guided`.
+
+    On a CPU the fused kernel's way back takes longer than these, and it keeps no weights.
+    """
     import torch
 
-    cards, heads, tokens, width = query.shape
-    grouped = query.reshape(cards, key.shape[1], -1, width) @ key.transpose(2, 3) * scaling
-    weights = torch.softmax(grouped.view(cards, heads, tokens, -1) + attention_mask, dim=-1)
+    pages, heads, tokens, width = query.shape
+    grouped = query.reshape(pages, key.shape[1], -1, width) @ key.transpose(2, 3) * scaling
+    weights = torch.softmax(grouped.view(pages, heads, tokens, -1) + attention_mask, dim=-1)
     if module.layer_idx in (LAST_LAYER, FOLLOWING_LAYER):
-        looks[module.layer_idx] = weights[:, 0]
-    out = (weights.view_as(grouped) @ value).view(cards, heads, tokens, width)
+        guided[module.layer_idx] = weights[:, 0]
+    out = (weights.view_as(grouped) @ value).view(pages, heads, tokens, width)
     return out.transpose(1, 2).contiguous(), None
 
 
@@ -76,70 +80,74 @@ class Trainer:
 
         self.device = device
         side = config.vision_config.image_size // config.vision_config.patch_size
-        self.model = architecture.model(config, seed).float()
-        look_at_neighbours(self.model, side)
-        AttentionInterface.register("guided", guided_attention)
+        self.model = architecture.build_model(config, seed).float()
+        attend_to_neighbours(self.model, side)
+        AttentionInterface.register("guided", attend_guided)
         self.model.model.language_model.set_attn_implementation("guided")
         torch.manual_seed(seed)
         self.namer = torch.nn.Linear(config.text_config.hidden_size, SLOTS * (len(CHARACTERS) + 1))
         self.model.to(device)
         self.namer.to(device)
         model = self.model.model
-        self.seeing = [
+        self.vision_weights = [
             *model.vision_tower.parameters(),
             *model.multi_modal_projector.parameters(),
             *self.namer.parameters(),
         ]
-        self.writing = list(model.language_model.parameters())
+        self.decoder_weights = list(model.language_model.parameters())
         layers = (model.vision_tower.vision_model.encoder.layers, model.language_model.layers)
         matrices = {id(weight) for stack in layers for weight in stack.parameters() if weight.ndim == 2}
 
-        def groups(of_layers: bool) -> list[dict[str, Any]]:
-            parts = (self.seeing, self.writing)
+        def group_weights(of_layers: bool) -> list[dict[str, Any]]:
+            parts = (self.vision_weights, self.decoder_weights)
             return [{"params": [weight for weight in part if (id(weight) in matrices) == of_layers]} for part in parts]
 
         self.optimisers: list[torch.optim.Optimizer] = [
-            torch.optim.Muon(groups(True), weight_decay=0.0, adjust_lr_fn="match_rms_adamw"),
-            torch.optim.AdamW(groups(False), betas=(0.9, 0.98), weight_decay=0.0),
+            torch.optim.Muon(group_weights(True), weight_decay=0.0, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.AdamW(group_weights(False), betas=(0.9, 0.98), weight_decay=0.0),
         ]
 
     def state(self) -> dict[str, Any]:
+        """All that a checkpoint holds."""
         optimisers = [optimiser.state_dict() for optimiser in self.optimisers]
         return {"model": self.model.state_dict(), "namer": self.namer.state_dict(), "optimisers": optimisers}
 
     def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` gave."""
         self.model.load_state_dict(state["model"])
         self.namer.load_state_dict(state["namer"])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
 
-    def step(self, batch: Batch, name: str, rate: float) -> dict[str, float]:
+    def update(self, batch: Batch, name: str, rate: float) -> dict[str, float]:
         """One update in the phase `name`; what was measured on the way."""
         import torch
 
         with torch.autocast(self.device.type, torch.bfloat16):
             with torch.set_grad_enabled(name != "decoder"):
-                seen = self.image_tokens(batch)
+                encoded = self.encode_images(batch)
             loss = torch.zeros((), device=self.device)
-            measured: dict[str, float] = {}
+            metrics: dict[str, float] = {}
             if name != "decoder":
-                loss, measured = self.naming(seen, batch)
+                loss, metrics = self.naming_loss(encoded, batch)
             if name != "vision":
-                written, more = self.writing_loss(seen, batch)
-                loss, measured = loss + written, measured | more
+                written, more = self.writing_loss(encoded, batch)
+                loss, metrics = loss + written, metrics | more
         loss.backward()  # type: ignore[no-untyped-call]
-        for weights in (self.seeing, self.writing):
+        for weights in (self.vision_weights, self.decoder_weights):
             torch.nn.utils.clip_grad_norm_(weights, 1.0)
         for optimiser in self.optimisers:
-            seeing, writing = optimiser.param_groups
-            seeing["lr"], writing["lr"] = rate if name == "vision" else SEEING_SHARE * rate, rate
+            vision, decoder = optimiser.param_groups
+            vision["lr"], decoder["lr"] = rate if name == "vision" else SEEING_SHARE * rate, rate
             optimiser.step()
             optimiser.zero_grad()
-        return measured
+        return metrics
 
-    def image_tokens(self, batch: Batch) -> "torch.Tensor":
-        """(cards, kept, width): what the model makes of the kept patches, by the same weights and layers as whole
-        images; grey, so the three channels' weights add up."""
+    def encode_images(self, batch: Batch) -> "torch.Tensor":
+        """(pages, kept, width): what the model makes of the kept patches, by the same weights and layers as of images.
+
+        Pages are grey, so the three channels' weights add up.
+        """
         import torch
 
         tower, projector = self.model.model.vision_tower.vision_model, self.model.model.multi_modal_projector
@@ -147,53 +155,53 @@ class Trainer:
         kernel = tower.embeddings.patch_embedding.weight.sum(1).flatten(1)
         places = tower.embeddings.position_embedding(torch.from_numpy(batch.kept).to(self.device))
         patches = torch.nn.functional.linear(grey, kernel, tower.embeddings.patch_embedding.bias) + places
-        seen = tower.post_layernorm(tower.encoder(inputs_embeds=patches).last_hidden_state)
-        return projector.mm_soft_emb_norm(seen) @ projector.mm_input_projection_weight
+        encoded = tower.post_layernorm(tower.encoder(inputs_embeds=patches).last_hidden_state)
+        return projector.mm_soft_emb_norm(encoded) @ projector.mm_input_projection_weight
 
-    def naming(self, seen: "torch.Tensor", batch: Batch) -> tuple["torch.Tensor", dict[str, float]]:
+    def naming_loss(self, encoded: "torch.Tensor", batch: Batch) -> tuple["torch.Tensor", dict[str, float]]:
         """The loss on the characters of each patch, those that are there and those that are not in equal parts."""
         import torch
 
-        wanted = torch.from_numpy(batch.characters).to(self.device).flatten()
-        scores = self.namer(seen).float().view(len(wanted), -1)
-        losses = torch.nn.functional.cross_entropy(scores, wanted, reduction="none")
-        there = wanted > 0
-        named = (scores.argmax(1) == wanted)[there].float().mean()
-        return losses[there].mean() + losses[~there].mean(), {"named": named.item()}
+        labels = torch.from_numpy(batch.characters).to(self.device).flatten()
+        scores = self.namer(encoded).float().view(len(labels), -1)
+        losses = torch.nn.functional.cross_entropy(scores, labels, reduction="none")
+        present = labels > 0
+        named = (scores.argmax(1) == labels)[present].float().mean()
+        return losses[present].mean() + losses[~present].mean(), {"named": named.item()}
 
-    def writing_loss(self, seen: "torch.Tensor", batch: Batch) -> tuple["torch.Tensor", dict[str, float]]:
+    def writing_loss(self, encoded: "torch.Tensor", batch: Batch) -> tuple["torch.Tensor", dict[str, float]]:
         """The loss on the text and on where two attention heads look."""
         import torch
 
         language = self.model.model.language_model
         ids, labels = torch.from_numpy(batch.ids).to(self.device), torch.from_numpy(batch.labels).to(self.device)
-        start, end = batch.image_start, batch.image_start + seen.shape[1]
+        start, end = batch.image_start, batch.image_start + encoded.shape[1]
         embedded = language.embed_tokens(ids)
-        embedded = torch.cat([embedded[:, :start], seen.to(embedded.dtype), embedded[:, end:]], dim=1)
+        embedded = torch.cat([embedded[:, :start], encoded.to(embedded.dtype), embedded[:, end:]], dim=1)
         mask = torch.full((ids.shape[1],) * 2, -torch.inf, dtype=torch.bfloat16, device=self.device).triu(1)
         mask[start:end, start:end] = 0  # image tokens see each other
         mask = mask.expand(len(ids), 1, -1, -1)
-        looks: dict[int, torch.Tensor] = {}
+        guided: dict[int, torch.Tensor] = {}
         decoded = language(
             inputs_embeds=embedded,
             attention_mask={"full_attention": mask, "sliding_attention": mask},
             position_ids=torch.from_numpy(batch.positions).to(self.device),
             use_cache=False,
-            looks=looks,
+            guided=guided,
         )
         before = batch.text_start - 1
         scores, labels = self.model.lm_head(decoded.last_hidden_state[:, before:]).float(), labels[:, before:]
         loss = torch.nn.functional.cross_entropy(scores.transpose(1, 2), labels, ignore_index=IGNORED)
         right, shown = scores.argmax(2) == labels, torch.from_numpy(batch.following).to(self.device)[:, before:] >= 0
         outline = (labels != IGNORED) & ~shown
-        measured = {"text": loss.item(), "letters": right[shown].float().mean().item()}
-        measured["outline"] = right[outline].float().mean().item()
+        metrics = {"text": loss.item(), "letters": right[shown].float().mean().item()}
+        metrics["outline"] = right[outline].float().mean().item()
         for name, layer, places in (
             ("last", LAST_LAYER, batch.last), ("following", FOLLOWING_LAYER, batch.following),
         ):  # fmt: skip
             wanted = torch.from_numpy(places).to(self.device)
-            looked = looks[layer].float().gather(2, wanted.clamp(min=0)[:, :, None])[:, :, 0]
-            looked = looked[wanted >= 0]
-            loss = loss - GUIDANCE * (looked + 1e-5).log().mean()
-            measured[name] = looked.mean().item()
-        return loss, measured
+            attention = guided[layer].float().gather(2, wanted.clamp(min=0)[:, :, None])[:, :, 0]
+            attention = attention[wanted >= 0]
+            loss = loss - GUIDANCE * (attention + 1e-5).log().mean()
+            metrics[name] = attention.mean().item()
+        return loss, metrics

@@ -1,7 +1,7 @@
-"""seed -> an endless stream of small cards: image, text in reading order, and where on the image each character stands.
+"""seed -> an endless stream of small pages: image, text in reading order, and where on the image each character stands.
 
-A card is a small page like those of `warraq synth`: headings, `label: value` lines, tables, sentences, in Arabic or
-English, a stamp and a signature at the foot, pale, askew, noisy. Cards come in blocks, each put together from strips of
+A page is a small page like those of `warraq synth`: headings, `label: value` lines, tables, sentences, in Arabic or
+English, a stamp and a signature at the foot, pale, askew, noisy. Cards come in blocks, each put together from lines of
 its own, so any block can be made without the ones before it.
 """
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from warraq.nano.text_lines import PX_PER_PT, Strip, strips
+from warraq.nano.text_lines import PX_PER_PT, TextLine, draw_text_lines
 from warraq.synth.words import Language
 
 if TYPE_CHECKING:
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 WIDTH_PT, HEIGHT_PT = 252, (252, 340)  # as of the documents of `warraq synth`
 FOOT_PX = 164  # where stamp and signature stand side by side
-CARDS_PER_BLOCK = 256
-PAGES_PER_BLOCK = 24  # of strips; a strip is on about five cards of its block
-Store = dict[tuple[Language, str], list[Strip]]
+BLOCK_PAGES = 256
+SHEETS_PER_BLOCK = 24  # of lines; a line is on about five pages of its block
+Store = dict[tuple[Language, str], list[TextLine]]
 
 
 @dataclass(frozen=True)
-class Card:
+class TrainingPage:
     """`image` is grey (side, side); `places` is (len(text), 2): x and y of each character as shares of the image, NaN
     for what is not printed: line breaks and the bars between cells. `fields` has the key, start and end in `text` of
     what stands behind a label, in the title, the stamp and the signature; a key may be there twice. `state` says of the
@@ -42,20 +42,20 @@ class Card:
     state: dict[str, bool]
 
 
-def block(seed: int, number: int, side_px: int) -> list[Card]:
+def make_block(seed: int, number: int, side_px: int) -> list[TrainingPage]:
     """Block `number` of the stream `seed`."""
     import numpy as np
 
-    draw = np.random.default_rng([seed, number])
+    rng = np.random.default_rng([seed, number])
     store: Store = {}
-    for _ in range(PAGES_PER_BLOCK):
-        for strip in strips(draw, WIDTH_PT - 22):
-            store.setdefault((strip.language, strip.kind), []).append(strip)
-    return [_card(draw, store, side_px) for _ in range(CARDS_PER_BLOCK)]
+    for _ in range(SHEETS_PER_BLOCK):
+        for line in draw_text_lines(rng, WIDTH_PT - 22):
+            store.setdefault((line.language, line.kind), []).append(line)
+    return [_make_page(rng, store, side_px) for _ in range(BLOCK_PAGES)]
 
 
 class _Canvas:
-    """A card in the making, at PX_PER_PT; what is printed is noted in the same breath."""
+    """A page in the making, at PX_PER_PT; what is printed is noted in the same breath."""
 
     def __init__(self, width: int, height: int) -> None:
         import numpy as np
@@ -66,20 +66,20 @@ class _Canvas:
         self.places: list[Places] = []
         self.fields: list[tuple[str, int, int]] = []
 
-    def put(self, strip: Strip, left: int, y: int, field: str = "") -> None:
-        """Print a strip with its letters' middle at `y`; it must lie within the canvas, left to right."""
+    def put(self, line: TextLine, left: int, y: int, field: str = "") -> None:
+        """Print a line with its letters' middle at `y`; it must lie within the canvas, left to right."""
         import numpy as np
 
-        top = y - round(strip.y)
+        top = y - round(line.y)
         above = max(0, -top)
-        piece = strip.ink[above : self.height - top]
+        piece = line.ink[above : self.height - top]
         target = self.ink[top + above : top + above + piece.shape[0], left : left + piece.shape[1]]
         np.maximum(target, piece, out=target)
         start = len(self.text)
-        self.text += strip.text
-        self.places.append(np.stack([strip.x + left, np.full_like(strip.x, y)], 1))
-        if strip.field or field:
-            self.fields.append((strip.field or field, start + strip.value, len(self.text)))
+        self.text += line.text
+        self.places.append(np.stack([line.x + left, np.full_like(line.x, y)], 1))
+        if line.field or field:
+            self.fields.append((line.field or field, start + line.value, len(self.text)))
 
     def unprinted(self, text: str) -> None:
         import numpy as np
@@ -122,153 +122,151 @@ class _Canvas:
         )
 
 
-def _card(draw: "Generator", store: Store, side_px: int) -> Card:
+def _make_page(rng: "Generator", store: Store, side_px: int) -> TrainingPage:
     import numpy as np
     from PIL import Image
 
-    language: Language = "ar" if draw.random() < 0.5 else "en"
-    canvas = _Canvas(WIDTH_PT * PX_PER_PT, int(draw.integers(*HEIGHT_PT)) * PX_PER_PT)
-    if draw.random() < 0.5:
+    language: Language = "ar" if rng.random() < 0.5 else "en"
+    canvas = _Canvas(WIDTH_PT * PX_PER_PT, int(rng.integers(*HEIGHT_PT)) * PX_PER_PT)
+    if rng.random() < 0.5:
         canvas.frame(10, 10, canvas.width - 10, canvas.height - 10)
-    pitch, margin = int(draw.integers(48, 62)), int(draw.integers(22, 36))
-    rows = int(draw.integers(1, 5) if draw.random() < 0.25 else draw.integers(4, 10))
-    footed = draw.random() < 0.5
-    y, end = int(draw.integers(42, 60)), canvas.height - (FOOT_PX + 36 if footed else 36)
+    pitch, margin = int(rng.integers(48, 62)), int(rng.integers(22, 36))
+    rows = int(rng.integers(1, 5) if rng.random() < 0.25 else rng.integers(4, 10))
+    footed = rng.random() < 0.5
+    y, end = int(rng.integers(42, 60)), canvas.height - (FOOT_PX + 36 if footed else 36)
     while rows > 0 and y < end:
-        kind = str(draw.choice(["field", "prose", "table"], p=[0.6, 0.22, 0.18]))
-        if not canvas.text and draw.random() < 0.6:
+        kind = str(rng.choice(["field", "prose", "table"], p=[0.6, 0.22, 0.18]))
+        if not canvas.text and rng.random() < 0.6:
             kind = "title"
         if canvas.text:
             canvas.unprinted("\n")
         if kind == "table":
-            used = _table(draw, store, canvas, language, margin, y, pitch, min(rows, (end - y) // pitch + 1))
+            used = _add_table(rng, store, canvas, language, margin, y, pitch, min(rows, (end - y) // pitch + 1))
             rows, y = rows - used, y + used * pitch + 4
             continue
         other: Language = "en" if language == "ar" else "ar"
-        options = store[language if draw.random() < 0.95 else other, kind]
-        strip = options[int(draw.integers(len(options)))]
-        free = canvas.width - strip.ink.shape[1]
+        options = store[language if rng.random() < 0.95 else other, kind]
+        line = options[int(rng.integers(len(options)))]
+        free = canvas.width - line.ink.shape[1]
         left = margin if language == "en" else free - margin
-        if (kind == "title" and draw.random() < 0.6) or draw.random() < 0.04:
+        if (kind == "title" and rng.random() < 0.6) or rng.random() < 0.04:
             left = free // 2
-        elif draw.random() < 0.06:
-            left = int(draw.integers(free + 1))
-        canvas.put(strip, min(max(left, 0), free), y, "title" if kind == "title" else "")
+        elif rng.random() < 0.06:
+            left = int(rng.integers(free + 1))
+        canvas.put(line, min(max(left, 0), free), y, "title" if kind == "title" else "")
         rows, y = rows - 1, y + pitch + (14 if kind == "title" else 0)
     if footed:
-        _foot(draw, store, canvas, language, y - pitch // 2 + 8)
+        _add_foot(rng, store, canvas, language, y - pitch // 2 + 8)
     size = np.array([canvas.width, canvas.height], np.float32)
     places: Places = np.concatenate([part / size for part in canvas.places])
-    image, places, state = _printed(draw, Image.fromarray(canvas.ink), places, side_px)
-    return Card(language, canvas.text, image, places, tuple(canvas.fields), state)
+    image, places, state = _wear(rng, Image.fromarray(canvas.ink), places, side_px)
+    return TrainingPage(language, canvas.text, image, places, tuple(canvas.fields), state)
 
 
-def _foot(draw: "Generator", store: Store, canvas: _Canvas, language: Language, y: int) -> None:
+def _add_foot(rng: "Generator", store: Store, canvas: _Canvas, language: Language, y: int) -> None:
     """A signature and a stamp side by side below `y`, or one of them; what is first in reading order is noted first."""
     import numpy as np
 
-    signature_first, which = draw.random() < 0.5, int(draw.integers(4))
+    signature_first, which = rng.random() < 0.5, int(rng.integers(4))
     parts = [part for part, there in (("signature", which != 0), ("stamp", which != 1)) if there]
     for part in parts if signature_first else parts[::-1]:
         leftmost = (part == "signature") == (signature_first == (language == "en"))
         x = round(canvas.width * (0.27 if leftmost else 0.73))
-        options = [strip for strip in store[language, "mark"] if strip.ink.shape[1] < canvas.width * 0.46]
-        chosen = [options[int(draw.integers(len(options)))] for _ in range(1 + (draw.random() < 0.4))]
-        plate = _Canvas(max(strip.ink.shape[1] for strip in chosen) + 28, 40 * len(chosen) + 36)
+        options = [line for line in store[language, "mark"] if line.ink.shape[1] < canvas.width * 0.46]
+        chosen = [options[int(rng.integers(len(options)))] for _ in range(1 + (rng.random() < 0.4))]
+        plate = _Canvas(max(line.ink.shape[1] for line in chosen) + 28, 40 * len(chosen) + 36)
         angle = 0.0
         if part == "stamp":
-            angle = float(draw.choice([-1, 1]) * draw.uniform(3, 14))
-            if draw.random() < 0.5:
+            angle = float(rng.choice([-1, 1]) * rng.uniform(3, 14))
+            if rng.random() < 0.5:
                 plate.frame(0, 0, plate.width, plate.height)
-        for number, strip in enumerate(chosen):
+        for number, line in enumerate(chosen):
             if number:
                 plate.unprinted(" ")
             plate.put(
-                strip, (plate.width - strip.ink.shape[1]) // 2, plate.height // 2 + 40 * number - 20 * (len(chosen) - 1)
+                line, (plate.width - line.ink.shape[1]) // 2, plate.height // 2 + 40 * number - 20 * (len(chosen) - 1)
             )
         if part == "stamp":
-            plate.ink = (plate.ink * draw.uniform(0.6, 1.0)).astype(np.uint8)
+            plate.ink = (plate.ink * rng.uniform(0.6, 1.0)).astype(np.uint8)
         if canvas.text:
             canvas.unprinted("\n")
         below = 20 if part == "signature" else 0
         centre = (min(max(x, plate.width // 2), canvas.width - plate.width // 2), y + FOOT_PX // 2 + below)
         canvas.paste(plate, centre, angle, part)
-        if part == "stamp" and draw.random() < 0.4:
-            _ring(draw, canvas, centre)
-        if part == "signature" and draw.random() < 0.8:
-            _signed(draw, canvas, (x, centre[1] - plate.height // 2 - 14))
+        if part == "stamp" and rng.random() < 0.4:
+            _draw_ring(rng, canvas, centre)
+        if part == "signature" and rng.random() < 0.8:
+            _draw_signature(rng, canvas, (x, centre[1] - plate.height // 2 - 14))
 
 
-def _table(
-    draw: "Generator", store: Store, canvas: _Canvas, language: Language, margin: int, y: int, pitch: int, most: int
+def _add_table(
+    rng: "Generator", store: Store, canvas: _Canvas, language: Language, margin: int, y: int, pitch: int, most: int
 ) -> int:
     """Print a table whose first row is at `y`, of at most `most` rows; return how many. Arabic starts at the right."""
     import numpy as np
 
-    columns = int(draw.integers(2, 5))
-    rows = min(int(draw.integers(1, 4)), most)
+    columns = int(rng.integers(2, 5))
+    rows = min(int(rng.integers(1, 4)), most)
     edges = np.linspace(margin - 8, canvas.width - margin + 8, columns + 1).astype(int)
-    ruled = draw.random() < 0.6
+    ruled = rng.random() < 0.6
     for row in range(rows):
         if row:
             canvas.unprinted("\n")
         for place in range(columns):
             column = columns - 1 - place if language == "ar" else place
             room = int(edges[column + 1] - edges[column]) - 14
-            fitting = [strip for strip in store[language, "cell"] if strip.ink.shape[1] <= room]
-            strip = fitting[int(draw.integers(len(fitting)))]
+            fitting = [line for line in store[language, "cell"] if line.ink.shape[1] <= room]
+            line = fitting[int(rng.integers(len(fitting)))]
             if place:
                 canvas.unprinted(" | ")
-            left = int(edges[column + 1]) - 7 - strip.ink.shape[1] if language == "ar" else int(edges[column]) + 7
-            canvas.put(strip, left, y + row * pitch)
+            left = int(edges[column + 1]) - 7 - line.ink.shape[1] if language == "ar" else int(edges[column]) + 7
+            canvas.put(line, left, y + row * pitch)
             if ruled:
                 top = y + row * pitch - pitch // 2
                 canvas.frame(int(edges[column]), top, int(edges[column + 1]) + 2, min(top + pitch + 2, canvas.height))
     return rows
 
 
-def _ring(draw: "Generator", canvas: _Canvas, centre: tuple[int, int]) -> None:
+def _draw_ring(rng: "Generator", canvas: _Canvas, centre: tuple[int, int]) -> None:
     (x, y), radius = centre, 76
     with canvas.pen() as pen:
-        pen.ellipse((x - radius, y - radius, x + radius, y + radius), outline=int(draw.integers(120, 255)), width=3)
+        pen.ellipse((x - radius, y - radius, x + radius, y + radius), outline=int(rng.integers(120, 255)), width=3)
 
 
-def _signed(draw: "Generator", canvas: _Canvas, centre: tuple[int, int]) -> None:
+def _draw_signature(rng: "Generator", canvas: _Canvas, centre: tuple[int, int]) -> None:
     """A line that loops, as a hand signs."""
     import numpy as np
 
-    turn = np.linspace(0, draw.uniform(18, 36), 80)
+    turn = np.linspace(0, rng.uniform(18, 36), 80)
     x = centre[0] - 80 + turn * 4 + 16 * np.cos(turn)
-    points = [*zip(x.tolist(), (centre[1] + draw.uniform(12, 24) * np.sin(turn)).tolist(), strict=True)]
+    points = [*zip(x.tolist(), (centre[1] + rng.uniform(12, 24) * np.sin(turn)).tolist(), strict=True)]
     with canvas.pen() as pen:
-        pen.line(points, fill=int(draw.integers(150, 255)), width=3)
+        pen.line(points, fill=int(rng.integers(150, 255)), width=3)
 
 
-def _printed(
-    draw: "Generator", ink: "Image", places: "Places", side_px: int
-) -> "tuple[Pixels, Places, dict[str, bool]]":
+def _wear(rng: "Generator", ink: "Image", places: "Places", side_px: int) -> "tuple[Pixels, Places, dict[str, bool]]":
     """Reduce to the student's image as its processor does, then skew, shift, fade and add noise; places move along."""
     import numpy as np
     from PIL import Image
 
     small = ink.resize((side_px, side_px), Image.Resampling.BILINEAR)
     slope = noise = 0.0
-    if draw.random() < 0.5:
-        slope = float(np.clip(draw.normal(0, 0.012), -0.026, 0.026))
-        right, down = draw.uniform(-3, 3, 2) + np.array([slope, -slope]) * side_px / 2
+    if rng.random() < 0.5:
+        slope = float(np.clip(rng.normal(0, 0.012), -0.026, 0.026))
+        right, down = rng.uniform(-3, 3, 2) + np.array([slope, -slope]) * side_px / 2
         # around the middle; reads output (u, v) from input (u + slope v - right, v - slope u - down)
         small = small.transform(
             small.size, Image.Transform.AFFINE, (1, slope, -right, -slope, 1, -down), Image.Resampling.BILINEAR
         )
         x, y = (places * side_px + np.array([right, down], np.float32)).T
         places = np.stack([x - slope * y, y + slope * x], 1).astype(np.float32) / np.float32(side_px)
-    contrast = draw.uniform(0.45, 1.0)
+    contrast = rng.uniform(0.45, 1.0)
     page = np.asarray(small, np.float32) * contrast
-    if draw.random() < 0.6:
-        grain = draw.standard_normal(page.shape, np.float32)
-        noise = draw.uniform(1, 10)
+    if rng.random() < 0.6:
+        grain = rng.standard_normal(page.shape, np.float32)
+        noise = rng.uniform(1, 10)
         page = page + grain * noise
-    paper = draw.uniform(225, 255)
+    paper = rng.uniform(225, 255)
     clear = {"skew": (abs(slope), 0.005, 0.012), "noise": (noise, 2.5, 4.5), "pale": (1 - contrast, 0.15, 0.38),
              "grey_paper": (255 - paper, 3, 8)}  # fmt: skip
     state = {key: amount >= much for key, (amount, little, much) in clear.items() if not little < amount < much}
