@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import yaml
 from pydantic import Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 
 from warraq.errors import InputError
 from warraq.section import Section
@@ -40,7 +41,7 @@ class Params(Section):
 
     @field_validator("tasks")
     @classmethod
-    def _known(cls, names: list[str]) -> list[str]:
+    def _check_tasks(cls, names: list[str]) -> list[str]:
         for name in names:
             if importlib.util.find_spec(f"warraq.tasks.{name}") is None:
                 raise ValueError(f"there is no task {name!r} in src/warraq/tasks")
@@ -48,8 +49,12 @@ class Params(Section):
             raise ValueError("a task is named twice")
         return names
 
-    def student(self, name: str) -> Student:
-        """Raises InputError where params.yaml has no such student."""
+    def find_student(self, name: str) -> Student:
+        """The student of a name.
+
+        Raises:
+            InputError: params.yaml has no such student.
+        """
         if name not in self.students:
             raise InputError(f"params.yaml has no student {name!r}; it has {', '.join(self.students)}.")
         return self.students[name]
@@ -59,11 +64,12 @@ class _Loader(yaml.CSafeLoader):  # type: ignore[misc]
     """YAML as DVC reads it: 1e-4 is a number, a key given twice is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
+        """Refuse a key that is given twice."""
+        keys = set()
         for key, _ in node.value:
-            if key.value in seen:
+            if key.value in keys:
                 raise yaml.constructor.ConstructorError(None, None, f"{key.value} is given twice", key.start_mark)
-            seen.add(key.value)
+            keys.add(key.value)
         return super().construct_mapping(node, deep)
 
 
@@ -91,21 +97,22 @@ def load(path: Path) -> Params:
         return Params.model_validate(tree)
     except ValidationError as error:
         errors = sorted(error.errors(include_url=False), key=lambda e: e["type"] != "extra_forbidden")
-        raise InputError(f"{path}: {_sentence(errors[0])}") from None
+        raise InputError(f"{path}: {_describe_error(errors[0])}") from None
 
 
-def _sentence(error: Any) -> str:
+def _describe_error(error: ErrorDetails) -> str:
+    """What is wrong with which key, in one sentence."""
     key = ".".join(str(part) for part in error["loc"])
     if error["type"] == "missing":
         return f"{key} is missing."
     if error["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(error["loc"][-1]), _fields(error["loc"][:-1]), n=1)
+        near = difflib.get_close_matches(str(error["loc"][-1]), _field_names(error["loc"][:-1]), n=1)
         return f"{key} is not a parameter" + (f"; did you mean {near[0]}?" if near else "; remove it.")
     message = error["msg"].removeprefix("Value error, ")
     return f"{key} is {error['input']!r}: {message[0].lower()}{message[1:]}."
 
 
-def _fields(path: tuple[Any, ...]) -> list[str]:
+def _field_names(path: tuple[Any, ...]) -> list[str]:
     """The field names of the branch at `path`."""
     branch: Any = Params
     for part in path:

@@ -14,7 +14,7 @@ from pyarrow import parquet
 from support import PARAMS
 from support.rendering import red
 from warraq.cli.main import main
-from warraq.importers.tableqa import picture
+from warraq.importers.tableqa import convert_to_png
 from warraq.tasks import table_qa
 
 
@@ -96,7 +96,7 @@ def test_a_hub_data_set_needs_a_commit_and_a_column_that_is_missing_is_named(tmp
 
 
 def grey(data: bytes, at: tuple[int, int]) -> int:
-    with Image.open(io.BytesIO(picture(data)[0])) as image:
+    with Image.open(io.BytesIO(convert_to_png(data)[0])) as image:
         assert image.mode == "RGB"
         return red(image, at)
 
@@ -113,7 +113,7 @@ def test_images_of_any_kind_look_like_themselves() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned right by 90 degrees: the dark left half comes to the top
     turned = encoded(half, "JPEG", exif=exif)
-    assert picture(turned)[1:] == (20, 40)
+    assert convert_to_png(turned)[1:] == (20, 40)
     assert [grey(turned, at) < 128 for at in ((10, 5), (10, 35))] == [True, False]
 
 

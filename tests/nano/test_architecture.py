@@ -131,7 +131,7 @@ def test_a_system_message_stands_before_the_first_question() -> None:
 
 
 def test_fetch_refuses_other_weights(tmp_path: Path) -> None:
-    student = tree.load(PARAMS).student("nano")
+    student = tree.load(PARAMS).find_student("nano")
     fetch_base("nano", student, NANO)
     shutil.copytree(NANO, tmp_path / "base")
     (tmp_path / "base/model.safetensors").write_bytes(b"other")
@@ -145,7 +145,7 @@ FILES = {"config.json": b"{}", "model.safetensors": b"weights", "README.md": b"n
 @pytest.fixture
 def hub() -> Iterator[str]:
     """A Hugging Face hub on loopback with one revision of one model."""
-    revision = tree.load(PARAMS).student("gemma3_4b").revision
+    revision = tree.load(PARAMS).find_student("gemma3_4b").revision
     path = "/google/gemma-3-4b-it/resolve/" + revision
 
     class Hub(BaseHTTPRequestHandler):

@@ -68,13 +68,13 @@ def merge(params: Callable[..., Path], lessons: Path, tmp_path: Path) -> Callabl
 def test_an_adapter_is_merged_and_proved(
     merge: Callable[..., Result], adapters: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = tree.Params.student
+    whole = tree.Params.find_student
 
     def student(params: tree.Params, name: str) -> Student:
         """What dvc.yaml lists of it alone."""
         return Student.model_construct(**whole(params, name).model_dump(include=set(MERGED_BY)))
 
-    monkeypatch.setattr(tree.Params, "student", student)
+    monkeypatch.setattr(tree.Params, "find_student", student)
     result = merge(adapters["drawn"])
     assert result.exit_code == 0, result.output
     proof = json.loads((tmp_path / "merged.parity.json").read_text())
@@ -169,7 +169,7 @@ def altered(tmp_path: Path) -> Callable[[Callable[[dict[str, torch.Tensor]], obj
 
 
 def test_a_tensor_that_was_not_trained_must_not_change(altered: Callable[..., Path], adapters: dict[str, Path]) -> None:
-    student = tree.load(PARAMS).student("nano").model_copy(update={"tuning": "lora"})
+    student = tree.load(PARAMS).find_student("nano").model_copy(update={"tuning": "lora"})
     folder = altered(
         lambda tensors: [tensors[name].add_(0.5) for name in tensors if "q_proj" in name or "down" in name]
     )

@@ -141,7 +141,7 @@ def size(**changes: Any) -> SampleSize:
 
 def settings(name: str, tier: int = 0, sizes: list[SampleSize] | None = None, **changes: Any) -> dict[str, Any]:
     """The keys of the YAML for a student of params.yaml."""
-    student = tree.load(PARAMS).student(name).model_copy(update=changes)
+    student = tree.load(PARAMS).find_student(name).model_copy(update=changes)
     names = ["model.layers.0.q_proj"]
     return llamafactory.training_settings(
         student, student.tiers[tier], names, sizes or [size()] * 9, largest_px=900_000, seed=1, checkpoints=2
@@ -166,7 +166,7 @@ def test_the_last_evaluation_is_at_the_end() -> None:
 
 def test_one_evaluation_where_eval_steps_exceed_all_steps() -> None:
     keys = settings("nano", eval_steps=1000, batch_size=8)
-    epochs = tree.load(PARAMS).student("nano").tiers[0].epochs
+    epochs = tree.load(PARAMS).find_student("nano").tiers[0].epochs
     assert keys["eval_steps"] == keys["save_steps"] == 2 * epochs  # two batches each
 
 
@@ -184,7 +184,7 @@ def test_the_trainers_own_rounding_never_cuts_a_token_below_the_cut_off() -> Non
 def test_llama_factory_accepts_the_settings_of_every_tier(name: str, tmp_path: Path, lessons: Path) -> None:
     from llamafactory.hparams import get_train_args
 
-    student = tree.load(PARAMS).student(name)
+    student = tree.load(PARAMS).find_student(name)
     for number, tier in enumerate(student.tiers):
         keys = settings(name, number)
         places = {"model_name_or_path": str(NANO), "dataset_dir": str(lessons / "dataset"), "output_dir": str(tmp_path)}
@@ -228,7 +228,7 @@ def test_known_bad_combinations_are_not_set(name: str) -> None:
     (3, 8, 1, ["gradient_accumulation_steps=8"]),
 ])  # fmt: skip
 def test_several_devices_share_the_batch(batch: int, steps: int, devices: int, options: list[str]) -> None:
-    student = tree.load(PARAMS).student("nano")
+    student = tree.load(PARAMS).find_student("nano")
     student = student.model_copy(update={"batch_size": batch, "accumulation": steps})
     assert llamafactory.share_batch(student, devices) == options
 
@@ -276,7 +276,7 @@ def test_the_best_checkpoint_is_kept_not_the_last(tmp_path: Path) -> None:
     write_json(tmp_path / "modules.json", {})
     (output / "trainer_log.jsonl").touch()
     (tmp_path / "train.yaml").touch()
-    student = tree.load(PARAMS).student("nano").model_copy(update={"tuning": "full"})
+    student = tree.load(PARAMS).find_student("nano").model_copy(update={"tuning": "full"})
     assert collect_tier(tmp_path, tmp_path / "final", NANO, student)["step"] == 4
     assert (tmp_path / "final/model.safetensors").read_bytes() == b"best"
 

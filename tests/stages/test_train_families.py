@@ -164,7 +164,7 @@ def test_the_audit_the_trainer_and_the_serving_processor_see_the_same_tokens(
 
 
 def plain(name: str) -> Student:
-    student = tree.load(PARAMS).student("nano")
+    student = tree.load(PARAMS).find_student("nano")
     return student.model_copy(update={"family": name, "image_max_pixels": 200_000})
 
 

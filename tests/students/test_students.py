@@ -29,7 +29,7 @@ def gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_a_gpu_cannot_hold_is_refused_before_it_is_loaded(gpu: None, tmp_path: Path) -> None:
-    student = tree.load(PARAMS).student("nano")
+    student = tree.load(PARAMS).find_student("nano")
     shapes = read_shapes(NANO, families.load("gemma3"))
     assert hardware.count_devices() == 1
     with pytest.raises(InputError, match=r"training needs about .* GiB \(weights .*logits .*\), Small GPU has 0"):
@@ -38,7 +38,7 @@ def test_what_a_gpu_cannot_hold_is_refused_before_it_is_loaded(gpu: None, tmp_pa
 
 def test_the_estimate_of_a_7b_model_is_that_of_its_parts() -> None:
     """Qwen2.5-VL-7B in bf16: 15.4 GiB of weights; 16 B a logit of 152,064 (facts of the trainer's loss)."""
-    student = tree.load(PARAMS).student("qwen2_5_vl_7b_tableqa")
+    student = tree.load(PARAMS).find_student("qwen2_5_vl_7b_tableqa")
     shapes = {"model.language_model.embed_tokens.weight": (152_064, 3584), "rest": (8_292_166_656 - 152_064 * 3584,)}
     parts = hardware.estimate_memory(shapes, student, 42_000_000, 2048)
     assert parts["weights"] / 2**30 == pytest.approx(15.4, abs=0.1)
@@ -47,7 +47,7 @@ def test_the_estimate_of_a_7b_model_is_that_of_its_parts() -> None:
 
 
 def test_zero_3_and_fsdp_1_are_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    student = tree.load(PARAMS).student("nano")
+    student = tree.load(PARAMS).find_student("nano")
     shapes = read_shapes(NANO, families.load("gemma3"))
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
     hardware.check_hardware(shapes, student, 500, tmp_path)  # ZeRO-2 is the default

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import click
 
-from warraq.cli.terminal import folder, guarded, load_params
+from warraq.cli.terminal import guarded, load_params, path_option
 
 
 @click.command()
-@folder("--source", "Folder of the package, src/warraq.")
-@folder("--lock", "The file requirements.lock.")
-@folder("--out", "Folder for the digests, a file a stage.")
+@path_option("--source", "Folder of the package, src/warraq.")
+@path_option("--lock", "The file requirements.lock.")
+@path_option("--out", "Folder for the digests, a file a stage.")
 @click.pass_context
 @guarded
 def code(context: click.Context, source: Path, lock: Path, out: Path) -> None:
@@ -22,8 +22,8 @@ def code(context: click.Context, source: Path, lock: Path, out: Path) -> None:
 
 
 @click.command()
-@folder("--raw", "Folder of PDF, PNG, JPEG and TIFF files.")
-@folder("--out", "Folder for page images, pages.jsonl and rejected.jsonl.", required=False)
+@path_option("--raw", "Folder of PDF, PNG, JPEG and TIFF files.")
+@path_option("--out", "Folder for page images, pages.jsonl and rejected.jsonl.", required=False)
 @click.option("--check", is_flag=True, help="Only tell what would be rejected, and why; keep nothing.")
 @click.pass_context
 @guarded
@@ -42,12 +42,12 @@ def render(context: click.Context, raw: Path, out: Path | None, check: bool) -> 
 
 @click.command()
 @click.option("--task", required=True, help="A task of params.yaml.")
-@folder("--raw", "The files themselves; documents.csv among them says which may be sent to a cloud teacher.")
-@folder("--pages", "What render wrote.")
-@folder("--reviews", "Folder of human answers, <task>.jsonl.")
-@folder("--ledger", "Folder of the ledger: what was asked, answered and paid, of all tasks. Keep it.")
-@folder("--out", "File for the labels, JSON Lines.")
-@folder("--metrics", "File for the counts of answers, refusals and doubts, JSON.")
+@path_option("--raw", "The files themselves; documents.csv among them says which may be sent to a cloud teacher.")
+@path_option("--pages", "What render wrote.")
+@path_option("--reviews", "Folder of human answers, <task>.jsonl.")
+@path_option("--ledger", "Folder of the ledger: what was asked, answered and paid, of all tasks. Keep it.")
+@path_option("--out", "File for the labels, JSON Lines.")
+@path_option("--metrics", "File for the counts of answers, refusals and doubts, JSON.")
 @click.option("--dry-run", is_flag=True, help="Only tell what would be bought and what it would cost; send nothing.")
 @click.option("--pilot", type=click.IntRange(1), help="Buy so many pages, then tell what the others would cost.")
 @click.option("--retry", metavar="REASON", help="Ask again for pages that have this reason in place of an answer.")
@@ -71,10 +71,10 @@ def label(
 
 
 @click.command()
-@folder("--pages", "What render wrote.")
-@folder("--labels", "Folder of <task>.jsonl.")
-@folder("--reviews", "Folder of human answers, <task>.jsonl.")
-@folder("--out", "Folder for the ShareGPT dataset.")
+@path_option("--pages", "What render wrote.")
+@path_option("--labels", "Folder of <task>.jsonl.")
+@path_option("--reviews", "Folder of human answers, <task>.jsonl.")
+@path_option("--out", "Folder for the ShareGPT dataset.")
 @click.pass_context
 @guarded
 def dataset(context: click.Context, pages: Path, labels: Path, reviews: Path, out: Path) -> None:
@@ -87,13 +87,13 @@ def dataset(context: click.Context, pages: Path, labels: Path, reviews: Path, ou
 
 @click.command()
 @click.option("--student", required=True, help="A student of params.yaml.")
-@folder("--base", "Folder of the base model.")
-@folder("--dataset", "What dataset wrote.")
-@folder("--pages", "What render wrote.")
-@folder("--out", "Folder for the adapters, one a tier.")
-@folder("--metrics", "File for the audit of the samples, JSON: tokens, px, what was left out.")
-@folder("--curve", "File for the tokens by percent of the samples, CSV.")
-@folder("--losses", "File for the losses at each evaluation of each tier, CSV.")
+@path_option("--base", "Folder of the base model.")
+@path_option("--dataset", "What dataset wrote.")
+@path_option("--pages", "What render wrote.")
+@path_option("--out", "Folder for the adapters, one a tier.")
+@path_option("--metrics", "File for the audit of the samples, JSON: tokens, px, what was left out.")
+@path_option("--curve", "File for the tokens by percent of the samples, CSV.")
+@path_option("--losses", "File for the losses at each evaluation of each tier, CSV.")
 @click.option("--dry-run", is_flag=True, help="Only audit: samples, trainable modules, memory; train nothing.")
 @click.pass_context
 @guarded
@@ -103,7 +103,7 @@ def train(
 ) -> None:  # fmt: skip
     """The dataset to adapters, by LLaMA-Factory, once every sample is proved to fit the student."""
     params = load_params(context)
-    chosen = params.student(student)
+    chosen = params.find_student(student)
     from warraq.stages import train as stage
 
     stage.run(
@@ -114,11 +114,11 @@ def train(
 
 @click.command()
 @click.option("--student", required=True, help="A student of params.yaml.")
-@folder("--base", "Folder of the base model.")
-@folder("--adapter", "What train wrote.")
-@folder("--dataset", "What dataset wrote; its val pages are the fixed pages of the proof.")
-@folder("--pages", "What render wrote.")
-@folder("--out", "Folder for the merged model; the proof is <out>.parity.json beside it.")
+@path_option("--base", "Folder of the base model.")
+@path_option("--adapter", "What train wrote.")
+@path_option("--dataset", "What dataset wrote; its val pages are the fixed pages of the proof.")
+@path_option("--pages", "What render wrote.")
+@path_option("--out", "Folder for the merged model; the proof is <out>.parity.json beside it.")
 @click.pass_context
 @guarded
 def merge(
@@ -126,7 +126,7 @@ def merge(
 ) -> None:
     """Base and adapter to one model, with a proof."""
     params = load_params(context)
-    chosen = params.student(student)
+    chosen = params.find_student(student)
     from warraq.stages import merge as stage
 
     stage.run(
@@ -136,26 +136,26 @@ def merge(
 
 @click.command()
 @click.option("--student", required=True, help="A student of params.yaml.")
-@folder("--merged", "What merge wrote.")
-@folder("--dataset", "What dataset wrote; its val pages are the fixed pages of the proof.")
-@folder("--pages", "What render wrote.")
-@folder("--out", "Folder for the ONNX graphs, processor and parity.json.")
+@path_option("--merged", "What merge wrote.")
+@path_option("--dataset", "What dataset wrote; its val pages are the fixed pages of the proof.")
+@path_option("--pages", "What render wrote.")
+@path_option("--out", "Folder for the ONNX graphs, processor and parity.json.")
 @click.pass_context
 @guarded
 def export(context: click.Context, student: str, merged: Path, dataset: Path, pages: Path, out: Path) -> None:
     """The merged model to ONNX, with a proof."""
     params = load_params(context)
-    chosen = params.student(student)
+    chosen = params.find_student(student)
     from warraq.stages import export as stage
 
     stage.run(merged=merged, dataset=dataset, pages=pages, out=out, student=chosen, parameters=params.export)
 
 
 @click.command()
-@folder("--model", "Folder of a Hugging Face or ONNX model.")
-@folder("--dataset", "What dataset wrote; its validation and test samples are asked.")
-@folder("--pages", "What render wrote.")
-@folder("--out", "File for the predictions, JSON Lines.")
+@path_option("--model", "Folder of a Hugging Face or ONNX model.")
+@path_option("--dataset", "What dataset wrote; its validation and test samples are asked.")
+@path_option("--pages", "What render wrote.")
+@path_option("--out", "File for the predictions, JSON Lines.")
 @click.pass_context
 @guarded
 def predict(context: click.Context, model: Path, dataset: Path, pages: Path, out: Path) -> None:
@@ -167,12 +167,12 @@ def predict(context: click.Context, model: Path, dataset: Path, pages: Path, out
 
 
 @click.command()
-@folder("--dataset", "What dataset wrote.")
-@folder("--pages", "What render wrote.")
-@folder("--labels", "What label wrote: the teacher is scored where people answered too.", required=False)
-@folder("--predictions", "Folder of <variant>/predictions.jsonl.")
-@folder("--proof", "The parity.json that merge wrote: which base, tuned how.")
-@folder("--out", "Folder for metrics.json, review.json, report.html, model_card.md and plots.")
+@path_option("--dataset", "What dataset wrote.")
+@path_option("--pages", "What render wrote.")
+@path_option("--labels", "What label wrote: the teacher is scored where people answered too.", required=False)
+@path_option("--predictions", "Folder of <variant>/predictions.jsonl.")
+@path_option("--proof", "The parity.json that merge wrote: which base, tuned how.")
+@path_option("--out", "Folder for metrics.json, review.json, report.html, model_card.md and plots.")
 @click.pass_context
 @guarded
 def evaluate(

@@ -6,9 +6,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from warraq.params import Params
 
 
 class Terminal(logging.Handler):
@@ -40,7 +43,7 @@ class Terminal(logging.Handler):
         click.echo(text, err=True)
 
 
-def load_params(context: click.Context) -> Any:
+def load_params(context: click.Context) -> "Params":
     """Return the `Params` of the file that `--params` names."""
     from warraq import params
 
@@ -68,6 +71,6 @@ def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def folder(name: str, text: str, required: bool = True) -> Callable[..., Any]:
+def path_option(name: str, text: str, required: bool = True) -> Callable[..., Any]:
     """Return an option that takes a path."""
     return click.option(name, type=click.Path(path_type=Path), required=required, help=text)

@@ -7,18 +7,22 @@ from pathlib import Path
 
 import click
 
-from warraq.cli.terminal import folder, guarded, load_params
+from warraq.cli.terminal import guarded, load_params, path_option
 
 
 @click.command()
 @click.argument("files", type=click.Path(path_type=Path, exists=True), nargs=-1, required=True)
-@folder("--model", "Folder that export or merge wrote.")
-@folder("--out", "Folder for a JSON and a Markdown file a document; default: JSON Lines to standard output.", False)
+@path_option("--model", "Folder that export or merge wrote.")
+@path_option(
+    "--out", "Folder for a JSON and a Markdown file a document; default: JSON Lines to standard output.", False
+)
 @click.option("--task", "tasks", multiple=True, help="A task of the model; may be repeated. Default: all.")
 @click.option("--pages", metavar="RANGES", help="Only these pages of each document, like 1-3,7,9-.")
 @click.option("--runtime", type=click.Choice(["onnx", "torch", "endpoint"]), help="Default: what the folder is for.")
 @click.option("--workers", type=click.IntRange(1, 64), default=4, show_default=True, help="Pages asked at once.")
-@folder("--review", "The review.json of evaluate: less sure answers are marked as in need of review.", required=False)
+@path_option(
+    "--review", "The review.json of evaluate: less sure answers are marked as in need of review.", required=False
+)
 @guarded
 def read(
     files: tuple[Path, ...], model: Path, out: Path | None, tasks: tuple[str, ...], pages: str | None,
@@ -42,11 +46,13 @@ def read(
 
 
 @click.command()
-@folder("--model", "Folder that export or merge wrote.")
+@path_option("--model", "Folder that export or merge wrote.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Another one needs a token in WARRAQ_TOKEN.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="Where it listens.")
 @click.option("--runtime", type=click.Choice(["onnx", "torch", "endpoint"]), help="Default: what the folder is for.")
-@folder("--review", "The review.json of evaluate: less sure answers are marked as in need of review.", required=False)
+@path_option(
+    "--review", "The review.json of evaluate: less sure answers are marked as in need of review.", required=False
+)
 @click.option("--queue", type=click.IntRange(1, 1000), default=8, show_default=True, help="Requests that may wait.")
 @click.option("--max-mib", type=click.IntRange(1, 4096), default=64, show_default=True, help="Of a request.")
 @click.option("--max-pages", type=click.IntRange(1, 2000), default=50, show_default=True, help="Of a document.")
@@ -91,7 +97,7 @@ def synth(out: Path, documents: int, seed: int, planted: bool) -> None:
 @guarded
 def fetch(context: click.Context, student: str) -> None:
     """Put the base model of STUDENT, at its pinned revision, into models/STUDENT/base."""
-    chosen = load_params(context).student(student)
+    chosen = load_params(context).find_student(student)
     from warraq.students import fetch as fetcher
 
     fetcher.fetch_base(student, chosen, Path("models") / student / "base")
@@ -117,7 +123,7 @@ def tableqa(context: click.Context, source: str, revision: str | None, out: Path
     from warraq.importers import tableqa as importer
     from warraq.stages import dataset as stage
 
-    importer.run(source, revision, out)
+    importer.run(source=source, revision=revision, out=out)
     stage.run(
         pages=out / "pages", labels=out / "labels", reviews=out / "reviews", out=out / "dataset", tasks=["table_qa"],
         parameters=branch,
@@ -130,7 +136,7 @@ def tableqa(context: click.Context, source: str, revision: str | None, out: Path
 @guarded
 def doctor(context: click.Context, student: str | None) -> None:
     """Tell what this machine lacks, and what training STUDENT would need at most."""
-    chosen = load_params(context).student(student) if student else None
+    chosen = load_params(context).find_student(student) if student else None
     from warraq.training.doctor import check_machine
 
     lines = check_machine(student or "", chosen, Path("models") / (student or "") / "base")

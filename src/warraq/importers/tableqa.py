@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from warraq.errors import InputError
-from warraq.files import short_hash
+from warraq.files import JsonObject, short_hash
 from warraq.records import Label, Page, write_rows
 from warraq.tasks import table_qa
 from warraq.workers import progress
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 COLUMNS = ("table_id", "image", "question", "answer")
 
 
-def located(source: str, revision: str | None) -> list[Path]:
+def find_parquet_files(source: str, revision: str | None) -> list[Path]:
     """The parquet files of a folder, of a file, or of a Hugging Face data set at a pinned commit.
 
     Raises:
@@ -44,8 +44,8 @@ def located(source: str, revision: str | None) -> list[Path]:
     return found
 
 
-def opened(path: Path) -> Any:
-    """A parquet file that has the columns.
+def open_parquet(path: Path) -> Any:
+    """Open a parquet file that has the columns.
 
     Raises:
         InputError: it is none, or lacks one.
@@ -64,16 +64,20 @@ def opened(path: Path) -> Any:
     return table
 
 
-def rows(files: list[Path]) -> Iterator[dict[str, Any]]:
-    """The rows of all files, with the columns that are used."""
-    for table in map(opened, files):
+def iterate_rows(files: list[Path]) -> Iterator[JsonObject]:
+    """Yield the rows of all files, with the columns that are used."""
+    for table in map(open_parquet, files):
         columns = [*COLUMNS, *({"reasoning"} & set(table.schema_arrow.names))]
         for batch in table.iter_batches(columns=columns, batch_size=64):
             yield from batch.to_pylist()
 
 
-def picture(data: bytes) -> tuple[bytes, int, int]:
-    """A PNG of 8 bits in colour that looks like the original: turned as its EXIF tags say, on white paper."""
+def convert_to_png(data: bytes) -> tuple[bytes, int, int]:
+    """A PNG of 8 bits in colour that looks like the original: turned as its EXIF tags say, on white paper.
+
+    Returns:
+        The file's bytes, width and height in px.
+    """
     from PIL import Image, ImageOps
 
     with Image.open(io.BytesIO(data)) as image:
@@ -89,21 +93,21 @@ def picture(data: bytes) -> tuple[bytes, int, int]:
     return stream.getvalue(), plain.width, plain.height
 
 
-def run(source: str, revision: str | None, out: Path) -> None:
-    """Write OUT/pages and OUT/labels.
+def run(*, source: str, revision: str | None, out: Path) -> None:
+    """Write `out`/pages and `out`/labels.
 
     Raises:
         InputError: the source cannot be used, or a table has two images.
     """
-    files = located(source, revision)
+    files = find_parquet_files(source, revision)
     pages: list[Page] = []
     labels: list[Label] = []
     images: dict[str, tuple[str, int, int]] = {}
     counts: dict[str, int] = {}
-    total = sum(opened(path).metadata.num_rows for path in files)
-    for row in progress(rows(files), total, "import", "questions"):
+    total = sum(open_parquet(path).metadata.num_rows for path in files)
+    for row in progress(iterate_rows(files), total, "import", "questions"):
         document = short_hash(str(row["table_id"]))
-        data, width, height = picture(row["image"]["bytes"])
+        data, width, height = convert_to_png(row["image"]["bytes"])
         digest = hashlib.sha256(data).hexdigest()
         if images.setdefault(document, (digest, width, height))[0] != digest:
             raise InputError(f"{source}: table {row['table_id']} has two images; it cannot be kept on one side.")
