@@ -68,3 +68,9 @@ def test_every_type_of_the_glossary_is_where_it_says() -> None:
     assert len(rows) > 20
     for name, module in rows:
         assert hasattr(importlib.import_module(f"warraq.{module}"), name), f"{module}.{name}"
+
+
+def test_every_variable_of_the_environment_is_explained() -> None:
+    read = {name for path in SOURCE.rglob("*.py") for name in re.findall(r"WARRAQ_[A-Z_]+\b", path.read_text("utf-8"))}
+    told = set(re.findall(r"WARRAQ_[A-Z_]+\b", (ROOT / "docs/running.md").read_text(encoding="utf-8")))
+    assert read == told
