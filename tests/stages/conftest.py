@@ -92,7 +92,7 @@ def gemini(monkeypatch: pytest.MonkeyPatch) -> Iterator[GeminiServer]:
 @pytest.fixture(scope="session")
 def evaluable(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("evaluable")
-    evaluate_project.make(folder)
+    evaluate_project.make_project(folder)
     return folder
 
 

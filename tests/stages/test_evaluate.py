@@ -9,23 +9,23 @@ import pytest
 from support.evaluate_project import (
     DOCUMENTS,
     VARIANTS,
-    answer,
-    change,
-    dataset,
-    gold,
-    metrics,
-    page_id,
-    rewritten,
-    run,
-    sample,
-    write,
+    change_prediction,
+    evaluate,
+    make_gold,
+    make_page_id,
+    make_prediction,
+    make_sample,
+    rewrite,
+    run_evaluate,
+    write_dataset,
+    write_predictions,
 )
 from warraq import tasks
 from warraq.records import Prediction, Reference, Turn, write_rows
 
 
 def test_metrics_are_flat_sorted_and_have_intervals(folder: Path) -> None:
-    found = metrics(folder)
+    found = evaluate(folder)
     assert list(found) == sorted(found)
     assert all(value is None or isinstance(value, int | float | str) for value in found.values())
     names = ["schema_valid_share", "strict_json_share", "field_f1", "field_precision", "field_recall", "cer",
@@ -40,8 +40,8 @@ def test_metrics_are_flat_sorted_and_have_intervals(folder: Path) -> None:
 
 
 def test_equal_inputs_give_equal_bytes(folder: Path) -> None:
-    run(folder)
-    run(folder, "again")
+    run_evaluate(folder)
+    run_evaluate(folder, "again")
     written = sorted(path.relative_to(folder / "out") for path in (folder / "out").rglob("*.*"))
     assert len(written) == 10
     for name in written:
@@ -49,7 +49,7 @@ def test_equal_inputs_give_equal_bytes(folder: Path) -> None:
 
 
 def test_the_table_fits_a_terminal_and_ends_with_verdict_and_report(folder: Path) -> None:
-    output = run(folder).stdout
+    output = run_evaluate(folder).stdout
     assert max(map(len, output.split("Report:")[0].splitlines())) <= 100
     assert "Tuning helped: field F1 0.000 → 1.000, +1.000 [" in " ".join(output.split())
     assert output.rstrip().endswith(f"Report: {folder / 'out/report.html'}")
@@ -62,26 +62,26 @@ def test_a_page_without_an_answer_scores_worst_and_is_counted(folder: Path, how:
         return [] if how == "missing" else [row.model_copy(update=failed)]
 
     for task in ("content", "invoice"):
-        change(folder, "merged", 3, task, none)
-    found = metrics(folder)
-    lost = len(gold(3, "content")["blocks"][0]["text"])
-    everything = sum(len(gold(number, "content")["blocks"][0]["text"]) for number in range(DOCUMENTS))
+        change_prediction(folder, "merged", 3, task, none)
+    found = evaluate(folder)
+    lost = len(make_gold(3, "content")["blocks"][0]["text"])
+    everything = sum(len(make_gold(number, "content")["blocks"][0]["text"]) for number in range(DOCUMENTS))
     assert found["merged_cer"] == pytest.approx(lost / everything, abs=1e-6)
     assert found["merged_cer_macro"] == found["merged_failed_share"] == 1 / 8
     assert (found["merged_field_correct"], found["merged_field_missing"]) == (49, 7)
     assert found["merged_schema_valid_share"] == found["merged_field_recall"] == 7 / 8
     assert found["merged_missing_predictions"] == (2 if how == "missing" else 0)
     first = (folder / "out/report.html").read_text(encoding="utf-8").split('<details class="sheet"')[1]
-    assert page_id(3) in first
+    assert make_page_id(3) in first
     assert "no prediction" in first if how == "missing" else "failed: out of memory" in first
 
 
 def test_scores_by_hand(folder: Path) -> None:
-    wrong = gold(1, "invoice") | {"total": "9.05", "tax": "0.45", "currency": None}
-    change(folder, "merged", 1, "invoice", lambda row: [row.model_copy(update={"text": tasks.dumps(wrong)})])
+    wrong = make_gold(1, "invoice") | {"total": "9.05", "tax": "0.45", "currency": None}
+    change_prediction(folder, "merged", 1, "invoice", rewrite(tasks.dumps(wrong)))
     cut = {"text": "plain", "finish_reason": "length"}
-    change(folder, "merged", 2, "content", lambda row: [row.model_copy(update=cut)])
-    found = metrics(folder)
+    change_prediction(folder, "merged", 2, "content", lambda row: [row.model_copy(update=cut)])
+    found = evaluate(folder)
     outcomes = {name: found[f"merged_field_{name}"] for name in ("correct", "wrong", "missing", "invented")}
     assert outcomes == {"correct": 54, "wrong": 1, "missing": 1, "invented": 1}
     assert found["merged_field_f1"] == pytest.approx(2 * 54 / (56 + 56), abs=1e-6)
@@ -106,23 +106,25 @@ def test_scores_by_hand(folder: Path) -> None:
     ids=["a key twice", "no number", "deep", "half a pair"],
 )
 def test_what_is_not_strict_json_is_not_called_so(folder: Path, text: str) -> None:
-    change(folder, "merged", 5, "content", lambda row: [row.model_copy(update={"text": text})])
-    found = metrics(folder)
+    change_prediction(folder, "merged", 5, "content", rewrite(text))
+    found = evaluate(folder)
     assert found["merged_strict_json_share"] == found["merged_schema_valid_share"] == 15 / 16
 
 
 def test_only_the_strongest_reference_is_scored_and_the_rest_counted(folder: Path) -> None:
     kinds: list[Reference] = ["gold", "silver", "textlayer", "gold"]
-    dataset(folder, [sample(n, task, kinds[n % 4]) for n in range(DOCUMENTS) for task in ("content", "invoice")])
-    found = metrics(folder)
+    write_dataset(
+        folder, [make_sample(n, task, kinds[n % 4]) for n in range(DOCUMENTS) for task in ("content", "invoice")]
+    )
+    found = evaluate(folder)
     assert (found["reference"], found["test_samples"]) == ("gold", 8)
     assert (found["left_out_gold"], found["left_out_textlayer"], found["left_out_silver"]) == (0, 4, 4)
-    assert "their reference is only silver: 4" in run(folder).stdout
+    assert "their reference is only silver: 4" in run_evaluate(folder).stdout
 
 
 def test_against_a_teacher_the_verdict_speaks_of_agreement(folder: Path) -> None:
-    dataset(folder, [sample(n, task, "silver") for n in range(DOCUMENTS) for task in ("content", "invoice")])
-    output = run(folder).stdout
+    write_dataset(folder, [make_sample(n, task, "silver") for n in range(DOCUMENTS) for task in ("content", "invoice")])
+    output = run_evaluate(folder).stdout
     assert "nearer its teacher" in output
     assert "helped" not in output
 
@@ -130,16 +132,18 @@ def test_against_a_teacher_the_verdict_speaks_of_agreement(folder: Path) -> None
 def test_equal_models_are_no_significant_gain(folder: Path) -> None:
     path = folder / "predictions/{}/predictions.jsonl"
     Path(str(path).format("merged")).write_bytes(Path(str(path).format("base")).read_bytes())
-    assert metrics(folder)["verdict"] == "no significant gain"
-    assert "No significant gain: field F1 0.000 → 0.000" in run(folder).stdout
+    assert evaluate(folder)["verdict"] == "no significant gain"
+    assert "No significant gain: field F1 0.000 → 0.000" in run_evaluate(folder).stdout
 
 
 def test_five_documents_are_too_few_for_a_verdict(folder: Path) -> None:
     keep = range(5)
-    dataset(folder, [sample(n, "invoice") for n in keep])
+    write_dataset(folder, [make_sample(n, "invoice") for n in keep])
     for variant in VARIANTS:
-        write(folder / f"predictions/{variant}/predictions.jsonl", [answer(n, "invoice") for n in keep])
-    found = metrics(folder)
+        write_predictions(
+            folder / f"predictions/{variant}/predictions.jsonl", [make_prediction(n, "invoice") for n in keep]
+        )
+    found = evaluate(folder)
     assert found["verdict"] == "too few documents"
     assert found["merged_cer"] is None
 
@@ -148,28 +152,28 @@ def test_a_small_gain_is_no_significant_gain_and_says_what_could_not_be_seen(fol
     """Field F1 differs in one of eight documents."""
     base = folder / "predictions/base/predictions.jsonl"
     base.write_bytes((folder / "predictions/merged/predictions.jsonl").read_bytes())
-    wrong = gold(1, "invoice") | {"total": "1"}
-    change(folder, "base", 1, "invoice", lambda row: [row.model_copy(update={"text": tasks.dumps(wrong)})])
-    found = metrics(folder)
+    wrong = make_gold(1, "invoice") | {"total": "1"}
+    change_prediction(folder, "base", 1, "invoice", rewrite(tasks.dumps(wrong)))
+    found = evaluate(folder)
     assert found["verdict"] == "no significant gain"
     assert found["merged_minus_base_field_f1"] > 0
     assert found["merged_minus_base_field_f1_mde"] > found["merged_minus_base_field_f1"]
     assert found["merged_minus_base_field_f1_p_holm"] == 1
-    assert "not to be seen" in run(folder).stdout
+    assert "not to be seen" in run_evaluate(folder).stdout
 
 
 def test_better_fields_and_worse_text_are_told_as_both(folder: Path) -> None:
     for number in range(DOCUMENTS):
         for variant, task in (("merged", "content"), ("base", "content")):
-            text = tasks.dumps(gold(number, task)) if variant == "base" else '{"blocks":[]}'
-            change(folder, variant, number, task, rewritten(text))
-    found = metrics(folder)
+            text = tasks.dumps(make_gold(number, task)) if variant == "base" else '{"blocks":[]}'
+            change_prediction(folder, variant, number, task, rewrite(text))
+    found = evaluate(folder)
     assert found["verdict"] == "gain and loss"
-    assert "Tuning helped and hurt: field F1 0.000 → 1.000" in " ".join(run(folder).stdout.split())
+    assert "Tuning helped and hurt: field F1 0.000 → 1.000" in " ".join(run_evaluate(folder).stdout.split())
 
 
 def test_stated_confidence_is_held_against_the_fields(folder: Path) -> None:
-    run(folder)
+    run_evaluate(folder)
     assert (folder / "out/plots/confidence.csv").read_text() == "variant\n"  # invoices state none
 
 
@@ -177,15 +181,15 @@ def test_stated_confidence_is_held_against_the_fields(folder: Path) -> None:
     ("spoil", "message"),
     [
         (
-            lambda folder: change(folder, "base", 0, "content", lambda row: [row, row]),
+            lambda folder: change_prediction(folder, "base", 0, "content", lambda row: [row, row]),
             "twice; run `warraq predict` again",
         ),
         (
-            lambda folder: dataset(folder, [sample(n, "invoice") for n in range(DOCUMENTS)]),
+            lambda folder: write_dataset(folder, [make_sample(n, "invoice") for n in range(DOCUMENTS)]),
             "no test sample asks for it; run `warraq predict` again",
         ),
-        (lambda folder: dataset(folder, []), "has no samples"),
-        (lambda folder: dataset(folder, [sample(0, "content")] * 2), "twice; run `warraq dataset` again"),
+        (lambda folder: write_dataset(folder, []), "has no samples"),
+        (lambda folder: write_dataset(folder, [make_sample(0, "content")] * 2), "twice; run `warraq dataset` again"),
         (lambda folder: (folder / "dataset/test.json").write_text("[{}]"), "not a sample"),
         (lambda folder: (folder / "predictions/onnx/predictions.jsonl").unlink(), "is missing"),
         (lambda folder: (folder / f"pages/{2:012x}/0001.png").unlink(), "has no image of"),
@@ -195,7 +199,7 @@ def test_bad_inputs_are_one_sentence_and_write_nothing(
     folder: Path, spoil: Callable[[Path], object], message: str
 ) -> None:
     spoil(folder)
-    result = run(folder)
+    result = run_evaluate(folder)
     assert result.exit_code == 2
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
@@ -205,13 +209,16 @@ def test_bad_inputs_are_one_sentence_and_write_nothing(
 def test_a_question_about_a_table_is_scored_as_its_task_says(folder: Path) -> None:
     right = {"reasoning": "The total row.", "answer": "1,250"}
     turns = Turn(role="user", content="<image>?"), Turn(role="assistant", content=tasks.dumps(right))
-    dataset(folder, [sample(n, "table_qa").model_copy(update={"conversations": turns}) for n in range(DOCUMENTS)])
+    write_dataset(
+        folder, [make_sample(n, "table_qa").model_copy(update={"conversations": turns}) for n in range(DOCUMENTS)]
+    )
     write_rows(folder / "labels/table_qa.jsonl", [], key=str)
     for variant, value in (("base", "7"), ("merged", "1260"), ("onnx", "1250")):
         text = tasks.dumps(right | {"answer": value})
-        write(
-            folder / f"predictions/{variant}/predictions.jsonl", [answer(n, "table_qa", text) for n in range(DOCUMENTS)]
+        write_predictions(
+            folder / f"predictions/{variant}/predictions.jsonl",
+            [make_prediction(n, "table_qa", text) for n in range(DOCUMENTS)],
         )
-    found = metrics(folder)
+    found = evaluate(folder)
     assert [found[f"{variant}_question_score"] for variant in VARIANTS] == [0, 0, 1]
     assert [found[f"{variant}_question_relaxed"] for variant in VARIANTS] == [0, 1, 1]

@@ -11,14 +11,15 @@ from support import PARAMS
 from support.evaluate_project import (
     DOCUMENTS,
     VARIANTS,
-    answer,
-    change,
-    dataset,
-    gold,
-    page_id,
-    run,
-    sample,
-    write,
+    change_prediction,
+    make_gold,
+    make_page_id,
+    make_prediction,
+    make_sample,
+    rewrite,
+    run_evaluate,
+    write_dataset,
+    write_predictions,
 )
 from warraq import tasks
 from warraq.cli.main import main
@@ -32,24 +33,27 @@ def compared(*arguments: object) -> Result:
 
 
 def test_students_stand_side_by_side_and_pages_that_became_worse_are_named(folder: Path) -> None:
-    run(folder)
-    wrong = gold(1, "invoice") | {"total": "1"}
-    change(folder, "merged", 1, "invoice", lambda row: [row.model_copy(update={"text": tasks.dumps(wrong)})])
-    run(folder, "after")
+    run_evaluate(folder)
+    wrong = make_gold(1, "invoice") | {"total": "1"}
+    change_prediction(folder, "merged", 1, "invoice", rewrite(tasks.dumps(wrong)))
+    run_evaluate(folder, "after")
     output = compared(folder / "out", folder / "after").stdout
     assert "| field F1 | 1.000 [0.676, 1.000] | 0.982 [" in output
-    assert f"1 page became worse:\n\n* {page_id(1)}: field F1 1.000 → 0.857" in output
+    assert f"1 page became worse:\n\n* {make_page_id(1)}: field F1 1.000 → 0.857" in output
     assert "No page became worse." in compared(folder / "after", folder / "out").stdout
     three = compared(folder / "out", folder / "after", folder / "out", "--variant=onnx").stdout
     assert three.splitlines()[0].count("|") == 5 and "became worse" not in three
 
 
 def test_different_test_sets_are_not_put_side_by_side(folder: Path) -> None:
-    run(folder)
-    dataset(folder, [sample(number, "invoice") for number in range(DOCUMENTS)])
+    run_evaluate(folder)
+    write_dataset(folder, [make_sample(number, "invoice") for number in range(DOCUMENTS)])
     for variant in VARIANTS:
-        write(folder / f"predictions/{variant}/predictions.jsonl", [answer(n, "invoice") for n in range(DOCUMENTS)])
-    run(folder, "other")
+        write_predictions(
+            folder / f"predictions/{variant}/predictions.jsonl",
+            [make_prediction(n, "invoice") for n in range(DOCUMENTS)],
+        )
+    run_evaluate(folder, "other")
     result = compared(folder / "out", folder / "other")
     assert result.exit_code == 2 and "was scored on another test set" in result.stderr
     assert "no predictions of 'teacher'" in compared(folder / "out", "--variant=teacher").stderr
@@ -61,24 +65,24 @@ def test_a_report_is_held_against_itself_at_a_revision(folder: Path, monkeypatch
     def git(*words: str) -> None:
         subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b.c", *words], check=True, capture_output=True)
 
-    run(folder)
+    run_evaluate(folder)
     git("init")
     Repo.init(str(folder)).close()
     git("add", ".dvc", "out")
     git("commit", "-m", "before")
-    wrong = gold(1, "invoice") | {"total": "1"}
-    change(folder, "merged", 1, "invoice", lambda row: [row.model_copy(update={"text": tasks.dumps(wrong)})])
-    run(folder)
+    wrong = make_gold(1, "invoice") | {"total": "1"}
+    change_prediction(folder, "merged", 1, "invoice", rewrite(tasks.dumps(wrong)))
+    run_evaluate(folder)
     output = compared("out", "--rev=HEAD").stdout
     assert output.splitlines()[0] == "|  | out at HEAD | out |"
-    assert f"1 page became worse:\n\n* {page_id(1)}: field F1 1.000 → 0.857" in output
+    assert f"1 page became worse:\n\n* {make_page_id(1)}: field F1 1.000 → 0.857" in output
     unknown = compared("out", "--rev=v9")
     assert unknown.exit_code == 2 and "cannot be had as it was at v9: unknown Git revision 'v9'" in unknown.stderr
     assert str(describe_commit(folder / "out")).endswith("+dirty")
 
 
 def test_the_cost_of_teacher_and_student_and_where_they_meet(folder: Path) -> None:
-    run(folder)
+    run_evaluate(folder)
     page = read_rows(folder / "pages/pages.jsonl", Page)[0]
     with Ledger.open(folder / "ledger", write=True) as book:
         for task in ("content", "metadata"):
@@ -96,7 +100,7 @@ def test_the_cost_of_teacher_and_student_and_where_they_meet(folder: Path) -> No
 def test_numbers_go_to_weights_and_biases_and_no_text_does(
     folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    run(folder)
+    run_evaluate(folder)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.delenv("WANDB_MODE", raising=False)
@@ -106,5 +110,5 @@ def test_numbers_go_to_weights_and_biases_and_no_text_does(
     done = CliRunner().invoke(main, ["track", str(folder / "out")])
     assert done.exit_code == 0, done.output
     logged = b"".join(path.read_bytes() for path in (tmp_path / "wandb").rglob("*") if path.is_file())
-    assert b"merged_field_f1" in logged and page_id(3).encode() in logged
+    assert b"merged_field_f1" in logged and make_page_id(3).encode() in logged
     assert "المدير".encode() not in logged and b"MIME" not in logged

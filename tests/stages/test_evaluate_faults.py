@@ -8,16 +8,16 @@ import pytest
 from support.evaluate_project import (
     DOCUMENTS,
     VARIANTS,
-    answer,
-    change,
-    dataset,
-    gold,
-    metrics,
-    page_id,
-    rewritten,
-    run,
-    sample,
-    write,
+    change_prediction,
+    evaluate,
+    make_gold,
+    make_page_id,
+    make_prediction,
+    make_sample,
+    rewrite,
+    run_evaluate,
+    write_dataset,
+    write_predictions,
 )
 from warraq import tasks
 from warraq.records import Planted, Turn, write_rows
@@ -62,18 +62,18 @@ NAMED = set().union(*(names for _, _, names, _ in FAULTS.values()))
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_moves_the_score_that_names_it_and_stands_on_its_page(folder: Path, fault: str) -> None:
     task, spoilt, names, sentence = FAULTS[fault]
-    right = {"content": page(PAGE), "invoice": gold(3, "invoice")}
+    right = {"content": page(PAGE), "invoice": make_gold(3, "invoice")}
     turns = {name: (Turn(role="user", content="<image>?"), Turn(role="assistant", content=tasks.dumps(right[name])))
              for name in right}  # fmt: skip
-    dataset(folder, [sample(3, name).model_copy(update={"conversations": turns[name]}) for name in right])
-    whole = [answer(3, name, tasks.dumps(right[name])) for name in right]
+    write_dataset(folder, [make_sample(3, name).model_copy(update={"conversations": turns[name]}) for name in right])
+    whole = [make_prediction(3, name, tasks.dumps(right[name])) for name in right]
     for variant in VARIANTS:
-        write(folder / f"predictions/{variant}/predictions.jsonl", whole)
+        write_predictions(folder / f"predictions/{variant}/predictions.jsonl", whole)
     if isinstance(spoilt, dict):
         spoilt = tasks.dumps(right[task] | spoilt)
     ends = {"finish_reason": "length"} if fault == "cut JSON" else {}
-    change(folder, "merged", 3, task, lambda row: [row.model_copy(update={"text": spoilt, **ends})])
-    found = metrics(folder)
+    change_prediction(folder, "merged", 3, task, lambda row: [row.model_copy(update={"text": spoilt, **ends})])
+    found = evaluate(folder)
     moved = {name for name in NAMED if found.get(f"merged_{name}") != found.get(f"base_{name}")}
     assert moved == names | ({"added_run_page_share", "added_run_rate"} if fault == "looped phrase" else set())
     html = (folder / "out/report.html").read_text(encoding="utf-8")
@@ -81,36 +81,36 @@ def test_a_planted_fault_moves_the_score_that_names_it_and_stands_on_its_page(fo
 
 
 def test_an_answer_that_only_needs_a_wrapper_off_is_counted_as_such(folder: Path) -> None:
-    wrapped = f"```json\n{tasks.dumps(gold(2, 'invoice'))}\n```"
-    change(folder, "merged", 2, "invoice", lambda row: [row.model_copy(update={"text": wrapped})])
-    found = metrics(folder)
+    wrapped = f"```json\n{tasks.dumps(make_gold(2, 'invoice'))}\n```"
+    change_prediction(folder, "merged", 2, "invoice", rewrite(wrapped))
+    found = evaluate(folder)
     assert (found["merged_mended_share"], found["merged_lost_share"], found["merged_talk_share"]) == (1 / 16, 0, 1 / 16)
     assert found["merged_field_f1"] < found["merged_field_f1_mended"] == 1
 
 
 def test_right_values_written_otherwise_are_right_and_counted(folder: Path) -> None:
-    other = gold(1, "invoice") | {"total": "٩٫٥", "invoice_number": "2024/1"}
-    change(folder, "merged", 1, "invoice", lambda row: [row.model_copy(update={"text": tasks.dumps(other)})])
-    found = metrics(folder)
+    other = make_gold(1, "invoice") | {"total": "٩٫٥", "invoice_number": "2024/1"}
+    change_prediction(folder, "merged", 1, "invoice", rewrite(tasks.dumps(other)))
+    found = evaluate(folder)
     assert found["merged_field_f1"] == 1
     assert found["merged_field_rewritten_share"] == pytest.approx(2 / 56, abs=1e-6)
 
 
 def test_planted_errors_are_scored_where_the_test_set_has_them(folder: Path) -> None:
-    plants = [Planted(page_id=page_id(n), kind="spelling", printed="المدير", mended="الوزير") for n in (4, 5)]
+    plants = [Planted(page_id=make_page_id(n), kind="spelling", printed="المدير", mended="الوزير") for n in (4, 5)]
     write_rows(folder / "dataset/planted.jsonl", plants, key=lambda row: row.page_id)
     mended = {"blocks": [{"kind": "paragraph", "text": "إلى السيد الوزير رقم 4", "level": None}]}
-    change(folder, "merged", 4, "content", lambda row: [row.model_copy(update={"text": tasks.dumps(mended)})])
-    found = metrics(folder)
+    change_prediction(folder, "merged", 4, "content", rewrite(tasks.dumps(mended)))
+    found = evaluate(folder)
     assert (found["merged_planted_copied_share"], found["merged_planted_fixed_share"]) == (0.5, 0.5)
     assert (found["onnx_planted_copied_share"], found["base_planted_copied_share"]) == (1, 0)
 
 
 def test_what_became_worse_is_told_beside_a_gain(folder: Path) -> None:
     for number in range(DOCUMENTS):
-        text = tasks.dumps(gold(number, "invoice") | {"tax": "中"})
-        change(folder, "merged", number, "invoice", rewritten(text))
-    assert metrics(folder)["verdict"] == "significant gain"
+        text = tasks.dumps(make_gold(number, "invoice") | {"tax": "中"})
+        change_prediction(folder, "merged", number, "invoice", rewrite(text))
+    assert evaluate(folder)["verdict"] == "significant gain"
     told = "Worse, though no part of the verdict: answers, foreign script 0.000 → 0.500"
-    assert told in " ".join(run(folder).stdout.split())
+    assert told in " ".join(run_evaluate(folder).stdout.split())
     assert told in (folder / "out/report.html").read_text(encoding="utf-8")

@@ -12,18 +12,23 @@ from support import browser
 from support.evaluate_project import (
     ATTACK,
     DOCUMENTS,
-    answer,
-    change,
-    gold,
-    metrics,
-    rewritten,
-    run,
-    taught,
-    validate,
-    write,
+    VARIANTS,
+    add_teacher_labels,
+    add_validation,
+    change_prediction,
+    evaluate,
+    make_gold,
+    make_page_id,
+    make_prediction,
+    make_sample,
+    rewrite,
+    run_evaluate,
+    write_dataset,
+    write_predictions,
 )
 from warraq import tasks
 from warraq.files import write_json
+from warraq.records import Turn
 
 
 class Tags(HTMLParser):
@@ -41,7 +46,7 @@ class Tags(HTMLParser):
 
 
 def test_the_report_stands_alone_and_what_was_read_stays_text(folder: Path) -> None:
-    run(folder)
+    run_evaluate(folder)
     html = (folder / "out/report.html").read_text(encoding="utf-8")
     parsed = Tags()
     parsed.feed(html)
@@ -54,8 +59,8 @@ def test_the_report_stands_alone_and_what_was_read_stays_text(folder: Path) -> N
 
 def test_the_report_sets_arabic_right_to_left_and_isolates_marked_words(folder: Path) -> None:
     spoilt = {"blocks": [{"kind": "paragraph", "text": "إلى السيد الوزير رقم 4", "level": None}]}
-    change(folder, "merged", 4, "content", lambda row: [row.model_copy(update={"text": tasks.dumps(spoilt)})])
-    run(folder)
+    change_prediction(folder, "merged", 4, "content", rewrite(tasks.dumps(spoilt)))
+    run_evaluate(folder)
     html = (folder / "out/report.html").read_text(encoding="utf-8")
     words = '<bdi>إلى السيد</bdi> <bdi><mark class="added">ال<b>وز</b>ير</mark></bdi> <bdi>رقم 4</bdi>'
     assert f'<p dir="rtl">{words}</p>' in html
@@ -63,10 +68,25 @@ def test_the_report_sets_arabic_right_to_left_and_isolates_marked_words(folder: 
     assert "Letter for letter the answer of merged." in html
 
 
+def test_a_blank_page_that_was_written_on_is_the_worst(folder: Path) -> None:
+    blank = Turn(role="user", content="<image>?"), Turn(role="assistant", content='{"blocks":[]}')
+    samples = [make_sample(number, "content") for number in range(DOCUMENTS)]
+    samples[5] = samples[5].model_copy(update={"conversations": blank})
+    write_dataset(folder, samples)
+    for variant in VARIANTS:
+        rows = [make_prediction(number, "content") for number in range(DOCUMENTS)]
+        write_predictions(folder / f"predictions/{variant}/predictions.jsonl", rows)
+    change_prediction(folder, "merged", 4, "content", rewrite(tasks.dumps(make_gold(5, "content"))))
+    evaluate(folder)
+    first, second = (folder / "out/report.html").read_text(encoding="utf-8").split('<details class="sheet"')[1:3]
+    assert make_page_id(5) in first and "written on a blank page" in first
+    assert make_page_id(4) in second
+
+
 def test_other_models_stand_beside_the_students(folder: Path) -> None:
     asked = [(number, task) for number in range(DOCUMENTS) for task in ("content", "invoice")]
-    write(folder / "predictions/tesseract/predictions.jsonl", [answer(*one) for one in asked[:3]])
-    found = metrics(folder)
+    write_predictions(folder / "predictions/tesseract/predictions.jsonl", [make_prediction(*one) for one in asked[:3]])
+    found = evaluate(folder)
     assert found["variants"] == "base merged onnx tesseract"
     assert (found["tesseract_missing_predictions"], found["tesseract_failed_share"]) == (13, 13 / 16)
     assert ">tesseract <" in (folder / "out/report.html").read_text(encoding="utf-8")
@@ -76,18 +96,18 @@ def test_the_model_card_names_data_base_scores_and_limits(folder: Path) -> None:
     side = {"documents": 3, "pages": 4, "samples": {"content": 4}, "references": {"gold": 4}}
     write_json(folder / "dataset/audit.json", {"splits": {"train": side, "val": side, "test": side}, "left_out": {}})
     (folder / "dataset/train.json").write_text("[]")
-    validate(folder, 1)
-    found = metrics(folder)
+    add_validation(folder, 1)
+    found = evaluate(folder)
     card = (folder / "out/model_card.md").read_text(encoding="utf-8")
     assert "3 documents, 4 pages; 4 content; 4 gold; `train.json` 4f53cda18c2b" in card
     assert found["test_sha256"] in card and "revision `" + "0" * 64 in card
     assert "| field F1 | 0.000 [0.000, 0.324] | 1.000 [0.676, 1.000] | 1.000 [0.676, 1.000] |" in card
 
-    write(folder / "predictions/onnx/predictions.jsonl", [])  # a student that is left out of export
-    assert metrics(folder)["variants"] == "base merged"
+    write_predictions(folder / "predictions/onnx/predictions.jsonl", [])  # a student that is left out of export
+    assert evaluate(folder)["variants"] == "base merged"
     card = (folder / "out/model_card.md").read_text(encoding="utf-8")
     assert "| field F1 | 0.000 [0.000, 0.324] | 1.000 [0.676, 1.000] |\n" in card and "onnx" not in card
-    assert "onnx" not in run(folder).output
+    assert "onnx" not in run_evaluate(folder).output
 
 
 @pytest.fixture(scope="module")
@@ -106,12 +126,12 @@ def shown(evaluable: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     long = {"blocks": [{"kind": "paragraph", "text": "كتاب" * 60 + " Dear Sir " + "W" * 90, "level": None}]}
     arabic = {"blocks": [{"kind": "paragraph", "text": "إلى السيد الوزير رقم 4", "level": None}]}
     for number, spoilt in ((3, tasks.dumps(long)), (4, tasks.dumps(arabic))):
-        change(folder, "merged", number, "content", rewritten(spoilt))
-    wrong = gold(4, "invoice") | {"total": "1", "tax": "2", "currency": None}
-    change(folder, "merged", 4, "invoice", lambda row: [row.model_copy(update={"text": tasks.dumps(wrong)})])
-    taught(folder, range(DOCUMENTS), total="1")
-    validate(folder, 2)
-    assert run(folder).exit_code == 0
+        change_prediction(folder, "merged", number, "content", rewrite(spoilt))
+    wrong = make_gold(4, "invoice") | {"total": "1", "tax": "2", "currency": None}
+    change_prediction(folder, "merged", 4, "invoice", rewrite(tasks.dumps(wrong)))
+    add_teacher_labels(folder, range(DOCUMENTS), total="1")
+    add_validation(folder, 2)
+    assert run_evaluate(folder).exit_code == 0
     return folder / "out/report.html"
 
 

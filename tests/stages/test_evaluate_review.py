@@ -9,14 +9,14 @@ from support.evaluate_project import (
     DOCUMENTS,
     TASKS,
     VARIANTS,
-    answer,
-    change,
-    dataset,
-    metrics,
-    run,
-    sample,
-    taught,
-    validate,
+    add_teacher_labels,
+    add_validation,
+    change_prediction,
+    evaluate,
+    make_prediction,
+    make_sample,
+    run_evaluate,
+    write_dataset,
 )
 from warraq.metrics import plot_tables, review
 from warraq.metrics.grading import GradedAnswer
@@ -27,10 +27,10 @@ def chosen(folder: Path) -> dict[str, dict[str, float | None]]:
 
 
 def test_enough_right_validation_documents_let_answers_go_unread(folder: Path) -> None:
-    validate(folder, 73)
+    add_validation(folder, 73)
     cut = {"text": "cut", "finish_reason": "length"}
-    change(folder, "merged", 0, "invoice", lambda row: [row.model_copy(update=cut)])
-    found = metrics(folder)
+    change_prediction(folder, "merged", 0, "invoice", lambda row: [row.model_copy(update=cut)])
+    found = evaluate(folder)
     assert chosen(folder)["merged"] == {"content": 0.0, "invoice": 0.0}
     assert (found["validation_documents"], found["validation_documents_needed"]) == (73, 73)
     assert (found["merged_needs_review_share"], found["merged_unread_field_error"]) == (1 / 16, 0)
@@ -41,15 +41,15 @@ def test_enough_right_validation_documents_let_answers_go_unread(folder: Path) -
 
 
 def test_few_or_wrong_validation_answers_justify_nothing(folder: Path) -> None:
-    validate(folder, 72)
-    found = metrics(folder)
+    add_validation(folder, 72)
+    found = evaluate(folder)
     assert chosen(folder) == {variant: {"content": None, "invoice": None} for variant in VARIANTS}
     assert found["merged_needs_review_share"] == 1 and "merged_unread_field_error" not in found
     assert "at least 73 are needed" in (folder / "out/report.html").read_text(encoding="utf-8")
 
 
 def test_without_validation_nothing_is_said_of_review(folder: Path) -> None:
-    found = metrics(folder)
+    found = evaluate(folder)
     assert chosen(folder)["merged"] == {"content": None, "invoice": None}
     assert "merged_needs_review_share" not in found
     assert "has to read" not in (folder / "out/report.html").read_text(encoding="utf-8")
@@ -60,8 +60,8 @@ def graded(number: int, confidence: float, wrong: int) -> GradedAnswer:
     right = {f"field_{place}": "1" for place in range(10)}
     written = right | {f"field_{place}": "2" for place in range(wrong)}
     return GradedAnswer(
-        sample=sample(number, "invoice"), prediction=answer(number, "invoice"), gold=right, answer=written, strict=True,
-        kinds={}, gold_text=None, answer_text=None, confidence=confidence, sums={},
+        sample=make_sample(number, "invoice"), prediction=make_prediction(number, "invoice"), gold=right,
+        answer=written, strict=True, kinds={}, gold_text=None, answer_text=None, confidence=confidence, sums={},
     )  # fmt: skip
 
 
@@ -85,8 +85,8 @@ def test_documents_needed_are_those_that_suffice_without_an_error(accepted: floa
 
 
 def test_the_teacher_is_held_against_people_on_the_same_pages(folder: Path) -> None:
-    taught(folder, range(DOCUMENTS), total="1")
-    found = metrics(folder)
+    add_teacher_labels(folder, range(DOCUMENTS), total="1")
+    found = evaluate(folder)
     assert (found["variants"], found["teacher"]) == ("base merged onnx teacher", "gemini-3.8-flash")
     assert (found["teacher_cer"], found["teacher_field_wrong"]) == (0, 8)
     assert (found["merged_right_where_teacher_wrong"], found["base_right_where_teacher_wrong"]) == (1, 0)
@@ -96,16 +96,16 @@ def test_the_teacher_is_held_against_people_on_the_same_pages(folder: Path) -> N
 
 
 def test_a_teacher_asked_about_some_pages_only_is_not_put_beside_the_others(folder: Path) -> None:
-    taught(folder, range(DOCUMENTS - 1))
-    found = metrics(folder)
+    add_teacher_labels(folder, range(DOCUMENTS - 1))
+    found = evaluate(folder)
     assert (found["variants"], found["teacher_samples"], found["teacher"]) == ("base merged onnx", 14, None)
-    assert "The teacher labelled 14 of these 16 samples" in " ".join(run(folder).stdout.split())
+    assert "The teacher labelled 14 of these 16 samples" in " ".join(run_evaluate(folder).stdout.split())
 
 
 def test_a_teacher_is_never_held_against_its_own_labels(folder: Path) -> None:
-    taught(folder, range(DOCUMENTS))
-    dataset(folder, [sample(n, task, "silver") for n in range(DOCUMENTS) for task in TASKS])
-    assert metrics(folder)["variants"] == "base merged onnx"
+    add_teacher_labels(folder, range(DOCUMENTS))
+    write_dataset(folder, [make_sample(n, task, "silver") for n in range(DOCUMENTS) for task in TASKS])
+    assert evaluate(folder)["variants"] == "base merged onnx"
 
 
 def test_confidence_that_orders_answers_is_told_from_one_that_does_not() -> None:
