@@ -70,7 +70,7 @@ class _Loader(yaml.CSafeLoader):  # type: ignore[misc]
             if key.value in keys:
                 raise yaml.constructor.ConstructorError(None, None, f"{key.value} is given twice", key.start_mark)
             keys.add(key.value)
-        return super().construct_mapping(node, deep)
+        return dict(super().construct_mapping(node, deep))
 
 
 _Loader.add_implicit_resolver(

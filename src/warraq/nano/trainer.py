@@ -133,7 +133,7 @@ class Trainer:
             if name != "vision":
                 written, more = self.writing_loss(encoded, batch)
                 loss, metrics = loss + written, metrics | more
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         for weights in (self.vision_weights, self.decoder_weights):
             torch.nn.utils.clip_grad_norm_(weights, 1.0)
         for optimiser in self.optimisers:
@@ -156,7 +156,8 @@ class Trainer:
         places = tower.embeddings.position_embedding(torch.from_numpy(batch.kept).to(self.device))
         patches = torch.nn.functional.linear(grey, kernel, tower.embeddings.patch_embedding.bias) + places
         encoded = tower.post_layernorm(tower.encoder(inputs_embeds=patches).last_hidden_state)
-        return projector.mm_soft_emb_norm(encoded) @ projector.mm_input_projection_weight
+        features: torch.Tensor = projector.mm_soft_emb_norm(encoded) @ projector.mm_input_projection_weight
+        return features
 
     def naming_loss(self, encoded: "torch.Tensor", batch: Batch) -> tuple["torch.Tensor", dict[str, float]]:
         """The loss on the characters of each patch, those that are there and those that are not in equal parts."""

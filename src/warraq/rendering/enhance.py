@@ -126,7 +126,8 @@ def _paper_tone(samples: "np.ndarray") -> "np.ndarray":
     """The commonest tone: the median of each channel."""
     import numpy as np
 
-    return np.median(samples[::4, ::4].reshape(-1, samples.shape[2]), axis=0)
+    tone: np.ndarray = np.median(samples[::4, ::4].reshape(-1, samples.shape[2]), axis=0)
+    return tone
 
 
 def measure_margins(samples: "np.ndarray") -> tuple[int, int, int, int]:

@@ -30,7 +30,8 @@ def draw_pdf(pages: Iterable[PageLayout]) -> bytes:
             sheet = document.new_page(width=page.width_pt, height=page.height_pt)
             sheet.insert_image(sheet.rect, stream=jpeg.getvalue())
         document.subset_fonts()
-        return document.tobytes(garbage=3, deflate=True, no_new_id=True)
+        data: bytes = document.tobytes(garbage=3, deflate=True, no_new_id=True)
+        return data
 
 
 def draw_pixels(page: PageLayout) -> "np.ndarray":

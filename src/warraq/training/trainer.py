@@ -111,7 +111,7 @@ def make_callback(contract: TrainerContract) -> Any:
     if contract.loss_by_task:  # evaluation goes sample by sample, in order, on one device
         CustomSeq2SeqTrainer.prediction_step = record_losses(CustomSeq2SeqTrainer.prediction_step, losses)
 
-    class ContractCallback(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
+    class ContractCallback(TrainerCallback):
         is_over = False
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

@@ -37,7 +37,8 @@ class Embedding(nn.Module):
 
     def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
         """As the class says."""
-        return self.tokens(input_ids)
+        embeddings: torch.Tensor = self.tokens(input_ids)
+        return embeddings
 
 
 class _Cache:

@@ -17,7 +17,8 @@ from warraq.exporters.onnx import decoder, graphs
 
 def sliding_window(config: Any) -> int | None:
     """Tokens that a sliding layer looks back."""
-    return config.text_config.sliding_window
+    tokens: int | None = config.text_config.sliding_window
+    return tokens
 
 
 def make_masks(
@@ -72,7 +73,8 @@ class VisionEncoder(nn.Module):
 
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """As the class says."""
-        return self.projector(self.tower(pixel_values=pixel_values).last_hidden_state)
+        features: torch.Tensor = self.projector(self.tower(pixel_values=pixel_values).last_hidden_state)
+        return features
 
 
 def write(merged: Path, out: Path) -> None:

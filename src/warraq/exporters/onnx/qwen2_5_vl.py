@@ -52,7 +52,7 @@ def PackedMultiHeadAttention(  # noqa: N802 - the name of onnxruntime's operator
         answer = microsoft.MultiHeadAttention(
             queries, keys, values, None, op.Cast(real, to=6), num_heads=num_heads, scale=scale
         )
-    return op.GatherND(op.Reshape(answer, flat), places)
+    return op.GatherND(op.Reshape(answer, flat), places)  # type: ignore[no-any-return]  # onnxscript reads this line
 
 
 def sliding_window(config: Any) -> int | None:

@@ -25,7 +25,7 @@ def render_chat(prompt: str, answer: str) -> Chat:
 def class_tokens(settings: Settings) -> int:
     """The token of the class, where it is not dropped."""
     dropped = settings.get("vision_feature_select_strategy", "default") == "default"
-    return int(settings.get("num_additional_image_tokens", 0)) - dropped
+    return int(settings.get("num_additional_image_tokens", 0) - dropped)
 
 
 def square_size(width: int, height: int, settings: Settings) -> VisionSize:
