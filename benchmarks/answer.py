@@ -24,7 +24,7 @@ from typing import get_args
 import numpy as np
 
 from warraq.exporters.onnx import quantize
-from warraq.runtimes import Request, Runtime, threads
+from warraq.runtimes import Request, Runtime, count_threads
 from warraq.runtimes.onnx import OnnxRuntime
 
 PROMPT = "You are a professional OCR details extractor. Task: content. Copy the page. Answer in JSON only."
@@ -32,7 +32,7 @@ PROMPT = "You are a professional OCR details extractor. Task: content. Copy the 
 
 def bandwidth() -> float:
     """Bytes a second that as many threads as a runtime has read from memory."""
-    count = threads() or os.cpu_count() or 1
+    count = count_threads() or os.cpu_count() or 1
     numbers = np.ones((count, 2**27 // count), dtype=np.float32)  # 512 MiB: more than any cache
     best = 0.0
     with ThreadPoolExecutor(count) as pool:

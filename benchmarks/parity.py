@@ -44,7 +44,9 @@ def main() -> None:
     parser.add_argument("--precisions", default="int8")
     parser.add_argument("--block", type=int, choices=get_args(quantize.Block), default=32, help="of int8 and int4")
     options = parser.parse_args()
-    sides = [runtimes.questions(options.dataset / f"{side}.json", options.pages) for side in ("val", "test", "train")]
+    sides = [
+        runtimes.read_requests(options.dataset / f"{side}.json", options.pages) for side in ("val", "test", "train")
+    ]
     chosen = [pair for side in sides for pair in side][: options.answers]
     requests = [request for _, request in chosen]
     torch = TorchRuntime(options.merged, dtype="float32")

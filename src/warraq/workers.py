@@ -33,12 +33,12 @@ ITEMS = 64  # that a process takes before it is replaced: what leaks is small, a
 logger = logging.getLogger(__name__)
 
 
-def count() -> int:
+def count_workers() -> int:
     """The number of workers: `WARRAQ_WORKERS`, else the cores this process may use."""
     return read_count("WARRAQ_WORKERS") or len(os.sched_getaffinity(0))
 
 
-def progress(items: Iterable[T], total: int, stage: str, unit: str) -> Iterator[T]:
+def log_progress(items: Iterable[T], total: int, stage: str, unit: str) -> Iterator[T]:
     """Yield `items` and log how many are done, the rate in `unit` a second and the seconds left, once a second.
 
     The record carries `progress=True`: the command line shows it in place on a terminal and thins it out elsewhere.
@@ -108,7 +108,7 @@ def _run_on_ray(here: Callable[[deque[T]], Iterator[Result[T, R]]], queue: deque
     ours = not ray.is_initialized()
     if ours:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        alone = {"address": "local", "num_cpus": count(), "include_dashboard": False}
+        alone = {"address": "local", "num_cpus": count_workers(), "include_dashboard": False}
         try:
             ray.init(log_to_driver=False, logging_level=logging.ERROR, **{} if os.environ.get("RAY_ADDRESS") else alone)
         except ConnectionError as error:
@@ -137,47 +137,68 @@ def _run_block(folder: Path, here: Callable[[deque[T]], Iterator[Result[T, R]]],
 
 def _run_here(warm: Callable[[], None], fork: Callable[[], "_Worker[T, R]"], queue: deque[T]) -> Iterator[Result[T, R]]:
     warm()
-    most = count()
-    busy: dict[Connection, _Worker[T, R]] = {}
-    idle: list[_Worker[T, R]] = []
-    again: deque[T] = deque()  # for new processes
+    pool = _Pool(fork, count_workers())
     try:
-        while queue or again or busy:
-            while again or queue:
-                if queue and idle:
-                    worker = idle.pop()
-                    worker.begin(queue.popleft())
-                elif len(busy) < most:
-                    while idle:  # to make room
-                        idle.pop().end()
-                    worker = fork()
-                    worker.begin((again or queue).popleft())
-                else:
-                    break
-                busy[worker.pipe] = worker
-            ready = wait(list(busy), max(0.0, min(worker.deadline for worker in busy.values()) - time.monotonic()))
-            for pipe, worker in list(busy.items()):
-                if pipe in ready:
-                    kind, value = worker.receive()
-                elif time.monotonic() >= worker.deadline:
-                    kind, value = "failure", Failure("timeout", f"waited {worker.patience_s} s")
-                else:
-                    continue
-                if kind == "value":
-                    continue
-                del busy[pipe]
-                if kind == "end" and value and worker.items < ITEMS:
-                    idle.append(worker)
-                else:
-                    worker.end()
-                if kind == "error":
-                    raise value
-                if kind == "failure" and worker.items > 1:
-                    again.append(worker.item)
-                else:
-                    yield worker.item, worker.values, value if kind == "failure" else None
+        while pool.assign(queue):
+            yield from pool.collect()
     finally:
-        for worker in (*busy.values(), *idle):
+        pool.close()
+
+
+class _Pool(Generic[T, R]):
+    """Processes that take one item after another, `size` at once at most."""
+
+    def __init__(self, fork: Callable[[], "_Worker[T, R]"], size: int) -> None:
+        self._fork, self._size = fork, size
+        self._busy: dict[Connection, _Worker[T, R]] = {}
+        self._idle: list[_Worker[T, R]] = []
+        self._again: deque[T] = deque()  # for new processes
+
+    def assign(self, queue: deque[T]) -> bool:
+        """Give items to idle processes and new ones. Returns whether any is at work."""
+        while self._again or queue:
+            if queue and self._idle:
+                worker = self._idle.pop()
+                worker.begin(queue.popleft())
+            elif len(self._busy) < self._size:
+                while self._idle:  # to make room
+                    self._idle.pop().end()
+                worker = self._fork()
+                worker.begin((self._again or queue).popleft())
+            else:
+                break
+            self._busy[worker.pipe] = worker
+        return bool(self._busy)
+
+    def collect(self) -> Iterator[Result[T, R]]:
+        """Wait for the next messages, or a deadline; yields the items that have come to an end."""
+        deadline = min(worker.deadline for worker in self._busy.values())
+        ready = wait(list(self._busy), max(0.0, deadline - time.monotonic()))
+        for pipe, worker in list(self._busy.items()):
+            if pipe in ready:
+                kind, value = worker.receive()
+            elif time.monotonic() >= worker.deadline:
+                kind, value = "failure", Failure("timeout", f"waited {worker.patience_s} s")
+            else:
+                continue
+            if kind != "value":
+                yield from self._finish(worker, kind, value)
+
+    def _finish(self, worker: "_Worker[T, R]", kind: str, value: Any) -> Iterator[Result[T, R]]:
+        del self._busy[worker.pipe]
+        if kind == "end" and value and worker.items < ITEMS:
+            self._idle.append(worker)
+        else:
+            worker.end()
+        if kind == "error":
+            raise value
+        if kind == "failure" and worker.items > 1:
+            self._again.append(worker.item)
+        else:
+            yield worker.item, worker.values, value if kind == "failure" else None
+
+    def close(self) -> None:
+        for worker in (*self._busy.values(), *self._idle):
             worker.end()
 
 

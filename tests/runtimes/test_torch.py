@@ -7,7 +7,7 @@ from PIL import Image
 from tokenizers import Tokenizer, processors
 
 from support import tiny
-from warraq.runtimes import Request, messages
+from warraq.runtimes import Request, build_messages
 from warraq.runtimes.torch import TorchRuntime
 
 
@@ -23,7 +23,7 @@ def test_prompts_are_those_of_the_chat_template(family: str, tmp_path: Path) -> 
     Image.new("RGB", (90, 120), "white").save(tmp_path / "page.png")
     request = Request((tmp_path / "page.png",), "Read it.")
     runtime = TorchRuntime(folder, dtype="float32")
-    turns = messages(request)
+    turns = build_messages(request)
     turns[0]["content"][0] |= {"path": str(tmp_path / "page.png")}
     expected = runtime.processor.apply_chat_template(
         turns, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"

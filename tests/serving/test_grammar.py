@@ -13,10 +13,10 @@ from support import NANO
 from warraq import tasks
 from warraq.errors import InputError
 from warraq.runtimes import Request
-from warraq.runtimes.greedy import Greedy
+from warraq.runtimes.greedy import GreedyDecoder
 
 pytest.importorskip("llguidance")
-from warraq.runtimes.grammar import Guide, Vocabulary
+from warraq.runtimes.grammar import ConstrainedDecoder, Vocabulary
 
 STOP = 5
 CONTENT = (
@@ -45,12 +45,15 @@ def schema(task: str) -> str:
 def test_a_right_answer_is_left_as_it_is(task: str, answer: str) -> None:
     """Each token stays, also those that hold several characters of JSON and those that look like markup."""
     tokenizer, words = vocabulary()
-    guide, wanted = Guide(words, schema(task)), [*tokenizer.encode(answer, add_special_tokens=False).ids, STOP]
+    guide, wanted = (
+        ConstrainedDecoder(words, schema(task)),
+        [*tokenizer.encode(answer, add_special_tokens=False).ids, STOP],
+    )
     chosen = []
     for token in wanted:
         logits = np.zeros(len(words.tokens), dtype=np.float32)
         logits[token] = 1.0
-        chosen.append(guide.choose(logits, closing=False))
+        chosen.append(guide.choose_token(logits, closing=False))
     assert chosen == wanted
 
 
@@ -59,10 +62,10 @@ def test_a_right_answer_is_left_as_it_is(task: str, answer: str) -> None:
 def test_any_logits_give_an_answer_of_the_schema_also_where_it_is_cut(task: str, seed: int, limit: int) -> None:
     tokenizer, words = vocabulary()
     draws = np.random.default_rng(seed)
-    row = Greedy(Request((), "", schema(task)), [1, STOP], limit, Guide(words, schema(task)))
+    row = GreedyDecoder(Request((), "", schema(task)), [1, STOP], limit, ConstrainedDecoder(words, schema(task)))
     while not row.done:
-        row.take(draws.normal(size=len(words.tokens)).astype(np.float32))
-    answer = row.answer(tokenizer)
+        row.choose_token(draws.normal(size=len(words.tokens)).astype(np.float32))
+    answer = row.build_answer(tokenizer)
     assert tasks.load(task).parse(answer.text)[0] is not None, answer.text
     assert answer.finish_reason == "length" or answer.tokens <= limit
 
@@ -70,18 +73,23 @@ def test_any_logits_give_an_answer_of_the_schema_also_where_it_is_cut(task: str,
 def test_a_loop_is_ended_and_closed() -> None:
     tokenizer, words = vocabulary()
     start = tokenizer.encode('{"blocks":[{"kind":"paragraph","text":"', add_special_tokens=False).ids
-    row = Greedy(Request((), "", schema("content"), stop_loops=True), [1, STOP], 5000, Guide(words, schema("content")))
+    row = GreedyDecoder(
+        Request((), "", schema("content"), stop_loops=True),
+        [1, STOP],
+        5000,
+        ConstrainedDecoder(words, schema("content")),
+    )
     again = tokenizer.encode("la la ", add_special_tokens=False).ids
     while not row.done:
         place = len(row.ids)
         logits = np.zeros(len(words.tokens), dtype=np.float32)
         logits[start[place] if place < len(start) else again[(place - len(start)) % len(again)]] = 1.0
-        row.take(logits)
-    answer = row.answer(tokenizer)
+        row.choose_token(logits)
+    answer = row.build_answer(tokenizer)
     assert answer.looped and answer.finish_reason == "length" and answer.tokens < 600
     assert tasks.load("content").parse(answer.text)[0] is not None
 
 
 def test_a_schema_that_cannot_be_held_is_one_sentence() -> None:
     with pytest.raises(InputError, match="cannot be held"):
-        Guide(vocabulary()[1], '{"type": "nothing"}')
+        ConstrainedDecoder(vocabulary()[1], '{"type": "nothing"}')

@@ -22,7 +22,7 @@ from warraq.exporters.onnx.precision import select_precision
 from warraq.exporters.onnx.quantize import Block, Precision
 from warraq.files import read_json, write_json
 from warraq.records import Prediction, read_rows
-from warraq.runtimes import Request, Trace, manifest, parity, questions
+from warraq.runtimes import Request, Trace, manifest, parity, read_requests
 from warraq.runtimes.onnx import OnnxRuntime
 from warraq.runtimes.torch import TorchRuntime
 
@@ -54,10 +54,10 @@ def test_graphs_are_the_same_bytes_again_and_name_no_path(exportable: Path, expo
 
 
 def test_the_folder_says_how_the_merged_model_was_asked(exported: Path) -> None:
-    held, merged = manifest.read(exported), manifest.read(exported.with_name("merged"))
+    held, merged = manifest.read_manifest(exported), manifest.read_manifest(exported.with_name("merged"))
     assert (held.look, held.recipe, held.tasks) == (merged.look, merged.recipe, merged.tasks)
     assert set(held.files) == {path.name for path in exported.iterdir()} - {"warraq.json"}
-    assert held.key() != merged.key()
+    assert held.hash_contents() != merged.hash_contents()
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_the_first_precision_within_the_bound_is_shipped(
     exportable: Path, exported: Path, tmp_path: Path, precisions: list[Precision], bound: float, shipped: str
 ) -> None:
     part = shutil.copytree(exported, tmp_path / "part")
-    asked = questions(exportable / "dataset" / "val.json", exportable / "pages")
+    asked = read_requests(exportable / "dataset" / "val.json", exportable / "pages")
     found, costs = select_precision(part, asked, precisions, block=32, answers=2, answer_tokens=12, cer_bound=bound)
     assert found == shipped and list(costs) == precisions[:-1]
     assert all(row["answers"] == 2 and -1 <= row["cer_added_lo"] <= row["cer_added_hi"] for row in costs.values()
@@ -163,7 +163,7 @@ def test_only_what_follows_a_stop_token_is_not_compared() -> None:
     for step, equal in ((1, False), (2, True), (3, True)):
         other, own = logits.copy(), tokens.copy()
         other[0, step], own[0, step] = 9.0, 9
-        row = parity.compare(truth, Trace(ones, ones, none, logits[:, :1], other, own), [0], [5])
+        row = parity.compare_traces(truth, Trace(ones, ones, none, logits[:, :1], other, own), [0], [5])
         assert (row["tokens_equal"], row["step_logit_difference"] == 0) == (equal, equal)
 
 

@@ -121,10 +121,10 @@ def test_sizes_are_those_of_transformers(qwen: Path, width: int, height: int) ->
     from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 
     assume(max(width, height) <= 200 * min(width, height))  # transformers refuses others
-    ours = processor.load(qwen / "onnx")
-    assert isinstance(ours, processor.Qwen2_5VLProcessor)
+    ours = processor.load_processor(qwen / "onnx")
+    assert isinstance(ours, processor.QwenVLProcessor)
     least, most = ours.settings["min_pixels"], ours.settings["max_pixels"]
-    assert ours.size(width, height)[::-1] == smart_resize(height, width, 28, least, most)
+    assert ours.fit(width, height)[::-1] == smart_resize(height, width, 28, least, most)
 
 
 def test_an_image_that_transformers_refuses_is_refused(qwen: Path, tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_an_image_cut_otherwise_is_not_the_same(qwen: Path) -> None:
     """Fewer patches are a difference, not an error of the proof."""
     truth = OnnxRuntime(qwen / "onnx").trace([page(qwen)], [0], np.zeros((1, 1), dtype=np.int64))
     fewer = dataclasses.replace(truth, pixel_values=truth.pixel_values[:-4])
-    assert parity.compare(truth, fewer, [0], [1])["pixel_difference"] == float("inf")
+    assert parity.compare_traces(truth, fewer, [0], [1])["pixel_difference"] == float("inf")
 
 
 def test_a_head_shared_with_the_embedding_and_a_padding_token(qwen: Path, tmp_path: Path) -> None:

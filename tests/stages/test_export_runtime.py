@@ -10,7 +10,7 @@ from PIL import Image
 
 from support.export_project import PROMPT, draw
 from warraq.runtimes import Request, open_image, processor
-from warraq.runtimes.onnx import OnnxRuntime, _Run
+from warraq.runtimes.onnx import OnnxRuntime, _Batch
 from warraq.runtimes.torch import TorchRuntime
 
 pytestmark = pytest.mark.slow
@@ -19,11 +19,11 @@ pytestmark = pytest.mark.slow
 def test_the_cache_is_written_to_in_place(exportable: Path, exported: Path) -> None:
     """No step copies it, but for those where it grows."""
     runtime = OnnxRuntime(exported)
-    run = _Run(runtime, runtime.processor([Request((exportable / "pages/0123456789ab/0001.png",), PROMPT)]))
-    run.prompt([-1])
+    run = _Batch(runtime, runtime.processor([Request((exportable / "pages/0123456789ab/0001.png",), PROMPT)]))
+    run.read_prompt([-1])
     (name, cache), *_ = run.cache.items()
     before, place = cache.copy(), run.used
-    run.next(np.array([7]))
+    run.add_tokens(np.array([7]))
     assert run.cache[name] is cache and np.abs(cache[:, :, place]).sum() > 0
     np.testing.assert_array_equal(np.delete(cache, place, axis=2), np.delete(before, place, axis=2))
 
@@ -56,14 +56,14 @@ def test_pixels_equal_the_slow_processor(exported: Path, tmp_path: Path, mode: s
     Image.open(tmp_path / "page.png").convert(mode).save(tmp_path / "page.png")
     image = open_image(tmp_path / "page.png")
     truth = AutoImageProcessor.from_pretrained(exported, use_fast=False)(image)["pixel_values"][0]
-    (ours,) = processor.load(exported).vision([image])["pixel_values"]
+    (ours,) = processor.load_processor(exported).prepare_images([image])["pixel_values"]
     np.testing.assert_array_equal(ours, truth)
 
 
 def test_runtime_needs_neither_torch_nor_transformers(exportable: Path, exported: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from warraq.runtimes import Request, load\n"
-        f"answer, = load(Path({str(exported)!r})).answer([Request((), {PROMPT!r})], 4)\n"
+        "import sys; from pathlib import Path; from warraq.runtimes import Request; from warraq.runtimes.loading import load_runtime\n"
+        f"answer, = load_runtime(Path({str(exported)!r})).answer([Request((), {PROMPT!r})], 4)\n"
         "print(answer.tokens, 'torch' in sys.modules, 'transformers' in sys.modules, 'onnx' in sys.modules)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -86,7 +86,7 @@ def test_an_adapter_is_merged_and_proved(
     merged = tmp_path / "merged"
     names = {path.name for path in NANO.iterdir()} - {"README.md", "curve.jsonl"}  # which speak of the base
     assert {path.name for path in merged.iterdir()} == names | {"warraq.json"}
-    held = manifest.read(merged)
+    held = manifest.read_manifest(merged)
     assert held.recipe == "0123" and held.look["long_side_px"] == 1600
     assert list(held.tasks) == ["invoice"] and held.tasks["invoice"].prompt == invoice.PROMPT
     assert set(held.files) == names

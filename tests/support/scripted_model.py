@@ -9,7 +9,7 @@ from typing import Any
 from warraq import tasks
 from warraq.rendering.settings import RenderSettings, recipe_of
 from warraq.runtimes import manifest
-from warraq.runtimes.manifest import Question, schema_sha256
+from warraq.runtimes.manifest import TaskPrompt, hash_schema
 from warraq.stages.render import Render
 
 RENDER = Render(
@@ -30,9 +30,9 @@ def described(folder: Path, *names: str) -> Path:
     questions = {}
     for name in names:
         module = tasks.load(name)
-        schema = schema_sha256(module.schema())
-        questions[name] = Question(prompt=module.prompt, schema_sha256=schema)
-    manifest.write(folder, look, recipe_of(RENDER), questions)
+        schema = hash_schema(module.schema())
+        questions[name] = TaskPrompt(prompt=module.prompt, schema_sha256=schema)
+    manifest.write_manifest(folder, look, recipe_of(RENDER), questions)
     return folder
 
 

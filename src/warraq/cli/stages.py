@@ -163,7 +163,7 @@ def predict(context: click.Context, model: Path, dataset: Path, pages: Path, out
     branch = load_params(context).predict
     from warraq.stages import predict as stage
 
-    stage.run(model, dataset, pages, out, branch)
+    stage.run(model=model, dataset=dataset, pages=pages, out=out, parameters=branch)
 
 
 @click.command()

@@ -15,7 +15,7 @@ from warraq.errors import InputError
 from warraq.files import JsonObject, short_hash
 from warraq.records import Label, Page, write_rows
 from warraq.tasks import table_qa
-from warraq.workers import progress
+from warraq.workers import log_progress
 
 logger = logging.getLogger(__name__)
 COLUMNS = ("table_id", "image", "question", "answer")
@@ -105,7 +105,7 @@ def run(*, source: str, revision: str | None, out: Path) -> None:
     images: dict[str, tuple[str, int, int]] = {}
     counts: dict[str, int] = {}
     total = sum(open_parquet(path).metadata.num_rows for path in files)
-    for row in progress(iterate_rows(files), total, "import", "questions"):
+    for row in log_progress(iterate_rows(files), total, "import", "questions"):
         document = short_hash(str(row["table_id"]))
         data, width, height = convert_to_png(row["image"]["bytes"])
         digest = hashlib.sha256(data).hexdigest()

@@ -30,7 +30,7 @@ from warraq.nano import architecture, batches, evaluation
 from warraq.nano.batches import Batch, BatchStream, Grid
 from warraq.nano.training_pages import BLOCK_PAGES
 from warraq.reports.tracking import describe_commit
-from warraq.workers import count, progress
+from warraq.workers import count_workers, log_progress
 
 if TYPE_CHECKING:
     from warraq.nano.trainer import Trainer
@@ -104,7 +104,7 @@ def run(*, out: Path, steps: int, seed: int, batch_size: int) -> dict[str, float
     numbers = {"steps": steps, "seed": seed, "batch_size": batch_size}
     start, curve = _restore(part / CHECKPOINT, trainer, numbers)
     sums: dict[str, list[float]] = {}
-    for step, batch in progress(_batches_from(stream, start, steps), steps - start, "pretrain-nano", "steps"):
+    for step, batch in log_progress(_batches_from(stream, start, steps), steps - start, "pretrain-nano", "steps"):
         name, rate = find_phase(step, steps)
         for key, value in trainer.update(batch, name, rate).items():
             sums.setdefault(key, []).append(value)
@@ -131,7 +131,7 @@ def _batches_from(stream: BatchStream, start: int, steps: int) -> Iterator[tuple
     from torch.utils.data import DataLoader
 
     numbers = range(start // stream.steps, -(-steps // stream.steps))
-    others = count() - 1
+    others = count_workers() - 1
     loader: Any = DataLoader(
         stream,  # type: ignore[arg-type]
         batch_size=None,

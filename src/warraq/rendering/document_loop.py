@@ -71,7 +71,7 @@ def render_documents(
     drawn = 0
     if todo:
         new = _render(todo, passwords, out, settings, limits, build)
-        for document, result in workers.progress(new, len(todo), "render", "documents"):
+        for document, result in workers.log_progress(new, len(todo), "render", "documents"):
             results[document] = result
             drawn += len(result.pages)
     return results, drawn

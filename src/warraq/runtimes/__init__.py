@@ -7,11 +7,11 @@ the budget of px that training had.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from warraq.environment import read_count
 from warraq.errors import InputError
-from warraq.files import read_json
+from warraq.files import JsonObject
 from warraq.records import Sample, read_samples
 
 if TYPE_CHECKING:
@@ -61,6 +61,8 @@ class Trace:
 
 
 class Runtime(Protocol):
+    """A model that is ready to answer."""
+
     def answer(self, requests: Sequence[Request], max_new_tokens: int) -> list[Answer]:
         """Answer one batch, greedily.
 
@@ -78,13 +80,13 @@ class ImageError(ValueError):
         self.path = path
 
 
-def questions(dataset: Path, pages: Path) -> list[tuple[Sample, Request]]:
+def read_requests(dataset: Path, pages: Path) -> list[tuple[Sample, Request]]:
     """The samples of a ShareGPT file as requests, sorted by page and task.
 
     Raises:
         InputError: the file cannot be read, or a prompt does not begin with its images.
     """
-    found = []
+    pairs = []
     for sample in read_samples(dataset):
         marks = "<image>" * len(sample.images)
         content = sample.conversations[0].content
@@ -93,13 +95,13 @@ def questions(dataset: Path, pages: Path) -> list[tuple[Sample, Request]]:
             raise InputError(
                 f"{dataset}: the prompt of {sample.page_id} does not begin with its {marks}; write it again."
             )
-        found.append((sample, Request(tuple(pages / image for image in sample.images), prompt)))
-    return found
+        pairs.append((sample, Request(tuple(pages / image for image in sample.images), prompt)))
+    return pairs
 
 
-def messages(request: Request) -> list[dict[str, Any]]:
+def build_messages(request: Request) -> list[JsonObject]:
     """The request as chat templates take it."""
-    content = [{"type": "image"} for _ in request.images] + [{"type": "text", "text": request.prompt}]
+    content = [*({"type": "image"} for _ in request.images), {"type": "text", "text": request.prompt}]
     return [{"role": "user", "content": content}]
 
 
@@ -109,23 +111,25 @@ def open_image(path: Path) -> "Image":
 
     try:
         with Image.open(path) as image:
-            return image.convert("RGB")
+            converted: Image.Image = image.convert("RGB")
+            return converted
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ImageError(path, error) from error
 
 
-def image_size(path: Path) -> tuple[int, int]:
+def read_image_size(path: Path) -> tuple[int, int]:
     """(width, height) in px, as the file's head tells them."""
     from PIL import Image
 
     try:
         with Image.open(path) as image:
-            return image.size
+            width, height = image.size
+            return int(width), int(height)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ImageError(path, error) from error
 
 
-def until_stop(ids: Sequence[int], stops: Sequence[int]) -> tuple[list[int], Literal["stop", "length"]]:
+def cut_at_stop(ids: Sequence[int], stops: Sequence[int]) -> tuple[list[int], Literal["stop", "length"]]:
     """The tokens before the first stop token, and whether there was one."""
     for place, token in enumerate(ids):
         if token in stops:
@@ -133,50 +137,12 @@ def until_stop(ids: Sequence[int], stops: Sequence[int]) -> tuple[list[int], Lit
     return list(ids), "length"
 
 
-def looping(ids: Sequence[int]) -> bool:
+def is_looping(ids: Sequence[int]) -> bool:
     """Whether the last `LOOP` tokens are one block of at most `PERIOD` tokens over and over."""
     tail = list(ids[-LOOP:])
     return len(tail) == LOOP and any(tail[period:] == tail[:-period] for period in range(1, PERIOD + 1))
 
 
-def longest(folder: Path, limit: int) -> int:
-    """Tokens that an answer may have: `limit`, or the `max_new_tokens` of the model's generation_config.json, if less;
-    a baseline that is not in the folder has none."""
-    if "runtime" in read_json(folder / "config.json"):
-        return limit
-    return min(limit, read_json(folder / "generation_config.json").get("max_new_tokens", limit))
-
-
-def threads() -> int | None:
+def count_threads() -> int | None:
     """Threads of one runtime; None leaves it to the library, which takes the cores."""
     return read_count("WARRAQ_THREADS") or read_count("OMP_NUM_THREADS")
-
-
-def load(folder: Path, name: str | None = None) -> Runtime:
-    """The runtime for a model's folder: the one that its config.json names, for a baseline; onnxruntime where it holds
-    graphs, else transformers.
-
-    Raises:
-        InputError: the folder is for another runtime than `name`.
-    """
-    graphs = (folder / "decoder_model_merged.onnx").exists()
-    own = read_json(folder / "config.json").get("runtime") or ("onnx" if graphs else "torch")
-    if own == "none":
-        raise InputError(f"{folder} holds no model; its config.json says why.")
-    if name not in (own, None):
-        raise InputError(f"{folder} is for the runtime {own}, not for {name}; name another folder.")
-    if own == "tesseract":
-        from warraq.runtimes.tesseract import TesseractRuntime
-
-        return TesseractRuntime(folder)
-    if own == "endpoint":
-        from warraq.runtimes.endpoint import EndpointRuntime
-
-        return EndpointRuntime(folder)
-    if own == "onnx":
-        from warraq.runtimes.onnx import OnnxRuntime
-
-        return OnnxRuntime(folder)
-    from warraq.runtimes.torch import TorchRuntime
-
-    return TorchRuntime(folder)

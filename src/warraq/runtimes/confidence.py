@@ -9,7 +9,7 @@ from warraq.runtimes import Answer
 SPACE = re.compile(r"[ \t\n\r]*")
 
 
-def by_field(answer: Answer) -> dict[str, float]:
+def measure_fields(answer: Answer) -> dict[str, float]:
     """Path, like `items[0].total`, -> geometric mean of the probabilities of the tokens that wrote the value, quotes
     included; empty where the answer is not JSON or the runtime does not tell."""
     tokens, start, last = [], 0, 0
@@ -18,13 +18,13 @@ def by_field(answer: Answer) -> dict[str, float]:
             start, last = last, end
         tokens.append((start, end, logprob))
     found = {}
-    for path, (first, beyond) in spans(answer.text).items() if tokens else ():
+    for path, (first, beyond) in find_spans(answer.text).items() if tokens else ():
         own = [logprob for start, end, logprob in tokens if start < beyond and end > first]
         found[path] = round(math.exp(sum(own) / len(own)), 4)
     return found
 
 
-def spans(text: str) -> dict[str, tuple[int, int]]:
+def find_spans(text: str) -> dict[str, tuple[int, int]]:
     """Path of each value that is no object and no list -> where it stands in `text`; empty where that is not JSON."""
     try:
         json.loads(text)

@@ -32,6 +32,7 @@ class EndpointRuntime:
             raise InputError(f"{path}: {self.url} is not on this machine; pages may not be sent there.")
 
     def answer(self, requests: Sequence[Request], max_new_tokens: int) -> list[Answer]:
+        """Ask the server, one request after another."""
         return [self._ask(request, max_new_tokens) for request in requests]
 
     def _ask(self, request: Request, max_new_tokens: int) -> Answer:

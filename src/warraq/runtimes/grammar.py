@@ -30,57 +30,60 @@ class Vocabulary:
 
         special = {key for key, token in tokenizer.get_added_tokens_decoder().items() if token.special}
         self.stops = sorted(stops)
-        self.tokens = [b"" if place in special else _bytes(tokenizer, place) for place in range(size)]
+        self.tokens = [b"" if place in special else _decode_piece(tokenizer, place) for place in range(size)]
         unused = [place for place, token in enumerate(self.tokens) if not token]
         self.eos_token_id, self.bos_token_id, self.special_token_ids = self.stops[0], None, unused
         self._encode = tokenizer
         wrapped = llguidance.TokenizerWrapper(self)
         self.library = llguidance.LLTokenizer(wrapped, n_vocab=size, eos_token=self.stops)
-        self.quote = self._which(lambda token: token == b'"')
-        self.null = self._which(lambda token: token.endswith(b"null") and b"[" not in token)
-        self.closers = self._which(lambda token: not token.strip(b"]}"))
+        self.quote = self._find_tokens(lambda token: token == b'"')
+        self.null = self._find_tokens(lambda token: token.endswith(b"null") and b"[" not in token)
+        self.closers = self._find_tokens(lambda token: not token.strip(b"]}"))
 
-    def _which(self, test: Callable[[bytes], bool]) -> np.ndarray:
+    def _find_tokens(self, test: Callable[[bytes], bool]) -> np.ndarray:
         return np.array([place for place, token in enumerate(self.tokens) if token and test(token)], dtype=np.int64)
 
     def __call__(self, text: str | bytes) -> list[int]:
         """What llguidance asks of a tokenizer."""
         words = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-        return self._encode.encode(words, add_special_tokens=False).ids
+        ids: list[int] = self._encode.encode(words, add_special_tokens=False).ids
+        return ids
 
 
-def _bytes(tokenizer: "Tokenizer", place: int) -> bytes:
+def _decode_piece(tokenizer: "Tokenizer", place: int) -> bytes:
     piece = tokenizer.id_to_token(place)
     if piece is None:
         return b""
     if len(piece) == 6 and piece.startswith("<0x") and piece.endswith(">"):
         return bytes([int(piece[3:5], 16)])
-    return tokenizer.decoder.decode([piece]).encode()
+    text: str = tokenizer.decoder.decode([piece])
+    return text.encode()
 
 
 @cache
-def _grammar(schema: str) -> str:
+def _compile_grammar(schema: str) -> str:
     import llguidance
 
     return llguidance.LLMatcher.grammar_from_json_schema(schema, overrides=COMPACT)
 
 
-class Guide:
-    """One answer on its way under a schema.
+class ConstrainedDecoder:
+    """The tokens of one answer under a schema.
 
-    Raises InputError where the schema asks for what cannot be held.
+    Raises:
+        InputError: the schema asks for what no grammar can hold.
     """
 
     def __init__(self, vocabulary: Vocabulary, schema: str) -> None:
         import llguidance
 
         self.vocabulary = vocabulary
-        self.matcher = llguidance.LLMatcher(vocabulary.library, _grammar(schema))
+        self.matcher = llguidance.LLMatcher(vocabulary.library, _compile_grammar(schema))
         if self.matcher.is_error():
             raise InputError(f"The JSON schema cannot be held: {self.matcher.get_error().splitlines()[0]}")
         self.inside = self.escaped = False  # of a string of the answer
 
-    def choose(self, logits: np.ndarray, closing: bool) -> int:
+    def choose_token(self, logits: np.ndarray, closing: bool) -> int:
         """The likeliest token (of `logits`, one a token) that may follow; while `closing` the one that ends soonest:
         the end of a string or list before another word or item, null before a value."""
         for tokens in self._candidates(logits, closing):
@@ -114,11 +117,12 @@ class Guide:
         return token
 
 
-class Guides:
-    """The guide of each request that has a schema; the vocabulary is read at the first of them."""
+class Constraints:
+    """The grammars of requests that have a schema; the vocabulary is read at the first of them."""
 
     def __init__(self, tokenizer: "Tokenizer", size: int, stops: Collection[int]) -> None:
         self._vocabulary = cache(lambda: Vocabulary(tokenizer, size, stops))
 
-    def __call__(self, request: Request) -> Guide | None:
-        return None if request.schema is None else Guide(self._vocabulary(), request.schema)
+    def start(self, request: Request) -> ConstrainedDecoder | None:
+        """A decoder for one answer to the request; None where it has no schema."""
+        return None if request.schema is None else ConstrainedDecoder(self._vocabulary(), request.schema)

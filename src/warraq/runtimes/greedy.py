@@ -5,48 +5,49 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from warraq.runtimes import LOOP, Answer, Request, looping, until_stop
-from warraq.runtimes.grammar import CLOSING, Guide
+from warraq.runtimes import LOOP, Answer, Request, cut_at_stop, is_looping
+from warraq.runtimes.grammar import CLOSING, ConstrainedDecoder
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 
-class Greedy:
-    """One row of a batch. A guided answer that is cut or loops is closed, with up to `CLOSING` tokens more."""
+class GreedyDecoder:
+    """One row of a batch. A constrained answer that is cut or loops is closed, with up to `CLOSING` tokens more."""
 
-    def __init__(self, request: Request, stops: Sequence[int], limit: int, guide: Guide | None) -> None:
-        self.stops, self.limit, self.guide, self.stop_loops = stops, limit, guide, request.stop_loops
+    def __init__(self, request: Request, stops: Sequence[int], limit: int, decoder: ConstrainedDecoder | None) -> None:
+        self.stops, self.limit, self.decoder, self.stop_loops = stops, limit, decoder, request.stop_loops
         self.ids: list[int] = []
         self.logprobs: list[float] = []
         self.closing = self.looped = self.done = False
 
-    def take(self, logits: np.ndarray) -> int:
+    def choose_token(self, logits: np.ndarray) -> int:
         """The next token by its logits (vocabulary); what a finished answer takes does not matter."""
         if self.done:
             return self.stops[0]
-        self.closing |= self.guide is not None and len(self.ids) >= self.limit
-        token = self.guide.choose(logits, self.closing) if self.guide else int(logits.argmax())
+        self.closing |= self.decoder is not None and len(self.ids) >= self.limit
+        token = self.decoder.choose_token(logits, self.closing) if self.decoder else int(logits.argmax())
         highest = logits.max()
         self.logprobs.append(float(logits[token] - highest - np.log(np.exp(logits - highest).sum())))
         self.ids.append(token)
-        if self.stop_loops and len(self.ids) % 16 == 0 and len(self.ids) >= LOOP and looping(self.ids):
+        if self.stop_loops and len(self.ids) % 16 == 0 and len(self.ids) >= LOOP and is_looping(self.ids):
             self.looped = self.closing = True
-        ended = len(self.ids) >= self.limit + CLOSING if self.guide else self.closing or len(self.ids) >= self.limit
+        ended = len(self.ids) >= self.limit + CLOSING if self.decoder else self.closing or len(self.ids) >= self.limit
         self.done = token in self.stops or ended
         return token
 
-    def answer(self, tokenizer: "Tokenizer") -> Answer:
-        ids, reason = until_stop(self.ids, self.stops)
+    def build_answer(self, tokenizer: "Tokenizer") -> Answer:
+        """The answer of the tokens chosen so far, at least one."""
+        ids, reason = cut_at_stop(self.ids, self.stops)
         text = tokenizer.decode(ids, skip_special_tokens=False)
-        ends = token_ends(tokenizer, ids)
+        ends = find_token_ends(tokenizer, ids)
         return Answer(
             text, "length" if self.closing else reason, len(ids), self.looped, float(np.exp(np.mean(self.logprobs))),
             tuple(zip(ends, self.logprobs, strict=False)),
         )  # fmt: skip
 
 
-def token_ends(tokenizer: "Tokenizer", ids: Sequence[int]) -> list[int]:
+def find_token_ends(tokenizer: "Tokenizer", ids: Sequence[int]) -> list[int]:
     """Where in the decoded text each token ends; those that share a letter end where it does."""
     from tokenizers.decoders import DecodeStream
 

@@ -2,54 +2,65 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from warraq.errors import InputError, first_problem
-from warraq.files import hash_file, read_json, write_json
+from warraq.files import JsonObject, hash_file, read_json, write_json
 from warraq.records import Row
 
 NAME = "warraq.json"
 WEIGHTS = (".safetensors", ".onnx_data")  # too large to be hashed again whenever a model is loaded
 
 
-class Question(Row):
+SettingValues = dict[str, bool | int | float | str]
+"""The fields of RenderSettings, which stands above this room, by name."""
+
+
+class TaskPrompt(Row):
+    """A task as it was asked in training."""
+
     prompt: str
     schema_sha256: str  # of the answer's JSON Schema
 
 
-class Manifest(Row):
-    look: dict[str, bool | int | float | str]  # the parameters of render that decide the pixels
+class ModelManifest(Row):
+    """What warraq.json holds."""
+
+    look: SettingValues  # the parameters of render that decide the pixels
     recipe: str  # hash of what decides the pixels, as in the rows of the pages
-    tasks: dict[str, Question]
+    tasks: dict[str, TaskPrompt]
     files: dict[str, str]  # SHA-256 of every other file of the folder
 
-    def key(self) -> str:
+    def hash_contents(self) -> str:
         """SHA-256 of all that decides an answer."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
 
-def schema_sha256(schema: dict[str, Any]) -> str:
+def hash_schema(schema: JsonObject) -> str:
+    """SHA-256 of a JSON Schema, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(schema, sort_keys=True).encode()).hexdigest()
 
 
-def write(folder: Path, look: Mapping[str, bool | int | float | str], recipe: str, tasks: dict[str, Question]) -> None:
+def write_manifest(folder: Path, look: SettingValues, recipe: str, tasks: dict[str, TaskPrompt]) -> None:
     """Write warraq.json; every other file of the folder is there already."""
     files = {path.name: hash_file(path) for path in sorted(folder.iterdir()) if path.name != NAME}
-    manifest = Manifest(look=dict(look), recipe=recipe, tasks=dict(sorted(tasks.items())), files=files)
+    manifest = ModelManifest(look=look, recipe=recipe, tasks=dict(sorted(tasks.items())), files=files)
     write_json(folder / NAME, manifest.model_dump())
 
 
-def read(folder: Path) -> Manifest:
-    """Raises InputError where there is no manifest, or where a file beside it is not the one that it names."""
+def read_manifest(folder: Path) -> ModelManifest:
+    """What `write_manifest` wrote.
+
+    Raises:
+        InputError: there is no manifest, or a file beside it is not the one that it names.
+    """
     path, config = folder / NAME, read_json(folder / "config.json")
     if config.get("runtime") == "none":
         raise InputError(f"{folder} holds no model: {config['reason']}; name the merged model.")
     try:
-        manifest = Manifest.model_validate_json(path.read_bytes())
+        manifest = ModelManifest.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         raise InputError(
             f"{path} is missing, so it is not known what the model was asked in training; `warraq merge` writes it."

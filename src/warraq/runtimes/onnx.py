@@ -7,15 +7,15 @@ import numpy as np
 import onnxruntime
 
 from warraq.files import read_json
-from warraq.runtimes import Answer, Request, Trace, processor, threads
-from warraq.runtimes.grammar import Guides
-from warraq.runtimes.greedy import Greedy
-from warraq.runtimes.processor import Inputs
+from warraq.runtimes import Answer, Request, Trace, count_threads, processor
+from warraq.runtimes.grammar import Constraints
+from warraq.runtimes.greedy import GreedyDecoder
+from warraq.runtimes.processor import ModelInputs
 
-ROOM = 64  # tokens by which the cache grows: it is copied then, and what is empty of it is read at each step
+GROWTH = 64  # tokens by which the cache grows: it is copied then, and what is empty of it is read at each step
 
 
-def _session(graph: Path, count: int | None, mapped: bool = False) -> onnxruntime.InferenceSession:
+def _open_session(graph: Path, count: int | None, mapped: bool = False) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     if mapped:  # a weight that is packed for its product is a copy of what the file holds
         options.add_session_config_entry("session.disable_prepacking", "1")
@@ -31,33 +31,36 @@ class OnnxRuntime:
     """
 
     def __init__(self, folder: Path, mapped: bool = False) -> None:
-        self.vision = _session(folder / "vision_encoder.onnx", threads(), mapped)
-        self.decoder = _session(folder / "decoder_model_merged.onnx", threads(), mapped)
+        self.vision = _open_session(folder / "vision_encoder.onnx", count_threads(), mapped)
+        self.decoder = _open_session(folder / "decoder_model_merged.onnx", count_threads(), mapped)
         # A second thread has nothing to do here, and would wait for work on the core that the decoder's needs next.
-        self.embed = _session(folder / "embed_tokens.onnx", 1)
-        self.processor = processor.load(folder)
+        self.embed = _open_session(folder / "embed_tokens.onnx", 1)
+        self.processor = processor.load_processor(folder)
         stops = read_json(folder / "generation_config.json")["eos_token_id"]
         self.stops = stops if isinstance(stops, list) else [stops]
-        self.takes = {item.name for item in self.decoder.get_inputs()}
+        self.input_names = {item.name for item in self.decoder.get_inputs()}
         self.vocabulary: int = self.decoder.get_outputs()[0].shape[2]
-        self._guides = Guides(self.processor.tokenizer, self.vocabulary, self.stops)
+        self._constraints = Constraints(self.processor.tokenizer, self.vocabulary, self.stops)
 
     def answer(self, requests: Sequence[Request], max_new_tokens: int) -> list[Answer]:
-        run = _Run(self, self.processor(requests))
-        rows = [Greedy(request, self.stops, max_new_tokens, self._guides(request)) for request in requests]
-        logits = run.prompt([-1])[:, 0]
+        """As Runtime.answer."""
+        run = _Batch(self, self.processor(requests))
+        rows = [
+            GreedyDecoder(request, self.stops, max_new_tokens, self._constraints.start(request)) for request in requests
+        ]
+        logits = run.read_prompt([-1])[:, 0]
         while True:
-            tokens = [row.take(own) for row, own in zip(rows, logits, strict=True)]
+            tokens = [row.choose_token(own) for row, own in zip(rows, logits, strict=True)]
             if all(row.done for row in rows):
-                return [row.answer(self.processor.tokenizer) for row in rows]
-            logits = run.next(np.array(tokens))
+                return [row.build_answer(self.processor.tokenizer) for row in rows]
+            logits = run.add_tokens(np.array(tokens))
 
     def trace(self, requests: Sequence[Request], places: Sequence[int], forced: np.ndarray) -> Trace:
         """The numbers of a run led along `forced` (batch, tokens); `tokens` is what it would have chosen itself."""
         inputs = self.processor(requests)
-        run = _Run(self, inputs)
-        prompt = run.prompt([*places, -1])
-        steps = [prompt[:, -1], *(run.next(forced[:, step]) for step in range(forced.shape[1] - 1))]
+        run = _Batch(self, inputs)
+        prompt = run.read_prompt([*places, -1])
+        steps = [prompt[:, -1], *(run.add_tokens(forced[:, step]) for step in range(forced.shape[1] - 1))]
         logits = np.stack(steps, axis=1)
         return Trace(
             inputs.input_ids, inputs.attention_mask, inputs.vision["pixel_values"], prompt[:, :-1], logits,
@@ -65,10 +68,10 @@ class OnnxRuntime:
         )  # fmt: skip
 
 
-class _Run:
+class _Batch:
     """One batch on its way through the decoder."""
 
-    def __init__(self, runtime: OnnxRuntime, inputs: Inputs) -> None:
+    def __init__(self, runtime: OnnxRuntime, inputs: ModelInputs) -> None:
         self.runtime, self.inputs = runtime, inputs
         self.used, batch = 0, len(inputs.input_ids)  # tokens in the cache
         self.mask = np.zeros((batch, 0), dtype=np.int64)  # (batch, capacity)
@@ -80,7 +83,7 @@ class _Run:
         self.binding = runtime.decoder.io_binding()
         self.last = inputs.position_ids.reshape(-1, *inputs.input_ids.shape).max(axis=(0, 2))  # position, by row
 
-    def prompt(self, places: Sequence[int]) -> np.ndarray:
+    def read_prompt(self, places: Sequence[int]) -> np.ndarray:
         """Read the prompt; logits (batch, places, vocabulary)."""
         inputs, image = self.inputs, self.inputs.token_type_ids == 1
         embeds = self._embed(np.where(image, self.runtime.processor.pad, inputs.input_ids))
@@ -91,7 +94,7 @@ class _Run:
         asked = [place % length for place in places]
         return self._step(embeds, inputs.attention_mask, inputs.position_ids, inputs.token_type_ids, asked)
 
-    def next(self, tokens: np.ndarray) -> np.ndarray:
+    def add_tokens(self, tokens: np.ndarray) -> np.ndarray:
         """Add one token to each row; logits (batch, vocabulary)."""
         self.last += 1
         positions = np.broadcast_to(self.last[:, None], (*self.inputs.position_ids.shape[:-1], 1))
@@ -99,7 +102,8 @@ class _Run:
         return self._step(self._embed(tokens[:, None]), one, positions, np.zeros_like(one), [0])[:, 0]
 
     def _embed(self, ids: np.ndarray) -> np.ndarray:
-        return self.runtime.embed.run(None, {"input_ids": ids})[0]
+        embeds: np.ndarray = self.runtime.embed.run(None, {"input_ids": ids})[0]
+        return embeds
 
     def _step(
         self, embeds: np.ndarray, real: np.ndarray, positions: np.ndarray, types: np.ndarray, places: Sequence[int]
@@ -117,12 +121,12 @@ class _Run:
             "logits_idx": np.array(places, dtype=np.int64),
         }
         logits = np.empty((len(embeds), len(places), self.runtime.vocabulary), dtype=np.float32)
-        held = {
+        values = {
             name: onnxruntime.OrtValue.ortvalue_from_numpy(array)
             for name, array in arrays.items()
-            if name in self.runtime.takes
+            if name in self.runtime.input_names
         }
-        for name, value in held.items():
+        for name, value in values.items():
             self.binding.bind_ortvalue_input(name, value)
         self.binding.bind_ortvalue_output("logits", onnxruntime.OrtValue.ortvalue_from_numpy(logits))
         self.runtime.decoder.run_with_iobinding(self.binding)
@@ -130,7 +134,7 @@ class _Run:
 
     def _grow(self) -> None:
         """Make room for `used` tokens and some more; what is read is also what is written to."""
-        more = -(-self.used // ROOM) * ROOM - self.mask.shape[1]
+        more = -(-self.used // GROWTH) * GROWTH - self.mask.shape[1]
         self.mask = np.pad(self.mask, ((0, 0), (0, more)))
         for name, array in self.cache.items():
             self.cache[name] = np.pad(array, ((0, 0), (0, 0), (0, more), (0, 0)))

@@ -6,7 +6,7 @@ little: most faults leave them as they are.
 
 import importlib.metadata
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from warraq.records import Sample
 from warraq.runtimes import Request, Trace
@@ -19,10 +19,42 @@ if TYPE_CHECKING:
 PLACES = 256  # of a prompt, where logits are compared: with 262,144 tokens in the vocabulary 256 MiB a row
 PIXEL_BOUND = 1e-6
 
+Case = tuple[str, list[Request]]
+"""A batch of requests, and what it is called in parity.json."""
 
-def cases(
+
+class TraceComparison(TypedDict):
+    """How far two traces of one batch are apart; differences are infinite where a value is not a number."""
+
+    prompt_tokens: int
+    compared_steps: int
+    prompts_equal: bool
+    tokens_equal: bool
+    pixel_difference: float
+    prompt_logit_difference: float
+    step_logit_difference: float
+
+
+class CaseProof(TraceComparison):
+    """A case, and whether the runtimes agree in it."""
+
+    case: str
+    passed: bool
+
+
+class GraphProof(TypedDict):
+    """parity.json, but for the precisions."""
+
+    passed: bool
+    logit_bound: float
+    largest_logit_difference: float
+    versions: dict[str, str]
+    cases: list[CaseProof]
+
+
+def build_cases(
     questions: Sequence[tuple[Sample, Request]], count: int, processor: "Processor", window: int | None
-) -> list[tuple[str, list[Request]]]:
+) -> list[Case]:
     """`count` validation samples, evenly spread, and the fixed cases made of the first and the last of them.
 
     A model without sliding layers has no `window`, and no case beyond it.
@@ -31,7 +63,7 @@ def cases(
     chosen = [questions[place * len(questions) // count] for place in range(count)]
     first, last = chosen[0][1], questions[-1][1]
     longer = first
-    while window and len(processor.ids(longer)) <= 2 * window:
+    while window and len(processor.encode_prompt(longer)) <= 2 * window:
         longer = Request(longer.images, f"{longer.prompt} {first.prompt}")
     return [
         *((f"{sample.page_id} {sample.task}", [request]) for sample, request in chosen),
@@ -42,9 +74,12 @@ def cases(
     ]
 
 
-def compare(truth: Trace, ours: Trace, places: Sequence[int], stops: Sequence[int]) -> dict[str, Any]:
-    """One row of parity.json; differences are the largest of all compared places but padding, and of an answer's steps
-    up to its stop token: transformers pads what ends before others of its batch."""
+def compare_traces(truth: Trace, ours: Trace, places: Sequence[int], stops: Sequence[int]) -> TraceComparison:
+    """How far `ours` is from `truth`.
+
+    Differences are the largest of all compared places but padding, and of an answer's steps up to its stop token:
+    transformers pads what ends before others of its batch.
+    """
     import numpy as np
 
     stopped = np.isin(truth.tokens, list(stops))
@@ -53,19 +88,21 @@ def compare(truth: Trace, ours: Trace, places: Sequence[int], stops: Sequence[in
     prompts = prompts and np.array_equal(truth.attention_mask, ours.attention_mask)
     real = truth.attention_mask[:, list(places)] == 1
     pixels = np.ones(truth.pixel_values.shape[:1], dtype=bool)
-    seen = not truth.pixel_values.size or truth.pixel_values.shape == ours.pixel_values.shape
+    comparable = not truth.pixel_values.size or truth.pixel_values.shape == ours.pixel_values.shape
     return {
         "prompt_tokens": int(truth.attention_mask.sum(axis=1).max()),
         "compared_steps": truth.tokens.shape[1],
         "prompts_equal": prompts,
         "tokens_equal": np.array_equal(truth.tokens[going], ours.tokens[going]),
-        "pixel_difference": _largest(truth.pixel_values, ours.pixel_values, pixels) if seen else float("inf"),
-        "prompt_logit_difference": _largest(truth.prompt_logits, ours.prompt_logits, real),
-        "step_logit_difference": _largest(truth.step_logits, ours.step_logits, going),
+        "pixel_difference": (
+            _largest_difference(truth.pixel_values, ours.pixel_values, pixels) if comparable else float("inf")
+        ),
+        "prompt_logit_difference": _largest_difference(truth.prompt_logits, ours.prompt_logits, real),
+        "step_logit_difference": _largest_difference(truth.step_logits, ours.step_logits, going),
     }
 
 
-def _largest(truth: Any, ours: Any, where: Any) -> float:
+def _largest_difference(truth: Any, ours: Any, where: Any) -> float:
     """Two digits, as more would differ from machine to machine; infinite where a value is not a number.
 
     Place by place, since the logits of a large vocabulary are a gigabyte, and copies of them four.
@@ -73,33 +110,33 @@ def _largest(truth: Any, ours: Any, where: Any) -> float:
     import numpy as np
 
     largest = [np.abs(truth[place] - ours[place]).max() for place in map(tuple, np.argwhere(where))]
-    found = float(np.max(largest, initial=0.0))
-    return float(f"{found:.1e}") if np.isfinite(found) else float("inf")
+    difference = float(np.max(largest, initial=0.0))
+    return float(f"{difference:.1e}") if np.isfinite(difference) else float("inf")
 
 
-def asked_of(
-    torch: "TorchRuntime", asked: Sequence[tuple[str, list[Request]]], processor: "Processor", max_new_tokens: int
+def trace_reference(
+    torch: "TorchRuntime", cases: Sequence[Case], processor: "Processor", max_new_tokens: int
 ) -> list[tuple[list[int], Trace]]:
     """What the reference says in each case, and the places of the prompt where its logits were kept."""
-    found = []
-    for _, requests in asked:
-        length = max(len(processor.ids(request)) for request in requests)
+    traces = []
+    for _, requests in cases:
+        length = max(len(processor.encode_prompt(request)) for request in requests)
         places = sorted({place * length // PLACES for place in range(PLACES)} | {length - 1})
-        found.append((places, torch.trace(requests, places, max_new_tokens)))
-    return found
+        traces.append((places, torch.trace(requests, places, max_new_tokens)))
+    return traces
 
 
-def prove(
+def prove_graphs(
     onnx: "OnnxRuntime",
-    asked: Sequence[tuple[str, list[Request]]],
+    cases: Sequence[Case],
     truths: Sequence[tuple[list[int], Trace]],
     stops: Sequence[int],
     logit_bound: float,
-) -> dict[str, Any]:
+) -> GraphProof:
     """Lead the graphs along the reference's tokens, so that each step compares like with like."""
-    rows = []
-    for (name, requests), (places, truth) in zip(asked, truths, strict=True):
-        row = compare(truth, onnx.trace(requests, places, truth.tokens), places, stops)
+    rows: list[CaseProof] = []
+    for (name, requests), (places, truth) in zip(cases, truths, strict=True):
+        row = compare_traces(truth, onnx.trace(requests, places, truth.tokens), places, stops)
         equal = row["prompts_equal"] and row["tokens_equal"] and row["pixel_difference"] <= PIXEL_BOUND
         logits = max(row["prompt_logit_difference"], row["step_logit_difference"])
         rows.append({"case": name, "passed": equal and logits <= logit_bound, **row})

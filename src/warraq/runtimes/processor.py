@@ -14,12 +14,14 @@ from tokenizers import Tokenizer
 
 from warraq.errors import InputError
 from warraq.files import read_json
-from warraq.runtimes import ImageError, Request, image_size, messages, open_image
+from warraq.runtimes import ImageError, Request, build_messages, open_image, read_image_size
 from warraq.smart_resize import smart_resize
 
 
 @dataclass(frozen=True)
-class Inputs:
+class ModelInputs:
+    """What the graphs take for a batch of requests."""
+
     input_ids: np.ndarray  # (batch, length), padded on the left
     attention_mask: np.ndarray  # (batch, length), 0 on padding
     token_type_ids: np.ndarray  # (batch, length), 1 on image tokens
@@ -46,34 +48,36 @@ class Processor:
         }
         self.pad = self.tokenizer.token_to_id(self.names["pad_token"])
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-        environment.globals["raise_exception"] = _refuse
+        environment.globals["raise_exception"] = _raise_refusal
         self.template = environment.from_string((folder / "chat_template.jinja").read_text(encoding="utf-8"))
 
-    def block(self, image: Path) -> str:
+    def spell_image(self, image: Path) -> str:
         """What an image is to the tokenizer."""
         raise NotImplementedError
 
-    def positions(self, rows: Sequence[Sequence[int]], length: int, vision: dict[str, np.ndarray]) -> np.ndarray:
+    def count_positions(self, rows: Sequence[Sequence[int]], length: int, vision: dict[str, np.ndarray]) -> np.ndarray:
         """The position_ids of prompts padded to `length`; of padding any."""
         raise NotImplementedError
 
-    def vision(self, images: Sequence[Image]) -> dict[str, np.ndarray]:
+    def prepare_images(self, images: Sequence[Image]) -> dict[str, np.ndarray]:
+        """The inputs of the vision encoder."""
         raise NotImplementedError
 
-    def ids(self, request: Request) -> list[int]:
+    def encode_prompt(self, request: Request) -> list[int]:
         """The prompt's tokens, each image spelled out as its block of tokens."""
         for mark in self.marks:
             if mark in request.prompt:
                 raise InputError(
                     f"The prompt {request.prompt[:40]!r} holds {mark}, which stands for an image; take it out."
                 )
-        text = self.template.render(messages=messages(request), add_generation_prompt=True, **self.names)
+        text = self.template.render(build_messages=build_messages(request), add_generation_prompt=True, **self.names)
         first, *pieces = text.split(self.marks[0])
-        blocks = zip(map(self.block, request.images), pieces, strict=True)
+        blocks = zip(map(self.spell_image, request.images), pieces, strict=True)
         spelled = first + "".join(block + piece for block, piece in blocks)
-        return self.tokenizer.encode(spelled, add_special_tokens=False).ids
+        ids: list[int] = self.tokenizer.encode(spelled, add_special_tokens=False).ids
+        return ids
 
-    def pixels(self, image: Image, size: tuple[int, int]) -> np.ndarray:
+    def normalize(self, image: Image, size: tuple[int, int]) -> np.ndarray:
         """(3, height, width) float32; `size` is (width, height) in px."""
         settings = self.settings
         if settings["do_resize"]:
@@ -86,15 +90,16 @@ class Processor:
             values = (values - np.float32(settings["image_mean"])) / np.float32(settings["image_std"])
         return values.transpose(2, 0, 1)
 
-    def __call__(self, requests: Sequence[Request]) -> Inputs:
+    def __call__(self, requests: Sequence[Request]) -> ModelInputs:
+        """The requests as one batch, padded on the left."""
         images = [open_image(path) for request in requests for path in request.images]
-        rows = [self.ids(request) for request in requests]
+        rows = [self.encode_prompt(request) for request in requests]
         length = max(map(len, rows))
         ids = np.array([[self.pad] * (length - len(row)) + row for row in rows], dtype=np.int64)
         real = np.array([[0] * (length - len(row)) + [1] * len(row) for row in rows], dtype=np.int64)
-        vision = self.vision(images)
+        vision = self.prepare_images(images)
         types = (ids == self.image_id).astype(np.int64)
-        return Inputs(ids, real, types, self.positions(rows, length, vision), vision)
+        return ModelInputs(ids, real, types, self.count_positions(rows, length, vision), vision)
 
 
 class Gemma3Processor(Processor):
@@ -112,21 +117,24 @@ class Gemma3Processor(Processor):
         first, image, last = (self.tokenizer.id_to_token(self.config[f"{name}_index"]) for name in names)
         self.marks = (first, image, last)
         count = read_json(folder / "processor_config.json")["image_seq_length"]
-        self._block = f"\n\n{first}{image * count}{last}\n\n"
+        self._image_text = f"\n\n{first}{image * count}{last}\n\n"
 
-    def block(self, image: Path) -> str:
-        return self._block
+    def spell_image(self, image: Path) -> str:
+        """As Processor.spell_image."""
+        return self._image_text
 
-    def positions(self, rows: Sequence[Sequence[int]], length: int, vision: dict[str, np.ndarray]) -> np.ndarray:
+    def count_positions(self, rows: Sequence[Sequence[int]], length: int, vision: dict[str, np.ndarray]) -> np.ndarray:
+        """(batch, length): counted from the prompt's first token."""
         return np.array([[0] * (length - len(row)) + [*range(len(row))] for row in rows], dtype=np.int64)
 
-    def vision(self, images: Sequence[Image]) -> dict[str, np.ndarray]:
-        pixels = [self.pixels(image, self.size) for image in images]
+    def prepare_images(self, images: Sequence[Image]) -> dict[str, np.ndarray]:
+        """Pixel values (images, 3, height, width)."""
+        pixels = [self.normalize(image, self.size) for image in images]
         none = np.zeros((0, 3, *self.size[::-1]), dtype=np.float32)
         return {"pixel_values": np.stack(pixels) if pixels else none}
 
 
-class Qwen2_5VLProcessor(Processor):
+class QwenVLProcessor(Processor):
     """An image keeps its shape, in patches of which a token has `merge_size` squared."""
 
     def __init__(self, folder: Path) -> None:
@@ -135,19 +143,20 @@ class Qwen2_5VLProcessor(Processor):
         self.marks = (self.tokenizer.id_to_token(self.image_id),)
         self.patch, self.merge = self.settings["patch_size"], self.settings["merge_size"]
 
-    def size(self, width: int, height: int) -> tuple[int, int]:
+    def fit(self, width: int, height: int) -> tuple[int, int]:
         """(width, height) in px of what the model sees."""
         settings = self.settings
         return smart_resize(width, height, self.patch * self.merge, settings["min_pixels"], settings["max_pixels"])
 
-    def block(self, image: Path) -> str:
-        size = image_size(image)
+    def spell_image(self, image: Path) -> str:
+        """As Processor.spell_image."""
+        size = read_image_size(image)
         if max(size) > 200 * min(size):
             raise ImageError(image, "its longer side is over 200 times the shorter, which the model was not made for")
-        width, height = self.size(*size)
-        return self.marks[0] * (width * height // (self.patch * self.merge) ** 2)
+        width, height = self.fit(*size)
+        return self.marks[0] * int(width * height // (self.patch * self.merge) ** 2)
 
-    def positions(self, rows: Sequence[Sequence[int]], length: int, vision: dict[str, np.ndarray]) -> np.ndarray:
+    def count_positions(self, rows: Sequence[Sequence[int]], length: int, vision: dict[str, np.ndarray]) -> np.ndarray:
         """(time, height, width): the same for text; an image's tokens stand on a grid, at one time."""
         found = np.zeros((3, len(rows), length), dtype=np.int64)
         grids = iter(vision["image_grid_thw"][:, 1:] // self.merge)
@@ -164,14 +173,14 @@ class Qwen2_5VLProcessor(Processor):
             found[:, number, length - len(row) :] = np.concatenate(parts, axis=1)
         return found
 
-    def vision(self, images: Sequence[Image]) -> dict[str, np.ndarray]:
+    def prepare_images(self, images: Sequence[Image]) -> dict[str, np.ndarray]:
         """Patches (patches, 3 * 2 * patch²), a token's together, each twice as if of two moments; the grids of them."""
         patch, merge, times = self.patch, self.merge, self.settings["temporal_patch_size"]
         patches, grids = [np.zeros((0, 3 * times * patch**2), dtype=np.float32)], []
         for image in images:
-            width, height = self.size(*image.size)
+            width, height = self.fit(*image.size)
             grid = (height // patch, width // patch)
-            pixels = self.pixels(image, (width, height))
+            pixels = self.normalize(image, (width, height))
             cut = pixels.reshape(3, grid[0] // merge, merge, patch, grid[1] // merge, merge, patch)
             cut = cut.transpose(1, 4, 2, 5, 0, 3, 6)[..., None, :, :].repeat(times, axis=5)
             patches.append(cut.reshape(grid[0] * grid[1], -1))
@@ -182,10 +191,10 @@ class Qwen2_5VLProcessor(Processor):
         }
 
 
-FAMILIES = {"gemma3": Gemma3Processor, "qwen2_5_vl": Qwen2_5VLProcessor}
+FAMILIES = {"gemma3": Gemma3Processor, "qwen2_5_vl": QwenVLProcessor}
 
 
-def load(folder: Path) -> Processor:
+def load_processor(folder: Path) -> Processor:
     """Raises InputError for a model of another family."""
     kind = read_json(folder / "config.json").get("model_type")
     if kind not in FAMILIES:
@@ -193,5 +202,5 @@ def load(folder: Path) -> Processor:
     return FAMILIES[kind](folder)
 
 
-def _refuse(message: str) -> None:
+def _raise_refusal(message: str) -> None:
     raise InputError(f"The chat template refuses the request: {message}")

@@ -3,13 +3,22 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from warraq.runtimes import Answer, ImageError, Request, Trace, image_size, messages, open_image, threads
-from warraq.runtimes.grammar import CLOSING, Guides
-from warraq.runtimes.greedy import Greedy
+from warraq.runtimes import (
+    Answer,
+    ImageError,
+    Request,
+    Trace,
+    build_messages,
+    count_threads,
+    open_image,
+    read_image_size,
+)
+from warraq.runtimes.grammar import CLOSING, Constraints
+from warraq.runtimes.greedy import GreedyDecoder
 
 
 class TorchRuntime:
@@ -20,15 +29,16 @@ class TorchRuntime:
         from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoProcessor
         from transformers.utils import logging
 
-        logging.set_verbosity_error()  # it would advise the fast image processor
+        logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # it would advise the fast image processor
         if not sys.stderr.isatty():
-            logging.disable_progress_bar()  # of files read
+            logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # of files read
         torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32: the proof of an export rests on it
-        if count := threads():
+        if count := count_threads():
             torch.set_num_threads(count)
-        self.processor = AutoProcessor.from_pretrained(folder)
+        auto_processor, auto_image_processor = cast(Any, AutoProcessor), cast(Any, AutoImageProcessor)
+        self.processor = auto_processor.from_pretrained(folder)
         # The slow image processor is the definition: the fast one differs by a grey level and between machines.
-        self.processor.image_processor = AutoImageProcessor.from_pretrained(folder, use_fast=False)
+        self.processor.image_processor = auto_image_processor.from_pretrained(folder, use_fast=False)
         self.processor.tokenizer.padding_side = "left"
         device = "cuda" if torch.cuda.is_available() else "cpu"
         # On a CPU fp32: bf16 is slower on most of them, and rounds otherwise than the exported graphs do.
@@ -36,16 +46,21 @@ class TorchRuntime:
         model: Any = AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype)
         self.model = model.to(device).eval()
         self.stops = self._stops()
-        self._guides = Guides(self.processor.tokenizer.backend_tokenizer, self.model.lm_head.out_features, self.stops)
+        self._constraints = Constraints(
+            self.processor.tokenizer.backend_tokenizer, self.model.lm_head.out_features, self.stops
+        )
 
     def answer(self, requests: Sequence[Request], max_new_tokens: int) -> list[Answer]:
+        """As Runtime.answer."""
         import torch
 
         inputs = self._inputs(requests)
-        rows = [Greedy(request, self.stops, max_new_tokens, self._guides(request)) for request in requests]
+        rows = [
+            GreedyDecoder(request, self.stops, max_new_tokens, self._constraints.start(request)) for request in requests
+        ]
 
         def choose(_: Any, scores: Any) -> Any:
-            tokens = [row.take(own) for row, own in zip(rows, scores.float().cpu().numpy(), strict=True)]
+            tokens = [row.choose_token(own) for row, own in zip(rows, scores.float().cpu().numpy(), strict=True)]
             only = torch.full_like(scores, -torch.inf)
             only[range(len(rows)), tokens] = 0.0
             return only
@@ -55,7 +70,7 @@ class TorchRuntime:
 
         most = max_new_tokens + (CLOSING if any(request.schema for request in requests) else 0)
         self._generate(inputs, most, self.stops, logits_processor=[choose], stopping_criteria=[done])
-        return [row.answer(self.processor.tokenizer.backend_tokenizer) for row in rows]
+        return [row.build_answer(self.processor.tokenizer.backend_tokenizer) for row in rows]
 
     def trace(self, requests: Sequence[Request], places: Sequence[int], new_tokens: int) -> Trace:
         """Generate up to `new_tokens` for each request, until all have stopped, and keep the numbers."""
@@ -89,7 +104,8 @@ class TorchRuntime:
         """What the processor makes of the requests; its token_type_ids let an image's tokens see each other."""
         images = [[open_image(path) for path in request.images] for request in requests]
         texts = [
-            self.processor.apply_chat_template(messages(request), add_generation_prompt=True) for request in requests
+            self.processor.apply_chat_template(build_messages(request), add_generation_prompt=True)
+            for request in requests
         ]
         try:
             inputs = self.processor(
@@ -102,7 +118,7 @@ class TorchRuntime:
         except ValueError as error:
             if "aspect ratio" not in str(error):
                 raise
-            shapes = {path: image_size(path) for request in requests for path in request.images}
+            shapes = {path: read_image_size(path) for request in requests for path in request.images}
             raise ImageError(max(shapes, key=lambda path: max(shapes[path]) / min(shapes[path])), error) from None
         if "pixel_values" in inputs:
             inputs["pixel_values"] = inputs["pixel_values"].to(self.model.dtype)
@@ -112,7 +128,7 @@ class TorchRuntime:
         import torch
         from transformers import GenerationConfig
 
-        greedy = GenerationConfig(
+        greedy = cast(Any, GenerationConfig)(
             max_new_tokens=max_new_tokens,
             do_sample=False,
             eos_token_id=stops,

@@ -16,7 +16,7 @@ from typing import Literal
 from warraq.files import JsonObject
 from warraq.records import Row
 from warraq.runtimes import Answer, Request
-from warraq.runtimes.confidence import by_field
+from warraq.runtimes.confidence import measure_fields
 from warraq.serving.finished_model import FinishedModel, ModelTask
 
 Reason = Literal["schema_invalid", "truncated", "loop", "low_confidence"]
@@ -134,8 +134,8 @@ def _page_answer(
 ) -> PageAnswer:
     return PageAnswer(
         document=query.document, page=query.page, task=query.task.name, answer=value, needs_review=bool(reasons),
-        reasons=reasons, forced=forced, confidence=_round(answer.confidence), confidence_by_field=by_field(answer),
-        tokens=answer.tokens,
+        reasons=reasons, forced=forced, confidence=_round(answer.confidence),
+        confidence_by_field=measure_fields(answer), tokens=answer.tokens,
     )  # fmt: skip
 
 

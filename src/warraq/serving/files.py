@@ -172,7 +172,7 @@ def _answer_documents(
         if (query := PageQuery(document.document, page.page, images / page.image, task)).key not in answered
     ]
     missing = Counter(query.document for query in queries)
-    new = workers.progress(answer_queries(model, queries, batch_size), len(queries), "read", "answers")
+    new = workers.log_progress(answer_queries(model, queries, batch_size), len(queries), "read", "answers")
     for document in documents:
         rows = answers[document.document]
         for answer in itertools.islice(new, missing[document.document]):

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from warraq import runtimes, tasks
+from warraq import tasks
 from warraq.errors import InputError
 from warraq.files import JsonObject, read_json
 from warraq.rendering.settings import RenderLimits, RenderSettings, recipe_of
 from warraq.runtimes import Runtime, manifest
-from warraq.runtimes.manifest import schema_sha256
+from warraq.runtimes.loading import load_runtime, read_token_limit
+from warraq.runtimes.manifest import hash_schema
 from warraq.tasks import Task
 
 logger = logging.getLogger(__name__)
@@ -51,12 +52,12 @@ class FinishedModel:
     @cached_property
     def runtime(self) -> Runtime:
         """What answers."""
-        return runtimes.load(self.folder, self.runtime_name)
+        return load_runtime(self.folder, self.runtime_name)
 
     @property
     def max_new_tokens(self) -> int:
         """Tokens that an answer may have."""
-        return runtimes.longest(self.folder, MOST_TOKENS)
+        return read_token_limit(self.folder, MOST_TOKENS)
 
 
 def load_finished_model(
@@ -67,7 +68,7 @@ def load_finished_model(
     Raises:
         InputError: this version renders pages otherwise than in training, or has another prompt or schema.
     """
-    trained = manifest.read(folder)
+    trained = manifest.read_manifest(folder)
     settings = _check_settings(folder, trained)
     thresholds, otherwise = _read_thresholds(folder, review), None if review else ALL_UNREAD
     known_tasks = {
@@ -76,10 +77,10 @@ def load_finished_model(
     }
     if review is None:
         logger.info("no --review: no answer is marked for its confidence, only for its form")
-    return FinishedModel(folder, runtime, trained.key(), settings, known_tasks)
+    return FinishedModel(folder, runtime, trained.hash_contents(), settings, known_tasks)
 
 
-def _check_settings(folder: Path, trained: manifest.Manifest) -> RenderSettings:
+def _check_settings(folder: Path, trained: manifest.ModelManifest) -> RenderSettings:
     """Raises InputError where pages would be drawn otherwise than in training."""
     try:
         settings = RenderSettings.model_validate(trained.look)
@@ -90,13 +91,13 @@ def _check_settings(folder: Path, trained: manifest.Manifest) -> RenderSettings:
     return settings
 
 
-def _check_task(folder: Path, trained: manifest.Manifest, name: str, threshold: float | None) -> ModelTask:
+def _check_task(folder: Path, trained: manifest.ModelManifest, name: str, threshold: float | None) -> ModelTask:
     """Raises InputError where the model was not trained for the task as it is."""
     if name not in trained.tasks:
         raise InputError(f"{folder} was not trained for {name!r}; it knows {', '.join(trained.tasks)}.")
     task = tasks.load(name)
     schema = task.schema()
-    if trained.tasks[name].prompt != task.prompt or trained.tasks[name].schema_sha256 != schema_sha256(schema):
+    if trained.tasks[name].prompt != task.prompt or trained.tasks[name].schema_sha256 != hash_schema(schema):
         raise InputError(f"{folder} was trained with another prompt or schema of {name}; train it anew.")
     return ModelTask(name, task.prompt, task, schema, threshold)
 

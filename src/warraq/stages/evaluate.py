@@ -24,7 +24,7 @@ from warraq.reports.folder import Results, Sources, write_reports
 from warraq.reports.student_metrics import MetricValue, StudentMetrics
 from warraq.section import Section
 from warraq.tasks import cases
-from warraq.workers import progress
+from warraq.workers import log_progress
 
 
 class Evaluate(Section):
@@ -90,7 +90,7 @@ def grade(inputs: Inputs) -> Grades:
         for variant, rows in graded.items()
         for case in samples
     ]
-    for rows, case, prediction in progress(work, len(work), "evaluate", "answers"):
+    for rows, case, prediction in log_progress(work, len(work), "evaluate", "answers"):
         rows.append(cases.grade_answer(case, prediction))
     return grades
 

@@ -19,7 +19,7 @@ from warraq.files import hash_file, write_json
 from warraq.records import Sample, read_samples
 from warraq.rendering.settings import read_recipe
 from warraq.runtimes import Request, manifest
-from warraq.runtimes.manifest import Question, schema_sha256
+from warraq.runtimes.manifest import TaskPrompt, hash_schema
 from warraq.section import Section
 from warraq.students import Student
 from warraq.students.model_files import PROCESSOR
@@ -40,18 +40,18 @@ class Merge(Section):
 
 def choose_pages(dataset: Path, pages: Path, count: int) -> list[tuple[Sample, Request]]:
     """The first validation pages, all asked the task that is first by name on the first of them."""
-    asked = runtimes.questions(dataset / "val.json", pages)
+    asked = runtimes.read_requests(dataset / "val.json", pages)
     task = asked[0][0].task
     return [(sample, request) for sample, request in asked if sample.task == task][:count]
 
 
-def read_prompts(dataset: Path) -> dict[str, Question]:
+def read_prompts(dataset: Path) -> dict[str, TaskPrompt]:
     """The tasks of the training samples; not such whose question differs from page to page."""
     prompts: dict[str, set[str]] = {}
     for sample in read_samples(dataset):
         prompts.setdefault(sample.task, set()).add(sample.conversations[0].content.removeprefix("<image>"))
     return {
-        task: Question(prompt=min(several), schema_sha256=schema_sha256(tasks.load(task).schema()))
+        task: TaskPrompt(prompt=min(several), schema_sha256=hash_schema(tasks.load(task).schema()))
         for task, several in prompts.items()
         if len(several) == 1
     }
@@ -85,7 +85,9 @@ def run(
             part / "base", adapters, exact, merged, asked,
             tokens=parameters.max_new_tokens, logit_bound=parameters.logit_bound,
         )  # fmt: skip
-        manifest.write(merged, drawing.settings.model_dump() if drawing.settings else {}, drawing.recipe, prompts)
+        manifest.write_manifest(
+            merged, drawing.settings.model_dump() if drawing.settings else {}, drawing.recipe, prompts
+        )
         processor = {name: hash_file(merged / name) for name in PROCESSOR if (merged / name).exists()}
         applied = {"image_max_pixels": student.image_max_pixels, "processor_sha256": processor}
         write_json(parity, {**lineage, **tensors, **answers, **applied})

@@ -16,97 +16,96 @@ from typing import Annotated, get_args
 
 from pydantic import Field
 
-from warraq import runtimes
 from warraq.environment import read_count
 from warraq.errors import InputError
-from warraq.files import read_json, write_text
+from warraq.files import hash_file, read_json, write_text
 from warraq.records import Journal, Prediction, Sample, Split
-from warraq.runtimes import Answer, ImageError, Request, Runtime
-from warraq.runtimes.confidence import by_field
+from warraq.runtimes import Answer, ImageError, Request, Runtime, read_requests
+from warraq.runtimes.confidence import measure_fields
+from warraq.runtimes.loading import load_runtime, read_token_limit
 from warraq.section import Section
-from warraq.workers import progress
+from warraq.workers import log_progress
 
 logger = logging.getLogger(__name__)
 
 
 class Predict(Section):
+    """How long an answer may be."""
+
     max_new_tokens: Annotated[int, Field(ge=1, le=32768)]
 
 
 @dataclass(frozen=True)
-class Question:
+class EvalItem:
+    """A sample that the model is asked, and the request for it."""
+
     split: Split
     sample: Sample
     request: Request
 
     @property
     def key(self) -> tuple[str, str]:
+        """Page and task, as of its prediction."""
         return self.sample.page_id, self.sample.task
 
 
-def asked(dataset: Path, pages: Path) -> list[Question]:
+def read_items(dataset: Path, pages: Path) -> list[EvalItem]:
     """The samples of val.json, which a test set alone has not, and of test.json.
 
     Raises:
         InputError: a file cannot be read, or a prompt does not begin with its images.
     """
-    files: dict[Split, Path] = {split: dataset / f"{split}.json" for split in get_args(Split)}
     return [
-        Question(split, *pair)
-        for split, path in files.items()
-        if split == "test" or path.exists()
-        for pair in runtimes.questions(path, pages)
+        EvalItem(split, *pair)
+        for split in get_args(Split)
+        if split == "test" or (dataset / f"{split}.json").exists()
+        for pair in read_requests(dataset / f"{split}.json", pages)
     ]
 
 
-def fingerprint(model: Path, questions: Sequence[Question], parameters: Predict) -> str:
+def hash_inputs(model: Path, items: Sequence[EvalItem], parameters: Predict) -> str:
     """SHA-256 of all that decides the answers: the model's files, the samples, their images and the parameters."""
     digest = hashlib.sha256(parameters.model_dump_json().encode())
-    for question in questions:
-        digest.update(f"{question.split} {question.sample.model_dump_json()}\n".encode())
+    for item in items:
+        digest.update(f"{item.split} {item.sample.model_dump_json()}\n".encode())
     files = sorted(path for path in model.rglob("*") if path.is_file())
-    images = sorted({path for question in questions for path in question.request.images})
+    images = sorted({path for item in items for path in item.request.images})
     for path in (*files, *images):
-        digest.update(f"{path.name}\n".encode())
-        if path.is_file():
-            with path.open("rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
+        digest.update(f"{path.name} {hash_file(path) if path.is_file() else None}\n".encode())
     return digest.hexdigest()
 
 
-def ask(runtime: Runtime, batch: Sequence[Question], limit: int) -> list[Prediction]:
+def answer_batch(runtime: Runtime, batch: Sequence[EvalItem], limit: int) -> list[Prediction]:
     """The rows of one batch; a sample whose image cannot be opened becomes an error row, and the others are asked."""
-    began = time.monotonic()
+    start = time.monotonic()
     rows: list[Prediction] = []
     answers: list[Answer] = []
     readable = list(batch)
     while readable and not answers:
         try:
-            answers = runtime.answer([question.request for question in readable], limit)
+            answers = runtime.answer([item.request for item in readable], limit)
         except ImageError as error:
-            for question in readable:
-                if error.path in question.request.images:
-                    rows.append(
-                        Prediction(
-                            page_id=question.sample.page_id, task=question.sample.task, split=question.split, text="",
-                            finish_reason="error", tokens=0, seconds=0.0, message=str(error),
-                        )
-                    )  # fmt: skip
-            readable = [question for question in readable if error.path not in question.request.images]
-    seconds = round((time.monotonic() - began) / len(batch), 4)
-    for question, answer in zip(readable, answers, strict=True):
-        rows.append(
-            Prediction(
-                page_id=question.sample.page_id, task=question.sample.task, split=question.split, text=answer.text,
-                finish_reason=answer.finish_reason, tokens=answer.tokens, seconds=seconds,
-                confidence=None if answer.confidence is None else round(answer.confidence, 4),
-                confidence_by_field=by_field(answer),
-            )
+            rows += [_row(item, error, 0.0) for item in readable if error.path in item.request.images]
+            readable = [item for item in readable if error.path not in item.request.images]
+    seconds = round((time.monotonic() - start) / len(batch), 4)
+    return rows + [_row(item, answer, seconds) for item, answer in zip(readable, answers, strict=True)]
+
+
+def _row(item: EvalItem, answer: Answer | ImageError, seconds: float) -> Prediction:
+    if isinstance(answer, ImageError):
+        return Prediction(
+            page_id=item.sample.page_id, task=item.sample.task, split=item.split, text="", finish_reason="error",
+            tokens=0, seconds=seconds, message=str(answer),
         )  # fmt: skip
-    return rows
+    return Prediction(
+        page_id=item.sample.page_id, task=item.sample.task, split=item.split, text=answer.text,
+        finish_reason=answer.finish_reason, tokens=answer.tokens, seconds=seconds,
+        confidence=None if answer.confidence is None else round(answer.confidence, 4),
+        confidence_by_field=measure_fields(answer),
+    )  # fmt: skip
 
 
-def journal_for(out: Path, key: str) -> Journal[Prediction]:
+def open_journal(out: Path, key: str) -> Journal[Prediction]:
     """The journal beside `out` if it was begun with this `key`, else an empty one."""
     part, key_part = out.with_name(out.name + ".part"), out.with_name(out.name + ".key.part")
     if not key_part.exists() or key_part.read_text(encoding="utf-8") != key:
@@ -115,32 +114,32 @@ def journal_for(out: Path, key: str) -> Journal[Prediction]:
     return Journal(out, Prediction)
 
 
-def run(model: Path, dataset: Path, pages: Path, out: Path, parameters: Predict) -> None:
-    questions = asked(dataset, pages)
-    size = read_count("WARRAQ_BATCH") or 8
+def run(*, model: Path, dataset: Path, pages: Path, out: Path, parameters: Predict) -> None:
+    """Write `out`, empty where the folder says that it holds no model. Raises InputError where an input is missing."""
+    items = read_items(dataset, pages)
+    batch_size = read_count("WARRAQ_BATCH") or 8
     if not (model / "config.json").is_file():
         raise InputError(f"{model / 'config.json'} is missing; run the stage that writes {model} (`dvc repro`).")
-    if (told := read_json(model / "config.json")).get("runtime") == "none":
+    if (config := read_json(model / "config.json")).get("runtime") == "none":
         write_text(out, "")
-        logger.info("predict: %s holds no model (%s), so there are no answers", model, told["reason"])
+        logger.info("predict: %s holds no model (%s), so there are no answers", model, config["reason"])
         return
     if not pages.is_dir():
         raise InputError(f"{pages} is missing; run `warraq render`.")
-    with journal_for(out, fingerprint(model, questions, parameters)) as journal:
-        done = {(row.page_id, row.task) for row in journal.rows}
+    with open_journal(out, hash_inputs(model, items, parameters)) as journal:
+        answered = {(row.page_id, row.task) for row in journal.rows}
         # Answers of like length end together; the labels' lengths foretell them, and decide nothing else.
-        open_questions = sorted(
-            (question for question in questions if question.key not in done),
-            key=lambda question: -len(question.sample.conversations[-1].content),
+        todo = sorted(
+            (item for item in items if item.key not in answered),
+            key=lambda item: -len(item.sample.conversations[-1].content),
         )
-        if done:
-            logger.info("predict: %d of %d samples were answered before", len(done), len(questions))
-        if open_questions:
-            runtime = runtimes.load(model)
-            limit = runtimes.longest(model, parameters.max_new_tokens)
-            batches = [open_questions[start : start + size] for start in range(0, len(open_questions), size)]
-            rows = (row for batch in batches for row in ask(runtime, batch, limit))
-            for row in progress(rows, len(open_questions), "predict", "samples"):
+        if answered:
+            logger.info("predict: %d of %d samples were answered before", len(answered), len(items))
+        if todo:
+            runtime, limit = load_runtime(model), read_token_limit(model, parameters.max_new_tokens)
+            batches = (todo[start : start + batch_size] for start in range(0, len(todo), batch_size))
+            rows = (row for batch in batches for row in answer_batch(runtime, batch, limit))
+            for row in log_progress(rows, len(todo), "predict", "samples"):
                 journal.append(row)
         journal.finish(lambda row: (row.page_id, row.task))
     out.with_name(out.name + ".key.part").unlink()

@@ -16,7 +16,7 @@ from warraq.records import Review, read_rows, write_rows
 from warraq.synth import drawing
 from warraq.synth.documents import make_document
 from warraq.synth.words import load_words
-from warraq.workers import progress
+from warraq.workers import log_progress
 
 logger = logging.getLogger(__name__)
 TASKS = ("content", "metadata", "invoice")
@@ -34,7 +34,7 @@ def write_documents(out: Path, *, documents: int, seed: int) -> None:
     _refuse_foreign_reviews(reviews)
     rows: dict[str, list[Review]] = {task: [] for task in TASKS}
     pages = arabic = scanned = 0
-    for number in progress(range(1, documents + 1), documents, "synth", "documents"):
+    for number in log_progress(range(1, documents + 1), documents, "synth", "documents"):
         document = make_document(Random(f"{seed}:{number}"), load_words("demo"))
         content = drawing.draw_pdf(document.pages)
         path = raw / f"synth-{number:04d}.pdf"

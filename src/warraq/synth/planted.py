@@ -21,7 +21,7 @@ from warraq.synth.style import choose_style
 from warraq.synth.values import Values
 from warraq.synth.words import Language, load_words
 from warraq.tasks import content
-from warraq.workers import progress
+from warraq.workers import log_progress
 
 logger = logging.getLogger(__name__)
 _SPELLINGS = (("ة", "ه"), ("ي", "ى"), ("ى", "ي"))  # at the end of a word
@@ -47,7 +47,7 @@ def write_planted(out: Path, *, pages: int, seed: int) -> None:
     rows: list[Page] = []
     samples: list[Sample] = []
     plants: list[Planted] = []
-    for number in progress(range(1, pages + 1), pages, "synth", "pages"):
+    for number in log_progress(range(1, pages + 1), pages, "synth", "pages"):
         page, errors = _make_letter(Random(f"planted {seed}:{number}"))
         document = short_hash(f"planted {seed}:{number}")
         page_id, image = f"{document}-p0001", f"{document}/0001.png"

@@ -67,13 +67,13 @@ def prove_parity(
     from warraq.runtimes.onnx import OnnxRuntime
     from warraq.runtimes.torch import TorchRuntime
 
-    processor = processors.load(part)
-    asked = parity.cases(questions, pages, processor, window)
+    processor = processors.load_processor(part)
+    asked = parity.build_cases(questions, pages, processor, window)
     graphs.copy_float32(merged, part / "exact")
     torch = TorchRuntime(part / "exact", dtype="float32")
-    truths, stops = parity.asked_of(torch, asked, processor, max_new_tokens), torch.stops
+    truths, stops = parity.trace_reference(torch, asked, processor, max_new_tokens), torch.stops
     del torch
     shutil.rmtree(part / "exact")
     settings = read_json(merged / "generation_config.json") | {"eos_token_id": stops}
     write_json(part / "generation_config.json", settings)
-    return parity.prove(OnnxRuntime(part, mapped=True), asked, truths, stops, logit_bound)
+    return {**parity.prove_graphs(OnnxRuntime(part, mapped=True), asked, truths, stops, logit_bound)}
