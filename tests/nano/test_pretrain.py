@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from warraq.errors import InputError
-from warraq.nano import architecture, batches, pretrain, text_lines, training_pages
+from warraq.nano import architecture, batches, exchanges, pretrain, text_lines, training_pages
 from warraq.synth.documents import make_document
 from warraq.synth.words import load_words
 
@@ -97,12 +97,12 @@ def test_the_stream_has_every_character_of_the_demo(block: list[training_pages.T
 
 def test_each_form_asks_for_what_is_printed(block: list[training_pages.TrainingPage]) -> None:
     tokenizer = architecture.build_tokenizer(PIECES)
-    words = batches.build_token_ids(tokenizer, "Copy.", TASKS, PIECES)
+    words = exchanges.build_token_ids(tokenizer, "Copy.", TASKS, PIECES)
     draw = np.random.default_rng(1)
     for page in block[:40]:
         cells = batches.locate_patches(page.places, GRID)
-        for form in batches.FORMS:
-            asked, said = batches.make_exchange(draw, form, page, cells, words)
+        for form in exchanges.FORMS:
+            asked, said = exchanges.make_exchange(draw, form, page, cells, words)
             prompt, answer = tokenizer.decode(asked), tokenizer.decode([token for token, _ in said])
             parts = re.split(f"{MARK}+", answer)
             if form == "copy":
@@ -112,9 +112,9 @@ def test_each_form_asks_for_what_is_printed(block: list[training_pages.TrainingP
             else:
                 names = [line.split("{")[0] for line in re.sub(f"{MARK}+", "{", prompt).splitlines()[1:]]
                 printed = {key: page.text[start:end] for key, start, end in page.fields}
-                worn = {key: batches.PRESENT for key, there in page.state.items() if there}
-                assert parts[1:] == [(printed | worn).get(name, batches.ABSENT) for name in names]
-                assert len(page.state.keys() & names) == min(batches.STATES_ASKED, len(page.state))
+                worn = {key: exchanges.PRESENT for key, there in page.state.items() if there}
+                assert parts[1:] == [(printed | worn).get(name, exchanges.ABSENT) for name in names]
+                assert len(page.state.keys() & names) == min(exchanges.STATES_ASKED, len(page.state))
 
 
 def test_the_wear_of_a_card_is_told_only_where_it_is_clear(block: list[training_pages.TrainingPage]) -> None:
@@ -130,11 +130,11 @@ def test_the_wear_of_a_card_is_told_only_where_it_is_clear(block: list[training_
 
 def test_an_order_is_gone_on_with_from_text_to_text(block: list[training_pages.TrainingPage]) -> None:
     tokenizer = architecture.build_tokenizer([*PIECES, *architecture.TABLE])
-    words = batches.build_token_ids(tokenizer, "Copy.", TASKS, [*PIECES, *architecture.TABLE])
+    words = exchanges.build_token_ids(tokenizer, "Copy.", TASKS, [*PIECES, *architecture.TABLE])
     page = max(block, key=lambda page: page.text.count("\n"))
     draw, cells, starts = np.random.default_rng(1), np.zeros(len(page.text), int), set()
     for _ in range(20):
-        asked, said = batches.make_exchange(draw, "ordered", page, cells, words)
+        asked, said = exchanges.make_exchange(draw, "ordered", page, cells, words)
         task, *given = tokenizer.decode(asked).split("\n")
         order = words.orders[TASKS.index(task)]
         pieces = [token for token, _ in said if token in order]
@@ -153,7 +153,7 @@ def test_kept_patches_become_the_image_tokens_of_the_whole_image(small: None) ->
 
     tokenizer = architecture.build_tokenizer(PIECES)
     trainer = Trainer(architecture.build_config(len(tokenizer)), 1, torch.device("cpu"))
-    words = batches.build_token_ids(tokenizer, "Copy.", TASKS, PIECES)
+    words = exchanges.build_token_ids(tokenizer, "Copy.", TASKS, PIECES)
     some, whole = (batches.BatchStream(1, GRID, words, 2, 9, whole_from)[0][0] for whole_from in (9, 0))
     side, px = GRID.side, GRID.patch_px
     image = whole.patches.reshape(2, side, side, px, px).transpose(0, 1, 3, 2, 4).reshape(2, 1, side * px, side * px)

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from warraq import tasks
 from warraq.errors import InputError
 from warraq.files import replace_file
-from warraq.nano import architecture, batches, evaluation
+from warraq.nano import architecture, evaluation, exchanges
 from warraq.nano.batches import Batch, BatchStream, Grid
 from warraq.nano.training_pages import BLOCK_PAGES
 from warraq.reports.tracking import describe_commit
@@ -98,7 +98,7 @@ def run(*, out: Path, steps: int, seed: int, batch_size: int) -> dict[str, float
     names = [find_phase(step, steps)[0] for step in range(steps)]
     mixed_from, whole_from = (names.index(name) if name in names else steps for name in ("decoder", "whole"))
     marks = [piece for piece in pieces if not any(piece in prompt for prompt in prompts)]
-    token_ids = batches.build_token_ids(tokenizer, evaluation.PROMPT, prompts, marks)
+    token_ids = exchanges.build_token_ids(tokenizer, evaluation.PROMPT, prompts, marks)
     stream = BatchStream(seed, grid, token_ids, batch_size, mixed_from, whole_from)
     trainer = Trainer(config, seed, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     numbers = {"steps": steps, "seed": seed, "batch_size": batch_size}

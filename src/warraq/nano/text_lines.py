@@ -1,13 +1,13 @@
-"""A random generator -> lines: set lines of text with the place of each character, for pages.py to put together.
+"""A random generator -> printed lines of text with the place of each character, for training_pages.py.
 
-The text is what forms say, with the TRAIN vocabulary and with letters in no language's order, so that it must be read
+The text is what forms say, with the vocabulary `train` and with letters in no language's order, so that it must be read
 and cannot be guessed. It is set by the engine and in the faces of the documents of `warraq synth`.
 """
 
 import re
 import unicodedata
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from warraq.synth.phrases import load_phrases
@@ -44,23 +44,23 @@ _LEFT_TO_RIGHT = re.compile(
 
 @dataclass(frozen=True)
 class TextLine:
-    """`ink` is (height, width) at PX_PER_PT, 255 is full ink; `x` (len(text),) and `y` are the characters' middles in
-    px of it. `field` is the label's key in phrases.py, "" for none, and `value` is where what stands behind it begins.
-    """
+    """A line as it is printed."""
 
     text: str
     language: Language
-    kind: str
-    ink: "Pixels"
-    x: "Places"
-    y: float
-    field: str = ""
-    value: int = 0
+    kind: str  # one of KINDS
+    ink: "Pixels"  # (height, width) at PX_PER_PT; 255 is full ink
+    x: "Places"  # (len(text),) the middle of each character in px of `ink`
+    y: float  # the middle of the small letters in px of `ink`
+    field: str = ""  # the label's key in phrases.json; "" for none
+    value: int = 0  # where in `text` that begins which stands behind the label
 
 
 def visual_order(text: str, right_to_left: bool) -> list[int]:
-    """The indices of `text` as they stand from left to right: the part of the bidirectional algorithm (UAX 9) that a
-    line of one script with numbers or Latin words in it needs."""
+    """The indices of `text` as they stand from left to right.
+
+    This is the part of the bidirectional algorithm (UAX 9) that a line of one script with numbers or Latin words needs.
+    """
     if not right_to_left:
         return list(range(len(text)))
     order: list[int] = []
@@ -71,35 +71,22 @@ def visual_order(text: str, right_to_left: bool) -> list[int]:
     return [*order, *range(end, len(text))][::-1]
 
 
-@lru_cache(maxsize=2)
+@cache
 def common_words(language: Language) -> tuple[str, ...]:
-    """Every word of the TRAIN vocabulary and of the phrases, spelled with CHARACTERS."""
+    """Every word of the vocabulary `train` and of the phrases, spelled with CHARACTERS."""
     words, phrases = load_words("train")[language], load_phrases(language)
-    said = [
-        *phrases.sentences,
-        *phrases.closings,
-        *phrases.instructions,
-        *phrases.stamps,
-        *phrases.roles,
-        *phrases.bodies,
-    ]
-    said += [
-        *phrases.invoice_titles,
-        *phrases.receipt_titles,
-        *phrases.departments,
-        *phrases.months,
-        *phrases.hijri_months,
-    ]
-    found = {word for phrase in said for word in re.sub(r"\{\w+\}|[.,]", " ", phrase).split()}
-    values = (*words.given, *words.family, *words.company, *words.trade, *words.place, *words.item)
-    return tuple(word for word in (*values, *sorted(found)) if set(word) <= set(CHARACTERS))
+    texts = [
+        *phrases.sentences, *phrases.closings, *phrases.instructions, *phrases.stamps, *phrases.roles, *phrases.bodies,
+        *phrases.invoice_titles, *phrases.receipt_titles, *phrases.departments, *phrases.months, *phrases.hijri_months,
+    ]  # fmt: skip
+    forms = {word for text in texts for word in re.sub(r"\{\w+\}|[.,]", " ", text).split()}
+    return tuple(word for word in (*words.all_words, *sorted(forms)) if set(word) <= set(CHARACTERS))
 
 
-@lru_cache(maxsize=1)
-def withheld() -> frozenset[str]:
+@cache
+def held_out_words() -> frozenset[str]:
     """The words of the documents of `warraq synth`, which no page shows."""
-    fields = (words for words in load_words("demo").values())
-    return frozenset(word for words in fields for values in vars(words).values() for word in values)
+    return frozenset(word for words in load_words("demo").values() for word in words.all_words)
 
 
 def draw_word(rng: "Generator", language: Language) -> str:
@@ -109,13 +96,13 @@ def draw_word(rng: "Generator", language: Language) -> str:
         words = common_words(language)
         return words[int(rng.integers(len(words)))]
     pool = OFTEN[language] if chance < 0.75 else LETTERS[language]
-    made = "".join(pool[index] for index in rng.integers(0, len(pool), int(rng.integers(2, 9))))
+    letters = "".join(pool[index] for index in rng.integers(0, len(pool), int(rng.integers(2, 9))))
     style = rng.random()
     if language == "ar":
-        made = ("ال" if style < 0.3 else "") + made + ("ة" if style > 0.85 else "")
+        letters = ("ال" if style < 0.3 else "") + letters + ("ة" if style > 0.85 else "")
     else:
-        made = made.upper() if style < 0.12 else made.capitalize() if style < 0.6 else made
-    return draw_word(rng, language) if made in withheld() else made
+        letters = letters.upper() if style < 0.12 else letters.capitalize() if style < 0.6 else letters
+    return draw_word(rng, language) if letters in held_out_words() else letters
 
 
 def draw_number(rng: "Generator", language: Language) -> str:
@@ -129,14 +116,14 @@ def draw_number(rng: "Generator", language: Language) -> str:
     return text
 
 
-@lru_cache(maxsize=2)
+@cache
 def label_keys(language: Language) -> dict[str, str]:
     """Wording -> key of each label; a wording of two keys belongs to the first."""
-    found: dict[str, str] = {}
+    keys: dict[str, str] = {}
     for key, wordings in load_phrases(language).labels.items():
         for wording in wordings:
-            found.setdefault(wording, key)
-    return found
+            keys.setdefault(wording, key)
+    return keys
 
 
 def draw_line(rng: "Generator", language: Language) -> tuple[str, str, str]:
@@ -193,27 +180,27 @@ def draw_text_lines(rng: "Generator", width_pt: float) -> list[TextLine]:
     ):
         baseline = char["origin"][1]
         glyphs[int(baseline // SLOT_PT)].append((char["bbox"][0], char["bbox"][2], baseline, char["c"]))
-    made = []
+    lines = []
     for index, (language, kind, text, field, size) in enumerate(wanted):
-        seen = sorted(glyphs[index], key=lambda glyph: glyph[0] + glyph[1])
+        line = sorted(glyphs[index], key=lambda glyph: glyph[0] + glyph[1])
         order = visual_order(text, language == "ar")
-        if not _match([text[place] for place in order], [glyph[3] for glyph in seen]):
+        if not _match([text[place] for place in order], [glyph[3] for glyph in line]):
             continue
-        left, right = max(int(seen[0][0] * PX_PER_PT) - 2, 0), int(seen[-1][1] * PX_PER_PT) + 3
+        left, right = max(int(line[0][0] * PX_PER_PT) - 2, 0), int(line[-1][1] * PX_PER_PT) + 3
         if right - left > width_pt * PX_PER_PT:
             continue
         x = np.empty(len(text), np.float32)
-        x[order] = [(glyph[0] + glyph[1]) / 2 * PX_PER_PT - left for glyph in seen]
+        x[order] = [(glyph[0] + glyph[1]) / 2 * PX_PER_PT - left for glyph in line]
         top, bottom = SLOT_PT * PX_PER_PT * index, SLOT_PT * PX_PER_PT * (index + 1)
-        y = (seen[0][2] - 0.3 * size) * PX_PER_PT - top  # middle of the small letters
+        y = (line[0][2] - 0.3 * size) * PX_PER_PT - top  # middle of the small letters
         value = text.index(": ") + 2 if field else 0
-        made.append(TextLine(text, language, kind, ink[top:bottom, left:right].copy(), x, y, field, value))
-    return made
+        lines.append(TextLine(text, language, kind, ink[top:bottom, left:right].copy(), x, y, field, value))
+    return lines
 
 
-def _match(wanted: list[str], seen: list[str]) -> bool:
+def _match(wanted: list[str], glyphs: list[str]) -> bool:
     """Whether the glyphs are these characters; a glyph for which the face has no code point agrees with any."""
-    return len(wanted) == len(seen) and all(
+    return len(wanted) == len(glyphs) and all(
         glyph == "\ufffd" or unicodedata.normalize("NFKC", glyph) == character
-        for character, glyph in zip(wanted, seen, strict=True)
+        for character, glyph in zip(wanted, glyphs, strict=True)
     )

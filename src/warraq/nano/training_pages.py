@@ -1,22 +1,20 @@
-"""seed -> an endless stream of small pages: image, text in reading order, and where on the image each character stands.
+"""A seed -> an endless stream of small pages: image, text in reading order, where on it each character stands.
 
 A page is a small page like those of `warraq synth`: headings, `label: value` lines, tables, sentences, in Arabic or
-English, a stamp and a signature at the foot, pale, askew, noisy. Cards come in blocks, each put together from lines of
+English, a stamp and a signature at the foot, pale, askew, noisy. Pages come in blocks, each put together from lines of
 its own, so any block can be made without the ones before it.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from warraq.nano.canvas import Canvas
 from warraq.nano.text_lines import PX_PER_PT, TextLine, draw_text_lines
 from warraq.synth.words import Language
 
 if TYPE_CHECKING:
     from numpy.random import Generator
     from PIL.Image import Image
-    from PIL.ImageDraw import ImageDraw
 
     from warraq.nano.text_lines import Pixels, Places
 
@@ -29,17 +27,14 @@ Store = dict[tuple[Language, str], list[TextLine]]
 
 @dataclass(frozen=True)
 class TrainingPage:
-    """`image` is grey (side, side); `places` is (len(text), 2): x and y of each character as shares of the image, NaN
-    for what is not printed: line breaks and the bars between cells. `fields` has the key, start and end in `text` of
-    what stands behind a label, in the title, the stamp and the signature; a key may be there twice. `state` says of the
-    wear of the page what is clear to see, one way or the other."""
+    """A page to learn to read from, and all that is true of it."""
 
     language: Language
-    text: str
-    image: "Pixels"
-    places: "Places"
-    fields: tuple[tuple[str, int, int], ...]
-    state: dict[str, bool]
+    text: str  # in reading order
+    image: "Pixels"  # (side, side) grey
+    places: "Places"  # (len(text), 2): x, y of each character, shares of the image; NaN for line breaks and cell bars
+    fields: tuple[tuple[str, int, int], ...]  # key, start, end in `text`: values, title, stamp, signature; any twice
+    state: dict[str, bool]  # what of the page's wear is clear to see, one way or the other
 
 
 def make_block(seed: int, number: int, side_px: int) -> list[TrainingPage]:
@@ -54,82 +49,14 @@ def make_block(seed: int, number: int, side_px: int) -> list[TrainingPage]:
     return [_make_page(rng, store, side_px) for _ in range(BLOCK_PAGES)]
 
 
-class _Canvas:
-    """A page in the making, at PX_PER_PT; what is printed is noted in the same breath."""
-
-    def __init__(self, width: int, height: int) -> None:
-        import numpy as np
-
-        self.width, self.height = width, height
-        self.ink: Pixels = np.zeros((self.height, self.width), np.uint8)
-        self.text = ""
-        self.places: list[Places] = []
-        self.fields: list[tuple[str, int, int]] = []
-
-    def put(self, line: TextLine, left: int, y: int, field: str = "") -> None:
-        """Print a line with its letters' middle at `y`; it must lie within the canvas, left to right."""
-        import numpy as np
-
-        top = y - round(line.y)
-        above = max(0, -top)
-        piece = line.ink[above : self.height - top]
-        target = self.ink[top + above : top + above + piece.shape[0], left : left + piece.shape[1]]
-        np.maximum(target, piece, out=target)
-        start = len(self.text)
-        self.text += line.text
-        self.places.append(np.stack([line.x + left, np.full_like(line.x, y)], 1))
-        if line.field or field:
-            self.fields.append((line.field or field, start + line.value, len(self.text)))
-
-    def unprinted(self, text: str) -> None:
-        import numpy as np
-
-        self.text += text
-        self.places.append(np.full((len(text), 2), np.nan, np.float32))
-
-    def frame(self, left: int, top: int, right: int, bottom: int) -> None:
-        self.ink[top : top + 2, left:right] = self.ink[bottom - 2 : bottom, left:right] = 255
-        self.ink[top:bottom, left : left + 2] = self.ink[top:bottom, right - 2 : right] = 255
-
-    @contextmanager
-    def pen(self) -> "Iterator[ImageDraw]":
-        """To draw on the ink with."""
-        import numpy as np
-        from PIL import Image, ImageDraw
-
-        image = Image.fromarray(self.ink)
-        yield ImageDraw.Draw(image)
-        self.ink = np.array(image)
-
-    def paste(self, plate: "_Canvas", centre: tuple[int, int], angle_deg: float, field: str) -> None:
-        """Print all of `plate` around `centre`, turned to the left by `angle_deg`."""
-        import numpy as np
-        from PIL import Image
-
-        turned = np.asarray(Image.fromarray(plate.ink).rotate(angle_deg, Image.Resampling.BILINEAR, expand=True))
-        left, top = centre[0] - turned.shape[1] // 2, centre[1] - turned.shape[0] // 2
-        rows = slice(max(top, 0), min(top + turned.shape[0], self.height))
-        columns = slice(max(left, 0), min(left + turned.shape[1], self.width))
-        target = self.ink[rows, columns]
-        piece = turned[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
-        np.maximum(target, piece, out=target)
-        x, y = (np.concatenate(plate.places) - np.array([plate.width / 2, plate.height / 2], np.float32)).T
-        cos, sin = np.cos(np.radians(angle_deg)), np.sin(np.radians(angle_deg))
-        self.fields.append((field, len(self.text), len(self.text) + len(plate.text)))
-        self.text += plate.text
-        self.places.append(
-            np.stack([centre[0] + x * cos + y * sin, centre[1] - x * sin + y * cos], 1).astype(np.float32)
-        )
-
-
 def _make_page(rng: "Generator", store: Store, side_px: int) -> TrainingPage:
     import numpy as np
     from PIL import Image
 
     language: Language = "ar" if rng.random() < 0.5 else "en"
-    canvas = _Canvas(WIDTH_PT * PX_PER_PT, int(rng.integers(*HEIGHT_PT)) * PX_PER_PT)
+    canvas = Canvas(WIDTH_PT * PX_PER_PT, int(rng.integers(*HEIGHT_PT)) * PX_PER_PT)
     if rng.random() < 0.5:
-        canvas.frame(10, 10, canvas.width - 10, canvas.height - 10)
+        canvas.draw_frame(10, 10, canvas.width - 10, canvas.height - 10)
     pitch, margin = int(rng.integers(48, 62)), int(rng.integers(22, 36))
     rows = int(rng.integers(1, 5) if rng.random() < 0.25 else rng.integers(4, 10))
     footed = rng.random() < 0.5
@@ -139,7 +66,7 @@ def _make_page(rng: "Generator", store: Store, side_px: int) -> TrainingPage:
         if not canvas.text and rng.random() < 0.6:
             kind = "title"
         if canvas.text:
-            canvas.unprinted("\n")
+            canvas.add_unprinted("\n")
         if kind == "table":
             used = _add_table(rng, store, canvas, language, margin, y, pitch, min(rows, (end - y) // pitch + 1))
             rows, y = rows - used, y + used * pitch + 4
@@ -153,7 +80,7 @@ def _make_page(rng: "Generator", store: Store, side_px: int) -> TrainingPage:
             left = free // 2
         elif rng.random() < 0.06:
             left = int(rng.integers(free + 1))
-        canvas.put(line, min(max(left, 0), free), y, "title" if kind == "title" else "")
+        canvas.add_line(line, min(max(left, 0), free), y, "title" if kind == "title" else "")
         rows, y = rows - 1, y + pitch + (14 if kind == "title" else 0)
     if footed:
         _add_foot(rng, store, canvas, language, y - pitch // 2 + 8)
@@ -163,7 +90,7 @@ def _make_page(rng: "Generator", store: Store, side_px: int) -> TrainingPage:
     return TrainingPage(language, canvas.text, image, places, tuple(canvas.fields), state)
 
 
-def _add_foot(rng: "Generator", store: Store, canvas: _Canvas, language: Language, y: int) -> None:
+def _add_foot(rng: "Generator", store: Store, canvas: Canvas, language: Language, y: int) -> None:
     """A signature and a stamp side by side below `y`, or one of them; what is first in reading order is noted first."""
     import numpy as np
 
@@ -174,22 +101,22 @@ def _add_foot(rng: "Generator", store: Store, canvas: _Canvas, language: Languag
         x = round(canvas.width * (0.27 if leftmost else 0.73))
         options = [line for line in store[language, "mark"] if line.ink.shape[1] < canvas.width * 0.46]
         chosen = [options[int(rng.integers(len(options)))] for _ in range(1 + (rng.random() < 0.4))]
-        plate = _Canvas(max(line.ink.shape[1] for line in chosen) + 28, 40 * len(chosen) + 36)
+        plate = Canvas(max(line.ink.shape[1] for line in chosen) + 28, 40 * len(chosen) + 36)
         angle = 0.0
         if part == "stamp":
             angle = float(rng.choice([-1, 1]) * rng.uniform(3, 14))
             if rng.random() < 0.5:
-                plate.frame(0, 0, plate.width, plate.height)
+                plate.draw_frame(0, 0, plate.width, plate.height)
         for number, line in enumerate(chosen):
             if number:
-                plate.unprinted(" ")
-            plate.put(
+                plate.add_unprinted(" ")
+            plate.add_line(
                 line, (plate.width - line.ink.shape[1]) // 2, plate.height // 2 + 40 * number - 20 * (len(chosen) - 1)
             )
         if part == "stamp":
             plate.ink = (plate.ink * rng.uniform(0.6, 1.0)).astype(np.uint8)
         if canvas.text:
-            canvas.unprinted("\n")
+            canvas.add_unprinted("\n")
         below = 20 if part == "signature" else 0
         centre = (min(max(x, plate.width // 2), canvas.width - plate.width // 2), y + FOOT_PX // 2 + below)
         canvas.paste(plate, centre, angle, part)
@@ -200,7 +127,7 @@ def _add_foot(rng: "Generator", store: Store, canvas: _Canvas, language: Languag
 
 
 def _add_table(
-    rng: "Generator", store: Store, canvas: _Canvas, language: Language, margin: int, y: int, pitch: int, most: int
+    rng: "Generator", store: Store, canvas: Canvas, language: Language, margin: int, y: int, pitch: int, most: int
 ) -> int:
     """Print a table whose first row is at `y`, of at most `most` rows; return how many. Arabic starts at the right."""
     import numpy as np
@@ -211,36 +138,38 @@ def _add_table(
     ruled = rng.random() < 0.6
     for row in range(rows):
         if row:
-            canvas.unprinted("\n")
+            canvas.add_unprinted("\n")
         for place in range(columns):
             column = columns - 1 - place if language == "ar" else place
             room = int(edges[column + 1] - edges[column]) - 14
             fitting = [line for line in store[language, "cell"] if line.ink.shape[1] <= room]
             line = fitting[int(rng.integers(len(fitting)))]
             if place:
-                canvas.unprinted(" | ")
+                canvas.add_unprinted(" | ")
             left = int(edges[column + 1]) - 7 - line.ink.shape[1] if language == "ar" else int(edges[column]) + 7
-            canvas.put(line, left, y + row * pitch)
+            canvas.add_line(line, left, y + row * pitch)
             if ruled:
                 top = y + row * pitch - pitch // 2
-                canvas.frame(int(edges[column]), top, int(edges[column + 1]) + 2, min(top + pitch + 2, canvas.height))
+                canvas.draw_frame(
+                    int(edges[column]), top, int(edges[column + 1]) + 2, min(top + pitch + 2, canvas.height)
+                )
     return rows
 
 
-def _draw_ring(rng: "Generator", canvas: _Canvas, centre: tuple[int, int]) -> None:
+def _draw_ring(rng: "Generator", canvas: Canvas, centre: tuple[int, int]) -> None:
     (x, y), radius = centre, 76
-    with canvas.pen() as pen:
+    with canvas.open_pen() as pen:
         pen.ellipse((x - radius, y - radius, x + radius, y + radius), outline=int(rng.integers(120, 255)), width=3)
 
 
-def _draw_signature(rng: "Generator", canvas: _Canvas, centre: tuple[int, int]) -> None:
+def _draw_signature(rng: "Generator", canvas: Canvas, centre: tuple[int, int]) -> None:
     """A line that loops, as a hand signs."""
     import numpy as np
 
     turn = np.linspace(0, rng.uniform(18, 36), 80)
     x = centre[0] - 80 + turn * 4 + 16 * np.cos(turn)
     points = [*zip(x.tolist(), (centre[1] + rng.uniform(12, 24) * np.sin(turn)).tolist(), strict=True)]
-    with canvas.pen() as pen:
+    with canvas.open_pen() as pen:
         pen.line(points, fill=int(rng.integers(150, 255)), width=3)
 
 
