@@ -62,7 +62,8 @@ def test_pixels_equal_the_slow_processor(exported: Path, tmp_path: Path, mode: s
 
 def test_runtime_needs_neither_torch_nor_transformers(exportable: Path, exported: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from warraq.runtimes import Request; from warraq.runtimes.loading import load_runtime\n"
+        "import sys; from pathlib import Path; from warraq.runtimes import Request\n"
+        "from warraq.runtimes.loading import load_runtime\n"
         f"answer, = load_runtime(Path({str(exported)!r})).answer([Request((), {PROMPT!r})], 4)\n"
         "print(answer.tokens, 'torch' in sys.modules, 'transformers' in sys.modules, 'onnx' in sys.modules)"
     )
