@@ -134,6 +134,23 @@ def test_what_a_local_teacher_finds_confidential_it_may_answer_and_a_cloud_never
     assert len(gemini.requests) == 1
 
 
+def test_what_a_local_teacher_finds_confidential_no_cloud_sees_in_the_same_run(
+    project: Project, gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second page of the document is one that the local teacher cannot answer."""
+    monkeypatch.setenv("WARRAQ_LOCAL_URL", f"{gemini.url}/v1")
+    for number in (1, 2):
+        project.add_page(number, document="0" * 12)
+    project.declare_public([1, 2])
+    gemini.script = ["marked", "wrong_schema", "wrong_schema"]
+
+    result = project.label("local", "gemini")
+
+    assert result.exit_code == 0, result.output
+    assert [row.reason for row in project.rows()] == [None, "marked_confidential"]
+    assert len(gemini.requests) == 3
+
+
 def test_a_missing_key_stops_before_spending_only_where_it_is_needed(
     project: Project, gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,7 @@
 """Who answers for a page: one module a teacher, named as in `label.teachers` of params.yaml.
 
     human, textlayer      answer at once, from what is here
-    teacher_chain         the teachers in their order, and the row that comes of a page
+    teacher_chain         the teachers in their order, and the row that comes of a page; label_counts sums them up
     remote/               models behind HTTP
         remote_teacher    the teacher: what is known of a page, and by which lane it is bought
         context           what its lanes share: state of the pages, price, clearance

@@ -43,7 +43,7 @@ def adopt_labels(rows: Iterable[Label], teachers: Iterable[Teacher], pages: Iter
 class LabelPlan:
     """The pages of a task: of each its label, or the teacher who has to be paid for one.
 
-    Each teacher is asked once about a page, and goes on where it is paid: no key and no answer is made a second time.
+    A page goes on from the teacher who was paid, so that no key and no answer of the others is made a second time.
     """
 
     def __init__(self, task: str, pages: Sequence[Page], teachers: Sequence[Teacher]) -> None:

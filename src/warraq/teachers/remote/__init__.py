@@ -1,1 +1,1 @@
-"""A teacher that is a model behind HTTP: how it is asked, paced, paid, remembered and read."""
+"""A teacher that is a model behind HTTP: requests and their limits, price and ledger, and how responses are read."""

@@ -27,9 +27,9 @@ def estimate_page(teacher: RemoteTeacher, pages: int) -> Estimate:
     """What one of so many pages takes."""
     context = teacher.context
     provider = context.provider
-    expected, most = provider.input_tokens()
+    expected, worst = provider.input_tokens()
     room = provider.first.max_output_tokens
-    low, high = (float(expected), float(LOW_TOKENS)), (float(most), float(room))
+    low, high = (float(expected), float(LOW_TOKENS)), (float(worst), float(room))
     usage = context.ledger.mean_usage(context.task.name, provider.first.model)
     if usage is None:
         seconds = SECONDS[provider.choose_lane(pages)]
@@ -90,7 +90,7 @@ def format_duration(teacher: RemoteTeacher, pages: int, estimate: Estimate) -> s
     if teacher.context.provider.choose_lane(pages) == "batch":
         return "jobs of the batch lane are done within a day"
     interval_s = read_interval_s(estimate.expected[0])
-    in_flight = teacher.limiter.most
+    in_flight = teacher.limiter.max_in_flight
     minutes = pages * max(interval_s, estimate.seconds / in_flight) / 60
     duration = f"{minutes / 60:.1f} hours" if minutes > 90 else f"{minutes:.0f} minutes"
     line = f"{duration} with {in_flight} in flight (WARRAQ_IN_FLIGHT) and {estimate.seconds:.1f} s a request"

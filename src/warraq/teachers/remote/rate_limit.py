@@ -34,11 +34,11 @@ class ConcurrencyLimiter:
     for all requests; no two requests are closer than `interval_s` on average.
     """
 
-    def __init__(self, most: int, interval_s: float = 0.0) -> None:
-        """`most`: requests in flight; `interval_s`: seconds between two of them, on average."""
-        self.most = most
+    def __init__(self, max_in_flight: int, interval_s: float = 0.0) -> None:
+        """`max_in_flight`: requests at once; `interval_s`: seconds between two of them, on average."""
+        self.max_in_flight = max_in_flight
         self.interval_s = interval_s
-        self.limit = float(most)
+        self.limit = float(max_in_flight)
         self.active = 0
         self.refused = 0  # for the rate, in all
         self.stopped = threading.Event()
@@ -77,7 +77,7 @@ class ConcurrencyLimiter:
             now = time.monotonic()
             self.active -= 1
             if outcome == "good":
-                self.limit = min(self.most, self.limit + self._step / self.limit)
+                self.limit = min(self.max_in_flight, self.limit + self._step / self.limit)
             elif outcome in {"rate_limited", "overloaded", "server_error"}:
                 if now - self._lowered >= 1:
                     self._lowered, self._floor = now, max(1.0, self.limit / 2)

@@ -63,10 +63,10 @@ class SynchronousLane:
         progress = Progress(f"label {context.task.name}", len(pages), denied, self.limiter, context.budget)
         waiting = iter(pages.items())
         running: set[Future[Answer | Refusal]] = set()
-        with ThreadPoolExecutor(self.limiter.most) as pool:
+        with ThreadPoolExecutor(self.limiter.max_in_flight) as pool:
             try:
                 while True:
-                    for key, page in islice(waiting, 2 * self.limiter.most - len(running)):
+                    for key, page in islice(waiting, 2 * self.limiter.max_in_flight - len(running)):
                         running.add(pool.submit(self._buy_page, page, key, lane))
                     if not running:
                         break

@@ -47,27 +47,27 @@ def collect_texts(answer: JsonObject) -> dict[str, str]:
 def find_issues(task: str, answer: JsonObject, ink: float | None, layer: str) -> list[AnswerIssue]:
     """All issues of an answer; `ink` is the image's share of dark pixels, `layer` the page's own text or nothing."""
     texts = collect_texts(answer)
-    whole = "\n".join(texts.values())
-    issues = [*_check_script(task, whole, ink), *_check_markings(texts), *_check_dates(texts)]
-    issues += _check_text_layer(task, whole, fold_letters(layer))
+    full_text = "\n".join(texts.values())
+    issues = [*_check_script(task, full_text, ink), *_check_markings(texts), *_check_dates(texts)]
+    issues += _check_text_layer(task, full_text, fold_letters(layer))
     if task == "invoice":
         issues += _check_sums(answer)
     return issues
 
 
-def _check_script(task: str, whole: str, ink: float | None) -> Iterator[AnswerIssue]:
-    letters = [letter for letter in whole if letter.isalpha()]
+def _check_script(task: str, full_text: str, ink: float | None) -> Iterator[AnswerIssue]:
+    letters = [letter for letter in full_text if letter.isalpha()]
     foreign = [letter for letter in letters if not (letter < "\u0250" or "\u0600" <= letter <= "\u06ff"
                or "\u0370" <= letter <= "\u03ff" or "\ufb50" <= letter <= "\ufefc" or letter in "ʿʾʼ")]  # fmt: skip
     if len(foreign) > max(4, 0.02 * len(letters)):
         yield AnswerIssue("foreign_script", f"{len(foreign)} of {len(letters)} letters, {foreign[0]} first")
     if ink is not None and ink < BLANK_INK and len(letters) > 20:
         yield AnswerIssue("text_on_blank", f"{len(letters)} letters, {ink:.3%} of the page is dark")
-    if task == "content" and ink is not None and ink > 20 * BLANK_INK and not any(map(str.isalnum, whole)):
+    if task == "content" and ink is not None and ink > 20 * BLANK_INK and not any(map(str.isalnum, full_text)):
         yield AnswerIssue("no_text", f"{ink:.1%} of the page is dark")
-    if mixed := _MIXED.search(whole):
-        yield AnswerIssue("mixed_digits", whole[max(0, mixed.start() - 8) : mixed.end() + 8])
-    arabic, marks = len(_ARABIC.findall(whole)), len(_MARK.findall(whole))
+    if mixed := _MIXED.search(full_text):
+        yield AnswerIssue("mixed_digits", full_text[max(0, mixed.start() - 8) : mixed.end() + 8])
+    arabic, marks = len(_ARABIC.findall(full_text)), len(_MARK.findall(full_text))
     if arabic > 20 and marks > 0.3 * arabic:
         yield AnswerIssue("vowel_marks", f"{marks} on {arabic} letters")
 
@@ -95,11 +95,11 @@ def _check_dates(texts: dict[str, str]) -> Iterator[AnswerIssue]:
             yield AnswerIssue("date", f"{path}: {text}")
 
 
-def _check_text_layer(task: str, whole: str, layer: str) -> Iterator[AnswerIssue]:
+def _check_text_layer(task: str, full_text: str, layer: str) -> Iterator[AnswerIssue]:
     """Against a text layer that is proved usable; of a task with fields only what it adds counts."""
     if find_fault(layer) is not None:
         return
-    answer_words, layer_words = _split_words(whole), _split_words(layer)
+    answer_words, layer_words = _split_words(full_text), _split_words(layer)
     if len(answer_words) < 5:
         return
     in_layer, in_answer = set(layer_words), set(answer_words)
@@ -138,8 +138,8 @@ def _parse_decimal(text: str | None) -> Decimal | None:
     return amount[0] if amount else None
 
 
-def _differ(one: Decimal, other: Decimal) -> bool:
-    return abs(one - other) > max(Decimal("0.05"), abs(other) * Decimal("0.002"))
+def _differ(computed: Decimal, printed: Decimal) -> bool:
+    return abs(computed - printed) > max(Decimal("0.05"), abs(printed) * Decimal("0.002"))
 
 
 def measure_ink(image: bytes) -> float:
