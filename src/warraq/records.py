@@ -13,7 +13,7 @@ from typing import Any, Generic, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from warraq.errors import InputError, first_problem
-from warraq.files import read_json, replace_file
+from warraq.files import JsonObject, read_json, replace_file
 
 Engine = Literal["mupdf", "pdfium", "pillow"]
 """What drew a page."""
@@ -79,7 +79,7 @@ class Label(Row):
     teacher: str
     model: str | None  # as served, where a model answered
     reference: Reference
-    answer: dict[str, Any] | None
+    answer: JsonObject | None
     reason: str | None
     message: str | None
 
@@ -89,7 +89,7 @@ class Review(Row):
 
     page_id: str
     task: str
-    answer: dict[str, Any]
+    answer: JsonObject
     reviewer: str
 
 

@@ -10,7 +10,7 @@ from warraq.cli.main import main
 WIDTH = 100  # columns of the help texts
 
 
-def commands(command: click.Command, parent: click.Context | None = None) -> Iterator[click.Context]:
+def iterate_commands(command: click.Command, parent: click.Context | None = None) -> Iterator[click.Context]:
     """Yield the context of `command` and of all commands below it, in the order of the help."""
     name = command.name if parent else "warraq"
     settings: dict[str, Any] = {"terminal_width": WIDTH, "max_content_width": WIDTH, **command.context_settings}
@@ -18,18 +18,18 @@ def commands(command: click.Command, parent: click.Context | None = None) -> Ite
     yield context
     if isinstance(command, click.Group):
         for below in command.list_commands(context):
-            yield from commands(command.commands[below], context)
+            yield from iterate_commands(command.commands[below], context)
 
 
-def reference() -> str:
+def format_reference() -> str:
     """Return the reference of the command line as Markdown."""
     parts = [
         "# Command line\n\nWritten by `make docs` from the commands themselves; each says the same with `--help`.\n"
     ]
-    for context in commands(main):
+    for context in iterate_commands(main):
         parts.append(f"## {context.command_path}\n\n```text\n{context.get_help()}\n```\n")
     return "\n".join(parts)
 
 
 if __name__ == "__main__":
-    click.echo(reference(), nl=False)
+    click.echo(format_reference(), nl=False)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from warraq.cli.terminal import guarded, load_params, path_option
+from warraq.cli.terminal import exit_on_failure, load_params, path_option
 
 
 @click.command()
@@ -12,7 +12,7 @@ from warraq.cli.terminal import guarded, load_params, path_option
 @path_option("--lock", "The file requirements.lock.")
 @path_option("--out", "Folder for the digests, a file a stage.")
 @click.pass_context
-@guarded
+@exit_on_failure
 def code(context: click.Context, source: Path, lock: Path, out: Path) -> None:
     """The code and the lock to a digest a stage, by which DVC knows what to run again."""
     tasks = load_params(context).tasks
@@ -26,7 +26,7 @@ def code(context: click.Context, source: Path, lock: Path, out: Path) -> None:
 @path_option("--out", "Folder for page images, pages.jsonl and rejected.jsonl.", required=False)
 @click.option("--check", is_flag=True, help="Only tell what would be rejected, and why; keep nothing.")
 @click.pass_context
-@guarded
+@exit_on_failure
 def render(context: click.Context, raw: Path, out: Path | None, check: bool) -> None:
     """Files to page images."""
     branch = load_params(context).render
@@ -52,7 +52,7 @@ def render(context: click.Context, raw: Path, out: Path | None, check: bool) -> 
 @click.option("--pilot", type=click.IntRange(1), help="Buy so many pages, then tell what the others would cost.")
 @click.option("--retry", metavar="REASON", help="Ask again for pages that have this reason in place of an answer.")
 @click.pass_context
-@guarded
+@exit_on_failure
 def label(
     context: click.Context, task: str, raw: Path, pages: Path, reviews: Path, ledger: Path, out: Path, metrics: Path,
     dry_run: bool, pilot: int | None, retry: str | None,
@@ -76,7 +76,7 @@ def label(
 @path_option("--reviews", "Folder of human answers, <task>.jsonl.")
 @path_option("--out", "Folder for the ShareGPT dataset.")
 @click.pass_context
-@guarded
+@exit_on_failure
 def dataset(context: click.Context, pages: Path, labels: Path, reviews: Path, out: Path) -> None:
     """Labels and reviews to train, val and test samples, split by document."""
     params = load_params(context)
@@ -96,7 +96,7 @@ def dataset(context: click.Context, pages: Path, labels: Path, reviews: Path, ou
 @path_option("--losses", "File for the losses at each evaluation of each tier, CSV.")
 @click.option("--dry-run", is_flag=True, help="Only audit: samples, trainable modules, memory; train nothing.")
 @click.pass_context
-@guarded
+@exit_on_failure
 def train(
     context: click.Context, student: str, base: Path, dataset: Path, pages: Path, out: Path, metrics: Path,
     curve: Path, losses: Path, dry_run: bool,
@@ -120,7 +120,7 @@ def train(
 @path_option("--pages", "What render wrote.")
 @path_option("--out", "Folder for the merged model; the proof is <out>.parity.json beside it.")
 @click.pass_context
-@guarded
+@exit_on_failure
 def merge(
     context: click.Context, student: str, base: Path, adapter: Path, dataset: Path, pages: Path, out: Path
 ) -> None:
@@ -141,7 +141,7 @@ def merge(
 @path_option("--pages", "What render wrote.")
 @path_option("--out", "Folder for the ONNX graphs, processor and parity.json.")
 @click.pass_context
-@guarded
+@exit_on_failure
 def export(context: click.Context, student: str, merged: Path, dataset: Path, pages: Path, out: Path) -> None:
     """The merged model to ONNX, with a proof."""
     params = load_params(context)
@@ -157,7 +157,7 @@ def export(context: click.Context, student: str, merged: Path, dataset: Path, pa
 @path_option("--pages", "What render wrote.")
 @path_option("--out", "File for the predictions, JSON Lines.")
 @click.pass_context
-@guarded
+@exit_on_failure
 def predict(context: click.Context, model: Path, dataset: Path, pages: Path, out: Path) -> None:
     """A model's answers to the validation and test samples."""
     branch = load_params(context).predict
@@ -174,7 +174,7 @@ def predict(context: click.Context, model: Path, dataset: Path, pages: Path, out
 @path_option("--proof", "The parity.json that merge wrote: which base, tuned how.")
 @path_option("--out", "Folder for metrics.json, review.json, report.html, model_card.md and plots.")
 @click.pass_context
-@guarded
+@exit_on_failure
 def evaluate(
     context: click.Context, dataset: Path, pages: Path, labels: Path | None, predictions: Path, proof: Path, out: Path
 ) -> None:

@@ -50,7 +50,7 @@ def load_params(context: click.Context) -> "Params":
     return params.load(context.obj)
 
 
-def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
+def exit_on_failure(function: Callable[..., Any]) -> Callable[..., Any]:
     """A bad input is one sentence and exit code 2; a stage that failed, or whose proof does, one and exit code 1."""
 
     @functools.wraps(function)

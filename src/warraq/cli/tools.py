@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from warraq.cli.terminal import guarded, load_params, path_option
+from warraq.cli.terminal import exit_on_failure, load_params, path_option
 
 
 @click.command()
@@ -23,7 +23,7 @@ from warraq.cli.terminal import guarded, load_params, path_option
 @path_option(
     "--review", "The review.json of evaluate: less sure answers are marked as in need of review.", required=False
 )
-@guarded
+@exit_on_failure
 def read(
     files: tuple[Path, ...], model: Path, out: Path | None, tasks: tuple[str, ...], pages: str | None,
     runtime: str | None, workers: int, review: Path | None,
@@ -57,7 +57,7 @@ def read(
 @click.option("--max-mib", type=click.IntRange(1, 4096), default=64, show_default=True, help="Of a request.")
 @click.option("--max-pages", type=click.IntRange(1, 2000), default=50, show_default=True, help="Of a document.")
 @click.option("--max-seconds", type=click.IntRange(1, 86400), default=900, show_default=True, help="Of a document.")
-@guarded
+@exit_on_failure
 def serve(
     model: Path, host: str, port: int, runtime: str | None, review: Path | None, queue: int, max_mib: int,
     max_pages: int, max_seconds: int,
@@ -78,7 +78,7 @@ def serve(
 @click.option("--documents", type=click.IntRange(1), default=60, show_default=True, help="PDF files, or pages.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Equal seeds give equal bytes.")
 @click.option("--planted", is_flag=True, help="Pages with planted errors instead, as a test set.")
-@guarded
+@exit_on_failure
 def synth(out: Path, documents: int, seed: int, planted: bool) -> None:
     """Write synthetic PDF files to OUT/raw and their true answers to OUT/reviews."""
     if planted:
@@ -94,7 +94,7 @@ def synth(out: Path, documents: int, seed: int, planted: bool) -> None:
 @click.command()
 @click.argument("student")
 @click.pass_context
-@guarded
+@exit_on_failure
 def fetch(context: click.Context, student: str) -> None:
     """Put the base model of STUDENT, at its pinned revision, into models/STUDENT/base."""
     chosen = load_params(context).find_student(student)
@@ -116,7 +116,7 @@ def import_() -> None:
     help="Folder for pages, labels and dataset.",
 )  # fmt: skip
 @click.pass_context
-@guarded
+@exit_on_failure
 def tableqa(context: click.Context, source: str, revision: str | None, out: Path) -> None:
     """Visual-TableQA, SOURCE on the hub or a folder of parquet, to OUT/pages, OUT/labels and OUT/dataset."""
     branch = load_params(context).dataset
@@ -133,7 +133,7 @@ def tableqa(context: click.Context, source: str, revision: str | None, out: Path
 @click.command()
 @click.argument("student", required=False)
 @click.pass_context
-@guarded
+@exit_on_failure
 def doctor(context: click.Context, student: str | None) -> None:
     """Tell what this machine lacks, and what training STUDENT would need at most."""
     chosen = load_params(context).find_student(student) if student else None
@@ -147,7 +147,7 @@ def doctor(context: click.Context, student: str | None) -> None:
 
 @click.command()
 @click.argument("reports", type=click.Path(path_type=Path))
-@guarded
+@exit_on_failure
 def show(reports: Path) -> None:
     """Print the comparison in REPORTS, the folder that evaluate wrote."""
     from warraq.reports import comparison
@@ -161,7 +161,7 @@ def show(reports: Path) -> None:
 @click.argument("reports", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.option("--variant", default="merged", show_default=True, help="base, merged, onnx or another that was asked.")
 @click.option("--rev", metavar="REVISION", help="Compare REPORTS with itself at a git revision, say HEAD or v1.0.")
-@guarded
+@exit_on_failure
 def compare(reports: tuple[Path, ...], variant: str, rev: str | None) -> None:
     """Print several students' scores side by side; of two REPORTS also the pages that became worse."""
     if rev is not None and len(reports) > 1:
@@ -182,7 +182,7 @@ def compare(reports: tuple[Path, ...], variant: str, rev: str | None) -> None:
 )  # fmt: skip
 @click.option("--usd-per-hour", type=click.FloatRange(0), required=True, help="What the student's machine costs.")
 @click.pass_context
-@guarded
+@exit_on_failure
 def cost(context: click.Context, reports: Path, ledger: Path, usd_per_hour: float) -> None:
     """Print what 1,000 pages cost, of the teacher by the ledger and of the student by REPORTS, and the break-even."""
     from warraq.reports import cost as account
@@ -201,7 +201,7 @@ def cost(context: click.Context, reports: Path, ledger: Path, usd_per_hour: floa
 
 @click.command()
 @click.argument("reports", type=click.Path(path_type=Path))
-@guarded
+@exit_on_failure
 def track(reports: Path) -> None:
     """Log the numbers in REPORTS to Weights & Biases; never a page's image or text."""
     from warraq.reports import tracking
@@ -214,7 +214,7 @@ def track(reports: Path) -> None:
 @click.option("--steps", type=click.IntRange(1), default=20_000, show_default=True, help="Updates in all.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the weights and the pages.")
 @click.option("--batch-size", type=click.IntRange(1), default=16, show_default=True, help="Pages an update.")
-@guarded
+@exit_on_failure
 def pretrain_nano(out: Path, steps: int, seed: int, batch_size: int) -> None:
     """Teach the embedded student to read synthetic pages; OUT becomes a folder like models/nano/base."""
     from warraq.nano import pretrain

@@ -34,13 +34,13 @@ def find_documents(names: Iterable[str], pages: Sequence[Page], key: str) -> set
     Raises:
         InputError: a name is of no rendered document; `key` is where params.yaml has it.
     """
-    found: set[str] = set()
+    all_documents: set[str] = set()
     for name in names:
         documents = {page.document for page in pages if name == page.document or name in page.files}
         if not documents:
             raise InputError(f"params.yaml: dataset.{key} names {name!r}, which is not among the rendered documents.")
-        found |= documents
-    return found
+        all_documents |= documents
+    return all_documents
 
 
 def assign_splits(
@@ -67,16 +67,21 @@ def assign_splits(
     }
     free = sorted({leader for document, leader in leaders.items() if document not in splits}, key=hash_to_unit)
     edge = test_share + validation_share
-    drawn = {
+    by_hash = {
         leader: "test" if hash_to_unit(leader) < test_share else "val" if hash_to_unit(leader) < edge else "train"
         for leader in free
     }
     for split, share in {"test": test_share, "val": validation_share, "train": 1 - edge}.items():
-        counts = Counter(drawn.values())
-        if share > 0 and split not in {*splits.values(), *drawn.values()} and counts and max(counts.values()) > 1:
-            donor = max(counts, key=lambda name: counts[name])
-            drawn[next(leader for leader in free if drawn[leader] == donor)] = split
-    return splits | {document: drawn[leader] for document, leader in leaders.items() if document not in splits}
+        if share > 0 and split not in {*splits.values(), *by_hash.values()}:
+            _give_one(by_hash, split)
+    return splits | {document: by_hash[leader] for document, leader in leaders.items() if document not in splits}
+
+
+def _give_one(splits: dict[str, str], split: str) -> None:
+    """Move the first document of the largest split to `split`, unless it is that split's only one."""
+    for largest, count in Counter(splits.values()).most_common(1):
+        if count > 1:
+            splits[next(document for document in splits if splits[document] == largest)] = split
 
 
 def fingerprint_page(page: Page, folder: Path, texts: Iterable[str]) -> Fingerprint:

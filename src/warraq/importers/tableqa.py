@@ -29,7 +29,7 @@ def find_parquet_files(source: str, revision: str | None) -> list[Path]:
     """
     place = Path(source)
     if place.exists():
-        found = sorted(place.rglob("*.parquet")) if place.is_dir() else [place]
+        files = sorted(place.rglob("*.parquet")) if place.is_dir() else [place]
     else:
         if revision is None or len(revision) != 40 or not set(revision) <= set("0123456789abcdef"):
             raise InputError(
@@ -38,10 +38,10 @@ def find_parquet_files(source: str, revision: str | None) -> list[Path]:
         from huggingface_hub import snapshot_download
 
         folder = snapshot_download(source, repo_type="dataset", revision=revision, allow_patterns=["**/*.parquet"])
-        found = sorted(Path(folder).rglob("*.parquet"))
-    if not found:
+        files = sorted(Path(folder).rglob("*.parquet"))
+    if not files:
         raise InputError(f"{source} holds no parquet file.")
-    return found
+    return files
 
 
 def open_parquet(path: Path) -> Any:

@@ -78,7 +78,7 @@ def are_duplicates(left: Fingerprint, right: Fingerprint) -> bool:
     return similarity >= TEXT or (look_alike and (without_text or similarity >= TEXT_WITH_IMAGE))
 
 
-def candidate_pairs(fingerprints: Mapping[str, Fingerprint]) -> list[tuple[str, str]]:
+def find_candidate_pairs(fingerprints: Mapping[str, Fingerprint]) -> list[tuple[str, str]]:
     """Names of pages that may be nearly the same, each pair once, sorted."""
     buckets: dict[tuple[str, int, object], list[str]] = defaultdict(list)
     for name in sorted(fingerprints):
@@ -103,7 +103,7 @@ def cluster_documents(fingerprints: Mapping[str, Fingerprint], documents: Mappin
             document = parents[document]
         return document
 
-    for one, other in candidate_pairs(fingerprints):
+    for one, other in find_candidate_pairs(fingerprints):
         left, right = find_first(documents[one]), find_first(documents[other])
         if left != right and are_duplicates(fingerprints[one], fingerprints[other]):
             parents[max(left, right)] = min(left, right)
@@ -117,7 +117,7 @@ def find_closest_pair(
     candidates = [
         (are_duplicates(fingerprints[one], fingerprints[other]), jaccard(fingerprints[one], fingerprints[other]),
          one, other)
-        for one, other in candidate_pairs(fingerprints)
+        for one, other in find_candidate_pairs(fingerprints)
         if splits[documents[one]] != splits[documents[other]]
     ]  # fmt: skip
     if not candidates:

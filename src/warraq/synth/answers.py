@@ -30,7 +30,7 @@ FIELDS: dict[str, tuple[str, ...]] = {  # label -> the fields that its value fil
 }
 
 
-def blank_answers(kind: str) -> Answers:
+def make_blank_answers(kind: str) -> Answers:
     """Answers of which nothing is known but the kind of document; what is true of the whole page is missing."""
     party = {"name": None, "address": None, "tax_id": None}
     classification = dict.fromkeys(("title", "subject", "sensitivity_marking", "urgency_marking"))
@@ -51,7 +51,7 @@ def blank_answers(kind: str) -> Answers:
     }
 
 
-def invoice_item(cells: dict[str, str]) -> dict[str, str | None]:
+def make_invoice_item(cells: dict[str, str]) -> dict[str, str | None]:
     """An item of an invoice of which the cells are known."""
     return {**dict.fromkeys(("description", "quantity", "unit_price", "total")), **cells}
 
@@ -67,6 +67,6 @@ def fill_field(answers: Answers, path: str, value: str) -> None:
     if not bracket:
         branch[last] = value
     elif last == "items":
-        branch[last].append(invoice_item({element: value}))
+        branch[last].append(make_invoice_item({element: value}))
     else:
         branch[last].append({"kind": element, "text": value} if element else value)

@@ -61,14 +61,14 @@ def write_documents(out: Path, *, documents: int, seed: int) -> None:
 
 def _find_own_files(raw: Path) -> set[Path]:
     """What an earlier run left in `raw`, whole or in part."""
-    found = set(raw.iterdir()) if raw.exists() else set()
-    foreign = sorted(path.name for path in found if not re.fullmatch(r"synth-\d{4,}\.pdf(\.part)?", path.name))
+    own_files = set(raw.iterdir()) if raw.exists() else set()
+    foreign = sorted(path.name for path in own_files if not re.fullmatch(r"synth-\d{4,}\.pdf(\.part)?", path.name))
     if foreign:
         raise InputError(
             f"{raw} holds {foreign[0]}, which synth did not write ({len(foreign)} such); "
             "name another folder, or move your documents away."
         )
-    return found
+    return own_files
 
 
 def _refuse_foreign_reviews(reviews: Path) -> None:

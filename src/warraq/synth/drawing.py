@@ -39,10 +39,10 @@ def draw_pixels(page: PageLayout) -> "np.ndarray":
     import pymupdf
 
     with pymupdf.open() as document:
-        drawn = _draw_page(page, document)
+        sheet = _draw_page(page, document)
         if page.scan is None:
-            return _to_array(drawn.get_pixmap(dpi=SCREEN_DPI))
-        return degrade(_to_array(drawn.get_pixmap(dpi=page.scan.dpi, colorspace=pymupdf.csGRAY))[:, :, 0], page.scan)
+            return _to_array(sheet.get_pixmap(dpi=SCREEN_DPI))
+        return degrade(_to_array(sheet.get_pixmap(dpi=page.scan.dpi, colorspace=pymupdf.csGRAY))[:, :, 0], page.scan)
 
 
 def _to_array(pixmap: "pymupdf.Pixmap") -> "np.ndarray":

@@ -6,7 +6,7 @@ So the answers can hold nothing that is not printed on that very page.
 from random import Random
 
 from warraq.synth import layout
-from warraq.synth.answers import FIELDS, blank_answers, fill_field, invoice_item
+from warraq.synth.answers import FIELDS, fill_field, make_blank_answers, make_invoice_item
 from warraq.synth.layout import PageLayout, Point, Stamp, TextBox, set_direction
 from warraq.synth.scan import Scan
 from warraq.synth.style import MARGIN_PT, ZONE_PT, Style
@@ -17,7 +17,7 @@ class PageBuilder:
 
     def __init__(self, style: Style, kind: str) -> None:
         self.style = style
-        self.answers = blank_answers(kind)
+        self.answers = make_blank_answers(kind)
         self._kind = kind
         self._html: list[str] = []
         self._height_pt = 0.0
@@ -67,7 +67,7 @@ class PageBuilder:
         cells = [[self.style.columns[key] for key in rows[0]], *(list(row.values()) for row in rows)]
         shown = [row[::-1] for row in cells] if self.style.rtl else cells  # MuPDF sets columns from the left always
         self._add("table", _table_html(cells), _table_html(shown), len(cells) * self.style.row_pt + 5)
-        self.answers["invoice"]["items"] += map(invoice_item, rows)
+        self.answers["invoice"]["items"] += map(make_invoice_item, rows)
 
     def add_foot(
         self, stamp: tuple[str, ...], signature: tuple[str, ...], handwritten: bool, footer: str | None
