@@ -29,7 +29,7 @@ WORDS = [
 ]
 
 
-def page(rng: random.Random, error: float) -> dict:
+def make_page(rng: random.Random, error: float) -> dict:
     """`error` is the share of words misread; the words are those of the seed."""
     misread = random.Random(rng.random())
 
@@ -43,8 +43,8 @@ def page(rng: random.Random, error: float) -> dict:
     return {"blocks": [{"kind": kind, "text": text, "level": None} for kind, text in parts]}
 
 
-def graded(number: int, error: float) -> GradedAnswer:
-    gold, answer = page(random.Random(number), 0), page(random.Random(number), error)
+def grade_page(number: int, error: float) -> GradedAnswer:
+    gold, answer = make_page(random.Random(number), 0), make_page(random.Random(number), error)
     turns = (Turn(role="user", content="?"), Turn(role="assistant", content=tasks.dumps(gold)))
     document = f"{number // 5:012d}"
     sample = Sample(
@@ -64,7 +64,7 @@ def main() -> None:
     variants = {}
     for variant, error in (("base", 0.4), ("merged", 0.05), ("onnx", 0.06)):
         start = time.process_time()
-        variants[variant] = [graded(number, error) for number in range(pages)]
+        variants[variant] = [grade_page(number, error) for number in range(pages)]
         print(f"{variant}: {time.process_time() - start:.1f} s for {pages} pages")
     start = time.process_time()
     compute_metrics(variants, 1000, 1)

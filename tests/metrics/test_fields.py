@@ -156,7 +156,7 @@ def test_each_value_mended_from_a_cut_text_begins_one_that_was_there(value: obje
             assert any(one.startswith(str(leaf)) for one in there)
 
 
-def html(rows: list[list[str]], cell: str = "td") -> str:
+def write_table(rows: list[list[str]], cell: str = "td") -> str:
     inner = "".join("<tr>" + "".join(f"<{cell}>{text}</{cell}>" for text in row) + "</tr>" for row in rows)
     return f"<table>{inner}</table>"
 
@@ -179,7 +179,7 @@ PRICES = [["البند", "السعر"], ["كتاب", "12"], ["قلم", "34"]]
 def test_tables_by_published_behaviour(
     rows: list[list[str]], teds: float, structure: float, precision: float, recall: float, mirrored: float
 ) -> None:
-    found = tables.score_tables(tables.parse_tables(html(PRICES)), tables.parse_tables(html(rows)))
+    found = tables.score_tables(tables.parse_tables(write_table(PRICES)), tables.parse_tables(write_table(rows)))
     values = {name: numerator / denominator for name, (numerator, denominator) in found.items()}
     assert values == {
         "teds": pytest.approx(teds, abs=5e-4), "teds_structure": pytest.approx(structure, abs=5e-4),
@@ -212,10 +212,10 @@ def test_the_tree_distance_is_the_one_of_apted(left: str, right: str, similarity
 
 
 def test_headers_and_groups_of_rows_do_not_matter_but_their_text_does() -> None:
-    (plain,) = tables.parse_tables(html(PRICES))
-    (head,) = tables.parse_tables(html(PRICES, "th").replace("<table>", "<table><thead>", 1))
+    (plain,) = tables.parse_tables(write_table(PRICES))
+    (head,) = tables.parse_tables(write_table(PRICES, "th").replace("<table>", "<table><thead>", 1))
     assert tables.teds(plain, head) == 1
-    (other,) = tables.parse_tables(html([["x", "y"], *PRICES[1:]], "th"))
+    (other,) = tables.parse_tables(write_table([["x", "y"], *PRICES[1:]], "th"))
     assert tables.teds(plain, other) < 1
 
 
@@ -229,7 +229,7 @@ def test_cells_without_end_tags_spans_and_tables_within() -> None:
 
 
 def test_a_table_too_few_or_too_many_is_compared_with_nothing() -> None:
-    one = tables.parse_tables(html(PRICES))
+    one = tables.parse_tables(write_table(PRICES))
     assert tables.score_tables(one, [])["teds"] == (0, 1)
     assert tables.score_tables([], one)["grits_precision"] == (0, 6)
     assert tables.score_tables([], [])["teds"] == (0, 0)
@@ -237,7 +237,7 @@ def test_a_table_too_few_or_too_many_is_compared_with_nothing() -> None:
 
 def test_an_endless_table_scores_nothing_quickly() -> None:
     endless = tables.parse_tables("<table>" + "<tr><td colspan=999>1</td></tr>" * 5000)
-    found = tables.score_tables(tables.parse_tables(html(PRICES)), endless)
+    found = tables.score_tables(tables.parse_tables(write_table(PRICES)), endless)
     assert found["teds"] == (0, 1) and found["grits_recall"] == (0, 6)
 
 
@@ -246,8 +246,8 @@ CELLS = st.lists(st.lists(st.sampled_from(["1", "22", "أ", ""]), min_size=1, ma
 
 @given(CELLS, CELLS)
 def test_tables_are_like_themselves_and_likeness_is_mutual(left: list[list[str]], right: list[list[str]]) -> None:
-    (one,) = tables.parse_tables(html(left))
-    (two,) = tables.parse_tables(html(right))
+    (one,) = tables.parse_tables(write_table(left))
+    (two,) = tables.parse_tables(write_table(right))
     assert tables.teds(one, one) == 1
     assert tables.teds(one, two) == pytest.approx(tables.teds(two, one))
     ours, theirs = tables.expand_grid(one), tables.expand_grid(two)

@@ -141,7 +141,7 @@ def test_newcombe_joins_two_wilson_intervals() -> None:
     assert high == 1
 
 
-def world(generator: np.random.Generator, documents: int) -> list[dict[str, tuple[float, float]]]:
+def make_world(generator: np.random.Generator, documents: int) -> list[dict[str, tuple[float, float]]]:
     """Documents of one to five pages that share an error rate; b is 0.05 better than a."""
     rows = []
     for rate in generator.beta(2, 8, documents):
@@ -156,7 +156,7 @@ def test_the_interval_is_the_one_of_scipy_at_the_widened_level() -> None:
 
     from scipy import stats
 
-    rows = world(np.random.default_rng(5), 30)
+    rows = make_world(np.random.default_rng(5), 30)
     errors, lengths = np.array([row["a"] for row in rows]).T
     tail = choose_levels(0.5, np.array([0.0, 1.0]), np.array([1.0, 1.0]), 30)
     ours = Bootstrap(rows, 20_000, 1).estimate("a", share=False)
@@ -175,14 +175,14 @@ def bounds(estimate: Estimate) -> tuple[float, float]:
 
 
 def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
-    everything = world(np.random.default_rng(0), 20_000)
+    everything = make_world(np.random.default_rng(0), 20_000)
     truth = {name: sum(row[name][0] for row in everything) / sum(row[name][1] for row in everything) for name in "ab"}
     gap = truth["b"] - truth["a"]
     generator = np.random.default_rng(1)
     hits = paired_hits = 0
     worlds = 150
     for seed in range(worlds):
-        drawings = Bootstrap(world(generator, 60), 500, seed)
+        drawings = Bootstrap(make_world(generator, 60), 500, seed)
         found, difference = drawings.estimate("a", share=False), drawings.estimate_difference("b", "a", share=False)
         (lo, hi), (paired_lo, paired_hi) = bounds(found), bounds(difference)
         hits += lo <= truth["a"] <= hi
@@ -195,7 +195,7 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
 def test_a_sign_flip_is_the_permutation_test_of_scipy() -> None:
     from scipy import stats
 
-    rows = world(np.random.default_rng(7), 14)
+    rows = make_world(np.random.default_rng(7), 14)
     gaps = np.array([row["b"][0] - row["a"][0] for row in rows])
     theirs = stats.permutation_test((gaps,), np.sum, permutation_type="samples", n_resamples=2**14).pvalue
     assert Bootstrap(rows, 2**14, 1).compute_p_value("b", "a") == pytest.approx(theirs, abs=1e-9)

@@ -38,7 +38,7 @@ def vocabulary() -> tuple[Tokenizer, Vocabulary]:
 
 
 def schema(task: str) -> str:
-    return json.dumps(tasks.load(task).schema())
+    return json.dumps(tasks.load(task).schema)
 
 
 @pytest.mark.parametrize(("task", "answer"), [("content", CONTENT), ("invoice", INVOICE)])

@@ -266,7 +266,7 @@ def test_torch_and_onnx_give_the_same_answers_under_a_schema(cut: Path, raw: Cal
     image = raw("picture.png") / "picture.png"
     asked = [Request((image,), "Copy.")]
     for name in ("content", "invoice"):
-        schema = json.dumps(tasks.load(name).schema())
+        schema = json.dumps(tasks.load(name).schema)
         asked.append(Request((image,), tasks.load(name).prompt, schema))
     ours = OnnxRuntime(cut / "onnx").answer(asked, 20)
     assert ours == TorchRuntime(cut / "merged", dtype="float32").answer(asked, 20)

@@ -30,7 +30,7 @@ def described(folder: Path, *names: str) -> Path:
     questions = {}
     for name in names:
         module = tasks.load(name)
-        schema = hash_schema(module.schema())
+        schema = hash_schema(module.schema)
         questions[name] = TaskPrompt(prompt=module.prompt, schema_sha256=schema)
     manifest.write_manifest(folder, look, recipe_of(RENDER), questions)
     return folder

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from warraq.files import JsonObject
 from warraq.metrics import fields, text
+from warraq.metrics.catalogue import ScoreSums
 from warraq.metrics.fields import Kinds
 from warraq.metrics.statistics import Bootstrap
 
@@ -34,9 +35,9 @@ def measure_degradation(pairs: Sequence[AnswerPair]) -> dict[str, float | int | 
 
     Character errors are those of the raw answer against its label, so that structure counts too.
     """
-    by_document: dict[str, dict[str, list[float]]] = {}
+    documents: dict[str, ScoreSums] = {}
     for pair in pairs:
-        sums = by_document.setdefault(pair.document, {})
+        sums = documents.setdefault(pair.document, {})
         for precision, raw, answer in (
             ("exact", pair.exact, pair.exact_fields),
             ("coarse", pair.coarse, pair.coarse_fields),
@@ -47,21 +48,16 @@ def measure_degradation(pairs: Sequence[AnswerPair]) -> dict[str, float | int | 
             aligned = answer and fields.align_lists(pair.gold, answer, kinds)
             f1 = fields.score_fields(pair.gold, aligned, kinds)["field_f1"] if pair.kinds is not None else (0.0, 0.0)
             _add(sums, f"{precision}_field_f1", f1)
-    drawings = Bootstrap(
-        [{name: (above, below) for name, (above, below) in sums.items()} for sums in by_document.values()],
-        RESAMPLES,
-        SEED,
-    )
-    costs: dict[str, float | int | None] = {"answers": len(pairs), "documents": len(by_document)}
+    bootstrap = Bootstrap(list(documents.values()), RESAMPLES, SEED)
+    costs: dict[str, float | int | None] = {"answers": len(pairs), "documents": len(documents)}
     costs["equal_answers"] = sum(pair.exact == pair.coarse for pair in pairs) / len(pairs)
     for name, (first, second) in NAMES.items():
-        estimate = drawings.estimate_difference(first, second, share=False)
+        estimate = bootstrap.estimate_difference(first, second, share=False)
         for key, value in ((name, estimate.value), (f"{name}_lo", estimate.lo), (f"{name}_hi", estimate.hi)):
             costs[key] = None if value is None else round(value, 6)
     return costs
 
 
-def _add(sums: dict[str, list[float]], name: str, score: tuple[float, float]) -> None:
-    held = sums.setdefault(name, [0.0, 0.0])
-    held[0] += score[0]
-    held[1] += score[1]
+def _add(sums: ScoreSums, name: str, score: tuple[float, float]) -> None:
+    numerator, denominator = sums.get(name, (0.0, 0.0))
+    sums[name] = numerator + score[0], denominator + score[1]

@@ -77,9 +77,8 @@ def choose_threshold(validation: Sequence[GradedAnswer], accepted_error: float) 
 
 def count_documents_needed(accepted_error: float) -> int:
     """How many validation documents without any error justify a threshold."""
-    square = wilson_interval(0, 1)[1] / (
-        1 - wilson_interval(0, 1)[1]
-    )  # of the normal quantile: the limit of 0 of n is z^2 / (n + z^2)
+    limit = wilson_interval(0, 1)[1]
+    square = limit / (1 - limit)  # of the normal quantile z: the limit of 0 of n is z^2 / (n + z^2)
     return math.ceil(square * (1 - accepted_error) / accepted_error - 1e-9)
 
 

@@ -96,7 +96,7 @@ def _check_task(folder: Path, trained: manifest.ModelManifest, name: str, thresh
     if name not in trained.tasks:
         raise InputError(f"{folder} was not trained for {name!r}; it knows {', '.join(trained.tasks)}.")
     task = tasks.load(name)
-    schema = task.schema()
+    schema = task.schema
     if trained.tasks[name].prompt != task.prompt or trained.tasks[name].schema_sha256 != hash_schema(schema):
         raise InputError(f"{folder} was trained with another prompt or schema of {name}; train it anew.")
     return ModelTask(name, task.prompt, task, schema, threshold)

@@ -51,7 +51,7 @@ def read_prompts(dataset: Path) -> dict[str, TaskPrompt]:
     for sample in read_samples(dataset):
         prompts.setdefault(sample.task, set()).add(sample.conversations[0].content.removeprefix("<image>"))
     return {
-        task: TaskPrompt(prompt=min(several), schema_sha256=hash_schema(tasks.load(task).schema()))
+        task: TaskPrompt(prompt=min(several), schema_sha256=hash_schema(tasks.load(task).schema))
         for task, several in prompts.items()
         if len(several) == 1
     }

@@ -50,6 +50,7 @@ class Task:
     write_markdown: Callable[[JsonObject], str] = fence_json  # an answer as a person reads it
     pose_question: Callable[[JsonObject], tuple[str, JsonObject]] | None = None  # of a label that holds its question
 
+    @property
     def schema(self) -> JsonObject:
         """The JSON Schema of the answer."""
         return self.answer.model_json_schema()
