@@ -29,9 +29,10 @@ class TorchRuntime:
         from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoProcessor
         from transformers.utils import logging
 
-        logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # it would advise the fast image processor
+        advice = cast(Any, logging)
+        advice.set_verbosity_error()  # it would advise the fast image processor
         if not sys.stderr.isatty():
-            logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # of files read
+            advice.disable_progress_bar()  # of files read
         torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32: the proof of an export rests on it
         if count := count_threads():
             torch.set_num_threads(count)
