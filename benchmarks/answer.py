@@ -30,7 +30,7 @@ from warraq.runtimes.onnx import OnnxRuntime
 PROMPT = "You are a professional OCR details extractor. Task: content. Copy the page. Answer in JSON only."
 
 
-def bandwidth() -> float:
+def measure_bandwidth() -> float:
     """Bytes a second that as many threads as a runtime has read from memory."""
     count = count_threads() or os.cpu_count() or 1
     numbers = np.ones((count, 2**27 // count), dtype=np.float32)  # 512 MiB: more than any cache
@@ -43,7 +43,7 @@ def bandwidth() -> float:
     return best
 
 
-def once(runtime: Runtime, request: Request, tokens: int) -> tuple[float, float]:
+def time_answer(runtime: Runtime, request: Request, tokens: int) -> tuple[float, float]:
     """Seconds to the first token, and tokens a second after it."""
     began = time.perf_counter()
     runtime.answer([request], 1)
@@ -61,7 +61,7 @@ TORCH = {
 }
 
 
-def engine(name: str, folder: Path) -> tuple[str, Runtime, int]:
+def open_engine(name: str, folder: Path) -> tuple[str, Runtime, int]:
     """The name in the table, the runtime, whose answers never stop, and the bytes of weights that a token reads."""
     if name not in TORCH:
         onnx = OnnxRuntime(folder)
@@ -82,7 +82,7 @@ def engine(name: str, folder: Path) -> tuple[str, Runtime, int]:
     return title, torch, size
 
 
-def folders(names: list[str], onnx: Path, merged: Path | None, work: Path, block: int) -> dict[str, Path]:
+def prepare_folders(names: list[str], onnx: Path, merged: Path | None, work: Path, block: int) -> dict[str, Path]:
     """Where each engine's model is; lower precisions are written to `work`."""
     found = {}
     for name in names:
@@ -96,9 +96,9 @@ def folders(names: list[str], onnx: Path, merged: Path | None, work: Path, block
     return found
 
 
-def peak(name: str, folder: Path, request: Request, tokens: int) -> int:
+def measure_peak(name: str, folder: Path, request: Request, tokens: int) -> int:
     """Bytes of memory that this process had at most, which has answered once."""
-    engine(name, folder)[1].answer([request], tokens)
+    open_engine(name, folder)[1].answer([request], tokens)
     status = Path("/proc/self/status").read_text()  # ru_maxrss of a child begins with its parent's
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
@@ -123,19 +123,19 @@ def main(write: Callable[[str], None] = print) -> None:
     request = Request((options.page,), PROMPT)
     with tempfile.TemporaryDirectory() as work:
         where, names = options.work or Path(work), options.engines.split(",")
-        places = folders(names, options.onnx, options.merged, where, options.block)
+        places = prepare_folders(names, options.onnx, options.merged, where, options.block)
         peaks = []
         for name, folder in places.items():
             with multiprocessing.get_context("spawn").Pool(1) as pool:
-                peaks.append(pool.apply(peak, (name, folder, request, options.tokens)))
-        found = [engine(name, folder) for name, folder in places.items()]
-        limit = bandwidth()
+                peaks.append(pool.apply(measure_peak, (name, folder, request, options.tokens)))
+        found = [open_engine(name, folder) for name, folder in places.items()]
+        limit = measure_bandwidth()
         times: list[list[tuple[float, float]]] = [[] for _ in found]
         for _, runtime, _ in found:
             runtime.answer([request], 2)
         for _ in range(options.rounds):
             for own, (_, runtime, _) in zip(times, found, strict=True):
-                own.append(once(runtime, request, options.tokens))
+                own.append(time_answer(runtime, request, options.tokens))
     write(f"memory read by these threads: {limit / 1e9:.1f} GB/s; {options.tokens} tokens, {options.rounds} rounds\n")
     write("| engine | first token, ms | tokens/s | of the bandwidth | all, s | pages/min | MB a token | peak, MB |")
     write("|---|---|---|---|---|---|---|---|")

@@ -26,7 +26,7 @@ from warraq.runtimes.onnx import OnnxRuntime
 from warraq.runtimes.torch import TorchRuntime
 
 
-def answered(name: str, runtime: Runtime, requests: list[Request], tokens: int) -> list[Answer]:
+def answer_all(name: str, runtime: Runtime, requests: list[Request], tokens: int) -> list[Answer]:
     began, found = time.monotonic(), list[Answer]()
     for start in range(0, len(requests), BATCH):
         found += runtime.answer(requests[start : start + BATCH], tokens)
@@ -50,7 +50,7 @@ def main() -> None:
     chosen = [pair for side in sides for pair in side][: options.answers]
     requests = [request for _, request in chosen]
     torch = TorchRuntime(options.merged, dtype="float32")
-    truth = answered("transformers fp32", torch, requests, options.tokens)
+    truth = answer_all("transformers fp32", torch, requests, options.tokens)
     with tempfile.TemporaryDirectory() as work:
         folders = {name: Path(work) / name for name in ("fp32", *options.precisions.split(","))}
         for name, folder in folders.items():
@@ -63,7 +63,7 @@ def main() -> None:
             else:
                 shutil.copytree(folders["fp32"], folder, ignore=shutil.ignore_patterns("*.onnx*"))
                 quantize.quantize_graphs(folders["fp32"], folder, name, options.block)  # type: ignore[arg-type]
-            ours = answered(f"onnxruntime {name}", OnnxRuntime(folder), requests, options.tokens)
+            ours = answer_all(f"onnxruntime {name}", OnnxRuntime(folder), requests, options.tokens)
             equal = sum(one == other for one, other in zip(truth, ours, strict=True))
             pairs = [
                 pair_answers(sample, one.text, other.text)

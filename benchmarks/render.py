@@ -95,7 +95,7 @@ def pdftoppm(folder: Path, out: Path, colour: str) -> None:
             subprocess.run(words, check=True, stderr=subprocess.DEVNULL)
 
 
-def ways() -> dict[str, Callable[[Path, Path, str], None]]:
+def list_ways() -> dict[str, Callable[[Path, Path, str], None]]:
     found: dict[str, Callable[[Path, Path, str], None]] = {
         "warraq render": ours,
         "MuPDF alone, drawn and not kept": mupdf_bare,
@@ -145,7 +145,7 @@ def parts_ms(folder: Path, colour: Colour) -> dict[str, float]:
     return {name: seconds * 1000 for name, seconds in spent.items()}
 
 
-def chosen(files: Path, place: Path, colour: str, copies: int) -> dict[str, tuple[Path, int]]:
+def select_files(files: Path, place: Path, colour: str, copies: int) -> dict[str, tuple[Path, int]]:
     """Documents of born-digital pages only and of scans only, and how many pages they have.
 
     A copy ends in a comment of its own, so that it is another document.
@@ -169,19 +169,19 @@ def chosen(files: Path, place: Path, colour: str, copies: int) -> dict[str, tupl
     return sets
 
 
-def table(files: Path, rounds: int, colour: Colour, copies: int) -> str:
+def format_table(files: Path, rounds: int, colour: Colour, copies: int) -> str:
     lines = []
     with tempfile.TemporaryDirectory() as place:
-        sets = chosen(files, Path(place), colour, copies)
+        sets = select_files(files, Path(place), colour, copies)
         head = [f"{origin.replace('_', '-')} ({count} pages)" for origin, (_, count) in sets.items()]
         lines += [f"| ms a page, {colour} | {' | '.join(head)} |", "|---|---|---|"]
         taken: dict[tuple[str, str], list[float]] = {}
         for _ in range(rounds):
-            for name, way in ways().items():
+            for name, way in list_ways().items():
                 for origin, (folder, count) in sets.items():
                     taken.setdefault((name, origin), []).append(cost_ms(way, folder, colour) / count)
         medians = {key: statistics.median(values) for key, values in taken.items()}
-        for name in ways():
+        for name in list_ways():
             cells = [medians[name, origin] for origin in sets]
             ratios = [medians[name, origin] / medians["warraq render", origin] for origin in sets]
             shown = [f"{cell:.1f} ({ratio:.1f}x)" for cell, ratio in zip(cells, ratios, strict=True)]
@@ -202,7 +202,7 @@ def main() -> None:
     parser.add_argument("--into", type=Path, help="a document with the lines <!-- render COLOUR --> and <!-- end -->")
     given = parser.parse_args()
     os.environ["WARRAQ_WORKERS"] = "1"
-    text = table(given.folder, given.rounds, given.colour, given.copies)
+    text = format_table(given.folder, given.rounds, given.colour, given.copies)
     print(text)
     if given.into:
         document = given.into.read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from support import ROOT, export_project
-from support.rendering import picture
+from support.rendering import encode_image
 
 pytestmark = pytest.mark.slow
 FIGURES = {
@@ -60,7 +60,7 @@ def test_without_files(name: str, size: str) -> None:
 def test_render(tmp_path: Path) -> None:
     scan, letter = pymupdf.open(), pymupdf.open()
     page = scan.new_page()
-    page.insert_image(page.rect, stream=picture(Image.effect_noise((850, 1200), 60), "JPEG"))
+    page.insert_image(page.rect, stream=encode_image(Image.effect_noise((850, 1200), 60), "JPEG"))
     letter.new_page().insert_text((50, 50), "A letter")
     for name, document in (("scan", scan), ("letter", letter)):
         document.save(tmp_path / f"{name}.pdf")

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from support import PARAMS
-from support.rendering import PARAMETERS, Raw, content, render
+from support.rendering import PARAMETERS, Raw, read_files, render
 from warraq.cli.main import main
 
 pytestmark = pytest.mark.slow
@@ -61,7 +61,7 @@ def test_two_machines_give_the_bytes_of_one_also_when_one_dies(raw: Raw, tmp_pat
     assert done.returncode == 0, done.stderr
     assert ("dies midway" in done.stdout.splitlines()) == killing, done.stdout
     render(folder, tmp_path / "here")
-    assert content(tmp_path / "ray") == content(tmp_path / "here")
+    assert read_files(tmp_path / "ray") == read_files(tmp_path / "here")
 
 
 def test_what_is_not_there_is_one_sentence(raw: Raw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

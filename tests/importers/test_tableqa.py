@@ -12,7 +12,7 @@ from PIL import Image
 from pyarrow import parquet
 
 from support import PARAMS
-from support.rendering import red
+from support.rendering import read_red
 from warraq.cli.main import main
 from warraq.importers.tableqa import convert_to_png
 from warraq.tasks import table_qa
@@ -98,7 +98,7 @@ def test_a_hub_data_set_needs_a_commit_and_a_column_that_is_missing_is_named(tmp
 def grey(data: bytes, at: tuple[int, int]) -> int:
     with Image.open(io.BytesIO(convert_to_png(data)[0])) as image:
         assert image.mode == "RGB"
-        return red(image, at)
+        return read_red(image, at)
 
 
 def test_images_of_any_kind_look_like_themselves() -> None:

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageDraw
 
-from support.rendering import Raw, picture, render, shown
+from support.rendering import Raw, encode_image, open_page, render
 from warraq.rendering import enhance
-from warraq.rendering.raster import Raster, blank_canvas
+from warraq.rendering.raster import Raster, make_canvas
 
 PIXELS = st.tuples(st.integers(1, 40), st.integers(1, 40), st.sampled_from([1, 3])).flatmap(
     lambda shape: arrays(np.uint8, shape)
@@ -91,15 +91,15 @@ def test_autocontrast_ignores_a_share_of_the_darkest(cutoff_percent: float, low:
 
 def test_a_page_is_made_level_cropped_and_stretched_as_params_say(raw: Raw, tmp_path: Path) -> None:
     scan = Image.fromarray(writing(2.0)[:, :, 0]).point(lambda value: 100 + value // 4)
-    folder = raw(**{"scan.png": picture(scan)})
+    folder = raw(**{"scan.png": encode_image(scan)})
     (page,), _ = render(folder, tmp_path / "out", long_side_px=800, deskew=True, crop=True, contrast="autocontrast")
     assert page.skew_deg == pytest.approx(2.0, abs=0.15)
     assert min(page.crop_px) > 5
-    assert (page.width_px, page.height_px) == shown(page, tmp_path / "out").size
-    assert np.asarray(shown(page, tmp_path / "out"))[:, :, 0].min() == 0
+    assert (page.width_px, page.height_px) == open_page(page, tmp_path / "out").size
+    assert np.asarray(open_page(page, tmp_path / "out"))[:, :, 0].min() == 0
     (plain,), _ = render(folder, tmp_path / "out", long_side_px=800)
     assert (plain.skew_deg, plain.crop_px, (plain.width_px, plain.height_px)) == (0.0, (0, 0, 0, 0), scan.size)
-    assert shown(plain, tmp_path / "out").convert("L").tobytes() == scan.tobytes()
+    assert open_page(plain, tmp_path / "out").convert("L").tobytes() == scan.tobytes()
 
 
 @given(PIXELS, st.booleans(), st.integers(0, 1), st.integers(0, 1))
@@ -107,7 +107,7 @@ def test_png_holds_the_samples(samples: np.ndarray, on_canvas: bool, left: int, 
     from io import BytesIO
 
     if on_canvas:
-        samples, plain = blank_canvas(*samples.shape), samples
+        samples, plain = make_canvas(*samples.shape), samples
         samples[:] = plain
     samples = samples[:, left : max(left + 1, samples.shape[1] - right)]
     assume(samples.size)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from support import PARAMS
-from support.rendering import Raw, reasons, render
+from support.rendering import Raw, reasons_by_file, render
 from warraq.records import Rejected, read_rows
 
 
@@ -39,7 +39,7 @@ def test_links_lead_only_inside_the_folder(raw: Raw, documents: dict[str, bytes]
     os.mkfifo(folder / "pipe.pdf")
     pages, rejected = render(folder, tmp_path / "out")
     assert [page.files for page in pages] == [("again.pdf", "scan.pdf")]
-    assert reasons(rejected) == {
+    assert reasons_by_file(rejected) == {
         "folder": "link_outside",
         "nowhere.pdf": "unreadable",
         "pipe.pdf": "unreadable",
@@ -64,7 +64,7 @@ def test_what_may_not_be_read_is_a_reason(raw: Raw, documents: dict[str, bytes],
     (folder / "closed").chmod(0o700)
     assert done.returncode == 0, done.stderr
     rejected = read_rows(tmp_path / "out/rejected.jsonl", Rejected)
-    assert reasons(rejected) == {"letter.pdf": "unreadable", "closed": "unreadable"}
+    assert reasons_by_file(rejected) == {"letter.pdf": "unreadable", "closed": "unreadable"}
     assert all("Permission denied" in row.message for row in rejected)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from support.rendering import PARAMETERS, picture, render
+from support.rendering import PARAMETERS, encode_image, render
 from warraq.errors import InputError
 from warraq.rendering import document_loop, settings
 from warraq.rendering.raster import Raster
@@ -77,7 +77,7 @@ def test_the_pixels_are_those_of_this_version(
     tmp_path: Path, name: str, look: dict[str, object], expected: str
 ) -> None:
     (tmp_path / "raw").mkdir()
-    files = {"drawing.pdf": pdf(), "scan.pdf": scan(), "scan.png": picture(Image.fromarray(paper()))}
+    files = {"drawing.pdf": pdf(), "scan.pdf": scan(), "scan.png": encode_image(Image.fromarray(paper()))}
     (tmp_path / "raw" / name).write_bytes(files[name])
     ((page,), rejected) = render(tmp_path / "raw", tmp_path / "pages", **look)
     assert not rejected and page.recipe == settings.recipe_of(PARAMETERS.model_copy(update=look))

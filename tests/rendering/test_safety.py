@@ -10,14 +10,21 @@ import pymupdf
 import pytest
 from PIL import Image
 
-from support.rendering import PARAMETERS, Raw, drawing, picture, render, shown
+from support.rendering import PARAMETERS, Raw, draw_pdf, encode_image, open_page, render
 from warraq import workers
 from warraq.records import Engine, Rejected
 from warraq.rendering import pdfium
 from warraq.rendering.folder import find_documents
 from warraq.rendering.pages import render_attempt
 from warraq.rendering.raster import RenderError
-from warraq.rendering.retry_policy import MAX_ATTEMPTS, Attempt, PageStart, PartialResult, RenderedPage, next_attempt
+from warraq.rendering.retry_policy import (
+    MAX_ATTEMPTS,
+    Attempt,
+    PageStart,
+    PartialResult,
+    RenderedPage,
+    plan_next_attempt,
+)
 from warraq.workers import Failure
 
 TIMEOUT = Failure("timeout", "")
@@ -66,7 +73,7 @@ def test_a_picture_that_memory_cannot_hold_is_not_a_blank_page(raw: Raw, tmp_pat
     document = pymupdf.open()
     document.new_page().insert_text((50, 50), "Before")
     page = document.new_page()
-    page.insert_image(page.rect, stream=picture(Image.new("L", (9000, 9000), 90), "JPEG", progressive=True))
+    page.insert_image(page.rect, stream=encode_image(Image.new("L", (9000, 9000), 90), "JPEG", progressive=True))
     pages, rejected = render(raw(**{"large.pdf": document.tobytes()}), tmp_path / "out", max_memory_mib=64)
     assert [page.page for page in pages] == [1]
     assert [(row.page, row.reason) for row in rejected] == [(2, "memory")]
@@ -75,7 +82,7 @@ def test_a_picture_that_memory_cannot_hold_is_not_a_blank_page(raw: Raw, tmp_pat
 def test_a_long_document_has_its_time_page_by_page(raw: Raw, tmp_path: Path) -> None:
     before = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
     document = pymupdf.open()
-    noise = picture(Image.effect_noise((1500, 1500), 60))
+    noise = encode_image(Image.effect_noise((1500, 1500), 60))
     for _ in range(40):
         page = document.new_page(width=300, height=300)
         page.insert_image(page.rect, stream=noise)
@@ -91,7 +98,7 @@ def test_a_page_that_is_drawn_in_part_says_what_is_missing(raw: Raw, tmp_path: P
     document = pymupdf.open()
     page = document.new_page()
     page.insert_text((50, 50), "Before")
-    page.insert_image((50, 100, 500, 500), stream=picture(Image.effect_noise((300, 300), 60), "JPEG"))
+    page.insert_image((50, 100, 500, 500), stream=encode_image(Image.effect_noise((300, 300), 60), "JPEG"))
     data = document.tobytes()
     start = data.index(b"\xff\xda")  # the scan of the JPEG
     pages, rejected = render(
@@ -105,16 +112,16 @@ def test_a_page_that_is_drawn_in_part_says_what_is_missing(raw: Raw, tmp_path: P
 def test_a_picture_without_its_data_is_damage(raw: Raw, tmp_path: Path) -> None:
     document = pymupdf.open()
     paper = document.new_page(width=300, height=300)
-    xref = paper.insert_image(paper.rect, stream=picture(Image.new("L", (600, 600), 200)))
+    xref = paper.insert_image(paper.rect, stream=encode_image(Image.new("L", (600, 600), 200)))
     document.update_stream(xref, bytes(600))
     (page,), _ = render(raw(**{"cut.pdf": document.tobytes()}), tmp_path / "out")
     assert page.damage and "truncated" in page.damage
 
 
 def test_a_turn_by_no_right_angle_is_no_turn(raw: Raw, tmp_path: Path) -> None:
-    folder = raw(**{"plain.pdf": drawing(), "turned.pdf": drawing("/Rotate 45")})
+    folder = raw(**{"plain.pdf": draw_pdf(), "turned.pdf": draw_pdf("/Rotate 45")})
     pages, _ = render(folder, tmp_path / "out")
-    plain, turned = (shown(page, tmp_path / "out") for page in pages)
+    plain, turned = (open_page(page, tmp_path / "out") for page in pages)
     assert [page.rotation_deg for page in pages] == [0, 0]
     assert (plain.size, plain.tobytes()) == (turned.size, turned.tobytes())
 
@@ -140,7 +147,7 @@ def test_what_mupdf_finds_blank_pdfium_may_see(raw: Raw, tmp_path: Path) -> None
 
 
 def test_a_page_object_that_mupdf_cannot_read_pdfium_may_draw(raw: Raw, tmp_path: Path) -> None:
-    deep = drawing("/X " + "[" * 100_000 + "]" * 100_000)
+    deep = draw_pdf("/X " + "[" * 100_000 + "]" * 100_000)
     (page,), rejected = render(raw(**{"deep.pdf": deep}), tmp_path / "out")
     assert (page.engine, (page.ink or 0) > 0.01, rejected) == ("pdfium", True, [])
 
@@ -164,7 +171,7 @@ def test_a_document_fills_only_so_much_of_the_disk(raw: Raw, tmp_path: Path) -> 
     document = pymupdf.open()
     for _ in range(4):
         page = document.new_page(width=300, height=300)
-        page.insert_image(page.rect, stream=picture(Image.effect_noise((650, 650), 60)))
+        page.insert_image(page.rect, stream=encode_image(Image.effect_noise((650, 650), 60)))
     folder = raw("scan.pdf", **{"noise.pdf": document.tobytes()})
     pages, rejected = render(folder, tmp_path / "out", long_side_px=700, max_output_mib=1)
     assert [page.page for page in pages if page.files == ("noise.pdf",)] == [1, 2]
@@ -187,7 +194,7 @@ def test_pdfium_draws_what_kills_mupdf(raw: Raw, tmp_path: Path) -> None:
     """The attempt after a death, on a document that both can draw."""
     (source,), _ = find_documents(raw("letter.pdf"))
     died = Attempt(source, None, "mupdf")
-    again, lost = next_attempt(died, PageStart(2, "mupdf"), TIMEOUT)
+    again, lost = plan_next_attempt(died, PageStart(2, "mupdf"), TIMEOUT)
     assert again and (again.first, again.alone, lost) == (2, "pdfium", None)
     (tmp_path / "out" / f"{source.document}.part").mkdir(parents=True)
     messages = list(render_attempt(tmp_path / "out", PARAMETERS, PARAMETERS, again))
@@ -222,7 +229,7 @@ def test_attempts_end_and_every_page_is_drawn_or_left_out(
                 [PageStart(0, attempt.engine), count, PageStart(attempt.first, attempt.alone or attempt.engine)]
             )
             begun = begun if count else PageStart(0, attempt.engine)
-            again, lost = next_attempt(attempt, begun, Failure(reason, ""))
+            again, lost = plan_next_attempt(attempt, begun, Failure(reason, ""))
             if lost:
                 result.leave_out(attempt, begun, again, RenderError(lost.reason, ""))
             if again is None or again.first > max(count, 1):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support import NANO
-from support.scripted_model import Scripted, described
+from support.scripted_model import Scripted, describe_model
 from warraq.files import write_json
 
 
@@ -27,7 +27,7 @@ def model(server: Scripted, tmp_path: Path) -> Path:
     folder = tmp_path / "model"
     url = f"http://127.0.0.1:{server.server_port}/v1"
     write_json(folder / "config.json", {"runtime": "endpoint", "url": url, "model": "scripted"})
-    return described(folder, "content", "invoice")
+    return describe_model(folder, "content", "invoice")
 
 
 @pytest.fixture(scope="session")
@@ -43,5 +43,5 @@ def cut(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(folder / "merged", folder / "onnx", ignore=shutil.ignore_patterns("*.safetensors"))
     gemma3.write(folder / "merged", folder / "onnx")
     for name in ("merged", "onnx"):
-        described(folder / name, "content", "invoice", "metadata")
+        describe_model(folder / name, "content", "invoice", "metadata")
     return folder

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support import ROOT
-from support.scripted_model import CONTENT, Scripted, described
+from support.scripted_model import CONTENT, Scripted, describe_model
 from support.waiting import LONGEST_S
 from warraq import tasks
 from warraq.cli.main import main
@@ -213,7 +213,7 @@ def test_a_changed_file_of_the_model_is_refused(raw: Callable[..., Path], tmp_pa
     folder = tmp_path / "onnx"
     write_json(folder / "config.json", {})
     (folder / "tokenizer.json").write_text("{}")
-    described(folder, "content")
+    describe_model(folder, "content")
     (folder / "tokenizer.json").write_text("[]")
     result = read(folder, None, raw("picture.png"))
     assert result.exit_code == 2 and "tokenizer.json is not the file that was written with the model" in result.output

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from support import export_project, tiny
 from support.export_project import PROMPT, dropped_vision_weight, refused, swapped_embeddings
 from support.params import params_yaml
-from support.scripted_model import described
+from support.scripted_model import describe_model
 from warraq.exporters.onnx import quantize, qwen2_5_vl
 from warraq.exporters.onnx.quantize import Precision
 from warraq.runtimes import ImageError, Request, parity, processor
@@ -53,7 +53,7 @@ def qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = json.loads((merged / "config.json").read_text())
     text = config.pop("text_config")
     (merged / "config.json").write_text(json.dumps(text | config))
-    described(merged, "content")
+    describe_model(merged, "content")
     (folder / "params.yaml").write_text(params_yaml(export_project.CHANGES | {f"students.{STUDENT}.export": "onnx"}))
     assert export_project.export(folder, "onnx", student=STUDENT).exit_code == 0
     return folder

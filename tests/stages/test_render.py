@@ -17,7 +17,17 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from support import PARAMS, ROOT
-from support.rendering import PARAMETERS, Raw, content, drawing, picture, reasons, red, render, shown
+from support.rendering import (
+    PARAMETERS,
+    Raw,
+    draw_pdf,
+    encode_image,
+    open_page,
+    read_files,
+    read_red,
+    reasons_by_file,
+    render,
+)
 from warraq.cli.main import main
 from warraq.errors import InputError
 from warraq.records import Rejected, read_rows
@@ -37,7 +47,7 @@ def test_good_files_come_through_and_each_bad_file_has_its_own_reason(raw: Raw, 
     result = command(folder, tmp_path / "out")
     assert result.exit_code == 0
     rejected = read_rows(tmp_path / "out/rejected.jsonl", Rejected)
-    assert reasons(rejected) == {
+    assert reasons_by_file(rejected) == {
         "empty.pdf": "empty",
         "encrypted.pdf": "encrypted",
         "text.pdf": "not_a_document",
@@ -82,27 +92,27 @@ def test_a_file_with_an_owner_password_only_opens(raw: Raw, tmp_path: Path) -> N
     ("data", "reason"),
     [
         (b"%PDF-1.7\nnot a PDF after all\n%%EOF\n", "damaged"),
-        (picture(Image.effect_noise((90, 90), 60))[:900], "damaged"),
+        (encode_image(Image.effect_noise((90, 90), 60))[:900], "damaged"),
         (b"<html>%PDF-1.7</html>", "damaged"),
         (b"<html><body>Invoice no. 1001</body></html>", "not_a_document"),
-        (b"PK\x03\x04" + bytes(26) + drawing(), "not_a_document"),  # a ZIP that holds it as it is
-        (drawing(trailer="/Encrypt<</Filter/Adobe.PubSec/V 4>>"), "encrypted"),
-        (drawing(kid=9), "page_lost"),
+        (b"PK\x03\x04" + bytes(26) + draw_pdf(), "not_a_document"),  # a ZIP that holds it as it is
+        (draw_pdf(trailer="/Encrypt<</Filter/Adobe.PubSec/V 4>>"), "encrypted"),
+        (draw_pdf(kid=9), "page_lost"),
     ],
 )
 def test_unreadable_bytes_are_a_reason(raw: Raw, tmp_path: Path, data: bytes, reason: str) -> None:
     _, rejected = render(raw("scan.pdf", **{"bad.pdf": data}), tmp_path / "out")
-    assert reasons(rejected) == {"bad.pdf": reason}
+    assert reasons_by_file(rejected) == {"bad.pdf": reason}
 
 
 def test_too_many_pages_are_rejected_until_the_limit_is_raised(raw: Raw, tmp_path: Path) -> None:
     folder = raw("scan.pdf", "letter.pdf")
     _, rejected = render(folder, tmp_path / "out", max_pages=2)
-    assert reasons(rejected) == {"letter.pdf": "too_many_pages"}
+    assert reasons_by_file(rejected) == {"letter.pdf": "too_many_pages"}
     pages, rejected = render(folder, tmp_path / "out", max_pages=3)
     assert (len(pages), rejected) == (4, [])
     _, rejected = render(folder, tmp_path / "out", max_pages=2)
-    assert reasons(rejected) == {"letter.pdf": "too_many_pages"}
+    assert reasons_by_file(rejected) == {"letter.pdf": "too_many_pages"}
 
 
 def test_one_and_two_workers_give_equal_bytes(raw: Raw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +120,7 @@ def test_one_and_two_workers_give_equal_bytes(raw: Raw, tmp_path: Path, monkeypa
     for count in ("1", "2"):
         monkeypatch.setenv("WARRAQ_WORKERS", count)
         render(folder, tmp_path / count)
-    assert content(tmp_path / "1") == content(tmp_path / "2")
+    assert read_files(tmp_path / "1") == read_files(tmp_path / "2")
 
 
 def test_only_changed_documents_are_rendered_again(
@@ -120,7 +130,7 @@ def test_only_changed_documents_are_rendered_again(
     folder = raw("letter.pdf", "scan.pdf", "truncated.pdf")
     caplog.set_level("INFO")
     render(folder, out)
-    first = content(out)
+    first = read_files(out)
     (folder / "letter.pdf").touch()
     (folder / "scan.pdf").rename(folder / "renamed.pdf")
     pages, _ = render(folder, out)
@@ -130,7 +140,7 @@ def test_only_changed_documents_are_rendered_again(
     image = out / pages[0].image
     image.write_bytes(image.read_bytes()[:-1])  # a time stamp would not show it
     render(folder, out)
-    assert content(out) == first
+    assert read_files(out) == first
     (folder / "letter.pdf").unlink()
     pages, _ = render(folder, out)
     assert "2 pages (0 rendered, 2 reused)" in caplog.text
@@ -162,7 +172,7 @@ def test_a_killed_run_keeps_its_finished_documents(
     assert len(pages) == 7
     assert "7 rendered" not in caplog.text
     render(folder, tmp_path / "fresh")
-    assert content(out) == content(tmp_path / "fresh")
+    assert read_files(out) == read_files(tmp_path / "fresh")
 
 
 def test_check_tells_what_would_be_rejected_and_keeps_nothing(raw: Raw, tmp_path: Path) -> None:
@@ -181,7 +191,7 @@ def test_nothing_to_render_is_one_sentence(raw: Raw, tmp_path: Path) -> None:
     assert (result.exit_code, "missing is not a folder; create it" in result.stderr) == (2, True)
     result = command(raw("empty.pdf"), tmp_path / "out")
     assert (result.exit_code, "raw has no page to render, 1 rejected (empty 1)" in result.stderr) == (2, True)
-    assert reasons(read_rows(tmp_path / "out/rejected.jsonl", Rejected)) == {"empty.pdf": "empty"}
+    assert reasons_by_file(read_rows(tmp_path / "out/rejected.jsonl", Rejected)) == {"empty.pdf": "empty"}
     with pytest.raises(InputError, match="would be read as input"):
         run(raw=tmp_path, out=tmp_path / "out", parameters=PARAMETERS)
 
@@ -197,13 +207,13 @@ def test_a_password_comes_from_the_variable_that_documents_csv_names(
             monkeypatch.setenv("THE_PASSWORD", secret)
         result = command(folder, tmp_path / "out")
         rejected = read_rows(tmp_path / "out/rejected.jsonl", Rejected)
-        assert reasons(rejected) == ({"encrypted.pdf": outcome} if outcome else {})
+        assert reasons_by_file(rejected) == ({"encrypted.pdf": outcome} if outcome else {})
         assert (result.exit_code, "3 pages" in result.stderr) == ((2, False) if outcome else (0, True))
-    assert b"user" not in b"".join(content(tmp_path / "out").values())
+    assert b"user" not in b"".join(read_files(tmp_path / "out").values())
 
 
 def test_a_full_disk_is_one_sentence_and_what_was_rendered_stays(raw: Raw, tmp_path: Path) -> None:
-    folder = raw("letter.pdf", "scan.pdf", **{"large.png": picture(Image.effect_noise((1500, 1500), 60))})
+    folder = raw("letter.pdf", "scan.pdf", **{"large.png": encode_image(Image.effect_noise((1500, 1500), 60))})
     program = str(Path(sys.executable).with_name("warraq"))
     words = [program, "--params", str(PARAMS), "render", "--raw", str(folder), "--out", str(tmp_path / "out")]
     # A file that may not grow stands for a disk that is full: the same error at the same place.
@@ -229,7 +239,7 @@ def test_a_file_that_changes_while_it_is_read_is_no_page(
 
     monkeypatch.setattr(document_loop, "render_attempt", overtaken)
     pages, rejected = render(folder, tmp_path / "out")
-    assert ({page.files for page in pages}, reasons(rejected)) == ({("letter.pdf",)}, {"scan.pdf": "changed"})
+    assert ({page.files for page in pages}, reasons_by_file(rejected)) == ({("letter.pdf",)}, {"scan.pdf": "changed"})
 
 
 def test_the_summary_counts_pages_and_rejections(raw: Raw, tmp_path: Path) -> None:
@@ -259,8 +269,8 @@ def test_a_turned_page_stands_upright_and_says_so(raw: Raw, tmp_path: Path) -> N
     document[0].set_rotation(90)
     (page,), _ = render(raw(**{"turned.pdf": document.tobytes()}), tmp_path / "out")
     assert (page.rotation_deg, page.width_px, page.height_px) == (90, 400, 286)
-    image = shown(page, tmp_path / "out")
-    assert red(image, (390, 100)) < 20 and red(image, (10, 100)) > 235
+    image = open_page(page, tmp_path / "out")
+    assert read_red(image, (390, 100)) < 20 and read_red(image, (10, 100)) > 235
 
 
 @pytest.mark.skipif(not CORPUS.exists(), reason="the corpus is not here")
@@ -279,7 +289,7 @@ def test_the_corpus_comes_out_as_its_manifest_says(tmp_path: Path) -> None:
         shutil.copyfile(CORPUS / name, folder / name)
     pages, rejected = render(folder, tmp_path / "out", max_seconds=60, max_memory_mib=2048)
     good = {name: page.repaired for page in pages for name in page.files}
-    bad = reasons(rejected)
+    bad = reasons_by_file(rejected)
     allowed = {
         "zero pages": {"no_pages"},
         "encrypted": {"encrypted"},

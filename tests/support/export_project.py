@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from PIL import Image, ImageDraw
 
 from support.params import params_yaml
-from support.scripted_model import described
+from support.scripted_model import describe_model
 from warraq.cli.main import main
 from warraq.files import write_json
 
@@ -32,7 +32,7 @@ def make(folder: Path) -> None:
         row = {"page_id": f"0123456789ab-p{number:04}", "document": "0123456789ab", "task": "content"}
         samples.append({**row, "reference": "gold", "images": [image], "conversations": turns})
     write_json(folder / "dataset" / "val.json", samples)
-    described(folder / "merged", "content")
+    describe_model(folder / "merged", "content")
     (folder / "params.yaml").write_text(params_yaml(CHANGES), encoding="utf-8")
 
 

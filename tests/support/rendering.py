@@ -21,15 +21,15 @@ def render(raw: Path, out: Path, **changes: object) -> tuple[list[Page], list[Re
     return read_rows(out / "pages.jsonl", Page), read_rows(out / "rejected.jsonl", Rejected)
 
 
-def content(place: Path) -> dict[str, bytes]:
+def read_files(place: Path) -> dict[str, bytes]:
     return {path.relative_to(place).as_posix(): path.read_bytes() for path in place.rglob("*") if path.is_file()}
 
 
-def reasons(rejected: list[Rejected]) -> dict[str, str]:
+def reasons_by_file(rejected: list[Rejected]) -> dict[str, str]:
     return {row.file: row.reason for row in rejected}
 
 
-def drawing(page: str = "", kid: int = 3, trailer: str = "") -> bytes:
+def draw_pdf(page: str = "", kid: int = 3, trailer: str = "") -> bytes:
     """A PDF written by hand, so that it may be wrong: a page of 200 x 100 points with a black bar."""
     bodies = [
         "<</Type/Catalog/Pages 2 0 R>>",
@@ -48,23 +48,23 @@ def drawing(page: str = "", kid: int = 3, trailer: str = "") -> bytes:
     ).encode()
 
 
-def picture(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
+def encode_image(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
     stream = BytesIO()
     image.save(stream, form, **options)
     return stream.getvalue()
 
 
-def shown(page: Page, out: Path) -> Image.Image:
+def open_page(page: Page, out: Path) -> Image.Image:
     return Image.open(out / page.image).convert("RGB")
 
 
-def red(image: Image.Image, at: tuple[int, int]) -> int:
+def read_red(image: Image.Image, at: tuple[int, int]) -> int:
     value = image.getpixel(at)
     assert isinstance(value, tuple)
     return value[0]
 
 
-def difference(image: Image.Image, other: Image.Image) -> float:
+def mean_difference(image: Image.Image, other: Image.Image) -> float:
     """Mean absolute difference of the samples."""
     assert image.size == other.size
     pairs = list(zip(image.tobytes(), other.tobytes(), strict=True))

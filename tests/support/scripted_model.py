@@ -24,7 +24,7 @@ INVOICE = (
 )
 
 
-def described(folder: Path, *names: str) -> Path:
+def describe_model(folder: Path, *names: str) -> Path:
     """`folder` as a model that was trained for these tasks on pages of RENDER."""
     look = {name: getattr(RENDER, name) for name in RenderSettings.model_fields}
     questions = {}

@@ -18,7 +18,7 @@ from warraq.rendering.folder import SourceDocument, is_unchanged
 from warraq.rendering.pages import explain_failure, render_attempt
 from warraq.rendering.raster import RenderError
 from warraq.rendering.readers import import_engines
-from warraq.rendering.retry_policy import PartialResult, first_attempt, make_rejection, next_attempt
+from warraq.rendering.retry_policy import PartialResult, make_first_attempt, make_rejection, plan_next_attempt
 from warraq.rendering.settings import RenderLimits, RenderSettings
 from warraq.syntax import parse_module
 
@@ -84,7 +84,7 @@ def _render(
     """Read each document, in as many attempts as it takes, and keep what came of it."""
     partial_results = {source.document: PartialResult(source.document) for source in sources}
     queue = deque(
-        first_attempt(source, next((passwords[name] for name in source.names if name in passwords), None))
+        make_first_attempt(source, next((passwords[name] for name in source.names if name in passwords), None))
         for source in sources
     )
     function = partial(render_attempt, out, settings, limits)
@@ -94,7 +94,7 @@ def _render(
         source, result = attempt.source, partial_results[attempt.source.document]
         start = result.add(messages)
         if failure:
-            following, reason = next_attempt(attempt, start, failure)
+            following, reason = plan_next_attempt(attempt, start, failure)
             if reason:
                 result.leave_out(attempt, start, following, explain_failure(reason, limits))
             if following:

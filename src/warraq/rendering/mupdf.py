@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from warraq.rendering.raster import Colour, Raster, RenderError, blank_canvas, lost_page_error
+from warraq.rendering.raster import Colour, Raster, RenderError, explain_lost_page, make_canvas
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,7 +97,7 @@ class MupdfReader:
             )
             missing = (repaired or raster.is_blank) and _is_missing(self._document, page)
             if repaired and (missing or (raster.is_blank and complaints) or _is_cut_off(tools, page)):
-                return lost_page_error()
+                return explain_lost_page()
             return replace(raster, missing=True) if missing else raster
         except Exception as error:  # as in __init__
             _raise_if_memory(error)
@@ -113,7 +113,7 @@ def _draw(page: Any, scale: float, colour: Colour) -> "np.ndarray":
     space = import_mupdf().csGRAY if colour == "grey" else import_mupdf().csRGB
     matrix = mupdf.FzMatrix(scale, 0, 0, scale, 0, 0)
     box = mupdf.fz_round_rect(mupdf.fz_transform_rect(mupdf.fz_bound_page(page.this), matrix))
-    samples = blank_canvas(box.y1 - box.y0, box.x1 - box.x0, space.n)
+    samples = make_canvas(box.y1 - box.y0, box.x1 - box.x0, space.n)
     rows = samples.base
     assert rows is not None  # a canvas is a view
     first = mupdf.python_buffer_data(rows.data.cast("B")[1:])

@@ -13,7 +13,7 @@ from pathlib import Path
 from warraq.records import Engine, Page
 from warraq.rendering import enhance
 from warraq.rendering.document_cache import prepare_part
-from warraq.rendering.raster import Colour, Raster, RenderError, lost_page_error
+from warraq.rendering.raster import Colour, Raster, RenderError, explain_lost_page
 from warraq.rendering.readers import PageReader, open_reader
 from warraq.rendering.retry_policy import Attempt, Message, PageStart, RenderedPage, make_rejection
 from warraq.rendering.settings import RenderLimits, RenderSettings, recipe_of
@@ -54,7 +54,7 @@ def render_attempt(
         free_bytes -= sum((part / name).stat().st_size for name in written.sha256)
         if free_bytes < 0:
             for beyond in range(number, opened.count + 1):
-                yield make_rejection(document, beyond, output_limit_error(limits))
+                yield make_rejection(document, beyond, explain_output_limit(limits))
             return False
         yield written
         del page  # so that the next is drawn into the same memory
@@ -98,7 +98,7 @@ def _draw(
         if isinstance(other, Raster) and not other.is_blank:
             return "pdfium", replace(other, damage=page.damage)
         if page.missing:
-            return engine, lost_page_error()
+            return engine, explain_lost_page()
     return engine, page
 
 
@@ -112,7 +112,7 @@ def explain_failure(failure: Failure, limits: RenderLimits) -> RenderError:
     return RenderError(failure.reason, f"{why[failure.reason]} or print it to a new PDF.")
 
 
-def output_limit_error(limits: RenderLimits) -> RenderError:
+def explain_output_limit(limits: RenderLimits) -> RenderError:
     """Why a page beyond `max_output_mib` is left out."""
     return RenderError(
         "output",

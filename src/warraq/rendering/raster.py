@@ -22,7 +22,7 @@ class RenderError(Exception):
         self.message = message
 
 
-def lost_page_error() -> RenderError:
+def explain_lost_page() -> RenderError:
     """Why there is no page where the file lacks its content."""
     return RenderError("page_lost", "The page's content is missing from the file; copy it again from its source.")
 
@@ -65,7 +65,7 @@ class Raster:
         height, width, channels = self.samples.shape
         rows = _png_rows(self.samples)
         if rows is None:
-            laid_out = blank_canvas(height, width, channels)
+            laid_out = make_canvas(height, width, channels)
             laid_out[:] = self.samples
             rows = laid_out.base
         header = struct.pack(">IIBBBBB", width, height, 8, 0 if channels == 1 else 2, 0, 0, 0)
@@ -75,7 +75,7 @@ class Raster:
         )
 
 
-def blank_canvas(height: int, width: int, channels: int) -> "np.ndarray":
+def make_canvas(height: int, width: int, channels: int) -> "np.ndarray":
     """White samples that lie as PNG wants them, each row behind the byte 0: copying them there takes half as long as
     compressing them."""
     import numpy as np

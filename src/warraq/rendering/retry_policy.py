@@ -48,12 +48,12 @@ class Attempt:
     number: int = 1
 
 
-def first_attempt(source: SourceDocument, password: str | None) -> Attempt:
+def make_first_attempt(source: SourceDocument, password: str | None) -> Attempt:
     """By MuPDF for a PDF, by Pillow for an image."""
     return Attempt(source, password, "mupdf" if source.kind == "pdf" else "pillow")
 
 
-def next_attempt(attempt: Attempt, last: PageStart, failure: Failure) -> tuple[Attempt | None, Failure | None]:
+def plan_next_attempt(attempt: Attempt, last: PageStart, failure: Failure) -> tuple[Attempt | None, Failure | None]:
     """The attempt that follows one that died of what it began last, and why that page (or document) is left out, if so.
 
     No attempt follows where the document could not be opened, or has had its number of attempts: what is left of it is

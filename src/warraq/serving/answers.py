@@ -65,7 +65,7 @@ class PageQuery:
         """The same as of its PageAnswer."""
         return self.document, self.page, self.task.name
 
-    def request(self) -> Request:
+    def build_request(self) -> Request:
         """The free question, as the model was asked in training."""
         return Request((self.image,), self.task.prompt, stop_loops=True)
 
@@ -78,10 +78,10 @@ def answer_queries(model: FinishedModel, queries: Sequence[PageQuery], batch_siz
     """
     for start in range(0, len(queries), batch_size):
         batch = queries[start : start + batch_size]
-        free = model.runtime.answer([query.request() for query in batch], model.max_new_tokens)
+        free = model.runtime.answer([query.build_request() for query in batch], model.max_new_tokens)
         checks = [check_answer(query.task, answer) for query, answer in zip(batch, free, strict=True)]
         again = [
-            replace(query.request(), schema=json.dumps(query.task.schema))
+            replace(query.build_request(), schema=json.dumps(query.task.schema))
             for query, check in zip(batch, checks, strict=True)
             if isinstance(check, str)
         ]
@@ -110,7 +110,7 @@ def rate_free_answer(query: PageQuery, answer: Answer, value: JsonObject) -> Pag
     if certainty is None:
         certainty = query.task.task.read_confidence(value) or 0.0
     is_sure = query.task.threshold is not None and certainty >= query.task.threshold
-    return _page_answer(query, answer, value, () if is_sure else ("low_confidence",), forced=False)
+    return _make_page_answer(query, answer, value, () if is_sure else ("low_confidence",), forced=False)
 
 
 def rate_forced_answer(query: PageQuery, answer: Answer, reason: Reason) -> PageAnswer:
@@ -126,10 +126,10 @@ def rate_forced_answer(query: PageQuery, answer: Answer, reason: Reason) -> Page
     reasons: list[Reason] = [reason]
     if answer.finish_reason == "length":  # closed under the grammar
         reasons.append("loop" if answer.looped else "truncated")
-    return _page_answer(query, answer, value, tuple(dict.fromkeys(reasons)), forced=True)
+    return _make_page_answer(query, answer, value, tuple(dict.fromkeys(reasons)), forced=True)
 
 
-def _page_answer(
+def _make_page_answer(
     query: PageQuery, answer: Answer, value: JsonObject, reasons: tuple[Reason, ...], forced: bool
 ) -> PageAnswer:
     return PageAnswer(

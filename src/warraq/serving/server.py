@@ -48,7 +48,7 @@ def hash_policy(page: str) -> str:
     )
 
 
-def error_response(status: int, code: str, message: str, **headers: str) -> Response:
+def make_error_response(status: int, code: str, message: str, **headers: str) -> Response:
     """Why there is no answer; the connection is closed, as a body may not have been read."""
     body = {"error": {"code": code, "message": message}}
     return JSONResponse(body, status, headers={"Connection": "close", **headers})
@@ -86,15 +86,15 @@ class Api:
     def _refuse_caller(self, request: Request) -> Response | None:
         host = request.headers.get("host", "")
         if (host.rpartition(":")[0] or host).strip("[]") not in {*LOOPBACK, self.host} and self.token is None:
-            return error_response(421, "host", "This server answers under its own address only.")
+            return make_error_response(421, "host", "This server answers under its own address only.")
         origin = request.headers.get("origin")
         if origin and origin.split("://", 1)[-1] != request.headers.get("host"):
-            return error_response(403, "origin", "Another site may not use this server.")
+            return make_error_response(403, "origin", "Another site may not use this server.")
         if self.token and request.url.path.startswith(("/v1/", "/metrics")):
             token = request.headers.get("authorization", "").removeprefix("Bearer ")
             if not hmac.compare_digest(token.encode(), self.token.encode()):
                 headers = {"WWW-Authenticate": "Bearer"}
-                return error_response(401, "token", "Send the token as Authorization: Bearer …", **headers)
+                return make_error_response(401, "token", "Send the token as Authorization: Bearer …", **headers)
         return None
 
     def _refuse_body(self, request: Request) -> Response | None:
@@ -102,14 +102,14 @@ class Api:
             return None
         length = request.headers.get("content-length", "")
         if not length.isdigit():
-            return error_response(411, "length", "Send a Content-Length.")
+            return make_error_response(411, "length", "Send a Content-Length.")
         if int(length) > self.service.limits.max_mib * 2**20:
-            return error_response(413, "too_large", f"A request may have {self.service.limits.max_mib} MiB.")
+            return make_error_response(413, "too_large", f"A request may have {self.service.limits.max_mib} MiB.")
         return None
 
     def _refuse_full_queue(self, error: QueueFullError) -> Response:
         message = f"{self.service.limits.queue} requests wait already; try again in {error.retry_s} s."
-        return error_response(429, "queue_full", message, **{"Retry-After": str(error.retry_s)})
+        return make_error_response(429, "queue_full", message, **{"Retry-After": str(error.retry_s)})
 
     async def show_page(self) -> Response:
         """`/`: the page for people."""
@@ -145,7 +145,7 @@ class Api:
             return self._refuse_full_queue(error)
         except InputError as error:
             stack.close()
-            return error_response(400, "bad_request", str(error))
+            return make_error_response(400, "bad_request", str(error))
         except BaseException:
             stack.close()
             raise
@@ -153,7 +153,7 @@ class Api:
         if stream:
             lines = (json.dumps(event.model_dump(mode="json"), ensure_ascii=False) + "\n" async for event in events)
             return StreamingResponse(lines, media_type="application/x-ndjson", headers={"X-Accel-Buffering": "no"})
-        return last_response([event async for event in events][-1])
+        return make_final_response([event async for event in events][-1])
 
     async def _receive(self, request: Request, folder: Path, task: str, pages: str, stream: bool) -> ReadJob:
         """The job that a request asks for, its file in `folder`. Raises InputError."""
@@ -184,11 +184,11 @@ class Api:
         except QueueFullError as error:
             return self._refuse_full_queue(error)
         except (InputError, ValueError, KeyError, AttributeError, TypeError) as error:
-            return error_response(400, "bad_request", str(error))
-        return chat_response(self.name, answer)
+            return make_error_response(400, "bad_request", str(error))
+        return make_chat_response(self.name, answer)
 
 
-def last_response(event: ReadEvent) -> Response:
+def make_final_response(event: ReadEvent) -> Response:
     """The response to whoever waits for the end of a job alone."""
     if isinstance(event, DocumentEvent):
         return JSONResponse(event.document.to_json())
@@ -197,11 +197,11 @@ def last_response(event: ReadEvent) -> Response:
         error = {"code": "rejected", "message": "No page can be read."}
         return JSONResponse({"error": error, "rejected": rejected}, 422)
     if isinstance(event, FailedEvent):
-        return error_response(500, "failed", event.message)
+        return make_error_response(500, "failed", event.message)
     raise AssertionError(event)
 
 
-def chat_response(model: str, answer: Answer) -> Response:
+def make_chat_response(model: str, answer: Answer) -> Response:
     """An answer as a chat completion."""
     message = {"role": "assistant", "content": answer.text}
     return JSONResponse(
