@@ -196,6 +196,7 @@ def edited(model: Path, change: Callable[[dict[str, Any]], None]) -> None:
         (lambda value: value["tasks"]["invoice"].update(schema_sha256="0"), "another prompt or schema of invoice"),
         (lambda value: value["look"].update(contrast="sharpened"), "pages that this version does not render alike"),
         (lambda value: value["look"].update(deskew=True), "pages that this version does not render alike"),
+        (lambda value: value.update(look={}, recipe="import"), "pages that this version does not render alike"),
         (lambda value: value.update(recipe="0" * 12), "pages that this version does not render alike; train it anew."),
         (lambda value: value.update(colour="blue"), "is not of this version"),
     ],

@@ -68,13 +68,13 @@ def render_documents(
         if (result := load_result(out / source.document)) and is_current(result, limits, build)
     }
     todo = [source for source in sources if source.document not in results]
-    drawn = 0
+    drawn_pages = 0
     if todo:
         new = _render(todo, passwords, out, settings, limits, build)
         for document, result in workers.log_progress(new, len(todo), "render", "documents"):
             results[document] = result
-            drawn += len(result.pages)
-    return results, drawn
+            drawn_pages += len(result.pages)
+    return results, drawn_pages
 
 
 def _render(

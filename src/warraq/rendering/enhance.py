@@ -134,11 +134,11 @@ def measure_margins(samples: "np.ndarray") -> tuple[int, int, int, int]:
     """Left, top, right and bottom margin that hold paper only, px, less what is kept; zeros on a blank page."""
     import numpy as np
 
-    drawn = np.any(np.abs(samples.astype(np.int16) - _paper_tone(samples).astype(np.int16)) > PAPER, axis=2)
-    rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
+    is_ink = np.any(np.abs(samples.astype(np.int16) - _paper_tone(samples).astype(np.int16)) > PAPER, axis=2)
+    rows, columns = np.flatnonzero(is_ink.any(axis=1)), np.flatnonzero(is_ink.any(axis=0))
     if not len(rows):
         return 0, 0, 0, 0
-    height, width = drawn.shape
+    height, width = is_ink.shape
     keep = round(MARGIN * max(height, width))
     sides = (columns[0], rows[0], width - 1 - columns[-1], height - 1 - rows[-1])
     left, top, right, bottom = (max(0, int(side) - keep) for side in sides)

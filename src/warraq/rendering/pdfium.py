@@ -52,8 +52,8 @@ def _native_scale(page: Any) -> float:
     """Pixels a point of the finest image, in its own pixels; infinity where the page holds more than images."""
     from pypdfium2 import raw
 
-    found = [item for item in page.get_objects(max_depth=2) if item.type != raw.FPDF_PAGEOBJ_FORM]
-    if any(item.type != raw.FPDF_PAGEOBJ_IMAGE for item in found):
+    objects = [item for item in page.get_objects(max_depth=2) if item.type != raw.FPDF_PAGEOBJ_FORM]
+    if any(item.type != raw.FPDF_PAGEOBJ_IMAGE for item in objects):
         return math.inf
-    boxes = [(image.get_px_size()[0], *image.get_bounds()) for image in found]
+    boxes = [(image.get_px_size()[0], *image.get_bounds()) for image in objects]
     return max((width / (right - left) for width, left, _, right, _ in boxes if right > left), default=math.inf)

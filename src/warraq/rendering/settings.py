@@ -53,8 +53,8 @@ class RenderRecipe(Row):
 
 def write_recipe(pages: Path, settings: RenderSettings) -> None:
     """Write `<pages>/settings.json`."""
-    own = RenderSettings(**{name: getattr(settings, name) for name in RenderSettings.model_fields})
-    write_json(pages / NAME, RenderRecipe(settings=own, recipe=recipe_of(own)).model_dump())
+    plain = RenderSettings(**{name: getattr(settings, name) for name in RenderSettings.model_fields})
+    write_json(pages / NAME, RenderRecipe(settings=plain, recipe=recipe_of(plain)).model_dump())
 
 
 def read_recipe(pages: Path) -> RenderRecipe:

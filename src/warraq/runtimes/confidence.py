@@ -17,11 +17,11 @@ def measure_fields(answer: Answer) -> dict[str, float]:
         if end != last:
             start, last = last, end
         tokens.append((start, end, logprob))
-    found = {}
+    by_path = {}
     for path, (first, beyond) in find_spans(answer.text).items() if tokens else ():
-        own = [logprob for start, end, logprob in tokens if start < beyond and end > first]
-        found[path] = round(math.exp(sum(own) / len(own)), 4)
-    return found
+        logprobs = [logprob for start, end, logprob in tokens if start < beyond and end > first]
+        by_path[path] = round(math.exp(sum(logprobs) / len(logprobs)), 4)
+    return by_path
 
 
 def find_spans(text: str) -> dict[str, tuple[int, int]]:
@@ -30,7 +30,7 @@ def find_spans(text: str) -> dict[str, tuple[int, int]]:
         json.loads(text)
     except (ValueError, RecursionError):
         return {}
-    decoder, found = json.JSONDecoder(), dict[str, tuple[int, int]]()
+    decoder, spans = json.JSONDecoder(), dict[str, tuple[int, int]]()
 
     def space(place: int) -> int:
         return SPACE.match(text, place).end()  # type: ignore[union-attr]  # it matches everywhere
@@ -39,17 +39,17 @@ def find_spans(text: str) -> dict[str, tuple[int, int]]:
         """Note the values that begin at `place`; returns where they end."""
         if text[place] not in "{[":
             _, end = decoder.raw_decode(text, place)
-            found[path] = place, end
+            spans[path] = place, end
             return end
         named, end, count = text[place] == "{", space(place + 1), 0
         while text[end] not in "}]":
-            own = f"{path}[{count}]"
+            inner = f"{path}[{count}]"
             if named:
                 key, end = decoder.raw_decode(text, end)
-                own, end = f"{path}.{key}" if path else key, space(space(end) + 1)
-            end, count = space(walk(end, own)), count + 1
+                inner, end = f"{path}.{key}" if path else key, space(space(end) + 1)
+            end, count = space(walk(end, inner)), count + 1
             end = space(end + 1) if text[end] == "," else end
         return end + 1
 
     walk(space(0), "")
-    return found
+    return spans

@@ -26,20 +26,20 @@ def load_runtime(folder: Path, name: str | None = None) -> Runtime:
         InputError: the folder is for another runtime than `name`.
     """
     graphs = (folder / "decoder_model_merged.onnx").exists()
-    own = read_json(folder / "config.json").get("runtime") or ("onnx" if graphs else "torch")
-    if own == "none":
+    kind = read_json(folder / "config.json").get("runtime") or ("onnx" if graphs else "torch")
+    if kind == "none":
         raise InputError(f"{folder} holds no model; its config.json says why.")
-    if name not in (own, None):
-        raise InputError(f"{folder} is for the runtime {own}, not for {name}; name another folder.")
-    if own == "tesseract":
+    if name not in (kind, None):
+        raise InputError(f"{folder} is for the runtime {kind}, not for {name}; name another folder.")
+    if kind == "tesseract":
         from warraq.runtimes.tesseract import TesseractRuntime
 
         return TesseractRuntime(folder)
-    if own == "endpoint":
+    if kind == "endpoint":
         from warraq.runtimes.endpoint import EndpointRuntime
 
         return EndpointRuntime(folder)
-    if own == "onnx":
+    if kind == "onnx":
         from warraq.runtimes.onnx import OnnxRuntime
 
         return OnnxRuntime(folder)

@@ -50,7 +50,7 @@ class OnnxRuntime:
         ]
         logits = run.read_prompt([-1])[:, 0]
         while True:
-            tokens = [row.choose_token(own) for row, own in zip(rows, logits, strict=True)]
+            tokens = [row.choose_token(scores) for row, scores in zip(rows, logits, strict=True)]
             if all(row.done for row in rows):
                 return [row.build_answer(self.processor.tokenizer) for row in rows]
             logits = run.add_tokens(np.array(tokens))
@@ -91,8 +91,8 @@ class _Batch:
             (features,) = self.runtime.vision.run(None, inputs.vision)
             embeds[image] = features.reshape(-1, embeds.shape[-1])
         length = embeds.shape[1]
-        asked = [place % length for place in places]
-        return self._step(embeds, inputs.attention_mask, inputs.position_ids, inputs.token_type_ids, asked)
+        logit_places = [place % length for place in places]
+        return self._step(embeds, inputs.attention_mask, inputs.position_ids, inputs.token_type_ids, logit_places)
 
     def add_tokens(self, tokens: np.ndarray) -> np.ndarray:
         """Add one token to each row; logits (batch, vocabulary)."""

@@ -158,7 +158,7 @@ class QwenVLProcessor(Processor):
 
     def count_positions(self, rows: Sequence[Sequence[int]], length: int, vision: dict[str, np.ndarray]) -> np.ndarray:
         """(time, height, width): the same for text; an image's tokens stand on a grid, at one time."""
-        found = np.zeros((3, len(rows), length), dtype=np.int64)
+        positions = np.zeros((3, len(rows), length), dtype=np.int64)
         grids = iter(vision["image_grid_thw"][:, 1:] // self.merge)
         for number, row in enumerate(rows):
             parts, place, start = [], 0, 0  # start: of what comes next
@@ -170,8 +170,8 @@ class QwenVLProcessor(Processor):
                 start += text + max(height, width)
                 place += text + height * width
             parts += [np.tile(np.arange(len(row) - place), (3, 1)) + start]
-            found[:, number, length - len(row) :] = np.concatenate(parts, axis=1)
-        return found
+            positions[:, number, length - len(row) :] = np.concatenate(parts, axis=1)
+        return positions
 
     def prepare_images(self, images: Sequence[Image]) -> dict[str, np.ndarray]:
         """Patches (patches, 3 * 2 * patch²), a token's together, each twice as if of two moments; the grids of them."""

@@ -61,7 +61,7 @@ class TorchRuntime:
         ]
 
         def choose(_: Any, scores: Any) -> Any:
-            tokens = [row.choose_token(own) for row, own in zip(rows, scores.float().cpu().numpy(), strict=True)]
+            tokens = [row.choose_token(logits) for row, logits in zip(rows, scores.float().cpu().numpy(), strict=True)]
             only = torch.full_like(scores, -torch.inf)
             only[range(len(rows)), tokens] = 0.0
             return only

@@ -80,12 +80,12 @@ def answer_queries(model: FinishedModel, queries: Sequence[PageQuery], batch_siz
         batch = queries[start : start + batch_size]
         free = model.runtime.answer([query.build_request() for query in batch], model.max_new_tokens)
         checks = [check_answer(query.task, answer) for query, answer in zip(batch, free, strict=True)]
-        again = [
+        repeats = [
             replace(query.build_request(), schema=json.dumps(query.task.schema))
             for query, check in zip(batch, checks, strict=True)
             if isinstance(check, str)
         ]
-        forced = iter(model.runtime.answer(again, model.max_new_tokens) if again else ())
+        forced = iter(model.runtime.answer(repeats, model.max_new_tokens) if repeats else ())
         for query, answer, check in zip(batch, free, checks, strict=True):
             if isinstance(check, str):
                 yield rate_forced_answer(query, next(forced), check)

@@ -159,8 +159,8 @@ class Api:
         """The job that a request asks for, its file in `folder`. Raises InputError."""
         tasks = tuple(one for one in task.split(",") if one)
         if unknown := set(tasks) - set(self.service.model.tasks):
-            known = ", ".join(self.service.model.tasks)
-            raise InputError(f"There is no task {min(unknown)}; the model knows {known}.")
+            names = ", ".join(self.service.model.tasks)
+            raise InputError(f"There is no task {min(unknown)}; the model knows {names}.")
         is_wanted = parse_page_ranges(pages or None)
         async with request.form(max_files=1, max_fields=0) as form:
             upload = form.get("file")

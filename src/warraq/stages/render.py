@@ -62,7 +62,7 @@ def run(*, raw: Path, out: Path, parameters: Render) -> None:
     passwords = read_passwords(raw)
     sources, rejected = find_documents(raw)
     try:
-        pages, drawn = _write(sources, rejected, passwords, out, parameters)
+        pages, new_pages = _write(sources, rejected, passwords, out, parameters)
     except OSError as error:
         raise RuntimeError(
             f"{out} cannot be written ({error.strerror}); make room there and run again: what is rendered stays."
@@ -73,7 +73,7 @@ def run(*, raw: Path, out: Path, parameters: Render) -> None:
         raise InputError(f"{raw} has no page to render, {left_out}; put PDF, PNG, JPEG or TIFF files there.")
     logger.info(
         "render: %d documents, %d pages (%d rendered, %d reused), %s",
-        len({page.document for page in pages}), len(pages), drawn, len(pages) - drawn, left_out,
+        len({page.document for page in pages}), len(pages), new_pages, len(pages) - new_pages, left_out,
     )  # fmt: skip
 
 
@@ -82,7 +82,7 @@ def _write(
     parameters: Render,
 ) -> tuple[list[Page], int]:  # fmt: skip
     """Bring `out` up to date, and `rejected` with it. Returns its pages, and how many of them were drawn now."""
-    results, drawn = render_documents(sources, passwords, out, parameters, parameters)
+    results, new_pages = render_documents(sources, passwords, out, parameters, parameters)
     pages = []
     for source in sources:
         result = results[source.document]
@@ -95,4 +95,4 @@ def _write(
     for entry in out.iterdir():
         if re.fullmatch(r"[0-9a-f]{12}(\.part)?", entry.name) and entry.name not in results:
             shutil.rmtree(entry)
-    return pages, drawn
+    return pages, new_pages
