@@ -154,6 +154,7 @@ if "train.yaml" in sys.orig_argv:
 """
 
 
+@pytest.mark.slow
 def test_a_leaked_module_stops_the_training_before_its_first_step(
     params: Params, lessons: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
