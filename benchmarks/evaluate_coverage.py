@@ -1,5 +1,9 @@
-"""How often a nominal 95 % interval covers the truth, when pages of one document resemble each other: drawing
-documents, as evaluate does, against drawing pages. `python benchmarks/evaluate_coverage.py [worlds]`"""
+"""How often a nominal 95 % interval covers the truth, when pages of one document resemble each other.
+
+    python benchmarks/evaluate_coverage.py [worlds]
+
+Drawing documents, as evaluate does, against drawing pages.
+"""
 
 import sys
 

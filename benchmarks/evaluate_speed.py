@@ -1,5 +1,9 @@
-"""How much processor time 1,000 pages of about 2,000 characters with a table take to be scored, and the memory: all
-scores, intervals, three models. `python benchmarks/evaluate_speed.py [pages]`"""
+"""Processor time and memory that 1,000 pages of about 2,000 characters with a table take to be scored.
+
+    python benchmarks/evaluate_speed.py [pages]
+
+All scores, intervals, three models.
+"""
 
 import random
 import resource

@@ -4,9 +4,11 @@ import re
 import shlex
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import click
+import grimp
 import pytest
 import yaml
 from dvc.repo import Repo
@@ -177,3 +179,9 @@ def test_no_way_to_onnxruntime_leaves_its_telemetry_on() -> None:
     told = subprocess.run([sys.executable, "-c", code], env={}, capture_output=True, text=True, check=True).stdout
     assert told.strip() == "1"
     assert "ORT_DISABLE_TELEMETRY=1" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
+
+
+def test_no_imports_run_in_a_circle() -> None:
+    """Those that only a type checker reads count as well."""
+    graph = grimp.build_graph("warraq", cache_dir=None)
+    TopologicalSorter({name: graph.find_modules_directly_imported_by(name) for name in graph.modules}).prepare()

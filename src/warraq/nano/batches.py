@@ -142,7 +142,7 @@ def _name_characters(text: str, places: "Array", cells: "Array", grid: Grid) -> 
 
 
 def _cut_patches(images: "Array", grid: Grid) -> "Array":
-    """(pages, side px, side px) -> (pages, patches, px of a patch)"""
+    """(pages, side px, side px) -> (pages, patches, px of a patch)."""
     cut = images.reshape(len(images), grid.side, grid.patch_px, grid.side, grid.patch_px)
     return cut.transpose(0, 1, 3, 2, 4).reshape(len(images), grid.side**2, grid.patch_px**2)
 
