@@ -152,9 +152,11 @@ def test_settings_name_every_part_of_a_full_tuning_and_only_paths_of_the_project
     keys = settings("nano", tuning="full")
     path = tmp_path / "models/nano/adapter.part/1/train.yaml"
     llamafactory.write_settings(path, keys, {"adapter_name_or_path": [tmp_path / "data/a", tmp_path / "b"]})
-    read = yaml.safe_load(path.read_text())
-    assert read["adapter_name_or_path"] == "../../../../data/a,../../../../b"
-    assert [value for key, value in read.items() if key.startswith("freeze_")] == [False] * 3
+    assert yaml.safe_load(path.read_text()) == keys | {"adapter_name_or_path": "../../../../data/a,../../../../b"}
+    assert keys["finetuning_type"] == "full" and "lora_target" not in keys
+    parts = {"freeze_vision_tower", "freeze_multi_modal_projector", "freeze_language_model"}
+    assert {key: keys[key] for key in keys if key.startswith("freeze_")} == dict.fromkeys(parts, False)
+    assert not any("/" in str(value) for value in keys.values())
 
 
 def test_the_last_evaluation_is_at_the_end() -> None:
