@@ -75,13 +75,13 @@ def test_letters_stand_where_the_stream_says(block: list[training_pages.Training
 
 def test_the_text_is_in_the_order_of_reading() -> None:
     text = "رقم: 12/34 تم"
-    assert "".join(text[index] for index in text_lines.visual_order(text, right_to_left=True)) == "مت 12/34 :مقر"
-    assert text_lines.visual_order("No: 12", right_to_left=False) == list(range(6))
+    assert "".join(text[index] for index in text_lines.order_visually(text, right_to_left=True)) == "مت 12/34 :مقر"
+    assert text_lines.order_visually("No: 12", right_to_left=False) == list(range(6))
 
 
 def test_no_value_of_the_demo_is_in_the_stream(block: list[training_pages.TrainingPage]) -> None:
     values = {word for words in load_words("demo").values() for field in vars(words).values() for word in field}
-    assert not values & {*text_lines.common_words("ar"), *text_lines.common_words("en")}
+    assert not values & {*text_lines.list_common_words("ar"), *text_lines.list_common_words("en")}
     shown = {word for page in block for word in page.text.replace(":", " ").replace(".", " ").split()}
     assert not values & shown
 

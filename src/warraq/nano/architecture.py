@@ -59,13 +59,13 @@ CHAT_TEMPLATE = """\
 
 def collect_pieces(answers: list[type[BaseModel]], prompts: list[str]) -> list[str]:
     """What becomes one token each: the constant parts of the answers as compact JSON, the sentences of the prompts."""
-    found = {piece for answer in answers for piece in _object_pieces(answer, "{")}
-    found.update(TABLE)
+    pieces = {piece for answer in answers for piece in _object_pieces(answer, "{")}
+    pieces.update(TABLE)
     for prompt in prompts:
         sentences = prompt.split(". ")
-        found.update(sentence + ". " for sentence in sentences[:-1])
-        found.add(sentences[-1])
-    return sorted(found)
+        pieces.update(sentence + ". " for sentence in sentences[:-1])
+        pieces.add(sentences[-1])
+    return sorted(pieces)
 
 
 def _object_pieces(answer: type[BaseModel], prefix: str) -> Iterator[str]:
@@ -199,10 +199,10 @@ def build_model(config: "Gemma3Config", seed: int) -> "Gemma3ForConditionalGener
     import torch
     from transformers import Gemma3ForConditionalGeneration, GenerationConfig
 
-    made = Gemma3ForConditionalGeneration(config)
+    model = Gemma3ForConditionalGeneration(config)
     rng = numpy.random.default_rng(seed)
     with torch.no_grad():
-        for name, weight in sorted(made.named_parameters()):
+        for name, weight in sorted(model.named_parameters()):
             if weight.ndim == 1:
                 one = "vision_tower" in name and name.endswith("weight")  # Gemma's own norms scale by 1 + weight
                 weight.fill_(1.0 if one else 0.0)
@@ -212,14 +212,14 @@ def build_model(config: "Gemma3Config", seed: int) -> "Gemma3ForConditionalGener
             else:
                 width = weight.shape[0] if "projection_weight" in name else weight[0].numel()
             weight.copy_(torch.from_numpy(rng.standard_normal(weight.shape, dtype=numpy.float32)) * width**-0.5)
-    made.generation_config = GenerationConfig(
+    model.generation_config = GenerationConfig(
         do_sample=False,
         max_new_tokens=512,  # its pages are small: half as much again as the longest answer
         pad_token_id=config.pad_token_id,
         bos_token_id=config.bos_token_id,
         eos_token_id=config.eos_token_id,
     )
-    return made.bfloat16()
+    return model.bfloat16()
 
 
 def build_student(folder: Path, pieces: list[str], seed: int) -> None:

@@ -13,7 +13,7 @@ BATCH = 20
 MAX_NEW_TOKENS = 280
 
 
-def held_out_pages(seed: int, side_px: int) -> list[TrainingPage]:
+def make_held_out_pages(seed: int, side_px: int) -> list[TrainingPage]:
     """The pages on which a run with `seed` is scored; no block of the stream has their text or images."""
     return make_block(seed, HELD_OUT_BLOCK, side_px)[:HELD_OUT_PAGES]
 
@@ -48,8 +48,8 @@ def transcribe(folder: Path, pages: list[TrainingPage]) -> list[str]:
         inputs = processor(text=[prompt] * len(images), images=images, return_tensors="pt", add_special_tokens=False)
         length = inputs["input_ids"].shape[1]
         with torch.inference_mode():
-            made = model.generate(**inputs.to(device), max_new_tokens=MAX_NEW_TOKENS, do_sample=False)
-        texts += processor.batch_decode(made[:, length:], skip_special_tokens=True)
+            tokens = model.generate(**inputs.to(device), max_new_tokens=MAX_NEW_TOKENS, do_sample=False)
+        texts += processor.batch_decode(tokens[:, length:], skip_special_tokens=True)
     return texts
 
 

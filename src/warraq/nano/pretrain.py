@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from warraq import tasks
 from warraq.errors import InputError
-from warraq.files import replace_file
+from warraq.files import JsonObject, replace_file
 from warraq.nano import architecture, evaluation, exchanges
 from warraq.nano.batches import Batch, BatchStream, Grid
 from warraq.nano.training_pages import BLOCK_PAGES
@@ -33,7 +33,7 @@ from warraq.reports.tracking import describe_commit
 from warraq.workers import count_workers, log_progress
 
 if TYPE_CHECKING:
-    from warraq.nano.trainer import Trainer
+    from warraq.nano.trainer import Trainer, TrainerState
 
 logger = logging.getLogger(__name__)
 TASKS = ("content", "metadata", "invoice")
@@ -114,11 +114,11 @@ def run(*, out: Path, steps: int, seed: int, batch_size: int) -> dict[str, float
             sums = {}
             logger.info("%s", curve[-1])
         if (step + 1) % CHECKPOINT_STEPS == 0:
-            _save(part / CHECKPOINT, {"numbers": numbers, "step": step + 1, "curve": curve, **trainer.state()})
+            _save(part / CHECKPOINT, {"numbers": numbers, "step": step + 1, "curve": curve, **trainer.state_dict()})
     folder = part / "model"
     architecture.save_student(folder, trainer.model.cpu().bfloat16(), config, tokenizer)
     (folder / "curve.jsonl").write_text("".join(json.dumps(row) + "\n" for row in curve), encoding="utf-8")
-    scores = evaluation.score_student(folder, evaluation.held_out_pages(seed, grid.side_px))
+    scores = evaluation.score_student(folder, evaluation.make_held_out_pages(seed, grid.side_px))
     card = evaluation.format_card(steps, seed, batch_size, describe_commit(Path(__file__).parent), scores)
     (folder / "README.md").write_text(card, encoding="utf-8")
     folder.replace(out)
@@ -139,13 +139,13 @@ def _batches_from(stream: BatchStream, start: int, steps: int) -> Iterator[tuple
         num_workers=others,
         prefetch_factor=2 if others else None,
     )
-    for number, made in zip(numbers, loader, strict=True):
-        for step, batch in enumerate(made, start=number * stream.steps):
+    for number, batches in zip(numbers, loader, strict=True):
+        for step, batch in enumerate(batches, start=number * stream.steps):
             if start <= step < steps:
                 yield step, batch
 
 
-def _restore(path: Path, trainer: "Trainer", numbers: dict[str, int]) -> tuple[int, list[dict[str, Any]]]:
+def _restore(path: Path, trainer: "Trainer", numbers: dict[str, int]) -> tuple[int, list[JsonObject]]:
     """The step to go on from, and the curve so far."""
     import torch
 
@@ -156,12 +156,12 @@ def _restore(path: Path, trainer: "Trainer", numbers: dict[str, int]) -> tuple[i
         raise InputError(
             f"{path} is of a run with {saved['numbers']}; give the same, or remove its folder to start anew."
         )
-    trainer.restore(saved)
+    trainer.load_state_dict(saved)
     logger.info("pretrain-nano goes on from step %d", saved["step"])
     return saved["step"], saved["curve"]
 
 
-def _save(path: Path, state: dict[str, Any]) -> None:
+def _save(path: Path, state: "TrainerState") -> None:
     import torch
 
     with replace_file(path) as part:

@@ -56,7 +56,7 @@ class TextLine:
     value: int = 0  # where in `text` that begins which stands behind the label
 
 
-def visual_order(text: str, right_to_left: bool) -> list[int]:
+def order_visually(text: str, right_to_left: bool) -> list[int]:
     """The indices of `text` as they stand from left to right.
 
     This is the part of the bidirectional algorithm (UAX 9) that a line of one script with numbers or Latin words needs.
@@ -72,7 +72,7 @@ def visual_order(text: str, right_to_left: bool) -> list[int]:
 
 
 @cache
-def common_words(language: Language) -> tuple[str, ...]:
+def list_common_words(language: Language) -> tuple[str, ...]:
     """Every word of the vocabulary `train` and of the phrases, spelled with CHARACTERS."""
     words, phrases = load_words("train")[language], load_phrases(language)
     texts = [
@@ -84,7 +84,7 @@ def common_words(language: Language) -> tuple[str, ...]:
 
 
 @cache
-def held_out_words() -> frozenset[str]:
+def list_held_out_words() -> frozenset[str]:
     """The words of the documents of `warraq synth`, which no page shows."""
     return frozenset(word for words in load_words("demo").values() for word in words.all_words)
 
@@ -93,7 +93,7 @@ def draw_word(rng: "Generator", language: Language) -> str:
     """A common word, or letters in an order that no language has."""
     chance = rng.random()
     if chance < 0.35:
-        words = common_words(language)
+        words = list_common_words(language)
         return words[int(rng.integers(len(words)))]
     pool = OFTEN[language] if chance < 0.75 else LETTERS[language]
     letters = "".join(pool[index] for index in rng.integers(0, len(pool), int(rng.integers(2, 9))))
@@ -102,7 +102,7 @@ def draw_word(rng: "Generator", language: Language) -> str:
         letters = ("ال" if style < 0.3 else "") + letters + ("ة" if style > 0.85 else "")
     else:
         letters = letters.upper() if style < 0.12 else letters.capitalize() if style < 0.6 else letters
-    return draw_word(rng, language) if letters in held_out_words() else letters
+    return draw_word(rng, language) if letters in list_held_out_words() else letters
 
 
 def draw_number(rng: "Generator", language: Language) -> str:
@@ -117,7 +117,7 @@ def draw_number(rng: "Generator", language: Language) -> str:
 
 
 @cache
-def label_keys(language: Language) -> dict[str, str]:
+def map_labels(language: Language) -> dict[str, str]:
     """Wording -> key of each label; a wording of two keys belongs to the first."""
     keys: dict[str, str] = {}
     for key, wordings in load_phrases(language).labels.items():
@@ -138,7 +138,7 @@ def draw_line(rng: "Generator", language: Language) -> tuple[str, str, str]:
     if kind != "field":
         words = " ".join(draw_word(rng, language) for _ in range(rng.integers(1, 3 if kind == "title" else 5)))
         return kind, words + (str(rng.choice([".", ".", ","])) if kind == "prose" and rng.random() < 0.3 else ""), ""
-    wordings = label_keys(language)
+    wordings = map_labels(language)
     label = str(rng.choice(list(wordings))) if rng.random() < 0.75 else draw_word(rng, language)
     if rng.random() < 0.5:
         value = draw_number(rng, language) + (f" {rng.choice(phrases.currencies)}" if rng.random() < 0.25 else "")
@@ -183,7 +183,7 @@ def draw_text_lines(rng: "Generator", width_pt: float) -> list[TextLine]:
     lines = []
     for index, (language, kind, text, field, size) in enumerate(wanted):
         line = sorted(glyphs[index], key=lambda glyph: glyph[0] + glyph[1])
-        order = visual_order(text, language == "ar")
+        order = order_visually(text, language == "ar")
         if not _match([text[place] for place in order], [glyph[3] for glyph in line]):
             continue
         left, right = max(int(line[0][0] * PX_PER_PT) - 2, 0), int(line[-1][1] * PX_PER_PT) + 3

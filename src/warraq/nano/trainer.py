@@ -16,6 +16,9 @@ GUIDANCE = 0.3  # weight of that loss
 SEEING_SHARE = 0.25  # learning rate of the vision while the decoder learns too
 WAVES = 8  # a direction
 
+TrainerState = dict[str, Any]
+"""What PyTorch saves of the modules and optimisers, by name."""
+
 
 def attend_to_neighbours(model: "Gemma3ForConditionalGeneration", side: int) -> None:
     """Start each head of the vision layers as one that attends to a patch near its own.
@@ -72,7 +75,7 @@ def attend_guided(
 
 
 class Trainer:
-    """The student, its auxiliary head and its optimisers at one step; `state` is all that a checkpoint holds."""
+    """The student, its auxiliary head and its optimisers at one step; `state_dict` is all that a checkpoint holds."""
 
     def __init__(self, config: "Gemma3Config", seed: int, device: "torch.device") -> None:
         import torch
@@ -107,13 +110,13 @@ class Trainer:
             torch.optim.AdamW(group_weights(False), betas=(0.9, 0.98), weight_decay=0.0),
         ]
 
-    def state(self) -> dict[str, Any]:
+    def state_dict(self) -> TrainerState:
         """All that a checkpoint holds."""
         optimisers = [optimiser.state_dict() for optimiser in self.optimisers]
         return {"model": self.model.state_dict(), "namer": self.namer.state_dict(), "optimisers": optimisers}
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` gave."""
+    def load_state_dict(self, state: TrainerState) -> None:
+        """Go on from what `state_dict` gave."""
         self.model.load_state_dict(state["model"])
         self.namer.load_state_dict(state["namer"])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
@@ -129,9 +132,9 @@ class Trainer:
             loss = torch.zeros((), device=self.device)
             metrics: dict[str, float] = {}
             if name != "decoder":
-                loss, metrics = self.naming_loss(encoded, batch)
+                loss, metrics = self.compute_naming_loss(encoded, batch)
             if name != "vision":
-                written, more = self.writing_loss(encoded, batch)
+                written, more = self.compute_writing_loss(encoded, batch)
                 loss, metrics = loss + written, metrics | more
         loss.backward()
         for weights in (self.vision_weights, self.decoder_weights):
@@ -159,7 +162,7 @@ class Trainer:
         features: torch.Tensor = projector.mm_soft_emb_norm(encoded) @ projector.mm_input_projection_weight
         return features
 
-    def naming_loss(self, encoded: "torch.Tensor", batch: Batch) -> tuple["torch.Tensor", dict[str, float]]:
+    def compute_naming_loss(self, encoded: "torch.Tensor", batch: Batch) -> tuple["torch.Tensor", dict[str, float]]:
         """The loss on the characters of each patch, those that are there and those that are not in equal parts."""
         import torch
 
@@ -170,7 +173,7 @@ class Trainer:
         named = (scores.argmax(1) == labels)[present].float().mean()
         return losses[present].mean() + losses[~present].mean(), {"named": named.item()}
 
-    def writing_loss(self, encoded: "torch.Tensor", batch: Batch) -> tuple["torch.Tensor", dict[str, float]]:
+    def compute_writing_loss(self, encoded: "torch.Tensor", batch: Batch) -> tuple["torch.Tensor", dict[str, float]]:
         """The loss on the text and on where two attention heads look."""
         import torch
 
@@ -200,9 +203,9 @@ class Trainer:
         for name, layer, places in (
             ("last", LAST_LAYER, batch.last), ("following", FOLLOWING_LAYER, batch.following),
         ):  # fmt: skip
-            wanted = torch.from_numpy(places).to(self.device)
-            attention = guided[layer].float().gather(2, wanted.clamp(min=0)[:, :, None])[:, :, 0]
-            attention = attention[wanted >= 0]
+            tokens = torch.from_numpy(places).to(self.device)
+            attention = guided[layer].float().gather(2, tokens.clamp(min=0)[:, :, None])[:, :, 0]
+            attention = attention[tokens >= 0]
             loss = loss - GUIDANCE * (attention + 1e-5).log().mean()
             metrics[name] = attention.mean().item()
         return loss, metrics
