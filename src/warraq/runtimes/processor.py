@@ -70,7 +70,7 @@ class Processor:
                 raise InputError(
                     f"The prompt {request.prompt[:40]!r} holds {mark}, which stands for an image; take it out."
                 )
-        text = self.template.render(build_messages=build_messages(request), add_generation_prompt=True, **self.names)
+        text = self.template.render(messages=build_messages(request), add_generation_prompt=True, **self.names)
         first, *pieces = text.split(self.marks[0])
         blocks = zip(map(self.spell_image, request.images), pieces, strict=True)
         spelled = first + "".join(block + piece for block, piece in blocks)
