@@ -1,12 +1,11 @@
 """What came of a document, in its own folder `<doc>/` with its images and texts: the unit that a killed run keeps."""
 
-import hashlib
 import shutil
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from warraq.files import write_text
+from warraq.files import hash_file, write_text
 from warraq.records import Page, Rejected, Row
 
 
@@ -44,7 +43,7 @@ def load_result(folder: Path) -> DocumentResult | None:
     try:
         result = DocumentResult.model_validate_json((folder / "outcome.json").read_bytes())
         names = {path.name for path in folder.iterdir()} - {"outcome.json"}
-        hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+        hashes = {name: hash_file(folder / name) for name in names}
     except (OSError, ValidationError):
         return None
     return result if hashes == result.sha256 else None

@@ -22,6 +22,7 @@ from fastapi import FastAPI, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 
 from warraq.errors import InputError
+from warraq.files import short_hash
 from warraq.runtimes import Answer
 from warraq.serving.chat import parse_chat_request
 from warraq.serving.events import DocumentEvent, FailedEvent, ReadEvent, RejectedEvent
@@ -206,7 +207,7 @@ def make_chat_response(model: str, answer: Answer) -> Response:
     message = {"role": "assistant", "content": answer.text}
     return JSONResponse(
         {
-            "id": "chatcmpl-" + hashlib.sha256(f"{time.time_ns()}".encode()).hexdigest()[:12],
+            "id": "chatcmpl-" + short_hash(str(time.time_ns())),
             "object": "chat.completion",
             "created": int(time.time()),
             "model": model,
