@@ -52,13 +52,13 @@ def documents() -> dict[str, bytes]:
     scan = pymupdf.open()
     page = scan.new_page(width=300, height=420)
     page.insert_image(page.rect, stream=picture.tobytes("jpeg"))
-    whole = _bytes(letter)
+    whole = _save(letter)
     return {
         "letter.pdf": whole,
-        "scan.pdf": _bytes(scan),
+        "scan.pdf": _save(scan),
         "picture.png": picture.tobytes("png"),
-        "encrypted.pdf": _bytes(letter, encryption=AES_256, owner_pw="owner", user_pw="user"),
-        "owner.pdf": _bytes(letter, encryption=AES_256, owner_pw="owner", user_pw=""),
+        "encrypted.pdf": _save(letter, encryption=AES_256, owner_pw="owner", user_pw="user"),
+        "owner.pdf": _save(letter, encryption=AES_256, owner_pw="owner", user_pw=""),
         "truncated.pdf": whole[: len(whole) // 2],
         "empty.pdf": b"",
         "text.pdf": b"Minutes of the meeting\n",
@@ -79,6 +79,6 @@ def raw(tmp_path: Path, documents: dict[str, bytes]) -> Callable[..., Path]:
     return make
 
 
-def _bytes(document: pymupdf.Document, **options: object) -> bytes:
+def _save(document: pymupdf.Document, **options: object) -> bytes:
     data: bytes = document.tobytes(deflate=True, garbage=3, no_new_id=True, **options)
     return data

@@ -41,8 +41,8 @@ def holds_figures(name: str, *words: object) -> bool:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A merged nano of two layers, its graphs in fp32, and a sample to ask."""
     folder = tmp_path_factory.mktemp("project")
-    export_project.make(folder)
-    assert export_project.export(folder, "onnx").exit_code == 0
+    export_project.make_project(folder)
+    assert export_project.run_export(folder, "onnx").exit_code == 0
     for name in ("train", "test"):
         shutil.copy(folder / "dataset/val.json", folder / f"dataset/{name}.json")
     return folder

@@ -14,7 +14,7 @@ from warraq.runtimes.torch import TorchRuntime
 @pytest.mark.parametrize("family", ["llava_1_5", "qwen2_5_vl"])
 def test_prompts_are_those_of_the_chat_template(family: str, tmp_path: Path) -> None:
     """LLaVA's template leaves <s> to the tokenizer; without it the model is asked otherwise than it was trained."""
-    folder = tiny.make(family, tmp_path / family)
+    folder = tiny.make_model(family, tmp_path / family)
     if family == "llava_1_5":  # as the published tokenizer.json has it
         words = Tokenizer.from_file(str(folder / "tokenizer.json"))
         start = [("<s>", words.token_to_id("<s>"))]

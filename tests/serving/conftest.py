@@ -9,20 +9,20 @@ from pathlib import Path
 import pytest
 
 from support import NANO
-from support.scripted_model import Scripted, describe_model
+from support.scripted_model import ScriptedModel, describe_model
 from warraq.files import write_json
 
 
 @pytest.fixture
-def server() -> Iterator[Scripted]:
-    with Scripted() as scripted:
+def server() -> Iterator[ScriptedModel]:
+    with ScriptedModel() as scripted:
         threading.Thread(target=scripted.serve_forever, daemon=True).start()
         yield scripted
         scripted.shutdown()
 
 
 @pytest.fixture
-def model(server: Scripted, tmp_path: Path) -> Path:
+def model(server: ScriptedModel, tmp_path: Path) -> Path:
     """A model of the tasks content and invoice behind `server`."""
     folder = tmp_path / "model"
     url = f"http://127.0.0.1:{server.server_port}/v1"
@@ -37,7 +37,7 @@ def cut(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from warraq.exporters.onnx import gemma3
 
     folder = tmp_path_factory.mktemp("cut")
-    tiny.nano(folder / "merged")
+    tiny.make_small_nano(folder / "merged")
     own = json.loads((NANO / "generation_config.json").read_text())
     write_json(folder / "merged" / "generation_config.json", own | {"max_new_tokens": 40})
     shutil.copytree(folder / "merged", folder / "onnx", ignore=shutil.ignore_patterns("*.safetensors"))

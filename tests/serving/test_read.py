@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support import ROOT
-from support.scripted_model import CONTENT, Scripted, describe_model
+from support.scripted_model import CONTENT, ScriptedModel, describe_model
 from support.waiting import LONGEST_S
 from warraq import tasks
 from warraq.cli.main import main
@@ -63,7 +63,7 @@ def test_without_out_each_document_is_a_line_of_json(model: Path, raw: Callable[
     assert all(set(page["answers"]) == {"invoice"} for page in documents[0]["pages"])
 
 
-def test_the_page_is_asked_as_in_training(model: Path, server: Scripted, raw: Callable[..., Path]) -> None:
+def test_the_page_is_asked_as_in_training(model: Path, server: ScriptedModel, raw: Callable[..., Path]) -> None:
     from warraq.tasks import content
 
     read(model, None, raw("picture.png"), "--task", "content")
@@ -75,7 +75,7 @@ def test_the_page_is_asked_as_in_training(model: Path, server: Scripted, raw: Ca
 
 @pytest.mark.parametrize(("first", "reason"), [(("{}", "stop"), "schema_invalid"), ((CONTENT, "length"), "truncated")])
 def test_an_answer_that_does_not_do_is_asked_for_again_under_the_schema(
-    model: Path, server: Scripted, raw: Callable[..., Path], first: tuple[str, str], reason: str
+    model: Path, server: ScriptedModel, raw: Callable[..., Path], first: tuple[str, str], reason: str
 ) -> None:
     server.reply = lambda _, schema: (CONTENT, "stop") if schema else first
     result = read(model, None, raw("picture.png"), "--task", "content")
@@ -145,7 +145,9 @@ def test_equal_names_and_equal_bytes(
     assert held(tmp_path / "out/copy.png.json")["files"] == ["copy.png", "picture.png"]
 
 
-def test_a_second_run_asks_nothing(model: Path, server: Scripted, raw: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_second_run_asks_nothing(
+    model: Path, server: ScriptedModel, raw: Callable[..., Path], tmp_path: Path
+) -> None:
     folder = raw("letter.pdf")
     read(model, tmp_path / "out", folder)
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
@@ -158,7 +160,7 @@ def test_a_second_run_asks_nothing(model: Path, server: Scripted, raw: Callable[
 
 
 def test_a_killed_run_asks_only_what_was_in_flight(
-    model: Path, server: Scripted, raw: Callable[..., Path], tmp_path: Path
+    model: Path, server: ScriptedModel, raw: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder, hang, reached = raw("letter.pdf"), threading.Event(), threading.Event()
 
@@ -202,7 +204,11 @@ def edited(model: Path, change: Callable[[dict[str, Any]], None]) -> None:
     ],
 )
 def test_another_model_than_was_trained_is_refused(
-    model: Path, server: Scripted, raw: Callable[..., Path], change: Callable[[dict[str, Any]], None], sentence: str
+    model: Path,
+    server: ScriptedModel,
+    raw: Callable[..., Path],
+    change: Callable[[dict[str, Any]], None],
+    sentence: str,
 ) -> None:
     edited(model, change)
     result = read(model, None, raw("picture.png"))
@@ -291,7 +297,9 @@ def test_the_merged_model_is_read_through_transformers(cut: Path, raw: Callable[
     assert all(0 <= value <= 1 for value in ours.values())
 
 
-def test_a_servers_log_probabilities_become_confidence(model: Path, server: Scripted, raw: Callable[..., Path]) -> None:
+def test_a_servers_log_probabilities_become_confidence(
+    model: Path, server: ScriptedModel, raw: Callable[..., Path]
+) -> None:
     server.logprob = -0.5
     result = read(model, None, raw("picture.png"), "--task", "content")
     answer = json.loads(result.stdout)["pages"][0]["answers"]["content"]

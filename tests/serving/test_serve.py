@@ -18,7 +18,7 @@ import httpx2
 import pytest
 
 from support import ROOT, browser
-from support.scripted_model import CONTENT, INVOICE, Scripted
+from support.scripted_model import CONTENT, INVOICE, ScriptedModel
 from support.waiting import LONGEST_S, wait_until
 from warraq.serving.server import PAGE, hash_policy
 
@@ -59,7 +59,9 @@ def send(url: str, data: bytes, name: str = "letter.pdf", query: str = "", **hea
     )
 
 
-def test_a_file_is_read_at_once_or_page_by_page(start: Start, server: Scripted, documents: dict[str, bytes]) -> None:
+def test_a_file_is_read_at_once_or_page_by_page(
+    start: Start, server: ScriptedModel, documents: dict[str, bytes]
+) -> None:
     url = start()
     reply = send(url, documents["letter.pdf"])
     assert reply.status_code == 200, reply.text
@@ -90,7 +92,7 @@ def test_a_bad_file_is_told_as_in_render(start: Start, documents: dict[str, byte
     assert send(url, documents["scan.pdf"]).status_code == 200
 
 
-def test_chat_completions_of_an_image(start: Start, server: Scripted, documents: dict[str, bytes]) -> None:
+def test_chat_completions_of_an_image(start: Start, server: ScriptedModel, documents: dict[str, bytes]) -> None:
     url = start()
     image = f"data:image/png;base64,{base64.b64encode(documents['picture.png']).decode()}"
     content = [{"type": "image_url", "image_url": {"url": image}}, {"type": "text", "text": "Copy."}]
@@ -113,7 +115,7 @@ def test_chat_completions_of_an_image(start: Start, server: Scripted, documents:
 
 
 def test_two_hundred_uploads_against_a_queue_of_eight(
-    start: Start, server: Scripted, documents: dict[str, bytes]
+    start: Start, server: ScriptedModel, documents: dict[str, bytes]
 ) -> None:
     url, full = start("--queue", "8"), threading.Event()
     server.reply = lambda *_: (CONTENT, "stop" if full.wait(LONGEST_S) else "length")
@@ -165,7 +167,7 @@ def test_other_sites_may_not_use_it(start: Start, documents: dict[str, bytes]) -
 @pytest.mark.skipif(browser.PROGRAM is None, reason=f"no Chromium: none of {', '.join(browser.NAMES)} is on the PATH")
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_browser_shows_the_page_beside_its_answer(
-    start: Start, server: Scripted, raw: Callable[..., Path], tmp_path: Path, width: int
+    start: Start, server: ScriptedModel, raw: Callable[..., Path], tmp_path: Path, width: int
 ) -> None:
     url, file = start(), raw("picture.png") / "picture.png"
     grid = {"kind": "table", "text": "<table><tr><td>الصنف</td><td>8</td></tr></table>", "level": None}

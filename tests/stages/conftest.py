@@ -11,7 +11,7 @@ from support import evaluate_project, export_project
 from support.gemini_server import KEY, GeminiServer
 from support.label_project import Project, content_answer
 from support.params import params_yaml
-from support.train_project import answer
+from support.train_project import invoice_answer
 from warraq.files import write_json
 from warraq.records import Page, Sample, Turn, write_rows
 from warraq.stages.dataset import dataset_info
@@ -21,9 +21,9 @@ from warraq.tasks import dumps, invoice
 
 
 @pytest.fixture(scope="session")
-def lessons(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def training_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`pages/` and `dataset/`: eight pages to learn from, two to validate, one to test, each with an invoice sample."""
-    folder = tmp_path_factory.mktemp("lessons")
+    folder = tmp_path_factory.mktemp("training_data")
     samples = []
     for index in range(11):
         document = f"{index:012x}"
@@ -33,7 +33,7 @@ def lessons(tmp_path_factory: pytest.TempPathFactory) -> Path:
         image.save(folder / "pages" / document / "0001.png")
         turns = (
             Turn(role="user", content="<image>" + invoice.PROMPT),
-            Turn(role="assistant", content=dumps(answer(str(10 + index)))),
+            Turn(role="assistant", content=dumps(invoice_answer(str(10 + index)))),
         )
         samples.append(
             Sample(
@@ -62,7 +62,7 @@ def lessons(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def params(tmp_path: Path) -> Callable[..., Path]:
     """A params.yaml with other values of train, nano or its tier: eight updates, a checkpoint after every second."""
 
-    def written(**changes: object) -> Path:
+    def write(**changes: object) -> Path:
         small = {"batch_size": 4, "epochs": 4, "eval_steps": 2, "logging_steps": 1} | changes
         branches = dict.fromkeys(Tier.model_fields, "students.nano.tiers.0") | dict.fromkeys(
             Train.model_fields, "train"
@@ -71,7 +71,7 @@ def params(tmp_path: Path) -> Callable[..., Path]:
         path.write_text(params_yaml({f"{branches.get(key, 'students.nano')}.{key}": small[key] for key in small}))
         return path
 
-    return written
+    return write
 
 
 @pytest.fixture
@@ -106,13 +106,13 @@ def folder(evaluable: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def exportable(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("exportable")
-    export_project.make(folder)
+    export_project.make_project(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
 def exported(exportable: Path) -> Path:
     """Its graphs in fp32, proved."""
-    result = export_project.export(exportable, "onnx")
+    result = export_project.run_export(exportable, "onnx")
     assert result.exit_code == 0, result.output
     return exportable / "onnx"

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from onnx import numpy_helper
 
 from support import PARAMS, ROOT
-from support.export_project import CHANGES, PROMPT, dropped_vision_weight, export, refused, swapped_embeddings
+from support.export_project import CHANGES, PROMPT, assert_refused, drop_vision_weight, run_export, swap_embeddings
 from support.params import params_yaml
 from warraq import params
 from warraq.cli.main import main
@@ -147,11 +147,11 @@ def edit(folder: Path, operator: str, input_name: str | None, value: int) -> Non
     onnx.save(model, path)
 
 
-@pytest.mark.parametrize("plant", [causal_images, no_window, dropped_vision_weight, swapped_embeddings])
+@pytest.mark.parametrize("plant", [causal_images, no_window, drop_vision_weight, swap_embeddings])
 def test_planted_fault_is_refused(
     exportable: Path, exported: Path, plant: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refused(exportable, exported, gemma3, plant, monkeypatch)
+    assert_refused(exportable, exported, gemma3, plant, monkeypatch)
 
 
 def test_only_what_follows_a_stop_token_is_not_compared() -> None:
@@ -177,12 +177,12 @@ def test_a_student_without_a_route_is_refused_unless_it_is_left_out(exportable: 
     place, student = exportable / "params.yaml", "qwen3_vl_4b"
     text = place.read_text()
     place.write_text(params_yaml(CHANGES | {f"students.{student}.export": "onnx"}))
-    result = export(exportable, "left_out", student=student)
+    result = run_export(exportable, "left_out", student=student)
     place.write_text(text)
     assert result.exit_code == 2 and "proved right for the family qwen3_vl; use" in result.output
     assert "set the student's export to none in params.yaml" in result.output and result.output.count("\n") == 1
 
-    result = export(exportable, "left_out", student=student)
+    result = run_export(exportable, "left_out", student=student)
     assert result.exit_code == 0 and "no way to ONNX is proved right for qwen3_vl" in result.output
     assert read_json(exportable / "left_out/config.json")["runtime"] == "none"
     places = {"model": "left_out", "dataset": "dataset", "pages": "pages", "out": "predictions.jsonl"}
@@ -198,7 +198,7 @@ def test_a_student_without_a_route_is_refused_unless_it_is_left_out(exportable: 
 def test_a_disk_without_room_stops_before_work(exportable: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     full = shutil.disk_usage(exportable)._replace(free=1_000_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
-    result = export(exportable, "none")
+    result = run_export(exportable, "none")
     assert result.exit_code == 2 and result.output.count("\n") == 1
     assert "has 0.0 GB free, and the export of" in result.output and "make room" in result.output
     assert not (exportable / "none.part").exists()
@@ -206,7 +206,7 @@ def test_a_disk_without_room_stops_before_work(exportable: Path, monkeypatch: py
 
 def test_no_validation_sample_stops_before_work(exportable: Path) -> None:
     write_json(exportable / "empty" / "val.json", [])
-    result = export(exportable, "none", dataset="empty")
+    result = run_export(exportable, "none", dataset="empty")
     assert result.exit_code == 2
     assert "has no samples" in result.output
     assert not (exportable / "none.part").exists()

@@ -18,7 +18,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from support import export_project, tiny
-from support.export_project import PROMPT, dropped_vision_weight, refused, swapped_embeddings
+from support.export_project import PROMPT, assert_refused, drop_vision_weight, swap_embeddings
 from support.params import params_yaml
 from support.scripted_model import describe_model
 from warraq.exporters.onnx import quantize, qwen2_5_vl
@@ -37,9 +37,9 @@ PAGE = "pages/0123456789ab/0001.png"
 def qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with a tiny Qwen2.5-VL in the form of its publisher's folder: all that is a default is left out."""
     folder = tmp_path_factory.mktemp("qwen")
-    export_project.make(folder)
+    export_project.make_project(folder)
     shutil.rmtree(folder / "merged")
-    merged = tiny.make("qwen2_5_vl", folder / "merged")
+    merged = tiny.make_model("qwen2_5_vl", folder / "merged")
     weights = load_file(merged / "model.safetensors")
     louder = {name: value * (8 if value.ndim > 1 else 1) for name, value in weights.items()}  # so that faults are heard
     save_file(louder, merged / "model.safetensors", {"format": "pt"})
@@ -55,7 +55,7 @@ def qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (merged / "config.json").write_text(json.dumps(text | config))
     describe_model(merged, "content")
     (folder / "params.yaml").write_text(params_yaml(export_project.CHANGES | {f"students.{STUDENT}.export": "onnx"}))
-    assert export_project.export(folder, "onnx", student=STUDENT).exit_code == 0
+    assert export_project.run_export(folder, "onnx", student=STUDENT).exit_code == 0
     return folder
 
 
@@ -94,9 +94,9 @@ def no_windows(folder: Path) -> None:
     onnx.save(model, path)
 
 
-@pytest.mark.parametrize("plant", [flat_positions, no_windows, dropped_vision_weight, swapped_embeddings])
+@pytest.mark.parametrize("plant", [flat_positions, no_windows, drop_vision_weight, swap_embeddings])
 def test_planted_fault_is_refused(qwen: Path, plant: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch) -> None:
-    refused(qwen, qwen / "onnx", qwen2_5_vl, plant, monkeypatch, STUDENT)
+    assert_refused(qwen, qwen / "onnx", qwen2_5_vl, plant, monkeypatch, STUDENT)
 
 
 def test_answers_of_a_batch_with_pages_of_two_shapes_equal_transformers(qwen: Path, tmp_path: Path) -> None:
@@ -159,11 +159,11 @@ def test_a_head_shared_with_the_embedding_and_a_padding_token(qwen: Path, tmp_pa
 
 def test_a_missing_package_is_named(qwen: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mobius", None)
-    result = export_project.export(qwen, "none", student=STUDENT)
+    result = export_project.run_export(qwen, "none", student=STUDENT)
     assert result.exit_code == 2 and "uv pip install mobius-onnx==0.1.0" in result.output
     assert not (qwen / "none").exists()
 
 
 def test_a_model_of_another_family_is_refused(qwen: Path) -> None:
-    result = export_project.export(qwen, "none", student="nano")
+    result = export_project.run_export(qwen, "none", student="nano")
     assert result.exit_code == 2 and re.search("is a qwen2_5_vl model, not a gemma3; correct", result.output)

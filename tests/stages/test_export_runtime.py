@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from support.export_project import PROMPT, draw
+from support.export_project import PROMPT, draw_page
 from warraq.runtimes import Request, open_image, processor
 from warraq.runtimes.onnx import OnnxRuntime, _Batch
 from warraq.runtimes.torch import TorchRuntime
@@ -52,7 +52,7 @@ def test_stops_at_the_stop_token(exportable: Path, exported: Path) -> None:
 def test_pixels_equal_the_slow_processor(exported: Path, tmp_path: Path, mode: str) -> None:
     from transformers import AutoImageProcessor
 
-    draw(tmp_path / "page.png", 4)
+    draw_page(tmp_path / "page.png", 4)
     Image.open(tmp_path / "page.png").convert(mode).save(tmp_path / "page.png")
     image = open_image(tmp_path / "page.png")
     truth = AutoImageProcessor.from_pretrained(exported, use_fast=False)(image)["pixel_values"][0]

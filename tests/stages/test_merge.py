@@ -50,13 +50,13 @@ def adapters(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture
-def merge(params: Callable[..., Path], lessons: Path, tmp_path: Path) -> Callable[..., Result]:
+def merge(params: Callable[..., Path], training_data: Path, tmp_path: Path) -> Callable[..., Result]:
     def run(adapter: Path, folder: Path = NANO, **changes: object) -> Result:
         places = {
             "--base": folder,
             "--adapter": adapter,
-            "--dataset": lessons / "dataset",
-            "--pages": lessons / "pages",
+            "--dataset": training_data / "dataset",
+            "--pages": training_data / "pages",
         }
         flat = [text for key, place in places.items() for text in (key, str(place))]
         settings = ["--params", str(params(**{"tuning": "lora"} | changes)), "merge", "--student", "nano"]

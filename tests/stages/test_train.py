@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support import NANO, PARAMS, ROOT
-from support.train_project import answer, arguments
+from support.train_project import invoice_answer, train_arguments
 from support.waiting import wait_until
 from warraq import params as tree
 from warraq import tasks
@@ -35,8 +35,8 @@ pytestmark = pytest.mark.slow
 Params = Callable[..., Path]
 
 
-def start(params: Path, lessons: Path, out: Path) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "warraq", *arguments(params, lessons, out)]
+def start(params: Path, training_data: Path, out: Path) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "warraq", *train_arguments(params, training_data, out)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT)
 
@@ -53,17 +53,19 @@ def inside(folder: Path) -> list[int]:
     return found
 
 
-def test_killed_training_goes_on_and_ends_as_if_never_killed(params: Params, lessons: Path, tmp_path: Path) -> None:
+def test_killed_training_goes_on_and_ends_as_if_never_killed(
+    params: Params, training_data: Path, tmp_path: Path
+) -> None:
     settings, whole, out = params(tuning="full"), tmp_path / "whole/adapter", tmp_path / "killed/adapter"
     part = out.with_name("adapter.part")
-    child = start(settings, lessons, out)
+    child = start(settings, training_data, out)
     wait_until(lambda: (part / "1/output/checkpoint-2/trainer_state.json").exists() or child.poll() is not None)
     assert inside(part / "1"), child.communicate()[1]
     child.send_signal(signal.SIGKILL)
     child.wait()
     wait_until(lambda: not inside(part / "1"))  # the trainer does not outlive us
     log = (part / "1/train.log").read_text()
-    samples = json.loads((lessons / "dataset/train.json").read_text())
+    samples = json.loads((training_data / "dataset/train.json").read_text())
     assert not any(
         turn["content"] in log for sample in samples for turn in sample["conversations"]
     )  # documents are private
@@ -72,12 +74,12 @@ def test_killed_training_goes_on_and_ends_as_if_never_killed(params: Params, les
     torn.mkdir()
     (torn / "model.safetensors").write_bytes(b"half")
 
-    again = start(settings, lessons, out)
+    again = start(settings, training_data, out)
     assert again.communicate()[1].count("going on from step") == 1
     assert again.returncode == 0
     assert not part.exists()
 
-    assert start(settings, lessons, whole).communicate()[1].count("from the base") == 1
+    assert start(settings, training_data, whole).communicate()[1].count("from the base") == 1
     names = sorted(str(path.relative_to(whole)) for path in whole.rglob("*") if path.is_file())
     assert names == sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
     assert [name for name in names if (whole / name).read_bytes() != (out / name).read_bytes()] == []
@@ -97,7 +99,7 @@ def test_killed_training_goes_on_and_ends_as_if_never_killed(params: Params, les
 
 ANSWERS = {
     "content": [{"blocks": [{"kind": "paragraph", "text": text, "level": None}]} for text in ("Total 5", "Totl 6")],
-    "invoice": [answer("7"), answer("8")],
+    "invoice": [invoice_answer("7"), invoice_answer("8")],
     "table_qa": [{"reasoning": "r", "answer": text} for text in ("1,200", "1200", "12", "a; b", "b")],
 }
 
@@ -126,7 +128,7 @@ def test_on_a_blank_page_only_silence_scores() -> None:
         content(blank, blank),
         content(blank, invented),
     ) == (1, 0)
-    nothing = tasks.dumps(answer("7") | {"invoice_number": None, "currency": None})
+    nothing = tasks.dumps(invoice_answer("7") | {"invoice_number": None, "currency": None})
     assert (
         invoice(nothing, nothing),
         invoice(nothing, nothing[:-1]),
@@ -183,13 +185,17 @@ def test_the_trainers_own_rounding_never_cuts_a_token_below_the_cut_off() -> Non
 
 
 @pytest.mark.parametrize("name", ["nano", "gemma3_4b", "qwen2_5_vl_7b_tableqa"])
-def test_llama_factory_accepts_the_settings_of_every_tier(name: str, tmp_path: Path, lessons: Path) -> None:
+def test_llama_factory_accepts_the_settings_of_every_tier(name: str, tmp_path: Path, training_data: Path) -> None:
     from llamafactory.hparams import get_train_args
 
     student = tree.load(PARAMS).find_student(name)
     for number, tier in enumerate(student.tiers):
         keys = settings(name, number)
-        places = {"model_name_or_path": str(NANO), "dataset_dir": str(lessons / "dataset"), "output_dir": str(tmp_path)}
+        places = {
+            "model_name_or_path": str(NANO),
+            "dataset_dir": str(training_data / "dataset"),
+            "output_dir": str(tmp_path),
+        }
         chain = {"adapter_name_or_path": str(tmp_path), "create_new_adapter": True} if number else {}
         model, data, training, tuning, _ = get_train_args({**keys, **places, **chain, "use_cpu": True, "bf16": False})
         assert (data.cutoff_len, model.image_max_pixels) == (64, 900_000)  # above 60 tokens; no image is shrunk

@@ -39,7 +39,7 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     def base(name: str) -> Path:
         if name == "gemma3":
             return NANO
-        return folder / name if (folder / name).exists() else tiny.make(name, folder / name)
+        return folder / name if (folder / name).exists() else tiny.make_model(name, folder / name)
 
     return base
 
@@ -64,25 +64,25 @@ def chosen(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-def call(params: Path, lessons: Path, command: str, *options: str, **places: Path) -> Result:
-    places |= {"dataset": lessons / "dataset", "pages": lessons / "pages"}
+def call(params: Path, training_data: Path, command: str, *options: str, **places: Path) -> Result:
+    places |= {"dataset": training_data / "dataset", "pages": training_data / "pages"}
     flat = [text for key, place in places.items() for text in (f"--{key}", str(place))]
     return CliRunner().invoke(main, ["--params", str(params), command, "--student", "student", *flat, *options])
 
 
-def train(params: Path, lessons: Path, base: Path, folder: Path, *options: str) -> Result:
+def train(params: Path, training_data: Path, base: Path, folder: Path, *options: str) -> Result:
     places = {"base": base, "out": folder / "adapter", "metrics": folder / "audit.json", "curve": folder / "tokens.csv",
               "losses": folder / "loss.csv"}  # fmt: skip
-    return call(params, lessons, "train", *options, **places)
+    return call(params, training_data, "train", *options, **places)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_family_is_audited_trained_merged_reloaded_and_asked(
-    name: str, bases: Callable[[str], Path], chosen: Callable[..., Path], lessons: Path, tmp_path: Path
+    name: str, bases: Callable[[str], Path], chosen: Callable[..., Path], training_data: Path, tmp_path: Path
 ) -> None:
     base, tiers = bases(name), [TIER, VISION] if name == "qwen2_5_vl" else [TIER]
     params = chosen(name, tiers)
-    result = train(params, lessons, base, tmp_path)
+    result = train(params, training_data, base, tmp_path)
     assert result.exit_code == 0, result.output
     lineage = read_json(tmp_path / "adapter/lineage.json")
     first = lineage["tiers"][0]
@@ -103,7 +103,7 @@ def test_a_family_is_audited_trained_merged_reloaded_and_asked(
         assert lineage["tiers"][1]["adopted"] == (tmp_path / "adapter/2").exists()
 
     merged = tmp_path / "merged"
-    result = call(params, lessons, "merge", base=base, adapter=tmp_path / "adapter", out=merged)
+    result = call(params, training_data, "merge", base=base, adapter=tmp_path / "adapter", out=merged)
     assert result.exit_code == 0, result.output
     proof = read_json(tmp_path / "merged.parity.json")
     assert proof["changed"]["language"] > 0 and proof["changed"]["projector"] > 0 and proof["changed"]["vision"] == 0
@@ -230,30 +230,35 @@ def test_lengths_that_are_not_the_audits_stop_the_trainer() -> None:
 
 
 def test_a_tier_that_matches_nothing_is_refused(
-    bases: Callable[[str], Path], chosen: Callable[..., Path], lessons: Path, tmp_path: Path
+    bases: Callable[[str], Path], chosen: Callable[..., Path], training_data: Path, tmp_path: Path
 ) -> None:
-    result = train(chosen("gemma3", [TIER], base="tiny/x", revision="0" * 40), lessons, bases("qwen3_vl"), tmp_path)
+    result = train(
+        chosen("gemma3", [TIER], base="tiny/x", revision="0" * 40), training_data, bases("qwen3_vl"), tmp_path
+    )
     assert (result.exit_code, "is a qwen3_vl model, not a gemma3" in result.output) == (2, True)
     shapes = read_shapes(bases("llava_1_5"), families.load("llava_1_5"))
     with pytest.raises(InputError, match="the tier trains projector, but no linear layer of the base is one"):
         trainable_modules.lora_targets(shapes, families.load("qwen3_vl"), Tier.model_validate(TIER))
-    result = train(chosen("llava_1_5", [VISION | {"vision_attention_last": 6}]), lessons, bases("llava_1_5"), tmp_path)
+    result = train(
+        chosen("llava_1_5", [VISION | {"vision_attention_last": 6}]), training_data, bases("llava_1_5"), tmp_path
+    )
     assert "vision_attention_last is 6, but only 5 blocks are used" in result.output
 
 
 def test_a_missing_shard_and_a_cut_one_are_refused(
-    bases: Callable[[str], Path], chosen: Callable[..., Path], lessons: Path, tmp_path: Path
+    bases: Callable[[str], Path], chosen: Callable[..., Path], training_data: Path, tmp_path: Path
 ) -> None:
     base = tmp_path / "base"
     llamafactory.link_model(base, bases("llava_next"), bases("llava_next"), {})
     weights = (base / "model.safetensors").read_bytes()
     (base / "model.safetensors").unlink()
     (base / "model.safetensors").write_bytes(weights[:-100])
-    assert "is cut: it should have" in train(chosen("llava_next", [TIER]), lessons, base, tmp_path).output
+    assert "is cut: it should have" in train(chosen("llava_next", [TIER]), training_data, base, tmp_path).output
     shards = {"a": "model.safetensors", "b": "model-00002-of-00002.safetensors"}
     (base / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
     assert (
-        "lacks model-00002-of-00002.safetensors" in train(chosen("llava_next", [TIER]), lessons, base, tmp_path).output
+        "lacks model-00002-of-00002.safetensors"
+        in train(chosen("llava_next", [TIER]), training_data, base, tmp_path).output
     )
 
 
@@ -292,14 +297,14 @@ def test_the_export_of_two_tiers_is_one_merge_after_another_bit_for_bit(
     assert sum(not torch.equal(both[name], before[name]) for name in both) == 14 + 2 + 8
 
 
-def test_two_processes_learn_as_one(chosen: Callable[..., Path], lessons: Path, tmp_path: Path) -> None:
+def test_two_processes_learn_as_one(chosen: Callable[..., Path], training_data: Path, tmp_path: Path) -> None:
     params = chosen("gemma3", [TIER | {"projector": False}], eval_batch_size=2, scored_samples=0)
 
     def losses(name: str, **environment: str) -> list[float]:
         folder = tmp_path / name
         places = {"base": NANO, "out": folder / "adapter", "metrics": folder / "a.json", "curve": folder / "t.csv",
                   "losses": folder / "l.csv",
-                  "dataset": lessons / "dataset", "pages": lessons / "pages"}  # fmt: skip
+                  "dataset": training_data / "dataset", "pages": training_data / "pages"}  # fmt: skip
         flat = [text for key, place in places.items() for text in (f"--{key}", str(place))]
         command = [sys.executable, "-m", "warraq", "--params", str(params), "train", "--student", "student", *flat]
         done = subprocess.run(

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from support import NANO
-from support.train_project import arguments
+from support.train_project import train_arguments
 from warraq.cli.main import main
 from warraq.files import write_json
 
@@ -20,14 +20,14 @@ Params = Callable[..., Path]
 
 
 @pytest.fixture
-def refused(params: Params, lessons: Path, tmp_path: Path) -> Callable[..., str]:
-    """The sentence that refuses to train on the lessons once `spoil` has changed a copy of them."""
+def refused(params: Params, training_data: Path, tmp_path: Path) -> Callable[..., str]:
+    """The sentence that refuses to train on the training_data once `spoil` has changed a copy of them."""
 
     def sentence(spoil: Callable[[Path], None] = lambda folder: None, base: Path = NANO, **changes: object) -> str:
-        copy = tmp_path / "lessons"
-        shutil.copytree(lessons, copy)
+        copy = tmp_path / "training_data"
+        shutil.copytree(training_data, copy)
         spoil(copy)
-        result = CliRunner().invoke(main, arguments(params(**changes), copy, tmp_path / "adapter", base))
+        result = CliRunner().invoke(main, train_arguments(params(**changes), copy, tmp_path / "adapter", base))
         assert result.exit_code == 2, result.output
         assert not (tmp_path / "adapter.part").exists()
         return result.output
@@ -86,16 +86,16 @@ def test_a_turned_image_is_named(refused: Callable[..., str]) -> None:
     assert "turned by its EXIF tags" in refused(spoil)
 
 
-def test_misfits_may_be_left_out_and_are_counted(params: Params, lessons: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "lessons"
-    shutil.copytree(lessons, copy)
+def test_misfits_may_be_left_out_and_are_counted(params: Params, training_data: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "training_data"
+    shutil.copytree(training_data, copy)
 
     def change(rows: list[dict[str, Any]]) -> None:
         rows[3]["conversations"][1]["content"] += "7" * 800
 
     rewrite(copy / "dataset/train.json", change)
     settings = params(cutoff_len=1000, misfits="leave_out")
-    result = CliRunner().invoke(main, [*arguments(settings, copy, tmp_path / "adapter"), "--dry-run"])
+    result = CliRunner().invoke(main, [*train_arguments(settings, copy, tmp_path / "adapter"), "--dry-run"])
     assert result.exit_code == 0, result.output
     audit = json.loads((tmp_path / "audit.json").read_text())
     assert audit["left_out"] == {"too_long": ["000000000003-p0001 invoice"]}
@@ -156,12 +156,12 @@ if "train.yaml" in sys.orig_argv:
 
 @pytest.mark.slow
 def test_a_leaked_module_stops_the_training_before_its_first_step(
-    params: Params, lessons: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    params: Params, training_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A LLaMA-Factory that makes more of the names than they say: one layer of the vision tower is trained."""
     (tmp_path / "sitecustomize.py").write_text(LEAK)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    result = CliRunner().invoke(main, arguments(params(), lessons, tmp_path / "adapter"))
+    result = CliRunner().invoke(main, train_arguments(params(), training_data, tmp_path / "adapter"))
     assert result.exit_code == 2, result.output
     assert "warraq: vision is trained (1 modules, 24,576 weights), although the tier does not name it" in result.output
     assert "correct the student's tiers in params.yaml, or install the packages of the lock" in result.output

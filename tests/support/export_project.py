@@ -20,14 +20,14 @@ CHANGES = {"export.max_new_tokens": 12, "export.precisions": ["fp32"]}
 PROMPT = "You are a professional OCR details extractor. Answer in JSON only."
 
 
-def make(folder: Path) -> None:
+def make_project(folder: Path) -> None:
     from support import tiny
 
-    tiny.nano(folder / "merged")
+    tiny.make_small_nano(folder / "merged")
     samples = []
     for number in (1, 2, 3):
         image = f"0123456789ab/{number:04}.png"
-        draw(folder / "pages" / image, number)
+        draw_page(folder / "pages" / image, number)
         turns = [{"role": "user", "content": "<image>" + PROMPT}, {"role": "assistant", "content": "{}"}]
         row = {"page_id": f"0123456789ab-p{number:04}", "document": "0123456789ab", "task": "content"}
         samples.append({**row, "reference": "gold", "images": [image], "conversations": turns})
@@ -36,7 +36,7 @@ def make(folder: Path) -> None:
     (folder / "params.yaml").write_text(params_yaml(CHANGES), encoding="utf-8")
 
 
-def draw(path: Path, number: int) -> None:
+def draw_page(path: Path, number: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     image = Image.new("RGB", (310, 440), "white")
     for line in range(8):
@@ -44,7 +44,7 @@ def draw(path: Path, number: int) -> None:
     image.save(path)
 
 
-def export(project: Path, out: str, dataset: str = "dataset", student: str = "nano") -> Result:
+def run_export(project: Path, out: str, dataset: str = "dataset", student: str = "nano") -> Result:
     names = {"merged": "merged", "dataset": dataset, "pages": "pages", "out": out}
     options = [word for name, folder in names.items() for word in (f"--{name}", str(project / folder))]
     return CliRunner().invoke(
@@ -52,20 +52,20 @@ def export(project: Path, out: str, dataset: str = "dataset", student: str = "na
     )
 
 
-def dropped_vision_weight(folder: Path) -> None:
+def drop_vision_weight(folder: Path) -> None:
     path = folder / "vision_encoder.onnx_data"
     data = bytearray(path.read_bytes())
     data[len(data) // 2 : len(data) // 2 + 65536] = bytes(65536)
     path.write_bytes(data)
 
 
-def swapped_embeddings(folder: Path) -> None:
+def swap_embeddings(folder: Path) -> None:
     path = folder / "embed_tokens.onnx_data"
     rows = json.loads((folder / "config.json").read_text())["text_config"]["vocab_size"]
     path.write_bytes(np.frombuffer(path.read_bytes(), dtype=np.float32).reshape(rows, -1)[::-1].tobytes())
 
 
-def refused(
+def assert_refused(
     project: Path, exported: Path, exporter: ModuleType, plant: Callable[[Path], None], patch: pytest.MonkeyPatch,
     student: str = "nano",
 ) -> None:  # fmt: skip
@@ -78,11 +78,11 @@ def refused(
         plant(out)
 
     patch.setattr(exporter, "write", write)
-    result = export(project, plant.__name__, student=student)
+    result = run_export(project, plant.__name__, student=student)
     assert result.exit_code == 1
     assert "ONNX graphs are not" in result.output
     assert not (project / plant.__name__).exists()
     proof = json.loads((project / f"{plant.__name__}.part" / "parity.json").read_text())
     assert not proof["passed"]
     text_only = next(row for row in proof["cases"] if row["case"] == "text only")
-    assert text_only["passed"] == (plant is not swapped_embeddings)
+    assert text_only["passed"] == (plant is not swap_embeddings)

@@ -96,7 +96,7 @@ class Project:
         with path.open("a", encoding="utf-8") as stream:
             stream.write(dump_row(Review(page_id=page.page_id, task=task, answer=answer, reviewer="r1")))
 
-    def arguments(
+    def label_arguments(
         self, *teachers: str, task: str = "content", options: Iterable[str] = (), max_usd: float = 5.0, **changes: Any
     ) -> list[str]:
         """`changes` are of label, label.gemini, or label.local where that is the only model."""
@@ -116,11 +116,11 @@ class Project:
         return ["--params", str(params), "label", *named, *options]
 
     def label(self, *teachers: str, **changes: Any) -> Result:
-        return CliRunner().invoke(main, self.arguments(*teachers, **changes))
+        return CliRunner().invoke(main, self.label_arguments(*teachers, **changes))
 
     @contextmanager
     def start(self, *teachers: str, **changes: Any) -> Iterator["subprocess.Popen[str]"]:
-        command = [sys.executable, "-m", "warraq", *self.arguments(*teachers, **changes)]
+        command = [sys.executable, "-m", "warraq", *self.label_arguments(*teachers, **changes)]
         hearing = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background job would be deaf to it
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL, text=True, preexec_fn=hearing)
         try:

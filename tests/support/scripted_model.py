@@ -36,7 +36,7 @@ def describe_model(folder: Path, *names: str) -> Path:
     return folder
 
 
-class Scripted(ThreadingHTTPServer):
+class ScriptedModel(ThreadingHTTPServer):
     """Answers chat completions by `reply`, which gets the prompt and whether a schema was given."""
 
     daemon_threads = True
@@ -52,7 +52,7 @@ class Scripted(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: Scripted
+    server: ScriptedModel
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

@@ -48,7 +48,7 @@ def _tokenizer(kind: str, folder: Path) -> dict[str, int]:
     return {token: words.token_to_id(token) for token in SPECIAL[kind]} | {"size": words.get_vocab_size()}
 
 
-def make(family: str, folder: Path, seed: int = 1) -> Path:
+def make_model(family: str, folder: Path, seed: int = 1) -> Path:
     """Write a model of `family` to `folder`."""
     torch.manual_seed(seed)
     ids = _tokenizer("qwen" if family.startswith("qwen") else "llava", folder)
@@ -147,7 +147,7 @@ def _next(ids: dict[str, int], path: str) -> tuple[Any, Any]:
     return transformers.LlavaNextForConditionalGeneration(config), processor
 
 
-def nano(folder: Path) -> None:
+def make_small_nano(folder: Path) -> None:
     """The base of nano cut to two layers of the decoder and one of the vision tower, with its processor."""
     ignored = shutil.ignore_patterns("*.safetensors", "*.md", "*.jsonl")
     shutil.copytree(NANO, folder, ignore=ignored)

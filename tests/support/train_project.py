@@ -9,15 +9,15 @@ MERGED_BY = ("family", "base", "revision", "tuning", "image_max_pixels")
 """The fields of a student by which it is merged, as dvc.yaml lists them."""
 
 
-def arguments(params: Path, lessons: Path, out: Path, base: Path = NANO) -> list[str]:
-    places = {"--base": base, "--dataset": lessons / "dataset", "--pages": lessons / "pages", "--out": out}
+def train_arguments(params: Path, training_data: Path, out: Path, base: Path = NANO) -> list[str]:
+    places = {"--base": base, "--dataset": training_data / "dataset", "--pages": training_data / "pages", "--out": out}
     places |= {"--metrics": out.parent / "audit.json", "--curve": out.parent / "tokens.csv"}
     places |= {"--losses": out.parent / "loss.csv"}
     flat = [text for key, place in places.items() for text in (key, str(place))]
     return ["--params", str(params), "train", "--student", "nano", *flat]
 
 
-def answer(number: str) -> dict[str, Any]:
+def invoice_answer(number: str) -> dict[str, Any]:
     """An invoice that says nothing but its number."""
     party = {"name": None, "address": None, "tax_id": None}
     fields: dict[str, Any] = {
