@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from support import ROOT
 
@@ -74,3 +75,13 @@ def test_every_variable_of_the_environment_is_explained() -> None:
     read = {name for path in SOURCE.rglob("*.py") for name in re.findall(r"WARRAQ_[A-Z_]+\b", path.read_text("utf-8"))}
     told = set(re.findall(r"WARRAQ_[A-Z_]+\b", (ROOT / "docs/running.md").read_text(encoding="utf-8")))
     assert read == told
+
+
+def test_pre_commit_has_the_checks_of_make_check() -> None:
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\ncheck:")[2].partition("\n\n")[0]
+    checks = {line.removeprefix("\t@").removesuffix(" .") for line in recipe.splitlines()[1:]}
+    (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
+    entries = {
+        hook["entry"].removeprefix(".venv/bin/").removesuffix(" --force-exclude") for hook in repository["hooks"]
+    }
+    assert entries == checks
