@@ -129,6 +129,12 @@ def test_packages_behind_others_count(folder: Path) -> None:
     assert packages == sorted(f"{name}=={version}" for name, version in (pins | {"numpy": "2.0"}).items())
 
 
+def test_onnx_counts_where_graphs_are_written(tmp_path: Path) -> None:
+    code.run(source=ROOT / "src/warraq", lock=ROOT / "requirements.lock", out=tmp_path, tasks=["content"])
+    pinned = {path.name for path in (tmp_path / "export").iterdir() if "\nonnx==" in path.read_text()}
+    assert pinned >= {"gemma3", "qwen2_5_vl"}  # its version stands in parity.json
+
+
 def test_excluded_rooms_neither_count_nor_bring_others(folder: Path) -> None:
     target = Target("train", TARGET.roots, excluded=("warraq.metrics",))
     assert "warraq.metrics" not in describe(folder, target) and "numpy" not in describe(folder, target)

@@ -27,6 +27,7 @@ DISTRIBUTIONS = {"PIL": "pillow", "mobius": "mobius-onnx"}
 
 INDIRECT = {
     "llamafactory": ("accelerate", "datasets", "peft", "transformers", "trl"),
+    "onnx_ir": ("onnx",),
     "transformers": ("tokenizers", "torch", "torchvision"),
 }
 """Packages that decide a result by way of another one, though nothing here imports them for it."""

@@ -95,6 +95,13 @@ def test_the_teacher_is_held_against_people_on_the_same_pages(folder: Path) -> N
     assert "Teacher is gemini-3.8-flash, on the same pages." in html and ">teacher <" in html
 
 
+def test_a_teachers_label_that_the_schema_refuses_is_a_wrong_answer(folder: Path) -> None:
+    add_teacher_labels(folder, range(DOCUMENTS), items=None)
+    found = evaluate(folder)
+    assert (found["teacher_schema_valid_share"], found["teacher_strict_json_share"]) == (0.5, 1)
+    assert (found["teacher_field_f1"], found["teacher_cer"]) == (0, 0)
+
+
 def test_a_teacher_asked_about_some_pages_only_is_not_put_beside_the_others(folder: Path) -> None:
     add_teacher_labels(folder, range(DOCUMENTS - 1))
     found = evaluate(folder)
