@@ -75,7 +75,7 @@ def run_isolated(
     max_memory_mib: int,
     warm: Callable[[], None],
 ) -> Iterator[Result[T, R]]:
-    """Call `function` on each item of `queue` in forked processes, `count()` at once, or on all cores of a Ray cluster.
+    """Call `function` on each item of `queue` in forked processes, `count_workers()` at once, or on a Ray cluster.
 
     Yield, as they complete, item, the values that it yielded, and why it did not come to its end, if it did not. What
     the caller puts into `queue` meanwhile is called too. `warm` imports what `function` needs, before the fork.

@@ -238,6 +238,23 @@ def test_what_cannot_be_asked_is_one_sentence(model: Path, raw: Callable[..., Pa
     assert result.exit_code == 2 and result.stderr.splitlines()[-1].startswith("warraq: ")
 
 
+def test_no_ranges_are_all_pages(model: Path, raw: Callable[..., Path]) -> None:
+    """As where a script hands on a variable that is not set."""
+    result = read(model, None, raw("letter.pdf"), "--task", "content", "--pages", "")
+    assert result.exit_code == 0, result.output
+    assert len(json.loads(result.stdout)["pages"]) == 3
+
+
+@pytest.mark.parametrize("review", [{"summary": {"pages": 1.0}}, {"documents": 3, "pages": 4}, []])
+def test_thresholds_that_are_none_are_one_sentence(
+    model: Path, raw: Callable[..., Path], tmp_path: Path, review: object
+) -> None:
+    write_json(tmp_path / "metrics.json", review)
+    result = read(model, None, raw("picture.png"), "--review", tmp_path / "metrics.json")
+    assert result.exit_code == 2 and result.stderr.count("\n") == 1
+    assert "no thresholds" in result.stderr
+
+
 @given(st.lists(st.tuples(st.integers(1, 50), st.integers(0, 20)), min_size=1, max_size=5), st.integers(1, 80))
 def test_page_ranges(ranges: list[tuple[int, int]], page: int) -> None:
     text = ",".join(str(first) if not more else f"{first}-{first + more}" for first, more in ranges)

@@ -2,9 +2,11 @@
 
 import base64
 import json
+import multiprocessing
 import os
 import re
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -13,6 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -20,6 +23,8 @@ import pytest
 from support import ROOT, browser
 from support.scripted_model import CONTENT, INVOICE, ScriptedModel
 from support.waiting import LONGEST_S, wait_until
+from warraq.serving import queue
+from warraq.serving.finished_model import load_finished_model
 from warraq.serving.server import PAGE, hash_policy
 
 CORPUS = ROOT.parent / "shared" / "corpus"
@@ -132,6 +137,23 @@ def test_two_hundred_uploads_against_a_queue_of_eight(
     assert set(found) == {200, 429} and found[200] >= 8, found
     assert all(int(reply.headers["Retry-After"]) >= 1 for reply in replies if reply.status_code == 429)
     assert send(url, documents["scan.pdf"], query="?task=content").status_code == 200
+
+
+@pytest.mark.parametrize("sent", [b"", struct.pack("!i", 100) + b"half"])
+def test_a_reader_that_dies_leaves_no_pages(
+    model: Path, raw: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    """Before its result, or amid it."""
+
+    def die(*arguments: Any) -> None:
+        os.write(arguments[-1].fileno(), sent)
+
+    monkeypatch.setattr(queue, "_CONTEXT", multiprocessing.get_context("fork"))
+    monkeypatch.setattr(queue, "_render_and_send", die)
+    limits = queue.ServiceLimits(queue=1, max_mib=1, max_pages=1, max_seconds=60)
+    service = queue.ReadService(load_finished_model(model, (), None, None), limits)
+    job = queue.ReadJob(raw("picture.png") / "picture.png", (), lambda page: True, with_images=False)
+    assert [event.event for event in service.read(job)] == ["rejected"]
 
 
 @pytest.mark.skipif(not CORPUS.exists(), reason="no corpus")

@@ -114,7 +114,7 @@ def run(
     Raises:
         InputError: `pages` or `files` cannot be used, or no document has a page.
     """
-    is_wanted = parse_page_ranges(pages)
+    is_wanted = parse_page_ranges(pages or None)
     options = ReadOptions(pages=pages, tasks={name: task.threshold for name, task in model.tasks.items()})
     part = out / ".part" / short_hash(f"{model.key} {json.dumps(options.model_dump())}")
     paths = list_files(files)

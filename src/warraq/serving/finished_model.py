@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from warraq import tasks
-from warraq.errors import InputError
+from warraq.errors import InputError, first_problem
 from warraq.files import JsonObject, read_json
 from warraq.rendering.settings import RenderLimits, RenderSettings, recipe_of
 from warraq.runtimes import Runtime, manifest
@@ -105,7 +105,12 @@ def _check_task(folder: Path, trained: manifest.ModelManifest, name: str, thresh
 def _read_thresholds(folder: Path, review: Path | None) -> Thresholds:
     if review is None:
         return {}
-    variants = TypeAdapter(dict[str, Thresholds]).validate_python(read_json(review))
+    try:
+        variants = TypeAdapter(dict[str, Thresholds]).validate_python(read_json(review))
+    except ValidationError as error:
+        raise InputError(
+            f"{review} holds no thresholds ({first_problem(error)}); name the review.json that evaluate wrote."
+        ) from None
     if folder.name not in variants:
         raise InputError(f"{review} has no thresholds of {folder.name!r}; it has {', '.join(variants)}.")
     return variants[folder.name]

@@ -179,7 +179,7 @@ class ReadService:
         sender.close()  # the child's is then the only one, and its death is an end of file
         try:
             result: DocumentResult = receiver.recv()
-        except EOFError:
+        except (EOFError, OSError):  # it died, perhaps amid the result
             return None, ()
         finally:
             process.join()
