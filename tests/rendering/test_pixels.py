@@ -117,6 +117,10 @@ def test_what_decides_the_pixels_stands_beside_the_pages(tmp_path: Path) -> None
     (out / "settings.json").write_text("{}")
     with pytest.raises(InputError, match=r"settings\.json is not of this version .*run `warraq render` again"):
         settings.read_recipe(out)
+    (out / "settings.json").unlink()
+    (out / "pages.jsonl").write_text("")
+    with pytest.raises(InputError, match=r"pages\.jsonl has no page"):
+        settings.read_recipe(out)
 
 
 def test_documents_are_read_again_for_another_code_and_not_for_a_comment(

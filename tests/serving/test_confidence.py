@@ -44,6 +44,11 @@ def test_a_doubtful_value_is_told_from_its_neighbours() -> None:
     }
 
 
+def test_a_value_that_no_token_covers_is_left_out() -> None:
+    """As of a server that tells fewer letters than it wrote."""
+    assert measure_fields(Answer('{"a":1,"b":2}', "stop", 5, logprobs=((5, 0.0), (6, 0.0)))) == {"a": 1.0}
+
+
 @given(st.text('aب€😀 "1', max_size=12))
 def test_tokens_end_where_their_text_does(text: str) -> None:
     """Also letters of several tokens, which end together."""

@@ -123,7 +123,8 @@ def test_requests_are_no_closer_than_the_known_limit(
 
     project.label("gemini")
 
-    assert len(gemini.times) == 6 and gemini.times[-1] - start > 5 * 60 / 240  # longer on a busy machine, never shorter
+    # 240 a minute on average, one ahead of it: longer on a busy machine, never shorter
+    assert len(gemini.times) == 6 and gemini.times[-1] - start > 4 * 60 / 240
 
 
 def test_a_dry_run_with_nothing_to_buy_says_so(project: Project) -> None:

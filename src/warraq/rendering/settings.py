@@ -65,7 +65,10 @@ def read_recipe(pages: Path) -> RenderRecipe:
     """
     path = pages / NAME
     if not path.exists():
-        return RenderRecipe(settings=None, recipe=read_rows(pages / "pages.jsonl", Page)[0].recipe)
+        rows = read_rows(pages / "pages.jsonl", Page)
+        if not rows:
+            raise InputError(f"{pages / 'pages.jsonl'} has no page; run the stage that writes it again.")
+        return RenderRecipe(settings=None, recipe=rows[0].recipe)
     try:
         return RenderRecipe.model_validate_json(path.read_bytes())
     except ValidationError as error:

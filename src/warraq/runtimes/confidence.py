@@ -11,7 +11,7 @@ SPACE = re.compile(r"[ \t\n\r]*")
 
 def measure_fields(answer: Answer) -> dict[str, float]:
     """Path, like `items[0].total`, -> geometric mean of the probabilities of the tokens that wrote the value, quotes
-    included; empty where the answer is not JSON or the runtime does not tell."""
+    included; empty where the answer is not JSON or the runtime does not tell, without a value that no token covers."""
     tokens, start, last = [], 0, 0
     for end, logprob in answer.logprobs:
         if end != last:
@@ -20,7 +20,8 @@ def measure_fields(answer: Answer) -> dict[str, float]:
     by_path = {}
     for path, (first, beyond) in find_spans(answer.text).items() if tokens else ():
         logprobs = [logprob for start, end, logprob in tokens if start < beyond and end > first]
-        by_path[path] = round(math.exp(sum(logprobs) / len(logprobs)), 4)
+        if logprobs:
+            by_path[path] = round(math.exp(sum(logprobs) / len(logprobs)), 4)
     return by_path
 
 
