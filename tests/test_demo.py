@@ -137,51 +137,62 @@ def test_a_digest_holds_all_that_its_stage_loads(checkout: Path) -> None:
         assert seen <= counted, digest
 
 
-Changed = Callable[[str, Callable[[str], str]], set[str]]
-"""A file and its edit -> the stages that are to run then."""
+Changed = Callable[..., set[str]]
+"""An edit and the files that it is made in -> the stages that are to run then."""
+
+
+def stale_stages(checkout: Path) -> set[str]:
+    status = json.loads(call(checkout, "dvc", "status", "--json").stdout)
+    return {stage.split(":")[-1] for stage in status}
+
+
+@pytest.fixture(scope="module")
+def waiting(checkout: Path) -> set[str]:
+    """Stages that have not run: those of the other students."""
+    return stale_stages(checkout)
 
 
 @pytest.fixture
-def changed(checkout: Path) -> Iterator[Changed]:
-    """Change a file of the checkout, run `code`, and tell which stages are to run; at the end all is as it was."""
-    before: dict[Path, bytes] = {}
+def changed(checkout: Path, waiting: set[str], tmp_path: Path) -> Iterator[Changed]:
+    """Change files of the checkout, run `code`, and tell which stages are to run; at the end all is as it was."""
+    before: dict[Path, bytes] = {checkout / "dvc.lock": (checkout / "dvc.lock").read_bytes()}
+    shutil.copytree(checkout / "code", tmp_path / "code")
 
-    def stale() -> set[str]:
-        return {stage.split(":")[-1] for stage in json.loads(call(checkout, "dvc", "status", "--json").stdout)}
-
-    def change(name: str, edit: Callable[[str], str]) -> set[str]:
-        path = checkout / name
-        before.setdefault(path, path.read_bytes())
-        text = path.read_text(encoding="utf-8")
-        assert edit(text) != text
-        path.write_text(edit(text), encoding="utf-8")
-        assert name == "params.yaml" or stale() - waiting == {"code"}, "only `code` looks at the code"
+    def change(edit: Callable[[str], str], *names: str) -> set[str]:
+        for name in names:
+            path = checkout / name
+            before.setdefault(path, path.read_bytes())
+            text = path.read_text(encoding="utf-8")
+            assert edit(text) != text
+            path.write_text(edit(text), encoding="utf-8")
+        assert names == ("params.yaml",) or stale_stages(checkout) - waiting == {"code"}, "only `code` looks at it"
         repro(checkout, "code")
-        return stale() - waiting
+        return stale_stages(checkout) - waiting
 
-    waiting = stale()
     yield change
     for path, data in before.items():
         path.write_bytes(data)
-    repro(checkout, "code")
+    shutil.rmtree(checkout / "code")
+    shutil.copytree(tmp_path / "code", checkout / "code")
 
 
-@pytest.mark.parametrize("file", ["metrics/arabic.py", "training/trainer.py", "records.py", "tasks/__init__.py"])
-def test_a_comment_runs_nothing(changed: Changed, file: str) -> None:
-    assert changed(f"src/warraq/{file}", lambda text: text.replace('"""\n', '"""\n# a remark\n', 1)) == set()
+def test_a_comment_runs_nothing(changed: Changed) -> None:
+    files = ("metrics/arabic.py", "training/trainer.py", "records.py", "tasks/__init__.py")
+    would = changed(
+        lambda text: text.replace('"""\n', '"""\n# a remark\n', 1), *(f"src/warraq/{file}" for file in files)
+    )
+    assert would == set()
 
 
 def test_what_measures_a_model_retrains_none(changed: Changed) -> None:
-    would = changed("src/warraq/metrics/arabic.py", lambda text: text + "\nMORE = 1\n")
+    would = changed(lambda text: text + "\nMORE = 1\n", "src/warraq/metrics/arabic.py")
     assert "evaluate@nano" in would and "dataset" in would
     assert not would & {"render", "train@nano", "merge@nano", "predict@nano-merged"}
 
 
 def test_a_new_pin_of_transformers_runs_what_rests_on_it(changed: Changed) -> None:
-    would = changed(
-        "requirements.lock",
-        lambda text: re.sub(r"^transformers==\S+", "transformers==9.9.9", text, count=1, flags=re.M),
-    )
+    pin = re.compile(r"^transformers==\S+", re.M)
+    would = changed(lambda text: pin.sub("transformers==9.9.9", text, count=1), "requirements.lock")
     predictions = {f"predict@nano-{variant}" for variant in ("base", "merged", "onnx")}
     assert {"train@nano", "merge@nano", "export@nano", *predictions} <= would
     assert not would & {"render", "dataset", "label@content", "evaluate@nano"}
@@ -190,7 +201,7 @@ def test_a_new_pin_of_transformers_runs_what_rests_on_it(changed: Changed) -> No
 def test_a_new_student_runs_nothing_else(checkout: Path, changed: Changed) -> None:
     students = yaml.safe_load((checkout / "params.yaml").read_text(encoding="utf-8"))["students"]
     more = students | {"pico": students["nano"]}
-    would = changed("params.yaml", lambda _: params_yaml(BUDGET | {"students": more}))
+    would = changed(lambda _: params_yaml(BUDGET | {"students": more}), "params.yaml")
     assert would == {stage for stage in would if re.search(r"@pico\b", stage)} and "train@pico" in would
 
 
