@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from warraq.files import JsonObject
-from warraq.metrics import faithfulness, fields, structure, tables, text
+from warraq.metrics import faithfulness, fields, structure, tables
 from warraq.metrics.catalogue import ScoreSums
 from warraq.metrics.fields import Kinds
-from warraq.metrics.structure import Element, join_elements
+from warraq.metrics.structure import Element
 from warraq.records import Prediction, Sample
 
 
@@ -79,27 +79,18 @@ GradedVariants = dict[str, list[GradedAnswer]]
 """Every variant's answers to the same samples in the same order."""
 
 
-def score_field_values(
-    gold: JsonObject, answer: JsonObject | None, repaired: JsonObject | None, kinds: Kinds
-) -> ScoreSums:
-    """Scores of a task with fields; the answer's lists are aligned."""
-    return fields.score_fields(gold, answer, kinds) | {
-        "field_f1_mended": fields.score_fields(gold, fields.align_lists(gold, repaired, kinds), kinds)["field_f1"]
-    }
+def score_repaired_fields(gold: JsonObject, repaired: JsonObject | None, kinds: Kinds) -> ScoreSums:
+    """Field F1 of what an answer may have meant."""
+    return {"field_f1_mended": fields.score_fields(gold, fields.align_lists(gold, repaired, kinds), kinds)["field_f1"]}
 
 
-def score_running_text(gold: Sequence[Element], answer: Sequence[Element] | None, raw: str) -> ScoreSums:
-    """Scores of a task with running text. An answer that does not fit the schema (None) is scored on its raw text, so
-    that a model which transcribes without the schema is not called blind."""
-    left, right = join_elements(gold), raw if answer is None else join_elements(answer)
-    gold_tables = [table for kind, part in gold if kind == "table" for table in tables.parse_tables(part)]
-    answer_tables = [table for kind, part in answer or () if kind == "table" for table in tables.parse_tables(part)]
-    return {
-        **text.score_text(left, right),
-        **faithfulness.score_faithfulness(left, right),
-        **tables.score_tables(gold_tables, answer_tables),
-        **structure.score_elements(gold, answer or ()),
-    }
+def score_structure(gold: Sequence[Element], answer: Sequence[Element]) -> ScoreSums:
+    """Scores of the elements of a page, and of the tables among them."""
+    left, right = (
+        [table for kind, part in elements if kind == "table" for table in tables.parse_tables(part)]
+        for elements in (gold, answer)
+    )
+    return {**tables.score_tables(left, right), **structure.score_elements(gold, answer)}
 
 
 def score_form(reference: str, raw: str, valid: bool, strict: bool, repaired: bool, finish_reason: str) -> ScoreSums:

@@ -1,10 +1,12 @@
 """A task, its right answer and a raw one -> every score, the same for checkpoints, tiers, evaluation and review."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pydantic import ValidationError
 
-from warraq.metrics import faithfulness, fields, grading
+from warraq.metrics import faithfulness, fields, grading, text
+from warraq.metrics.catalogue import ScoreSums
 from warraq.metrics.grading import AnswerScores
 from warraq.metrics.structure import join_elements
 from warraq.records import Planted
@@ -18,18 +20,37 @@ def score_answer(
 
     `finish_reason` as in `records.Prediction`, or `error` where there is no answer.
     """
-    answer, strict = task.parse(raw)
+    core = score_core(task, gold, raw)
+    answer = core.answer
     repaired = answer if answer is not None else repair_answer(task, raw)
-    sums = grading.score_form(dumps(gold), raw, answer is not None, strict, repaired is not None, finish_reason)
+    sums = grading.score_form(dumps(gold), raw, answer is not None, core.strict, repaired is not None, finish_reason)
+    sums |= core.sums
+    if task.kinds is not None:
+        sums |= grading.score_repaired_fields(gold, repaired, task.kinds)
+    if task.list_elements is not None and core.gold_text is not None and core.answer_text is not None:
+        elements = () if answer is None else task.list_elements(answer)
+        sums |= faithfulness.score_faithfulness(core.gold_text, core.answer_text)
+        sums |= faithfulness.score_planted_errors(planted, core.answer_text)
+        sums |= grading.score_structure(task.list_elements(gold), elements)
+    return replace(core, sums=sums)
+
+
+def score_core(task: Task, gold: JsonObject, raw: str) -> AnswerScores:
+    """The answer as it is read, and the scores that its `quality` rests on; all scores may take eighty times as long.
+
+    An answer that does not fit the schema is scored on its raw text, so that a model which transcribes without the
+    schema is not called blind.
+    """
+    answer, strict = task.parse(raw)
+    sums: ScoreSums = {}
     gold_text = answer_text = None
     if task.kinds is not None:
         answer = fields.align_lists(gold, answer, task.kinds)
-        sums |= grading.score_field_values(gold, answer, repaired, task.kinds)
+        sums |= fields.score_fields(gold, answer, task.kinds)
     if task.list_elements is not None:
-        gold_elements, elements = task.list_elements(gold), task.list_elements(answer) if answer is not None else None
-        gold_text, answer_text = join_elements(gold_elements), raw if elements is None else join_elements(elements)
-        sums |= grading.score_running_text(gold_elements, elements, raw)
-        sums |= faithfulness.score_planted_errors(planted, answer_text)
+        gold_text = join_elements(task.list_elements(gold))
+        answer_text = raw if answer is None else join_elements(task.list_elements(answer))
+        sums |= text.score_text(gold_text, answer_text)
     if task.score is not None:
         sums |= {f"question_{name}": (value, 1) for name, value in task.score(gold, answer).items()}
     return AnswerScores(answer, strict, gold_text, answer_text, sums)
@@ -48,4 +69,4 @@ def repair_answer(task: Task, raw: str) -> JsonObject | None:
 def score_quality(task: Task, target: str, raw: str) -> float:
     """How good an answer is, 0 to 1 (`AnswerScores.quality`); `target` is the right answer as in the dataset."""
     gold = task.answer.model_validate_json(target).model_dump(mode="json")
-    return score_answer(task, gold, raw).quality
+    return score_core(task, gold, raw).quality
