@@ -54,7 +54,7 @@ class FinishedModel:
         """What answers."""
         return load_runtime(self.folder, self.runtime_name)
 
-    @property
+    @cached_property
     def max_new_tokens(self) -> int:
         """Tokens that an answer may have."""
         return read_token_limit(self.folder, MOST_TOKENS)

@@ -6,7 +6,7 @@ the ledger before it is read. The rows are made of the ledger; a labels file tha
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,9 +63,13 @@ class LabelFiles:
 
 @contextmanager
 def open_plan(
-    files: LabelFiles, task: str, parameters: Label, *, write: bool, retry: str | None = None
-) -> Iterator[LabelPlan]:
-    """What there is to do; the ledger is opened only where a teacher needs it, and written only with `write`."""
+    files: LabelFiles, earlier: Sequence[records.Label], task: str, parameters: Label, *, write: bool,
+    retry: str | None = None,
+) -> Iterator[LabelPlan]:  # fmt: skip
+    """What there is to do, beside the labels of the run before.
+
+    The ledger is opened only where a teacher needs it, and written only with `write`.
+    """
     pages = records.read_rows(files.pages / "pages.jsonl", Page)
     definition = tasks.load(task)
 
@@ -88,7 +92,7 @@ def open_plan(
     has_remote = not {"gemini", "local"}.isdisjoint(parameters.teachers)
     with Ledger.open(files.ledger, write) if has_remote else nullcontext() as ledger:
         chain = [open_teacher(name, ledger) for name in parameters.teachers]
-        adopt_labels(files.read_labels(), chain, pages)
+        adopt_labels(earlier, chain, pages)
         yield LabelPlan(task, pages, chain)
 
 
@@ -108,8 +112,8 @@ def run(*, files: LabelFiles, metrics: Path, task: str, parameters: Label, retry
     """
     if retry is not None and retry not in get_args(teachers.Reason):
         raise InputError(f"--retry {retry}: there is no such reason; docs/pipeline.md lists them.")
-    earlier = {row.page_id: row for row in files.read_labels()}
-    with open_plan(files, task, parameters, write=True, retry=retry) as plan:
+    earlier = files.read_labels()
+    with open_plan(files, earlier, task, parameters, write=True, retry=retry) as plan:
         for teacher in plan.remote_teachers:
             if wanted := plan.wanted_pages(teacher):
                 logger.info("label %s: %s", task, summarize_cost(teacher, len(wanted)))
@@ -119,7 +123,7 @@ def run(*, files: LabelFiles, metrics: Path, task: str, parameters: Label, retry
     labels = list(plan.labels.values())
     records.write_rows(files.out, labels, lambda row: row.page_id)
     write_json(metrics, count_outcomes(labels))
-    logger.info("label %s: %s", task, summarize_labels(labels, earlier))
+    logger.info("label %s: %s", task, summarize_labels(labels, {row.page_id: row for row in earlier}))
     if retryable := sum(row.reason in teachers.RETRYABLE for row in labels):
         logger.warning("label %s: %d pages have no answer for a passing reason; run the stage again.", task, retryable)
 
@@ -129,7 +133,7 @@ def preview(*, files: LabelFiles, task: str, parameters: Label, pilot: int) -> s
 
     The labels file stays as it is; what the pilot buys is in the ledger.
     """
-    with open_plan(files, task, parameters, write=pilot > 0) as plan:
+    with open_plan(files, files.read_labels(), task, parameters, write=pilot > 0) as plan:
         for teacher in plan.remote_teachers if pilot else []:
             sample = sorted(plan.wanted_pages(teacher).items())[:pilot]  # keys are hashes: a fair one
             plan.buy(teacher, dict(sample))
