@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from warraq.files import JsonObject
-from warraq.metrics import faithfulness, fields, structure, tables
+from warraq.metrics import faithfulness, structure, tables
 from warraq.metrics.catalogue import ScoreSums
 from warraq.metrics.fields import Kinds
 from warraq.metrics.structure import Element
@@ -77,11 +77,6 @@ class GradedAnswer(AnswerScores):
 
 GradedVariants = dict[str, list[GradedAnswer]]
 """Every variant's answers to the same samples in the same order."""
-
-
-def score_repaired_fields(gold: JsonObject, repaired: JsonObject | None, kinds: Kinds) -> ScoreSums:
-    """Field F1 of what an answer may have meant."""
-    return {"field_f1_mended": fields.score_fields(gold, fields.align_lists(gold, repaired, kinds), kinds)["field_f1"]}
 
 
 def score_structure(gold: Sequence[Element], answer: Sequence[Element]) -> ScoreSums:

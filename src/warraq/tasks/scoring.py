@@ -22,11 +22,13 @@ def score_answer(
     """
     core = score_core(task, gold, raw)
     answer = core.answer
-    repaired = answer if answer is not None else repair_answer(task, raw)
-    sums = grading.score_form(dumps(gold), raw, answer is not None, core.strict, repaired is not None, finish_reason)
+    repaired = None if answer is not None else repair_answer(task, raw)
+    is_readable = answer is not None or repaired is not None
+    sums = grading.score_form(dumps(gold), raw, answer is not None, core.strict, is_readable, finish_reason)
     sums |= core.sums
     if task.kinds is not None:
-        sums |= grading.score_repaired_fields(gold, repaired, task.kinds)
+        best = answer if answer is not None else fields.align_lists(gold, repaired, task.kinds)
+        sums["field_f1_mended"] = fields.score_fields(gold, best, task.kinds)["field_f1"]
     if task.list_elements is not None and core.gold_text is not None and core.answer_text is not None:
         elements = () if answer is None else task.list_elements(answer)
         sums |= faithfulness.score_faithfulness(core.gold_text, core.answer_text)
@@ -36,7 +38,7 @@ def score_answer(
 
 
 def score_core(task: Task, gold: JsonObject, raw: str) -> AnswerScores:
-    """The answer as it is read, and the scores that its `quality` rests on; all scores may take eighty times as long.
+    """The answer as it is read, and the scores that its `quality` rests on; tables and structure take far longer.
 
     An answer that does not fit the schema is scored on its raw text, so that a model which transcribes without the
     schema is not called blind.
