@@ -27,7 +27,7 @@ BUDGET = {
     "students.nano.tiers.0.epochs": 6,
     "students.nano.eval_steps": 40,
     "predict.max_new_tokens": 400,
-    "evaluate.resamples": 200,
+    "evaluate.drawings": 2000,
 }
 
 

@@ -62,12 +62,13 @@ class Source:
 def list_targets(folder: Path, tasks: Sequence[str]) -> list[Target]:
     """All files under code/: by task for `label`, by family for what is made of one."""
     answers = tuple(f"warraq.tasks.{task}" for task in tasks)
+    known = tuple(f"warraq.tasks.{path.stem}" for path in sorted((folder / "tasks").glob("[a-z]*.py")))
     measuring = ("warraq.metrics", "warraq.tasks.scoring")  # what measures a model makes none
     targets = [
         Target("render", ("warraq.stages.render",)),
         Target("dataset", ("warraq.stages.dataset", *answers)),
         Target("predict", ("warraq.stages.predict",)),
-        Target("evaluate", ("warraq.stages.evaluate", *answers)),
+        Target("evaluate", ("warraq.stages.evaluate", *answers, *known)),
         *(Target(f"label/{task}", ("warraq.stages.label", f"warraq.tasks.{task}")) for task in tasks),
     ]
     for family, module in MODULES.items():

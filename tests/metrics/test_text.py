@@ -85,12 +85,12 @@ def test_chrf_and_wer_are_those_of_the_libraries(reference: str, answer: str, ch
 def test_the_three_kinds_of_errors_add_up_and_a_copy_has_none(reference: str, answer: str) -> None:
     found = text.score_text(reference, answer)
     kinds = ("insertion_rate", "deletion_rate", "substitution_rate")
-    assert sum(found[kind][0] for kind in kinds) == found["cer"][0]
+    assert sum(found[kind][0] for kind in kinds) >= found["cer"][0]  # what was replaced is lost and added
     assert found["insertion_rate"][0] - found["deletion_rate"][0] == len(normalize(answer)) - len(normalize(reference))
     assert all(
         pair[0] == 0
         for name, pair in text.score_text(reference, reference).items()
-        if not name.startswith(("ch", "words_f"))
+        if not name.startswith(("ch", "words_f", "words_t"))
     )
     assert sum(text.count_confusions(reference, answer).values()) == found["cer"][0]
     assert sum(missed + added for missed, added, _ in text.count_edits_by_place(reference, answer)) <= found["cer"][0]

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from support.evaluate_project import (
-    DOCUMENTS,
     VARIANTS,
     change_prediction,
     evaluate,
     make_gold,
     make_page_id,
     make_prediction,
+    make_project,
     make_sample,
     rewrite,
     run_evaluate,
@@ -85,7 +85,8 @@ def test_an_answer_that_only_needs_a_wrapper_off_is_counted_as_such(folder: Path
     change_prediction(folder, "merged", 2, "invoice", rewrite(wrapped))
     found = evaluate(folder)
     assert (found["merged_mended_share"], found["merged_lost_share"], found["merged_talk_share"]) == (1 / 16, 0, 1 / 16)
-    assert found["merged_field_f1"] < found["merged_field_f1_mended"] == 1
+    assert (found["merged_fenced_share"], found["merged_schema_valid_share"]) == (1 / 16, 15 / 16)
+    assert found["merged_field_f1"] == 1
 
 
 def test_right_values_written_otherwise_are_right_and_counted(folder: Path) -> None:
@@ -106,8 +107,10 @@ def test_planted_errors_are_scored_where_the_test_set_has_them(folder: Path) -> 
     assert (found["onnx_planted_copied_share"], found["base_planted_copied_share"]) == (1, 0)
 
 
-def test_what_became_worse_is_told_beside_a_gain(folder: Path) -> None:
-    for number in range(DOCUMENTS):
+def test_what_became_worse_is_told_beside_a_gain(tmp_path: Path) -> None:
+    folder, documents = tmp_path, 24
+    make_project(folder, documents)
+    for number in range(documents):
         text = tasks.dumps(make_gold(number, "invoice") | {"tax": "中"})
         change_prediction(folder, "merged", number, "invoice", rewrite(text))
     assert evaluate(folder)["verdict"] == "significant gain"

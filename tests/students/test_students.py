@@ -86,11 +86,11 @@ def test_a_tier_is_adopted_only_where_its_interval_is_above_zero() -> None:
     before = {f"{number:012x}-p{page:04d} content": 0.5 for number in range(12) for page in (1, 2)}
     better = {name: 0.7 + place % 3 / 100 for place, name in enumerate(before)}
     mixed = {name: 0.5 + (0.1 if place % 4 < 2 else -0.1) for place, name in enumerate(before)}
-    assert measure_gain(before, better, 1)["adopted"]
-    gain = measure_gain(before, mixed, 1)
+    assert measure_gain(before, better)["adopted"]
+    gain = measure_gain(before, mixed)
     assert not gain["adopted"] and gain["gain_lo"] is not None and gain["gain_lo"] < 0 < (gain["gain_hi"] or 0)
-    assert not measure_gain(before, before, 1)["adopted"]
-    assert measure_gain(before, better, 1)["documents"] == 12
+    assert not measure_gain(before, before)["adopted"]
+    assert measure_gain(before, better)["documents"] == 12
 
 
 def test_the_rank_correlation_of_loss_and_score() -> None:

@@ -58,22 +58,22 @@ def write_predictions(path: Path, rows: list[Prediction]) -> None:
     write_rows(path, rows, key=lambda row: (row.page_id, row.task))
 
 
-def make_project(folder: Path) -> None:
+def make_project(folder: Path, documents: int = DOCUMENTS) -> None:
     """Eight one-page documents with content and invoice; base writes nonsense, merged and onnx are perfect."""
-    asked = [(number, task) for number in range(DOCUMENTS) for task in TASKS]
-    for number in range(DOCUMENTS):
+    asked = [(number, task) for number in range(documents) for task in TASKS]
+    for number in range(documents):
         path = folder / f"pages/{number:012x}/0001.png"
         path.parent.mkdir(parents=True)
-        Image.new("RGB", (60, 80), (255, 255, 10 * number)).save(path)
+        Image.new("RGB", (60, 80), (255, 255, 10 * number % 256)).save(path)
     pages = [
         Page(
             page_id=make_page_id(n), document=f"{n:012x}", page=1, files=(f"خطاب <b>{n}</b>.pdf",), text=None,
             recipe="r", image=f"{n:012x}/0001.png", image_sha256="0", width_px=60, height_px=80, px_per_pt=1.0,
             repaired=False,
         )
-        for n in range(DOCUMENTS)
+        for n in range(documents)
     ]  # fmt: skip
-    (folder / "params.yaml").write_text(params_yaml({"evaluate.resamples": 200}), encoding="utf-8")
+    (folder / "params.yaml").write_text(params_yaml({"evaluate.drawings": 2000}), encoding="utf-8")
     write_json(folder / "proof.json", {"base": "nano", "revision": "0" * 64, "tuning": "full"})
     write_rows(folder / "pages/pages.jsonl", pages, key=lambda page: page.page_id)
     write_dataset(folder, [make_sample(*one) for one in asked])

@@ -1,14 +1,17 @@
 """Graded answers -> the sums of each document, the numbers of metrics.json, and the outcomes of fields."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import get_args
 
-from warraq.metrics.catalogue import PRIMARY, SCORES, ScoreSums
-from warraq.metrics.fields import Outcome, compare_fields, strip_indices
+from warraq.metrics.catalogue import PRIMARY, READING, SCORES, ScoreSums
+from warraq.metrics.duplicates import Fingerprint, cluster_documents, hash_shingles
+from warraq.metrics.fields import Outcome, compare_fields, flatten_texts, strip_indices
 from warraq.metrics.grading import GradedAnswer, GradedVariants
-from warraq.metrics.statistics import Bootstrap, Estimate, holm
+from warraq.metrics.statistics import CONFIDENCE, Estimate, Weighings, holm, subtract
+
+LOST = 0.1  # the best reading score of a document below which it counts as lost
 
 Numbers = dict[str, float | int | None]
 """Part of metrics.json."""
@@ -35,41 +38,51 @@ def sum_scores(graded: Iterable[GradedAnswer]) -> ScoreSums:
     return sums
 
 
-def sum_document(graded: Sequence[GradedAnswer]) -> ScoreSums:
-    """The sums of one document; the macro scores weigh each document as one."""
+def score_document(graded: Sequence[GradedAnswer]) -> dict[str, float | None]:
+    """Each score of one document, 0 to 1: its pages' sums, errors beyond the reference's length cut at 1; None where it
+    has none."""
     sums = sum_scores(graded)
-    for name in ("cer", "wer"):
-        errors, length = sums[name]
-        sums[f"{name}_macro"] = (errors / length, 1) if length else (0, 0)
-    answered = [one for one in graded if not one.failed]
-    seconds = sum(one.prediction.seconds for one in graded if one.prediction)
-    sums["pages_per_s"] = len({one.sample.page_id for one in answered}), seconds
-    sums["answers_per_s"] = len(answered), seconds
-    return sums
+    return {name: _bound(*sums[name]) for name, score in SCORES.items() if not score.pooled}
 
 
-def compute_metrics(graded: GradedVariants, resamples: int, seed: int) -> Numbers:
+def _bound(numerator: float, denominator: float) -> float | None:
+    if not denominator:
+        return 1.0 if numerator else None
+    return min(1.0, numerator / denominator)
+
+
+def compute_metrics(graded: GradedVariants, drawings: int, seed: int, copies: Mapping[str, str]) -> Numbers:
     """All scores, in metrics.json's names; a score that no variant has is left out.
 
+    `copies`: document -> the one that it nearly is; those of one are one document.
+
     Returns:
-        `<variant>_<score>` with `_lo` and `_hi`, and for each score but speed `merged_minus_base_<score>` with `_lo`,
-        `_hi`, `_p`, `_mde` and in how many documents it is higher and lower.
+        `<variant>_<score>` with `_lo` and `_hi`; for each score that is not pooled `merged_minus_base_<score>` with
+        `_lo`, `_hi`, `_p`, `_p_holm` and in how many documents it is higher and lower, for the primary ones `_mde`.
     """
-    documents = [
-        {f"{variant}_{name}": pair for variant, part in document.items() for name, pair in sum_document(part).items()}
-        for document in group_answers(graded, lambda one: one.sample.document).values()
+    by_document = group_answers(graded, lambda one: copies.get(one.sample.document, one.sample.document))
+    documents = [{name: score_document(part) for name, part in variants.items()} for variants in by_document.values()]
+    columns = {
+        f"{variant}_{name}": [document[variant][name] for document in documents]
+        for variant in graded
+        for name in SCORES
+        if not SCORES[name].pooled
+    }
+    shown = [
+        name for name in SCORES if name in PRIMARY or any(set(columns.get(f"{v}_{name}", ())) - {None} for v in graded)
     ]
-    bootstrap = Bootstrap(documents, resamples, seed)
-    numbers: Numbers = {}
-    for name, score in SCORES.items():
-        estimates = {f"{variant}_{name}": bootstrap.estimate(f"{variant}_{name}", score.share) for variant in graded}
-        if any(estimate.documents for estimate in estimates.values()) or name in PRIMARY:
-            for key, estimate in estimates.items():
-                numbers |= _flatten_estimate(key, estimate)
-            if not name.endswith("_per_s"):
-                numbers |= _compare_with_base(bootstrap, name, score.share)
-    p_values = {name: numbers[f"merged_minus_base_{name}_p"] for name in PRIMARY}
-    numbers |= {f"merged_minus_base_{name}_p_holm": value for name, value in holm(p_values).items()}
+    gains = {
+        f"merged_minus_base_{name}": subtract(columns[f"merged_{name}"], columns[f"base_{name}"]) for name in shown
+    }
+    weighings = Weighings(columns | gains, drawings, seed)
+    numbers: Numbers = {"independent_documents": len(documents)}
+    for name in shown:
+        for variant in graded:
+            numbers |= _flatten_estimate(f"{variant}_{name}", weighings.estimate(f"{variant}_{name}"))
+    numbers |= _compare_with_base(weighings, shown)
+    for variant, part in graded.items():
+        numbers |= {f"{variant}_{name}": value for name, value in _pool_scores(part).items()}
+        numbers |= _count_lost(documents, variant)
     fields = count_field_outcomes(graded).values()
     for outcome in get_args(Outcome):
         numbers |= {f"{v}_field_{outcome}": sum(counts[v][outcome] for counts in fields) for v in graded}
@@ -80,16 +93,60 @@ def _flatten_estimate(key: str, estimate: Estimate) -> Numbers:
     return {key: estimate.value, f"{key}_lo": estimate.lo, f"{key}_hi": estimate.hi}
 
 
-def _compare_with_base(bootstrap: Bootstrap, name: str, share: bool) -> Numbers:
-    key, left, right = f"merged_minus_base_{name}", f"merged_{name}", f"base_{name}"
-    difference = bootstrap.estimate_difference(left, right, share)
-    return _flatten_estimate(key, difference) | {
-        f"{key}_documents": difference.documents,
-        f"{key}_higher_documents": bootstrap.count_higher(left, right),
-        f"{key}_lower_documents": bootstrap.count_higher(right, left),
-        f"{key}_mde": bootstrap.compute_detectable(left, right),
-        f"{key}_p": bootstrap.compute_p_value(left, right) if difference.documents > 1 else None,
+def _compare_with_base(weighings: Weighings, names: Sequence[str]) -> Numbers:
+    """Gains of merged over base; each p is corrected for its kind: the primary scores, or all others looked at."""
+    numbers: Numbers = {}
+    tests = sum(weighings.estimate(f"merged_minus_base_{name}").documents > 0 for name in PRIMARY)
+    for family in (PRIMARY, [name for name in names if name not in PRIMARY]):
+        chances = {name: weighings.compute_p_value(f"merged_minus_base_{name}") for name in family}
+        for name, corrected in holm(chances).items():
+            key = f"merged_minus_base_{name}"
+            gain = weighings.estimate(key, worst=-1.0)
+            higher, lower = weighings.count_signs(key)
+            numbers |= _flatten_estimate(key, gain) | {
+                f"{key}_documents": gain.documents, f"{key}_higher_documents": higher, f"{key}_lower_documents": lower,
+                f"{key}_p": chances[name], f"{key}_p_holm": corrected,
+            }  # fmt: skip
+            if name in PRIMARY:
+                numbers[f"{key}_mde"] = weighings.compute_detectable(key, tests)
+    return numbers
+
+
+def _pool_scores(graded: Sequence[GradedAnswer]) -> Numbers:
+    """The scores that are ratios of sums over all documents."""
+    answered = [one for one in graded if not one.failed]
+    seconds = sum(one.prediction.seconds for one in graded if one.prediction)
+    errors, length = sum_scores(graded)["cer"]
+    return {
+        "cer_pooled": errors / length if length else None,
+        "pages_per_s": len({one.sample.page_id for one in answered}) / seconds if seconds else None,
+        "answers_per_s": len(answered) / seconds if seconds else None,
     }
+
+
+def _count_lost(documents: Sequence[Mapping[str, Mapping[str, float | None]]], variant: str) -> Numbers:
+    """In how many documents hardly anything was read, and the upper 95 % limit of their share (Clopper-Pearson)."""
+    from scipy.stats import beta
+
+    best = [[value for name in READING if (value := document[variant][name]) is not None] for document in documents]
+    lost = sum(max(values) < LOST for values in best if values)
+    limit = float(beta.ppf(CONFIDENCE, lost + 1, len(best) - lost)) if lost < len(best) else 1.0
+    return {f"{variant}_lost_documents": lost, f"{variant}_lost_documents_hi": limit}
+
+
+def find_copies(graded: Sequence[GradedAnswer]) -> dict[str, str]:
+    """Document -> the first by name of all whose right answers nearly say the same, of one variant's answers.
+
+    A form that is there fifty times is no fifty documents.
+    """
+    pages: dict[str, list[str]] = {}
+    for one in graded:
+        pages.setdefault(one.sample.page_id, []).append(
+            one.gold_text or " ".join(filter(None, flatten_texts(one.gold).values()))
+        )
+    documents = {one.sample.page_id: one.sample.document for one in graded}
+    prints = {page: Fingerprint(hash_shingles("\n".join(texts)), None) for page, texts in pages.items()}
+    return cluster_documents(prints, documents)
 
 
 def compare_with_teacher(graded: Sequence[GradedAnswer], teacher: Sequence[GradedAnswer]) -> list[GradedAnswer]:
@@ -99,8 +156,8 @@ def compare_with_teacher(graded: Sequence[GradedAnswer], teacher: Sequence[Grade
     """
     answers = []
     for one, other in zip(graded, teacher, strict=True):
-        if one.kinds is not None:
-            ours, theirs = (compare_fields(each.gold, each.answer, one.kinds) for each in (one, other))
+        if "field_f1" in one.sums and one.kinds is not None:
+            ours, theirs = (compare_fields(each.gold, each.read, one.kinds) for each in (one, other))
             wrong = [path for path, outcome in theirs.items() if outcome in ("wrong", "missing")]
             right = sum(ours[path] == "correct" for path in wrong)
             one = replace(one, sums=one.sums | {"right_where_teacher_wrong": (right, len(wrong))})
@@ -113,8 +170,8 @@ def count_field_outcomes(graded: GradedVariants) -> FieldCounts:
     fields: FieldCounts = {}
     for variant, part in graded.items():
         for one in part:
-            if one.kinds is not None:
-                for path, outcome in compare_fields(one.gold, one.answer, one.kinds).items():
+            if "field_f1" in one.sums and one.kinds is not None:
+                for path, outcome in compare_fields(one.gold, one.read, one.kinds).items():
                     name = f"{one.sample.task}.{strip_indices(path)}"
                     fields.setdefault(name, {other: Counter() for other in graded})[variant][outcome] += 1
     return dict(sorted(fields.items()))

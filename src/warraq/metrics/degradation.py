@@ -7,9 +7,9 @@ from warraq.files import JsonObject
 from warraq.metrics import fields, text
 from warraq.metrics.catalogue import ScoreSums
 from warraq.metrics.fields import Kinds
-from warraq.metrics.statistics import Bootstrap
+from warraq.metrics.statistics import Weighings, subtract
 
-RESAMPLES, SEED = 1000, 1
+DRAWINGS, SEED = 10_000, 1
 NAMES: Mapping[str, tuple[str, str]] = {
     "cer_added": ("coarse_cer", "exact_cer"),
     "field_f1_lost": ("exact_field_f1", "coarse_field_f1"),
@@ -48,11 +48,17 @@ def measure_degradation(pairs: Sequence[AnswerPair]) -> dict[str, float | int | 
             aligned = answer and fields.align_lists(pair.gold, answer, kinds)
             f1 = fields.score_fields(pair.gold, aligned, kinds)["field_f1"] if pair.kinds is not None else (0.0, 0.0)
             _add(sums, f"{precision}_field_f1", f1)
-    bootstrap = Bootstrap(list(documents.values()), RESAMPLES, SEED)
+    values = {
+        name: [min(1.0, part / whole) if whole else None for part, whole in (sums[name] for sums in documents.values())]
+        for pair in NAMES.values()
+        for name in pair
+    }
+    losses = {name: subtract(values[first], values[second]) for name, (first, second) in NAMES.items()}
+    weighings = Weighings(losses, DRAWINGS, SEED)
     costs: dict[str, float | int | None] = {"answers": len(pairs), "documents": len(documents)}
     costs["equal_answers"] = sum(pair.exact == pair.coarse for pair in pairs) / len(pairs)
-    for name, (first, second) in NAMES.items():
-        estimate = bootstrap.estimate_difference(first, second, share=False)
+    for name in NAMES:
+        estimate = weighings.estimate(name, worst=-1.0)
         for key, value in ((name, estimate.value), (f"{name}_lo", estimate.lo), (f"{name}_hi", estimate.hi)):
             costs[key] = None if value is None else round(value, 6)
     return costs

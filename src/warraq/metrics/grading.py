@@ -19,11 +19,12 @@ from warraq.records import Prediction, Sample
 class AnswerScores:
     """A raw answer as it was read, and its scores.
 
-    `answer` is None where the text does not fit the schema; its lists stand as those of the right answer do. The texts
-    are None for a task without running text.
+    `answer` is None where the text does not fit the schema, `read` where it does not even once mended; their lists
+    stand as those of the right answer do. The texts are None for a task without running text.
     """
 
     answer: JsonObject | None
+    read: JsonObject | None
     strict: bool  # whether the text is strict JSON
     gold_text: str | None
     answer_text: str | None
@@ -38,17 +39,19 @@ class AnswerScores:
     def quality(self) -> float:
         """How good the answer is, 0 to 1: the score that its task has of its own, else field F1, else 1 - CER.
 
-        Checkpoints and tiers are chosen by it, and the pages of the report ranked. Where there is nothing to find,
-        only an answer that says so is good; a failed one never is.
+        Checkpoints and tiers are chosen by it, and the pages of the report ranked. What does not fit the schema is
+        worth half of what it reads, because no program can take it. Where there is nothing to find, only an answer
+        that says so is good; a failed one never is.
         """
         if self.value("failed_share"):
             return 0.0
+        worth = 1.0 if self.answer is not None else 0.5
         for name in ("question_score", "field_f1"):
             if name in self.sums:
                 value = self.value(name)
-                return float(self.answer is not None) if value is None else value
+                return float(self.answer is not None) if value is None else worth * value
         errors, length = self.sums["cer"]
-        return max(0.0, 1 - errors / length) if length else float(not errors)
+        return worth * (max(0.0, 1 - errors / length) if length else float(not errors))
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,8 @@ def score_form(reference: str, raw: str, valid: bool, strict: bool, repaired: bo
         "lost_share": (not repaired and not valid, 1),
         "truncated_share": (finish_reason == "length", 1),
         "failed_share": (finish_reason == "error", 1),
+        "fenced_share": ("```" in raw, 1),
+        "empty_share": (not any(map(str.isalnum, raw)), 1),
         "foreign_answer_share": (bool(foreign), 1),
         "foreign_letter_rate": (foreign.total(), len(raw)),
         # JSON of another schema repeats other keys than the reference, which is no circle

@@ -22,7 +22,18 @@ Plots = dict[str, list[PlotRow]]
 """The tables by the names of their files."""
 FIFTHS = 5
 BY_LENGTH = tuple(name for group in ("Faithfulness", "Text", "Tables and structure") for name in GROUPS[group])
-BY_PAGE = ("cer", "insertion_rate", "deletion_rate", "fact_precision", "teds", "field_f1", "schema_valid_share")
+BY_PAGE = (
+    "question_score",
+    "cer",
+    "words_found",
+    "words_true",
+    "insertion_rate",
+    "deletion_rate",
+    "fact_precision",
+    "teds",
+    "field_f1",
+    "schema_valid_share",
+)
 
 
 def build_plots(graded: GradedVariants, thresholds: review.Thresholds) -> Plots:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from warraq.metrics.fields import compare_fields
+from warraq.files import parse_strict_json
+from warraq.metrics.fields import align_lists, compare_fields
 from warraq.metrics.grading import GradedAnswer, GradedVariants
 from warraq.metrics.statistics import wilson_interval
 
@@ -32,7 +33,13 @@ def read_confidence(one: GradedAnswer) -> float:
 
 
 def count_errors(one: GradedAnswer) -> tuple[float, float]:
-    """Wrong ones and all of the fields that an answer or its reference has; of a task without fields, of characters."""
+    """Wrong ones and all of the fields that an answer or its reference has; of a task without fields, of characters.
+
+    Of a task with a score of its own, what that lacks.
+    """
+    score = one.value("question_score")
+    if score is not None:
+        return 1 - score, 1
     if one.kinds is not None:
         outcomes = Counter(compare_fields(one.gold, one.answer, one.kinds).values())
         fields = outcomes.total() - outcomes["correct_null"]
@@ -53,6 +60,29 @@ def compute_auroc(graded: Sequence[GradedAnswer]) -> float | None:
         won += (size - wrong) * (wrong_below + wrong / 2)
         wrong_below, right_all = wrong_below + wrong, right_all + size - wrong
     return won / (right_all * wrong_below) if right_all and wrong_below else None
+
+
+def compute_field_auroc(graded: Sequence[GradedAnswer]) -> float | None:
+    """AUROC of the confidence in each field: how often a right one has more of it than a wrong one, ties half.
+
+    None where the runtime tells no field's confidence, or all fields are right or all wrong. Each list is aligned with
+    the reference's, which stands at the answer's places here, where the confidences are.
+    """
+    from scipy.stats import mannwhitneyu
+
+    right: list[float] = []
+    wrong: list[float] = []
+    for one in graded:
+        sure = {} if one.prediction is None else one.prediction.confidence_by_field
+        if sure and one.answer is not None and one.prediction and one.kinds is not None and "field_f1" in one.sums:
+            answer = parse_strict_json(one.prediction.text)
+            outcomes = compare_fields(align_lists(answer, one.gold, one.kinds), answer, one.kinds)
+            for path, outcome in outcomes.items():
+                if path in sure and outcome in ("correct", "wrong", "invented"):
+                    (right if outcome == "correct" else wrong).append(sure[path])
+    if not right or not wrong:
+        return None
+    return float(mannwhitneyu(right, wrong).statistic) / (len(right) * len(wrong))
 
 
 def choose_threshold(validation: Sequence[GradedAnswer], accepted_error: float) -> float | None:

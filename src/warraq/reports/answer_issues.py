@@ -43,7 +43,7 @@ def list_issues(one: GradedAnswer) -> list[str]:
 
 
 def _list_text_issues(gold: str, answer: str) -> list[str]:
-    runs = text.find_added_runs(gold.split(), answer.split())
+    runs, _ = text.compare_runs(gold, answer)
     issues = [f"added: {run[:_LENGTH]}{'…' * (len(run) > _LENGTH)}" for run in runs[:_MOST]]
     ours, theirs = faithfulness.count_facts(gold), faithfulness.count_facts(answer)
     for name, facts in (("not on the page", theirs - ours), ("lost", ours - theirs)):

@@ -4,7 +4,8 @@ import textwrap
 from dataclasses import dataclass
 from typing import Literal
 
-from warraq.metrics.catalogue import PRIMARY, SCORES
+from warraq.metrics.catalogue import FORM, PRIMARY, READING, SCORES
+from warraq.metrics.statistics import count_documents_needed
 from warraq.reports.student_metrics import Gain, ScoreInterval, StudentMetrics
 
 Judgement = Literal["better", "worse", "unclear", "few"]
@@ -12,11 +13,12 @@ Judgement = Literal["better", "worse", "unclear", "few"]
 VARIANTS = ("base", "merged", "onnx")
 """Those of every student; others may stand beside them."""
 HEADLINE = (
-    "question_score", "field_f1", "cer", "cer_folded", "insertion_rate", "deletion_rate", "added_run_page_share",
+    "question_score", "field_f1", "words_found", "words_true", "words_added", "cer", "cer_pooled", "cer_folded",
+    "insertion_rate", "deletion_rate", "added_run_page_share",
     "silent_correction_rate", "fact_precision", "fact_recall", "field_invention_rate", "foreign_answer_share",
     "looped_answer_share", "talk_share", "planted_copied_share", "planted_fixed_share", "teds", "grits_precision",
-    "grits_recall", "element_precision", "schema_valid_share", "strict_json_share", "truncated_share", "failed_share",
-    "needs_review_share", "answers_per_s",
+    "grits_recall", "element_precision", "schema_valid_share", "strict_json_share", "fenced_share", "other_task_share",
+    "truncated_share", "empty_share", "failed_share", "needs_review_share", "answers_per_s",
 )  # fmt: skip
 REFERENCES = {
     "gold": "answers that a person gave or checked",
@@ -27,16 +29,15 @@ TUNING = {
     "lora": "Merged is base with a LoRA adapter",
     "full": "Merged is base with every weight trained (full tuning, no LoRA)",
 }
-FEWEST_DOCUMENTS = 6
-"""With fewer, even the same sign in every document has a chance of 1 in 16 or more: 2 / 2^5 > 0.05 (sign test)."""
 LEVEL = 0.05
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether tuning helped: in a word or three, as a sentence up to the scores, and the rest of the sentence."""
+    """Whether tuning helped: reading and form in a word or three each, as a sentence up to the scores, and the rest."""
 
     word: str
+    form: str
     sentence: str
     rest: str
 
@@ -78,24 +79,43 @@ def format_detectable(metrics: StudentMetrics, name: str) -> str:
     return "" if gain is None or gain.detectable is None else format_number(gain.detectable)
 
 
+def count_documents_wanted(metrics: StudentMetrics) -> int:
+    """The fewest documents that a verdict takes, with as many tests as are made."""
+    return count_documents_needed(sum(metrics.get_gain(name) is not None for name in PRIMARY))
+
+
 def judge_score(metrics: StudentMetrics, name: str) -> Judgement:
-    """What interval and chance of `merged - base` say; `few` where documents are too few to say anything."""
+    """What interval and chance of `merged - base` say; `few` where documents are too few to say anything.
+
+    Words that are truer are no gain where as many more are lost, and nothing is where most answers are empty.
+    """
     gain = metrics.get_gain(name)
-    if gain is None or gain.documents < FEWEST_DOCUMENTS:
+    if gain is None or gain.documents < count_documents_wanted(metrics):
         return "few"
-    if gain.p is None or gain.p > LEVEL or (gain.lo is not None and gain.hi is not None and gain.lo <= 0 <= gain.hi):
+    if gain.p is None or gain.p > LEVEL:
         return "unclear"
-    return "better" if (gain.value > 0) != SCORES[name].lower else "worse"
+    if (gain.value > 0) == SCORES[name].lower:
+        return "worse"
+    found = metrics.get_gain("words_found")
+    paid_by_loss = name == "words_true" and found is not None and -found.value > gain.value
+    return "unclear" if paid_by_loss or _is_mostly_silent(metrics) else "better"
+
+
+def _is_mostly_silent(metrics: StudentMetrics) -> bool:
+    return (metrics.get_number("merged_empty_share") or 0) > 0.5
 
 
 def decide_verdict(metrics: StudentMetrics) -> Verdict:
-    """Did tuning help? Decided on the primary scores together: a gain needs a better one and none that is worse."""
-    gains = {name: gain for name in PRIMARY if (gain := metrics.get_gain(name)) is not None}
+    """Did tuning help? Reading is judged by the primary scores together: a gain needs a better one and none worse."""
+    gains = {name: gain for name in READING if (gain := metrics.get_gain(name)) is not None}
     if not gains:
-        return Verdict("nothing to compare", "Nothing to compare", "no test sample has fields or text")
+        return Verdict("nothing to compare", "nothing to compare", "Nothing to compare", "no test sample has an answer")
     judged = {name: judge_score(metrics, name) for name in gains}
     first = next((name for word in ("better", "worse") for name in gains if judged[name] == word), next(iter(gains)))
-    word, opening = _open_verdict(set(judged.values()), metrics.get_text("reference"))
+    word, opening = _open_verdict(set(judged.values()), metrics)
+    form, _ = _open_verdict({judge_score(metrics, FORM)}, metrics)
+    shape = metrics.get_gain(FORM)
+    formed = f"Form: {form}" + ("" if shape is None else f", {_format_change(metrics, FORM)}, {format_gain(shape)}")
     gain = gains[first]
     better, worse = gain.higher_documents, gain.lower_documents
     if SCORES[first].lower:
@@ -107,27 +127,34 @@ def decide_verdict(metrics: StudentMetrics) -> Verdict:
             but = {"worse": "but ", "unclear": "no clear difference in "}.get(judged[name], "")
             doubt = f" (p {gain.p:.2f})" if judged[name] == "unclear" and gain.p is not None else ""
             rest += f"; {but}{_format_change(metrics, name)}, {format_gain(gain)}{doubt}"
-    return Verdict(word, f"{opening}: {_format_change(metrics, first)}", rest)
+    return Verdict(word, form, f"{formed}. Reading: {opening}: {_format_change(metrics, first)}", rest)
 
 
-def _open_verdict(judgements: set[Judgement], reference: str) -> tuple[str, str]:
+def _open_verdict(judgements: set[Judgement], metrics: StudentMetrics) -> tuple[str, str]:
     """The verdict in a word or three, and how its sentence begins."""
     if judgements == {"few"}:
-        return "too few documents", "Too few documents for a verdict"
+        return "too few documents", f"too few documents for a verdict, {count_documents_wanted(metrics)} are needed"
+    if _is_mostly_silent(metrics) and "worse" not in judgements:
+        return "no significant gain", "no gain, most answers are empty"
     word, opening, against_teacher = {
-        (True, False): (
-            "significant gain", "Tuning helped", "Tuning brought the student nearer its teacher",
-        ),
-        (False, True): (
-            "significant loss", "Tuning hurt", "Tuning took the student away from its teacher",
-        ),
+        (True, False): ("significant gain", "tuning helped", "tuning brought the student nearer its teacher"),
+        (False, True): ("significant loss", "tuning hurt", "tuning took the student away from its teacher"),
         (True, True): (
-            "gain and loss", "Tuning helped and hurt",
-            "Tuning brought the student both nearer its teacher and away from it",
+            "gain and loss", "tuning helped and hurt",
+            "tuning brought the student both nearer its teacher and away from it",
         ),
-        (False, False): ("no significant gain", "No significant gain", "No significant gain"),
+        (False, False): ("no significant gain", "no significant gain", "no significant gain"),
     }["better" in judgements, "worse" in judgements]  # fmt: skip
-    return word, against_teacher if reference == "silver" else opening
+    return word, against_teacher if metrics.get_text("reference") == "silver" else opening
+
+
+def describe_lost(metrics: StudentMetrics) -> str:
+    """How many documents the merged model hardly read, and how many may be so among those that nobody has seen."""
+    lost, limit = metrics.get_count("merged_lost_documents"), metrics.get_number("merged_lost_documents_hi")
+    documents = format_count(metrics.get_count("independent_documents"), "document")
+    return (
+        f"Merged read hardly anything of {lost} of {documents}; of others it may be up to {100 * (limit or 0):.0f} %."
+    )
 
 
 def describe_losses(metrics: StudentMetrics) -> str:
@@ -199,7 +226,7 @@ def format_terminal(metrics: StudentMetrics, report: str) -> str:
     verdict = decide_verdict(metrics)
     scored = f"{describe_size(metrics)}, scored against {describe_reference(metrics)}."
     counts = [scored, "Brackets: 95 % intervals over documents.", *list_left_out(metrics)]
-    conclusion = [f"{verdict.sentence}, {verdict.rest}.", describe_losses(metrics)]
+    conclusion = [f"{verdict.sentence}, {verdict.rest}.", describe_losses(metrics), describe_lost(metrics)]
     for paragraph in (" ".join(counts), f"{describe_tuning(metrics)}.", " ".join(conclusion)):
         lines += ["", *textwrap.wrap(paragraph, 100)]
     return "\n".join(line.rstrip() for line in [*lines, "", f"Report: {report}"])

@@ -30,7 +30,11 @@ def render_model_card(metrics: StudentMetrics, lineage: Lineage, dataset: Path, 
     graphs = f"`models/{name}/onnx` with onnxruntime, or " * ("onnx" in columns)
     base, reference = lineage["base"], comparison.describe_reference(metrics)
     header = f"base_model: {base}\n" if "/" in base else ""
-    limits = [*comparison.list_left_out(metrics), comparison.describe_losses(metrics)]
+    limits = [
+        *comparison.list_left_out(metrics),
+        comparison.describe_losses(metrics),
+        comparison.describe_lost(metrics),
+    ]
     notes = "".join(f"* {line}\n" for line in limits if line)
     return f"""---
 {header}pipeline_tag: image-text-to-text

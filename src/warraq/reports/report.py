@@ -73,7 +73,7 @@ def render_report(
         fields=_group_by_task(fields),
         sheets=sheets,
         open=OPEN,
-        fewest=comparison.FEWEST_DOCUMENTS,
+        fewest=comparison.count_documents_wanted(metrics),
         number=comparison.format_number,
     )
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from warraq.files import read_json
-from warraq.metrics.catalogue import PRIMARY
 
 MetricValue = float | int | str | None
 
@@ -21,7 +20,7 @@ class ScoreInterval:
 
 @dataclass(frozen=True)
 class Gain:
-    """`merged - base` of a score, over documents; `p` is corrected by Holm for the primary scores."""
+    """`merged - base` of a score, over documents; `p` is corrected by Holm for all that are looked at with it."""
 
     value: float | int
     lo: float | int | None
@@ -88,7 +87,6 @@ class StudentMetrics:
         value = self.get_number(key)
         if value is None:
             return None
-        p = "p_holm" if name in PRIMARY else "p"
-        lo, hi, chance, detectable = (self.get_number(f"{key}_{end}") for end in ("lo", "hi", p, "mde"))
+        lo, hi, chance, detectable = (self.get_number(f"{key}_{end}") for end in ("lo", "hi", "p_holm", "mde"))
         counts = (self.get_count(f"{key}_{end}documents") for end in ("", "higher_", "lower_"))
         return Gain(value, lo, hi, chance, detectable, *counts)

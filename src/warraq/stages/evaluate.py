@@ -16,7 +16,7 @@ from pydantic import Field
 
 from warraq.files import read_json
 from warraq.metrics import review
-from warraq.metrics.aggregate import compare_with_teacher, compute_metrics
+from warraq.metrics.aggregate import compare_with_teacher, compute_metrics, find_copies
 from warraq.metrics.grading import GradedVariants
 from warraq.records import Reference
 from warraq.reports.comparison import VARIANTS, decide_verdict, format_terminal
@@ -31,7 +31,7 @@ class Evaluate(Section):
     """The branch `evaluate` of params.yaml."""
 
     accepted_error: Annotated[float, Field(gt=0, lt=1)]
-    resamples: Annotated[int, Field(ge=100, le=100_000)]
+    drawings: Annotated[int, Field(ge=1000, le=100_000)]
     seed: Annotated[int, Field(ge=0)]
     worst_pages: Annotated[int, Field(ge=0, le=500)]
 
@@ -108,10 +108,12 @@ def aggregate(inputs: Inputs, grades: Grades, parameters: Evaluate) -> Results:
         **describe(inputs),
         "validation_documents_needed": review.count_documents_needed(parameters.accepted_error),
         **{f"{variant}_confidence_auroc": review.compute_auroc(part) for variant, part in graded.items()},
-        **compute_metrics(graded, parameters.resamples, parameters.seed),
+        **{f"{variant}_field_confidence_auroc": review.compute_field_auroc(part) for variant, part in graded.items()},
+        **compute_metrics(graded, parameters.drawings, parameters.seed, find_copies(graded["merged"])),
     }
-    verdict = decide_verdict(StudentMetrics.collect(numbers)).word
-    return Results(StudentMetrics.collect({**numbers, "verdict": verdict}), thresholds, graded)
+    verdict = decide_verdict(StudentMetrics.collect(numbers))
+    words = {"verdict": verdict.word, "verdict_form": verdict.form}
+    return Results(StudentMetrics.collect({**numbers, **words}), thresholds, graded)
 
 
 def describe(inputs: Inputs) -> dict[str, MetricValue]:

@@ -105,7 +105,7 @@ def run(  # noqa: PLR0913 - each file of a stage is an argument of its own
         if not trainer_output.is_finished(place / "output"):
             tier_training.run_trainer(place, student, len(samples["train"]), bool(adopted))
         record = tier_training.collect_tier(place, adapter, part / "base", student)
-        tiers.append(tier_training.judge_tier(record, place / "output", parameters.seed) if adopted else record)
+        tiers.append(tier_training.judge_tier(record, place / "output") if adopted else record)
         if tiers[-1]["adopted"]:
             adopted.append(adapter)
         else:

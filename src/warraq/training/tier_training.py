@@ -127,10 +127,10 @@ def collect_tier(part: Path, final: Path, base: Path, student: Student) -> TierR
     }
 
 
-def judge_tier(record: TierRecord, output: Path, seed: int) -> TierRecord:
+def judge_tier(record: TierRecord, output: Path) -> TierRecord:
     """The record of a tier that stands on others, with its gain over them and whether it is adopted."""
     before, after = (read_json(output / f"scores/{step}.json") for step in (0, record["step"]))
-    judged: TierRecord = {**record, **measure_gain(before, after, seed)}
+    judged: TierRecord = {**record, **measure_gain(before, after)}
     gain = f"gain {judged['gain']} [{judged['gain_lo']}, {judged['gain_hi']}] on {judged['documents']} documents"
     logger.info("tier %s: %s, %s", output.parent.name, gain, "adopted" if judged["adopted"] else "not adopted")
     return judged
