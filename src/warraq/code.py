@@ -68,7 +68,7 @@ def list_targets(folder: Path, tasks: Sequence[str]) -> list[Target]:
         Target("render", ("warraq.stages.render",)),
         Target("dataset", ("warraq.stages.dataset", *answers)),
         Target("predict", ("warraq.stages.predict",)),
-        Target("evaluate", ("warraq.stages.evaluate", *answers, *known)),
+        Target("evaluate", ("warraq.stages.evaluate", *known)),
         *(Target(f"label/{task}", ("warraq.stages.label", f"warraq.tasks.{task}")) for task in tasks),
     ]
     for family, module in MODULES.items():
