@@ -16,7 +16,7 @@ from support.rendering import encode_image
 pytestmark = pytest.mark.slow
 FIGURES = {
     "answer": r"^\| onnxruntime fp32.* \| \d+ \| [\d.]+ \| \d+% \| [\d.]+ \| \d+ \| \d+ \| \d+ \|$",
-    "evaluate_coverage": r"^60 documents: [01]\.\d{3} drawing documents, [01]\.\d{3} pages$",
+    "evaluate_coverage": r"^ 100 documents, standard deviation 0\.1: [\d.]+ shows [01]\.\d{3}$",
     "evaluate_speed": r"^all: [\d.]+ s, \d+ MiB; \d+ characters a page$",
     "label": r"^1 in flight: 20 labels of 20, [\d.]+/s overall",
     "parity": r"equal to transformers token for token: 1 of 1;",
