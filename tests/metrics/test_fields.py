@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warraq.metrics import fields, structure, tables, values
+from warraq.metrics import dates, fields, structure, tables, values
 from warraq.metrics.fields import Kinds, OutcomeCounts, align_lists, count_outcomes
 
 
@@ -49,12 +49,12 @@ def test_what_is_no_amount_is_not_guessed(text: str) -> None:
     ],
 )
 def test_dates_of_both_calendars_and_digit_systems(text: str, expected: tuple[str, int, int, int]) -> None:
-    assert values.parse_date(text) == expected
+    assert dates.parse_date(text) == expected
 
 
 @pytest.mark.parametrize("text", ["tomorrow", "2024/13", "5 Foo 2024", "45/1/2024", "", "12"])
 def test_what_is_no_date_is_not_guessed(text: str) -> None:
-    assert values.parse_date(text) is None
+    assert dates.parse_date(text) is None
 
 
 @pytest.mark.parametrize(

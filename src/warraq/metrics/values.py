@@ -1,121 +1,206 @@
 """When two printed values say the same: amounts as decimals, dates as day, month and year, texts without diacritics.
 
-Nothing is guessed: what does not read as its kind is compared as printed, with digits in ASCII. Calendars are never
-converted, because the page prints one of them.
+Nothing is guessed: what does not read as its kind is compared as printed, with digits in ASCII. A currency's sign is
+its name (€, يورو) and an abbreviation its words (ر.س), but an abbreviation of the other script (SR) is another text.
 """
 
+import math
 import re
+import unicodedata
 from decimal import Decimal
 from typing import Literal
 
-from warraq.metrics.arabic import fold_letters, normalize, strip_diacritics, to_ascii_digits
+from warraq.metrics.arabic import normalize, strip_diacritics, unify_signs
+from warraq.metrics.dates import find_weekdays, parse_dates
 
 Kind = Literal["exact", "text", "amount", "date"]
 """exact: identifiers and choices, letter for letter but for the digits' script. text: free text."""
 
-_HIJRI_BEFORE = 1600  # a year below it is of the Hijri calendar, marked or not
-_GREGORIAN_MONTHS = (
-    ("يناير", "كانون الثاني", "january", "jan"),
-    ("فبراير", "شباط", "february", "feb"),
-    ("مارس", "اذار", "march", "mar"),
-    ("ابريل", "نيسان", "april", "apr"),
-    ("مايو", "ايار", "may"),
-    ("يونيو", "حزيران", "june", "jun"),
-    ("يوليو", "تموز", "july", "jul"),
-    ("اغسطس", "اب", "august", "aug"),
-    ("سبتمبر", "ايلول", "september", "sept", "sep"),
-    ("اكتوبر", "تشرين الاول", "october", "oct"),
-    ("نوفمبر", "تشرين الثاني", "november", "nov"),
-    ("ديسمبر", "كانون الاول", "december", "dec"),
+LONGEST = 200  # characters of an amount; what is longer is a text
+_SMALL_ALEF = "\u0670"
+_SEPARATORS = str.maketrans("٫٬", ".,")
+_AROUND_SLASH = re.compile(r"(?<=\w) ?/ ?(?=\w)|(?<=\w) - (?=\w)")
+_PHONE = re.compile(r"(?<![\w+])(?:\+\d(?:[ ().-]{0,2}\d){6,14}|0\d{1,4}(?: \d{2,4}){2,4}|0\d{1,3} \d{6,8})(?!\w)")
+_GROUPS = re.compile(
+    r"\d{3}(?: \d{3}){3,}|\d{4}(?: \d{4}){2,} \d{1,4}|[A-Z]{2}\d{2}(?: [A-Z0-9]{4}){2,7}(?: [A-Z0-9]{1,4})?"
+)  # numbers of taxes, cards and accounts (IBAN)
+_TURNED_PHONE = re.compile(r"(\d[\d ()-]{6,23})\+")
+
+_NUMERAL = re.compile(
+    r"(?P<whole>\d{1,9}(?: ?(?=[¼-¾⅐-⅞])| (?=\d{1,2}/\d)))?"
+    r"(?:(?P<sign>[¼-¾⅐-⅞])|(?<![\d.,/])(?P<upper>\d{1,2})/(?P<lower>\d{1,3})(?![\d/]|[.,]\d))"
+    r"|\d+(?:[.,٫٬'’ ]\d+)*|(?<![\w.,])[.,٫]\d+(?![.,]?\d)"
 )
-_HIJRI_MONTHS = (
-    ("محرم",), ("صفر",), ("ربيع الاول",), ("ربيع الاخر", "ربيع الثاني"), ("جمادي الاولي", "جمادي الاول"),
-    ("جمادي الاخره", "جمادي الثانيه"), ("رجب",), ("شعبان",), ("رمضان",), ("شوال",), ("ذو القعده", "ذي القعده"),
-    ("ذو الحجه", "ذي الحجه"),
-)  # fmt: skip
-_NUMBER = re.compile(r"[+-]?\d(?:[\d ]*\d)?(?:[.,٫٬'][\d ]*\d)*")
+_NUMBERS = tuple(
+    re.compile(pattern)
+    for pattern in (
+        r"(\d*)(?:[.٫](\d+))?",  # 1.250 is 1.25: dinars have three decimals
+        r"([1-9]\d{0,2}(?:[,٬]\d{3})+|[1-9]\d?(?:,\d{2})+,\d{3})(?:[.٫](\d+))?",  # thousands; lakhs and crores
+        r"([1-9]\d{0,2}(?: \d{3})+|[1-9]\d{0,2}(?:['’]\d{3})+|[1-9]\d{0,2}(?:٬\d{3})+)(?:[.,٫](\d+))?",
+        r"([1-9]\d{0,2}(?:\.\d{3})+),(\d+)",
+        r"([1-9]\d{0,2}(?:\.\d{3}){2,})",
+        r"(0?|[1-9]\d*),(\d+)",
+    )
+)
+_CURRENCY = r"(?:[A-Z]{2,3}|[%‰€$£¥])?"
+_BRACKETS = re.compile(rf"({_CURRENCY}) ?\(([^()]*)\) ?({_CURRENCY})")  # an accountant's minus
+_MINUS = re.compile(r"^-(?= ?[^\d-]*#)|(?<![\w-])- ?(?=#)|(?<=#)-(?![\w-])|(?<=[^-])-$")
+_PLUS = re.compile(r"(?<![\w+])\+ ?(?=#)|^\+(?=[^\d+]*#)")
+_UNITS = {
+    name: unit
+    for unit, names in {
+        "%": "بالمئة بالمائة فيالمئة فيالمائة percent",
+        "‰": "بالألف فيالألف",
+        "€": "يورو euro euros Euro EUR",
+        "$": "دولار dollar dollars",
+        "US$": "USD",
+        "₪": "شيكل شيقل ILS NIS",
+        "ريال سعودي": "رس \u20c1",
+        "ريال قطري": "رق",
+        "ريال عماني": "رع",
+        "ريال يمني": "ري",
+        "درهم إماراتي": "دإ",
+        "درهم مغربي": "دم",
+        "دينار كويتي": "دك",
+        "دينار بحريني": "دب",
+        "دينار أردني": "دأ",
+        "دينار عراقي": "دع",
+        "دينار ليبي": "دل",
+        "دينار تونسي": "دت",
+        "دينار جزائري": "دج",
+        "جنيه مصري": "جم",
+        "ليرة لبنانية": "لل",
+        "ليرة سورية": "لس",
+    }.items()
+    for name in names.split()
+}  # without dots and spaces: ر.س and ر. س.
 
 
 def is_equal(kind: Kind, left: str, right: str) -> bool:
     """Whether two texts say the same value."""
-    return canonicalize(kind, left) == canonicalize(kind, right)
+    if kind == "text":
+        return _is_same_text(left, right)
+    return canonicalize(kind, left) == canonicalize(kind, right) and (
+        kind != "date" or len(find_weekdays(left) | find_weekdays(right)) < 2
+    )
 
 
 def canonicalize(kind: Kind, text: str) -> object:
-    """A value by which equal ones are equal; hashable."""
+    """A value that is another for another amount, date or text; hashable."""
     if kind == "text":
-        return strip_diacritics(text)
+        return canonicalize_text(text)
+    found: object = None
     if kind == "amount":
-        return parse_amount(text) or to_ascii_digits(normalize(text))
-    if kind == "date":
-        return parse_date(text) or to_ascii_digits(normalize(text))
-    return to_ascii_digits(normalize(text))
+        found = parse_amount(text) or split_amount(text)
+    elif kind == "date":
+        found = parse_dates(text)
+    return found or canonicalize_identifier(text)
+
+
+def _is_same_text(left: str, right: str) -> bool:
+    """A small alef above is either left out or written as a letter, word by word."""
+    ours, theirs = map(_list_spellings, (left, right))
+    return len(ours) == len(theirs) and all(map(set.intersection, ours, theirs))
+
+
+def _list_spellings(text: str) -> list[set[str]]:
+    spelled = normalize(text).replace(_SMALL_ALEF, "ا")
+    return list(map(set, zip(canonicalize_text(text).split(), canonicalize_text(spelled).split(), strict=False)))
+
+
+def canonicalize_identifier(text: str) -> str:
+    """Letter for letter; digits, dashes and slashes in ASCII, a telephone or account number without its spaces."""
+    plain = _AROUND_SLASH.sub(lambda sign: sign[0].strip(), unify_signs(text).translate(_SEPARATORS))
+    if turned := _TURNED_PHONE.fullmatch(plain):  # as a line from right to left shows it
+        plain = "+" + turned[1]
+    return plain.replace(" ", "") if _GROUPS.fullmatch(plain) else join_telephones(plain)
+
+
+def canonicalize_text(text: str) -> str:
+    """As an identifier, without diacritics."""
+    return strip_diacritics(canonicalize_identifier(text)).replace("ٱ", "ا")
+
+
+def join_telephones(text: str) -> str:
+    """A text with its telephone numbers in one piece each."""
+    return _PHONE.sub(lambda number: re.sub("[^+0-9]", "", number[0]), text)
+
+
+def split_number(text: str) -> tuple[str, str] | None:
+    """The digits before and after the decimal sign; None where a text is no number, or its grouping says nothing sure.
+
+    Thousands are groups of three behind one sign, before a decimal sign that is another: 1,250 is a thousand, 1.250 is
+    not, 1.234.567 and 1.250,00 are. Nothing that begins with 0 is grouped.
+    """
+    found = next(filter(None, (pattern.fullmatch(text) for pattern in _NUMBERS)), None)
+    if found is None:
+        return None
+    whole, decimals = found.group(1), found.group(2) if found.re.groups > 1 else None
+    return re.sub(r"\D", "", whole), decimals or ""
 
 
 def parse_amount(text: str) -> tuple[Decimal, str] | None:
     """The number and what stands around it (`SAR`); None if there is not exactly one number.
 
-    Of `.` and `,` the last one is the decimal sign if it stands once and not before exactly three digits after a comma:
-    1,250 is a thousand, 1.250 is not (dinars have three decimals).
+    Brackets around a number, and a dash on either side, are a minus.
     """
-    plain = to_ascii_digits(normalize(text))
-    numbers = _NUMBER.findall(plain)
-    if len(numbers) != 1:
+    if len(text) > LONGEST:
         return None
-    number = numbers[0].replace(" ", "").replace("'", "").replace("٬", "").replace("٫", "_")
-    if "_" in number:
-        number = number.replace(",", "").replace(".", "").replace("_", ".")
-    elif "," in number and "." in number:
-        last = max(number.rfind(","), number.rfind("."))
-        groups = re.split("[,.]", number[:last])
-        if not all(len(group) in (2, 3) for group in groups[1:]):
-            return None
-        number = "".join(groups) + "." + number[last + 1 :]
-    elif number.count(",") == 1 and not re.search(r",\d{3}$", number):
-        number = number.replace(",", ".")
-    elif number.count(".") > 1:
-        number = number.replace(".", "")
-    else:
-        number = number.replace(",", "")
-    if number.count(".") > 1:
+    plain = unify_signs(text).replace("،", ",")
+    negative = False
+    if bracketed := _BRACKETS.fullmatch(plain):
+        plain, negative = " ".join(filter(None, bracketed.group(1, 2, 3))), True
+    parts = _split_amount(plain)
+    numbers = [part for part in parts if isinstance(part, Decimal)]
+    if len(numbers) != 1 or any(
+        character.isdigit() and character.isdecimal() for part in parts if isinstance(part, str) for character in part
+    ):
         return None
-    around = " ".join(plain.replace(numbers[0], " ", 1).split())
-    return Decimal(number).normalize(), around
+    around, dashes = _MINUS.subn("", "".join("#" if isinstance(part, Decimal) else part for part in parts))
+    if dashes + negative > 1:
+        return None
+    around = " ".join(_PLUS.sub("", around).replace("#", " ").split())
+    return (-numbers[0] if dashes or negative else numbers[0]), _name_unit(around)
 
 
-def parse_date(text: str) -> tuple[str, int, int, int] | None:
-    """(calendar, year, month, day), day before month where both are numbers; None if it does not read as a date."""
-    plain = fold_letters(text).lower()
-    hijri = bool(re.search(r"\d\s*(?:ه|هـ|ah|h)\b", plain))
-    plain = re.sub(r"(?<=\d)\s*(?:ه|م|ah|h|ad|ce)\.?(?!\w)", "", plain).strip()
-    numeric = re.fullmatch(r"(\d{1,4})\s*[-/.]\s*(\d{1,2})\s*[-/.]\s*(\d{1,4})", plain)
-    if numeric:
-        first, month, last = (int(part) for part in numeric.groups())
-        year, day = (first, last) if len(numeric[1]) > 2 else (last, first)
-    else:
-        worded = re.fullmatch(r"(\d{1,2})(?:st|nd|rd|th)?[\s.\-]+(\D+?)[\s,\-]+(\d{4})", plain)
-        turned = re.fullmatch(r"(\D+?)\s+(\d{1,2})(?:st|nd|rd|th)?,?\s+(\d{4})", plain)
-        if worded:
-            day, name, year = int(worded[1]), worded[2], int(worded[3])
-        elif turned:
-            day, name, year = int(turned[2]), turned[1], int(turned[3])
-        else:
-            return None
-        months = {word: number for number, words in enumerate(_GREGORIAN_MONTHS, 1) for word in words}
-        hijri_months = {word: number for number, words in enumerate(_HIJRI_MONTHS, 1) for word in words}
-        name = name.removeprefix("من ").removeprefix("شهر ").strip(" .")
-        hijri = hijri or name in hijri_months
-        if name not in (hijri_months if hijri else months):
-            return None
-        month = (hijri_months if hijri else months)[name]
-    if not (1 <= month <= 12 and 1 <= day <= 31 and year > 99):
-        return None
-    return "hijri" if hijri or year < _HIJRI_BEFORE else "gregorian", year, month, day
+def split_amount(text: str) -> tuple[Decimal | str, ...]:
+    """The numbers of a text and what stands between them, as in a range; empty for a long text."""
+    parts = _split_amount(unify_signs(text).replace("،", ",")) if len(text) <= LONGEST else []
+    return tuple(
+        part for part in (part if isinstance(part, Decimal) else " ".join(part.split()) for part in parts) if part != ""
+    )
+
+
+def _split_amount(text: str) -> list[Decimal | str]:
+    parts: list[Decimal | str] = []
+    end = 0
+    for match in _NUMERAL.finditer(text):
+        parts += [text[end : match.start()], *_read_numeral(match)]
+        end = match.end()
+    return [*parts, text[end:]]
+
+
+def _read_numeral(match: re.Match[str]) -> list[Decimal | str]:
+    upper, lower = match["upper"], match["lower"]
+    if match["sign"]:
+        upper, lower = unicodedata.normalize("NFKC", match["sign"]).split("⁄")
+    if upper is not None:
+        if 0 < int(upper) < int(lower) and math.gcd(int(upper), int(lower)) == 1:
+            return [Decimal(match["whole"] or 0) + Decimal(upper) / Decimal(lower)]
+        return [match[0]]
+    pieces = [match[0]] if split_number(match[0]) else match[0].split(" ")
+    numbers = [(piece, split_number(piece)) for piece in pieces]
+    return [Decimal(f"{found[0] or 0}.{found[1] or 0}") if found else piece for piece, found in numbers]
+
+
+def _name_unit(around: str) -> str:
+    bare = around.rstrip(" .")
+    return _UNITS.get(re.sub("[. ]", "", strip_diacritics(bare)), bare)
 
 
 def anls(left: str, right: str) -> float:
     """ANLS of two free texts: 1 - edits / the longer one's length, 0 below a half (Biten et al. 2019, ICCV)."""
     from rapidfuzz.distance import Levenshtein
 
-    similarity = float(Levenshtein.normalized_similarity(strip_diacritics(left), strip_diacritics(right)))
-    return similarity if similarity >= 0.5 else 0.0
+    one, other = canonicalize_text(left), canonicalize_text(right)
+    return float(Levenshtein.normalized_similarity(one, other, score_cutoff=0.5))

@@ -11,8 +11,9 @@ from itertools import accumulate
 
 from warraq.files import JsonObject
 from warraq.metrics.arabic import normalize, to_ascii_digits
+from warraq.metrics.dates import parse_date
 from warraq.metrics.fields import flatten
-from warraq.metrics.values import parse_amount, parse_date
+from warraq.metrics.values import parse_amount
 from warraq.teachers.textlayer import find_fault, fold_letters
 
 QUARANTINE = frozenset({"foreign_script", "text_on_blank", "mixed_digits", "disagrees", "marked_confidential"})
