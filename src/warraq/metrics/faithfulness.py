@@ -5,13 +5,14 @@ task. All need the reference only to know what is on the page, so that none of t
 """
 
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from functools import cache
 
-from warraq.metrics.arabic import normalize, to_ascii_digits
+from warraq.metrics.arabic import normalize, unify_signs
 from warraq.metrics.catalogue import ScoreSums
 from warraq.metrics.loops import find_loop
+from warraq.metrics.values import join_telephones, split_number
 from warraq.records import Planted
 
 BLANK = 10  # letters and digits that a blank page may have before they count as made up (olmOCR-bench, BaselineTest)
@@ -21,7 +22,11 @@ _SCRIPTS = (
     "Arab", "Latn", "Hani", "Hira", "Kana", "Hang", "Cyrl", "Grek", "Hebr", "Deva", "Beng", "Thai", "Syrc", "Armn",
     "Geor", "Ethi", "Taml", "Telu", "Gujr", "Guru", "Mlym", "Knda", "Thaa", "Mong", "Tibt", "Khmr", "Mymr", "Laoo",
 )  # fmt: skip
-_FACT = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+|(?:https?://|www\.)[^\s<>\"]+|\d+(?:[.,/:٫٬-]\d+)*")
+_FACT = re.compile(
+    r"(?P<mail>(?<![\w.+-])[\w.+-]++@[\w-]++(?:\.[\w-]++)++)|(?P<web>(?:https?://|www\.)[^\s<>\"]++)|"
+    r"(?P<number>(?:(?<![\w)-])-(?=\d))?+\d++(?:[.,،/:٫٬-]\d++)*+)"
+)
+_LONGEST_FACT = 100  # characters of a fact that may be nearly right; a longer one differs in more than one
 _TALK = re.compile(
     r"```|\b(?:here is|here's|below is|sure[,!]|certainly[,!]|the (?:image|document|page) (?:shows|contains|appears)|"
     r"i (?:cannot|can't|am unable)|i'm sorry|as an ai|let me know)\b|"
@@ -65,22 +70,58 @@ def count_foreign_letters(left: str, right: str) -> Counter[str]:
 
 
 def count_facts(text: str) -> Counter[str]:
-    """Numbers, dates, addresses of mail and web, with digits in ASCII: what must never be nearly right."""
-    return Counter(_FACT.findall(to_ascii_digits(text)))
+    """Numbers, dates, addresses of mail and web: what must never be nearly right.
+
+    One fact is one text, in whichever digits, decimal signs and dashes: numbers stand without the signs of thousands,
+    telephone numbers without spaces, a web address without the stop of its sentence.
+    """
+    plain = join_telephones(unify_signs(text))
+    return Counter(map(_spell_fact, _FACT.finditer(plain)))
+
+
+def _spell_fact(match: re.Match[str]) -> str:
+    if match["web"]:
+        return match[0].rstrip(".,،;:؛!?؟'»)" if "(" not in match[0] else ".,،;:؛!?؟'»")
+    if match["number"]:
+        sign = "-" if match[0].startswith("-") else ""
+        number = match[0].removeprefix("-").replace("،", ",")
+        digits = split_number(number)
+        return sign + (".".join(filter(None, digits)) if digits else number)
+    return match[0]
 
 
 def count_near_misses(ours: Counter[str], theirs: Counter[str]) -> int:
-    """Invented facts that are one character from a lost one."""
-    from rapidfuzz.distance import Levenshtein
+    """Invented facts that are one character from a lost one, each lost one counted once.
 
-    lost = list((ours - theirs).elements())
+    They meet in what is left of either without one character, so that not every two are compared.
+    """
+    lost, invented = ours - theirs, theirs - ours
+    meetings: dict[int, list[str]] = defaultdict(list)
+    for fact in lost:
+        for meeting in _list_meetings(fact, "longer", "shorter"):
+            meetings[meeting].append(fact)
     count = 0
-    for invented in (theirs - ours).elements():
-        near = next((fact for fact in lost if Levenshtein.distance(fact, invented, score_cutoff=1) == 1), None)
-        if near is not None:
-            lost.remove(near)
-            count += 1
+    for fact, left in invented.items():
+        for meeting in _list_meetings(fact, "shorter", "longer"):
+            candidates = meetings.get(meeting, [])
+            while left and candidates:
+                taken = min(left, lost[candidates[-1]])
+                lost[candidates[-1]] -= taken
+                left, count = left - taken, count + taken
+                if not lost[candidates[-1]]:
+                    candidates.pop()
     return count
+
+
+def _list_meetings(fact: str, as_longer: str, as_shorter: str) -> Iterator[int]:
+    """Hashes in which a fact meets those one character apart, of its own length, shorter and longer."""
+    if len(fact) > _LONGEST_FACT:
+        return
+    yield hash((as_shorter, fact))
+    for place in range(len(fact)):
+        rest = fact[:place] + fact[place + 1 :]
+        yield hash((place, rest))
+        yield hash((as_longer, rest))
 
 
 def is_repetitive(text: str) -> bool:
@@ -114,7 +155,8 @@ def has_lost_end(left: list[str], right: list[str]) -> bool:
 
 def has_talk(reference: str, raw: str) -> bool:
     """Whether a raw answer speaks about the task or wraps itself up, in words that are not on the page."""
-    return any(match.group() not in reference for match in _TALK.finditer(raw))
+    printed = reference.lower()
+    return any(talk not in printed for talk in {match[0].lower() for match in _TALK.finditer(raw)})
 
 
 def score_planted_errors(planted: Sequence[Planted], text: str) -> ScoreSums:

@@ -22,6 +22,7 @@ Kinds = Mapping[str, Kind]
 
 _ENDINGS = 32  # places tried from the end of a cut text
 _DEPTH = 32  # of nesting; no answer is as deep
+_TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+(?P<end>")?+|[]{}[,]', re.DOTALL)
 _INDEX = re.compile(r"\[\d+\]")
 
 
@@ -201,21 +202,20 @@ def repair_json(raw: str) -> Iterator[Any]:
 
 def _list_endings(text: str) -> list[tuple[int, str]]:
     """Where a cut text may be ended, and what closes it there, the latest places first; empty if it is no JSON."""
-    closers: list[str] = []
+    closing = ""
     places: deque[tuple[int, str]] = deque(maxlen=_ENDINGS)
-    inside = escaped = False
-    for place, character in enumerate(text):
-        if inside:
-            inside, escaped = character != '"' or escaped, character == "\\" and not escaped
-        elif character == '"':
-            inside = True
-        elif character in "{[":
-            closers.append("}" if character == "{" else "]")
-        elif character in "}]" and (not closers or closers.pop() != character):
+    cut = False
+    for token in _TOKEN.finditer(text):
+        mark = token[0][0]
+        cut = mark == '"' and not token["end"]
+        if mark in "{[":
+            closing = ("}" if mark == "{" else "]") + closing
+        elif mark in "}]":
+            if not closing.startswith(mark):
+                return []
+            closing = closing[1:]
+        if len(closing) > _DEPTH:
             return []
-        if len(closers) > _DEPTH:
-            return []
-        if not inside and character in '}]",{[':
-            places.append((place + (character != ","), "".join(reversed(closers))))
-    cut = [(len(text), '"' + "".join(reversed(closers)))] if inside else []
-    return [*cut, *reversed(places)]
+        if not cut:
+            places.append((token.start() if mark == "," else token.end(), closing))
+    return [*([(len(text), '"' + closing)] if cut else []), *reversed(places)]

@@ -20,7 +20,7 @@ LONGEST = 200  # characters of an amount; what is longer is a text
 _SMALL_ALEF = "\u0670"
 _SEPARATORS = str.maketrans("٫٬", ".,")
 _AROUND_SLASH = re.compile(r"(?<=\w) ?/ ?(?=\w)|(?<=\w) - (?=\w)")
-_PHONE = re.compile(r"(?<![\w+])(?:\+\d(?:[ ().-]{0,2}\d){6,14}|0\d{1,4}(?: \d{2,4}){2,4}|0\d{1,3} \d{6,8})(?!\w)")
+_PHONE = re.compile(r"(?<![\w+])(?:\+[1-9](?:[ ()-]{0,2}\d){6,14}|0\d{1,4}(?: \d{2,4}){2,4}|0\d{1,3} \d{6,8})(?!\w)")
 _GROUPS = re.compile(
     r"\d{3}(?: \d{3}){3,}|\d{4}(?: \d{4}){2,} \d{1,4}|[A-Z]{2}\d{2}(?: [A-Z0-9]{4}){2,7}(?: [A-Z0-9]{1,4})?"
 )  # numbers of taxes, cards and accounts (IBAN)
