@@ -5,6 +5,7 @@ The names of months are kept here: what libraries know (CLDR's `ar`) lacks spell
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from warraq.metrics.arabic import fold_letters, unify_signs
 
@@ -108,9 +109,10 @@ def parse_dates(text: str) -> tuple[Date, ...] | None:
     return tuple(found) if len(found) == len(dates) > 1 else None
 
 
-def find_weekdays(text: str) -> set[int]:
+@lru_cache(maxsize=512)
+def find_weekdays(text: str) -> frozenset[int]:
     """The days of the week that a text names, from 1 for Sunday."""
-    return {match.lastindex or 0 for match in _WEEKDAY.finditer(_fold(text[:LONGEST]))}
+    return frozenset(match.lastindex or 0 for match in _WEEKDAY.finditer(_fold(text[:LONGEST])))
 
 
 def _fold(text: str) -> str:

@@ -8,6 +8,7 @@ import math
 import re
 import unicodedata
 from decimal import Decimal
+from functools import lru_cache
 from typing import Literal
 
 from warraq.metrics.arabic import normalize, strip_diacritics, unify_signs
@@ -38,14 +39,15 @@ _NUMBERS = tuple(
         r"([1-9]\d{0,2}(?:[,٬]\d{3})+|[1-9]\d?(?:,\d{2})+,\d{3})(?:[.٫](\d+))?",  # thousands; lakhs and crores
         r"([1-9]\d{0,2}(?: \d{3})+|[1-9]\d{0,2}(?:['’]\d{3})+|[1-9]\d{0,2}(?:٬\d{3})+)(?:[.,٫](\d+))?",
         r"([1-9]\d{0,2}(?:\.\d{3})+),(\d+)",
-        r"([1-9]\d{0,2}(?:\.\d{3}){2,})",
+        r"([1-9]\d{0,2}(?:\.\d{3}){2,})()",
         r"(0?|[1-9]\d*),(\d+)",
     )
 )
 _CURRENCY = r"(?:[A-Z]{2,3}|[%‰€$£¥])?"
 _BRACKETS = re.compile(rf"({_CURRENCY}) ?\(([^()]*)\) ?({_CURRENCY})")  # an accountant's minus
-_MINUS = re.compile(r"^-(?= ?[^\d-]*#)|(?<![\w-])- ?(?=#)|(?<=#)-(?![\w-])|(?<=[^-])-$")
-_PLUS = re.compile(r"(?<![\w+])\+ ?(?=#)|^\+(?=[^\d+]*#)")
+_HERE = "\0"  # stands for the number
+_MINUS = re.compile(rf"^-(?= ?[^\d-]*{_HERE})|(?<![\w-])- ?(?={_HERE})|(?<={_HERE})-(?![\w-])|(?<=[\w %‰$€])-$")
+_PLUS = re.compile(rf"(?<![\w+])\+ ?(?={_HERE})|^\+(?=[^\d+]*{_HERE})")
 _UNITS = {
     name: unit
     for unit, names in {
@@ -78,26 +80,25 @@ _UNITS = {
 
 def is_equal(kind: Kind, left: str, right: str) -> bool:
     """Whether two texts say the same value."""
-    if kind == "text":
-        return _is_same_text(left, right)
-    return canonicalize(kind, left) == canonicalize(kind, right) and (
-        kind != "date" or len(find_weekdays(left) | find_weekdays(right)) < 2
-    )
+    if canonicalize(kind, left) == canonicalize(kind, right):
+        return kind != "date" or len(find_weekdays(left) | find_weekdays(right)) < 2
+    return kind == "text" and _SMALL_ALEF in left + right and _have_same_words(left, right)
 
 
+@lru_cache(maxsize=512)  # each item of a list is compared with each
 def canonicalize(kind: Kind, text: str) -> object:
-    """A value that is another for another amount, date or text; hashable."""
-    if kind == "text":
-        return canonicalize_text(text)
+    """A value by which equal ones are equal, but for a text's small alefs and a date's weekday; hashable."""
     found: object = None
     if kind == "amount":
         found = parse_amount(text) or split_amount(text)
     elif kind == "date":
         found = parse_dates(text)
+    elif kind == "text":
+        return canonicalize_text(text)
     return found or canonicalize_identifier(text)
 
 
-def _is_same_text(left: str, right: str) -> bool:
+def _have_same_words(left: str, right: str) -> bool:
     """A small alef above is either left out or written as a letter, word by word."""
     ours, theirs = map(_list_spellings, (left, right))
     return len(ours) == len(theirs) and all(map(set.intersection, ours, theirs))
@@ -133,10 +134,7 @@ def split_number(text: str) -> tuple[str, str] | None:
     not, 1.234.567 and 1.250,00 are. Nothing that begins with 0 is grouped.
     """
     found = next(filter(None, (pattern.fullmatch(text) for pattern in _NUMBERS)), None)
-    if found is None:
-        return None
-    whole, decimals = found.group(1), found.group(2) if found.re.groups > 1 else None
-    return re.sub(r"\D", "", whole), decimals or ""
+    return (re.sub(r"\D", "", found[1]), found[2] or "") if found else None
 
 
 def parse_amount(text: str) -> tuple[Decimal, str] | None:
@@ -151,24 +149,20 @@ def parse_amount(text: str) -> tuple[Decimal, str] | None:
     if bracketed := _BRACKETS.fullmatch(plain):
         plain, negative = " ".join(filter(None, bracketed.group(1, 2, 3))), True
     parts = _split_amount(plain)
-    numbers = [part for part in parts if isinstance(part, Decimal)]
-    if len(numbers) != 1 or any(
-        character.isdigit() and character.isdecimal() for part in parts if isinstance(part, str) for character in part
-    ):
+    marked = "".join(_HERE if isinstance(part, Decimal) else part for part in parts)
+    around, dashes = _MINUS.subn("", marked)
+    if marked.count(_HERE) != 1 or any(map(str.isdecimal, marked)) or dashes + negative > 1:
         return None
-    around, dashes = _MINUS.subn("", "".join("#" if isinstance(part, Decimal) else part for part in parts))
-    if dashes + negative > 1:
-        return None
-    around = " ".join(_PLUS.sub("", around).replace("#", " ").split())
-    return (-numbers[0] if dashes or negative else numbers[0]), _name_unit(around)
+    number = next(part for part in parts if isinstance(part, Decimal))
+    around = " ".join(_PLUS.sub("", around).replace(_HERE, " ").split())
+    return -number if dashes or negative else number, _name_unit(around)
 
 
 def split_amount(text: str) -> tuple[Decimal | str, ...]:
     """The numbers of a text and what stands between them, as in a range; empty for a long text."""
     parts = _split_amount(unify_signs(text).replace("،", ",")) if len(text) <= LONGEST else []
-    return tuple(
-        part for part in (part if isinstance(part, Decimal) else " ".join(part.split()) for part in parts) if part != ""
-    )
+    printed = (part if isinstance(part, Decimal) else " ".join(part.split()) for part in parts)
+    return tuple(part for part in printed if part != "")
 
 
 def _split_amount(text: str) -> list[Decimal | str]:
@@ -190,7 +184,7 @@ def _read_numeral(match: re.Match[str]) -> list[Decimal | str]:
         return [match[0]]
     pieces = [match[0]] if split_number(match[0]) else match[0].split(" ")
     numbers = [(piece, split_number(piece)) for piece in pieces]
-    return [Decimal(f"{found[0] or 0}.{found[1] or 0}") if found else piece for piece, found in numbers]
+    return [Decimal(".".join((found[0] or "0", found[1]))) if found else piece for piece, found in numbers]
 
 
 def _name_unit(around: str) -> str:
@@ -202,5 +196,5 @@ def anls(left: str, right: str) -> float:
     """ANLS of two free texts: 1 - edits / the longer one's length, 0 below a half (Biten et al. 2019, ICCV)."""
     from rapidfuzz.distance import Levenshtein
 
-    one, other = canonicalize_text(left), canonicalize_text(right)
+    one, other = (str(canonicalize("text", text)) for text in (left, right))
     return float(Levenshtein.normalized_similarity(one, other, score_cutoff=0.5))
