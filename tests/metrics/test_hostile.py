@@ -35,8 +35,8 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
 }
 UNITS = (
     "a", "1", "1,234", "1 ", "1/", "-+", "a@", "a.b-", "www.", "www.a ", "+9", "01 234 ", "(", "<", "[", '{"a":[',
-    '["\\', '"', "``` Sure, ", "ab.", "\u202ea ", "\u202ea\u202c", "ا\u064b\u200c", "ی\u064b", "\u0301\u0316\u064b", "١٬٢",
-    "½", "".join(Random(0).choices("abcdefg", k=SIZE)),
+    '["\\', '"', "``` Sure, ", "ab.", "\u202ea ", "\u202ea\u202c", "ا\u064b\u200c", "ی\u064b", "\u0301\u0316\u064b",
+    "١٬٢", "½", "".join(Random(0).choices("abcdefg", k=SIZE)),
 )  # fmt: skip
 
 
