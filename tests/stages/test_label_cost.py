@@ -5,16 +5,15 @@ import random
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.gemini_server import GeminiServer
+from support.gemini_server import USAGE, GeminiServer
 from support.label_project import Project
 from warraq.errors import InputError
-from warraq.teachers.remote.prices import Price, find_price
+from warraq.teachers.remote.prices import Price, price_tokens
 
 COST = (2000 * 0.75 + 500 * 3.75) / 1e6  # USD of each answer of the server, thoughts included
 
@@ -180,28 +179,81 @@ ROWS = [
 ]
 
 
+def rates(rows: list[Price], model: str, day: datetime.date) -> tuple[float, float]:
+    """USD for 10^6 tokens in and out."""
+    tokens = ((1e5, 0), (0, 1e5))
+    first, second = (10 * price_tokens(rows, model, day, "standard", counts) for counts in tokens)
+    return first, second
+
+
 @given(st.dates(datetime.date(2026, 1, 1), datetime.date(2030, 1, 1)), st.permutations(ROWS))
-def test_the_price_is_the_one_of_the_day(day: datetime.date, rows: list[Price]) -> None:
-    assert find_price(rows, "m", day).input == (1 if day.year == 2026 else 3)
+def test_the_price_is_the_one_of_the_day(day: datetime.date, ordered: list[Price]) -> None:
+    assert rates(ordered, "m", day) == pytest.approx((1, 2) if day.year == 2026 else (3, 4))
 
 
 @pytest.mark.parametrize(
-    ("day", "rates"), [("2026-11-22", (0.75, 3.75)), ("2027-01-02", (1.5, 7.5))], ids=["before", "after"]
+    ("day", "listed"), [("2026-11-22", (0.75, 3.75)), ("2027-01-02", (1.5, 7.5))], ids=["before", "after"]
 )
-def test_the_list_knows_the_day_on_which_a_price_changes(day: str, rates: tuple[float, float]) -> None:
-    listed = find_price(ROWS, "gemini-3.8-flash", datetime.date.fromisoformat(day))
+def test_the_list_knows_the_day_on_which_a_price_changes(day: str, listed: tuple[float, float]) -> None:
     own = Price(model="gemini-3.8-flash", since="2026-01-01", input=9, output=9)
 
-    assert (listed.input, listed.output) == pytest.approx(rates)
-    assert find_price([own], "gemini-3.8-flash", datetime.date.fromisoformat(day)) is own
+    assert rates(ROWS, "gemini-3.8-flash", datetime.date.fromisoformat(day)) == pytest.approx(listed)
+    assert rates([own], "gemini-3.8-flash", datetime.date.fromisoformat(day)) == pytest.approx((9, 9))
+
+
+DAY = datetime.date(2026, 11, 22)
+
+
+@pytest.mark.parametrize("model", ["gemini-3.8-flash", "gemini-3.5-flash", "m"])
+def test_lanes_that_may_wait_cost_half(model: str) -> None:
+    """The list has a price of batch for the first of them only."""
+    tokens = (2000, 500)
+    standard = price_tokens(ROWS, model, DAY, "standard", tokens)
+    assert price_tokens(ROWS, model, DAY, "flex", tokens) == pytest.approx(standard / 2)
+    assert price_tokens(ROWS, model, DAY, "batch", tokens) == pytest.approx(standard / 2)
+
+
+def test_tokens_are_priced_as_they_are_reported() -> None:
+    """Cached ones at their own price, thoughts as output, a long prompt by its tier; own prices know only two."""
+    reported = {"promptTokenCount": 2000, "cachedContentTokenCount": 1000, "candidatesTokenCount": 400,
+                "thoughtsTokenCount": 100}  # fmt: skip
+    long = {"promptTokenCount": 300_000, "candidatesTokenCount": 1000}
+
+    assert price_tokens(ROWS, "gemini-3.8-flash", DAY, "standard", reported) == pytest.approx(
+        (1000 * 0.75 + 1000 * 0.075 + 500 * 3.75) / 1e6
+    )
+    assert price_tokens(ROWS, "m", DAY, "standard", reported) == pytest.approx((2000 * 1 + 500 * 2) / 1e6)
+    assert price_tokens(ROWS, "gemini-3.1-pro-preview", DAY, "standard", long) == pytest.approx((300 * 4 + 18) / 1e3)
+
+
+@pytest.mark.parametrize("lane", ["standard", "flex"])
+def test_a_request_costs_what_the_lane_that_served_it_costs(project: Project, gemini: GeminiServer, lane: str) -> None:
+    gemini.usage = lambda: USAGE | {"serviceTier": "standard"}
+    project.add_cleared_pages(1)
+
+    project.label("gemini", lane=lane)
+
+    assert project.spent() == pytest.approx(COST)
+
+
+def test_usage_above_what_a_request_can_take_stops_the_run(project: Project, gemini: GeminiServer) -> None:
+    """It is billed, so it is in the ledger."""
+    gemini.usage = lambda: {"promptTokenCount": 2000, "candidatesTokenCount": 60_000}
+    project.add_cleared_pages(2)
+
+    result = project.label("gemini")
+
+    assert result.exit_code == 2 and "was thought the most" in result.output
+    assert len(gemini.requests) == 1
+    assert project.spent() == pytest.approx((2000 * 0.75 + 60_000 * 3.75) / 1e6)
 
 
 def test_a_like_name_has_no_price() -> None:
     with pytest.raises(InputError, match="no price"):
-        find_price([], "gemini-3.8-flash-other", datetime.date(2026, 11, 22))
+        rates([], "gemini-3.8-flash-other", DAY)
 
 
 @pytest.mark.parametrize(("model", "day"), [("m", "2025-12-31"), ("n", "2026-05-31"), ("o", "2027-01-01")])
-def test_no_price_is_never_nothing(model: str, day: Any) -> None:
+def test_no_price_is_never_nothing(model: str, day: str) -> None:
     with pytest.raises(InputError, match=f"no price of {model}"):
-        find_price(ROWS, model, datetime.date.fromisoformat(day))
+        rates(ROWS, model, datetime.date.fromisoformat(day))

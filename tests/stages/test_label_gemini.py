@@ -80,7 +80,9 @@ def test_each_case_comes_to_what_is_documented(
     assert len(gemini.requests) == len(charges) == requests
     assert all(code for _, code, _ in charges)
     told = {"usage": "answered", "nothing": "failed", "worst": "unknown"}[costs]
-    assert {state for state, _, _ in charges} == {"answered" if case in {"no_usage", "no_response"} else told}
+    untold = ("no_usage", "no_response", "odd_content", "cached_too_much")
+    is_answered = case.endswith(("_200", "_usage")) or case in untold
+    assert {state for state, _, _ in charges} == {"answered" if is_answered else told}
     for asked, (_, _, usd) in zip(gemini.requests, charges, strict=True):
         rates = (0.25, 1.5) if "3.1-flash-lite" in asked.path else (0.75, 3.75)
         room = asked.body["generationConfig"]["maxOutputTokens"]
@@ -238,12 +240,35 @@ def test_a_refused_request_stops_the_run_only_while_nothing_was_answered(
 
 def test_a_run_in_which_too_much_fails_is_stopped(project: Project, gemini: GeminiServer) -> None:
     project.add_cleared_pages(60)
-    gemini.script = ["safety", "ok", "ok"] * 20
+    gemini.script = ["wrong_schema", "wrong_schema", "ok", "ok"] * 30
 
     result = project.label("gemini")
 
-    assert result.exit_code == 2 and "pages failed, most with blocked" in result.output
-    assert 50 <= len(gemini.requests) < 55
+    assert result.exit_code == 2 and "pages failed, most with schema_invalid" in result.output
+    assert 65 <= len(gemini.requests) < 85
+
+
+def test_the_share_of_failures_that_stops_a_run_is_a_parameter(project: Project, gemini: GeminiServer) -> None:
+    project.add_cleared_pages(60)
+    gemini.script = ["wrong_schema", "wrong_schema", "ok", "ok"] * 30
+
+    result = project.label("gemini", max_failed_share=0.5)
+
+    assert result.exit_code == 0, result.output
+    assert sum(row.answer is not None for row in project.rows()) == 40
+
+
+@pytest.mark.parametrize("case", ["recitation", "safety"])
+def test_a_corpus_of_which_much_is_withheld_is_labelled_to_its_end(
+    project: Project, gemini: GeminiServer, case: str
+) -> None:
+    project.add_cleared_pages(100)
+    gemini.script = ([case] * (3 if case == "recitation" else 1) + ["ok", "ok"]) * 40
+
+    result = project.label("gemini")
+
+    assert result.exit_code == 0, result.output
+    assert sum(row.answer is None for row in project.rows()) > 30
 
 
 def test_a_server_that_is_not_there_stops_the_run(

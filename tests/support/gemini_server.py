@@ -17,10 +17,12 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
-USAGE = {"promptTokenCount": 2000, "candidatesTokenCount": 400, "thoughtsTokenCount": 100}
+USAGE: dict[str, Any] = {"promptTokenCount": 2000, "candidatesTokenCount": 400, "thoughtsTokenCount": 100}
 RETRY = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "0.01s"}
 KEY = "a-key-for-tests"
 LOOP = "تكرر هذه الجملة نفسها " * 12
+MANY = {"promptTokenCount": 2000, "candidatesTokenCount": 10**12}
+HEADERS = {"retry_after": {"Retry-After": "1"}, "redirect": {"Location": "http://127.0.0.1:9/"}}
 CYRILLIC = "Уважаемые господа, просим рассмотреть наше предложение"
 
 
@@ -53,6 +55,10 @@ def build_failure(code: int, status: str, *details: dict[str, Any]) -> tuple[int
     return code, {"error": {"code": code, "message": status.lower(), "status": status, "details": list(details)}}
 
 
+def build_delay(delay: Any) -> tuple[int, dict[str, Any]]:
+    return build_failure(429, "RESOURCE_EXHAUSTED", RETRY | {"retryDelay": delay})
+
+
 class GeminiServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 512
@@ -63,7 +69,7 @@ class GeminiServer(ThreadingHTTPServer):
         script: Iterable[str] = (),
         rate: float = 0,
         latency_s: float = 0,
-        usage: Callable[[], dict[str, int]] = lambda: USAGE,
+        usage: Callable[[], dict[str, Any]] = lambda: USAGE,
     ) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.reply = reply
@@ -173,11 +179,11 @@ class GeminiServer(ThreadingHTTPServer):
             return text.replace('"answer":', '"answer": {"blocks": []}, "answer":', 1)
         return text[:-1] if request.case == "not_json" else text
 
-    def answer_request(self, request: Request) -> tuple[int, dict[str, Any] | str]:
+    def answer_request(self, request: Request) -> tuple[int, Any]:
         model = request.path.rsplit("/", 1)[-1].split(":")[0]
         whole = self.text(request)
         version = {"modelVersion": model}
-        cases: dict[str, tuple[int, dict[str, Any] | str]] = {
+        cases: dict[str, tuple[int, Any]] = {
             "dated": (200, build_candidate("STOP", whole) | {"modelVersion": f"{model}-001"}),
             "rerouted": (200, build_candidate("STOP", whole) | {"modelVersion": "gemini-9-other"}),
             "truncated": (200, build_candidate("MAX_TOKENS", whole[: len(whole) // 2])),
@@ -190,6 +196,40 @@ class GeminiServer(ThreadingHTTPServer):
             "empty": (200, build_candidate("STOP", None)),
             "no_usage": (200, {"candidates": build_candidate("STOP", whole)["candidates"]}),
             "no_response": (200, {"candidates": "none"}),
+            "html_200": (200, "<html><body>Sign in to the network</body></html>"),
+            "blank_200": (200, ""),
+            "list_200": (200, [build_candidate("STOP", whole)]),
+            "deep_200": (200, "[" * 100_000),
+            "no_candidates": (200, {"candidates": [], "usageMetadata": USAGE}),
+            "no_reason": (200, {"candidates": [{"index": 0}], "usageMetadata": USAGE}),
+            "odd_content": (200, {"candidates": [{"finishReason": "STOP", "content": {"parts": whole}}]}),
+            "other": (200, build_candidate("OTHER", None)),
+            "endless": (200, build_candidate("MAX_TOKENS", whole[: len(whole) // 2] + LOOP * 50)),
+            "negative_usage": (
+                200,
+                build_candidate("STOP", whole) | {"usageMetadata": USAGE | {"promptTokenCount": -1}},
+            ),
+            "absurd_usage": (200, build_candidate("STOP", whole) | {"usageMetadata": MANY}),
+            "cached_too_much": (
+                200,
+                build_candidate("STOP", whole) | {"usageMetadata": USAGE | {"cachedContentTokenCount": 9000}},
+            ),
+            "rate_bare": build_failure(429, "RESOURCE_EXHAUSTED"),
+            "null_details": (429, {"error": {"code": 429, "message": None, "status": 8, "details": None}}),
+            "odd_details": build_failure(429, "RESOURCE_EXHAUSTED", "x", {"violations": [1]}),  # type: ignore[arg-type]
+            "retry_after": build_failure(429, "RESOURCE_EXHAUSTED"),
+            "delay_ms": build_delay("1500ms"),
+            "delay_number": build_delay(2),
+            "long_delay": build_delay("3600s"),
+            "aborted": build_failure(409, "ABORTED"),
+            "cancelled": build_failure(499, "CANCELLED"),
+            "string_500": (500, "out of order"),
+            "list_500": (500, [{"error": "one"}, {"error": "two"}]),
+            "no_billing": build_failure(400, "FAILED_PRECONDITION"),
+            "string_400": (400, {"error": "billing is disabled"}),
+            "html_400": (400, "<html><body>Bad Request</body></html>"),
+            "unpaid": build_failure(402, "PAYMENT_REQUIRED"),
+            "redirect": (307, ""),
             "rate_limited": build_failure(429, "RESOURCE_EXHAUSTED", RETRY, build_quota("RequestsPerMinutePerProject")),
             "day_quota": build_failure(429, "RESOURCE_EXHAUSTED", RETRY, build_quota("RequestsPerDayPerProject")),
             "error_500": build_failure(500, "INTERNAL", RETRY),
@@ -246,7 +286,7 @@ class GeminiServer(ThreadingHTTPServer):
             return {"operations": [self.job(number) for number in shown]}
         return self.job(int(path.rpartition("/")[2]))
 
-    def completion(self, request: Request, whole: str) -> tuple[int, dict[str, Any] | str]:
+    def completion(self, request: Request, whole: str) -> tuple[int, Any]:
         """The same in the dialect of chat completions."""
         if request.case == "error_500":
             return 500, "Internal Server Error"
@@ -300,7 +340,7 @@ class _Handler(BaseHTTPRequestHandler):
         latency_s = 0.2 if request.case == "slow" else self.server.latency_s
         if code == 200 and latency_s:
             self.server.ended.wait(latency_s)
-        self.respond(code, answer)
+        self.respond(code, answer, HEADERS.get(request.case))
 
     def upload(self, headers: dict[str, str], data: bytes) -> None:
         """In two steps: the first tells where the bytes go."""
@@ -309,10 +349,11 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if headers["x-goog-upload-command"] == "start":
             name = json.loads(data)["file"]["name"]
-            self.respond(200, {}, {"X-Goog-Upload-URL": f"{self.server.url}/upload/v1/{name}"})
+            version = self.path.split("/")[2]
+            self.respond(200, {}, {"X-Goog-Upload-URL": f"{self.server.url}/upload/{version}/{name}"})
             return
         assert headers["x-goog-upload-command"] == "upload, finalize"
-        name = self.path.removeprefix("/upload/v1/")
+        name = re.sub("^/upload/v[^/]+/", "", self.path)
         self.respond(200, self.server.upload(name, data), {"X-Goog-Upload-Status": "final"})
 
     def do_GET(self) -> None:
@@ -321,10 +362,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.respond(200, self.server.results(int(results[1])) if results else self.server.describe_jobs(path))
 
     def do_DELETE(self) -> None:
-        del self.server.files[self.path.removeprefix("/v1/")]
+        del self.server.files[re.sub("^/v[^/]+/", "", self.path)]
         self.respond(200, {})
 
-    def respond(self, code: int, answer: dict[str, Any] | str, more: dict[str, str] | None = None) -> None:
+    def respond(self, code: int, answer: Any, more: dict[str, str] | None = None) -> None:
         data = (answer if isinstance(answer, str) else json.dumps(answer)).encode()
         self.send_response(code)
         self.send_header("Content-Type", "text/html" if isinstance(answer, str) else "application/json")

@@ -41,6 +41,7 @@ class Label(Section):
 
     teachers: Annotated[list[Literal["human", "textlayer", "gemini", "local"]], Field(min_length=1)]
     max_usd: Annotated[float, Field(ge=0)]
+    max_failed_share: Annotated[float, Field(gt=0, le=1)]
     prices: list[Price]
     gemini: gemini.Parameters
     local: local.Parameters
@@ -87,7 +88,7 @@ def open_plan(
             task=definition, provider=provider, clearance=sendable, ledger=ledger, prices=parameters.prices,
             budget=Budget(parameters.max_usd, ledger.total_usd()), folder=files.pages, pages=pages,
         )  # fmt: skip
-        return RemoteTeacher(context, retry)
+        return RemoteTeacher(context, parameters.max_failed_share, retry)
 
     has_remote = not {"gemini", "local"}.isdisjoint(parameters.teachers)
     with Ledger.open(files.ledger, write) if has_remote else nullcontext() as ledger:

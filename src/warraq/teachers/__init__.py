@@ -8,6 +8,7 @@
         synchronous_lane  a request a page, a number of them at once: rate_limit, progress
         batch_lane        jobs of many pages, within a day, for half the price
         request           what is asked, what came of it, whether another request is worth its price
+        faults            what a server says in place of a response, and whose fault it is
         provider          what a server has to offer; gemini and local are the two, transport is their way out
         schema            what a model is asked to write; parse_response reads it
         ledger, budget    what was asked and answered, what it cost and may cost; prices, cost_estimate
@@ -37,8 +38,9 @@ Reason = Literal[
     "budget",  # the request could pass the spending cap
     "rate_limited",  # the server asked to wait too many times
     "overloaded",  # the server had no room for the page, too many times; the cheap lane is the first to feel it
-    "server_error",  # errors, time-outs and broken connections, too many times
+    "server_error",  # errors, time-outs, broken connections and answers that are none, too many times
     "refused",  # the server refused the run, not the page
+    "under_way",  # in a job of the batch lane that is not over
     # Paid or final: remembered until what is asked changes.
     "recitation",  # withheld as a quotation, by the second model too where there is one
     "blocked",  # the prompt or the answer was withheld (SAFETY and its like)
@@ -49,6 +51,8 @@ Reason = Literal[
     "wrong_tag",  # the answer is not to this request
     "rerouted",  # another model answered than the one asked
     "loop",  # the same words over and over
+    "endless",  # the same words over and over until the token limit
+    "ledger_unreadable",  # a row of the ledger is damaged; what was in it may have been paid
     # An answer is there, in quarantine.
     "foreign_script",  # letters that are neither Arabic nor Latin
     "text_on_blank",  # text, and the page has no ink
@@ -56,7 +60,7 @@ Reason = Literal[
     "disagrees",  # with a usable text layer
     "marked_confidential",  # the document says so itself: it should never have been cleared
 ]
-RETRYABLE: frozenset[str] = frozenset({"budget", "rate_limited", "overloaded", "server_error", "refused"})
+RETRYABLE: frozenset[str] = frozenset({"budget", "rate_limited", "overloaded", "server_error", "refused", "under_way"})
 """Reasons that say nothing about the page: the next run asks again."""
 
 

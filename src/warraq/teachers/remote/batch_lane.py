@@ -9,6 +9,7 @@ the tag that its answer repeats, never by order.
 import logging
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -23,7 +24,7 @@ from warraq.teachers.remote.budget import refuse_for_budget
 from warraq.teachers.remote.context import LaneContext
 from warraq.teachers.remote.ledger import PendingPage
 from warraq.teachers.remote.parse_response import page_tag
-from warraq.teachers.remote.provider import BatchProvider, JobResult
+from warraq.teachers.remote.provider import BatchProvider, JobResult, JobStatus
 from warraq.teachers.remote.request import ProviderError, Reply, RequestSpec
 from warraq.teachers.safety.clearance import ClearedPage
 from warraq.teachers.safety.label_checks import measure_ink
@@ -34,6 +35,9 @@ MAX_JOB_BYTES = 48_000_000  # of images, in memory until they are sent; a third 
 MAX_JOB_PAGES = 4000
 MAX_JOBS = 50  # under way at once; the server takes 100
 DEADLINE_S = 48 * 3600  # of a job; after it, its pages are free to be asked in another way
+MIN_MEASURED_PAGES = 10  # of a pilot; with fewer the worst is reserved
+MARGIN = 1.5  # above the measured mean
+WORST_A_JOB = 3  # pages that may cost the most they can, besides
 LISTED_AFTER_S = 600  # a job that is not listed after it was never created
 MAX_FAILED_POLLS = 10  # in a row, before a run ends
 
@@ -70,9 +74,12 @@ class BatchLane:
         self.context = context
         self.provider = provider
         self._failed_polls = 0
+        self._faults: Counter[str] = Counter()  # polls that did not get the results of a job that is over
 
     def buy(self, pages: Mapping[str, Page], *, create: bool) -> None:
-        """Await the jobs of earlier runs, and with `create` jobs for the rest of `pages`, a number of them at a time.
+        """With `create`, await the jobs of earlier runs and jobs for the rest of `pages`, a number of them at a time.
+
+        Without, look once what came of earlier jobs; what is not over is then among the `retryable`.
 
         Raises:
             InputError: the server refuses. What was created goes on, and is adopted by the next run.
@@ -87,8 +94,10 @@ class BatchLane:
             for job_pages in batch:
                 self._create_job(job_pages)
             if jobs := self._jobs():
-                self._finish_jobs(jobs, pages)
+                self._finish_jobs(jobs, pages, create)
                 jobs = self._jobs()
+            if not create:
+                break
             if jobs:
                 logger.info(
                     "label %s: %d jobs under way; they go on without this run", self.context.task.name, len(jobs),
@@ -96,7 +105,9 @@ class BatchLane:
                 )  # fmt: skip
                 time.sleep(interval_s)
             elif not batch:
-                return
+                break
+        refusal = Refusal("under_way", "in a job of the batch lane that is not over")
+        self.context.retryable |= {key: refusal for job in jobs.values() for key in job}
 
     def _jobs(self) -> Jobs:
         return self.context.ledger.pending_jobs(self.context.task.name)
@@ -104,7 +115,7 @@ class BatchLane:
     def _create_job(self, pages: dict[str, Page]) -> None:
         context = self.context
         spec = replace(context.provider.first, lane="batch")
-        usd = context.worst_usd(spec)
+        usd = self._estimate_usd(spec, len(pages))
         cleared = self._reserve(pages, usd)
         if not cleared:
             return
@@ -123,6 +134,15 @@ class BatchLane:
                 f"{error.stops or f'no job can be created ({error.message}).'} What was created goes on."
             ) from None
 
+    def _estimate_usd(self, spec: RequestSpec, pages: int) -> float:
+        """USD to reserve for a page of a job: by what pages took lately, else the most that one can cost."""
+        worst_usd = self.context.worst_usd(spec)
+        usage = self.context.ledger.mean_usage(self.context.task.name, spec.model)
+        if usage is None or usage.pages < MIN_MEASURED_PAGES:
+            return worst_usd
+        mean_usd = self.context.usd(spec.model, spec.lane, (usage.input_tokens, usage.output_tokens))
+        return min(worst_usd, MARGIN * mean_usd + WORST_A_JOB * worst_usd / pages)
+
     def _reserve(self, pages: dict[str, Page], usd: float) -> dict[str, ClearedPage]:
         """Those of the pages that may be sent and paid for, `usd` each."""
         context = self.context
@@ -138,63 +158,68 @@ class BatchLane:
                 context.retryable[key] = refuse_for_budget(usd)
         return cleared
 
-    def _finish_jobs(self, jobs: Jobs, pages: Mapping[str, Page]) -> None:
+    def _finish_jobs(self, jobs: Jobs, pages: Mapping[str, Page], create: bool) -> None:
         """Look once what came of the jobs, and have what is over in the ledger.
 
         Raises:
-            InputError: the server refuses, or did not answer too many times; or another model answered.
+            InputError: the server refuses, or did not answer too many times; or a reply ends the run.
         """
-        results: dict[str, list[JobResult] | None] = {}
+        found: dict[str, JobStatus] = {}
         try:
-            results = self.provider.collect(set(jobs))
+            found = self.provider.collect(set(jobs))
             self._failed_polls = 0
         except ProviderError as error:
             self._failed_polls += 1
-            if error.stops or self._failed_polls == MAX_FAILED_POLLS:
+            if create and (error.stops or self._failed_polls == MAX_FAILED_POLLS):
                 raise InputError(f"{error.stops or error.message} The jobs go on; run the stage again.") from None
         for job, pending in jobs.items():
-            job_results = results.get(job)
+            status = found.get(job, JobStatus())
+            self._faults[job] += bool(status.fault)
             age_s = max(page.age_s for page in pending.values())
-            is_listed = job in results or self._failed_polls > 0
-            if job_results is None and age_s > (DEADLINE_S if is_listed else LISTED_AFTER_S):
+            is_listed = job in found or self._failed_polls > 0
+            is_lost = age_s > (DEADLINE_S if is_listed else LISTED_AFTER_S) or self._faults[job] >= MAX_FAILED_POLLS
+            if status.results is None and is_lost:
                 with suppress(ProviderError):  # cancelled or not, its pages are asked in another way
                     self.provider.cancel(job)
-                job_results = []
-            if job_results is not None:
-                self._finish_job(job, pending, job_results, pages)
+                status = JobStatus([], status.fault)
+            if status.results is not None:
+                self._finish_job(job, pending, status, pages)
 
     def _finish_job(
-        self, job: str, pending: dict[str, PendingPage], results: list[JobResult], pages: Mapping[str, Page]
+        self, job: str, pending: dict[str, PendingPage], status: JobStatus, pages: Mapping[str, Page]
     ) -> None:
         context = self.context
-        replies = [context.reader.parse_reply(result.body or "") for result in results]
+        results = [(result, context.reader.parse_reply(result.body or "")) for result in status.results or ()]
         left = dict(pending)
-        for result, reply in zip(results, replies, strict=True):
+        costs: list[tuple[RequestSpec, Reply | None, float]] = []
+        for result, reply in results:
             key = result.key if result.key in left else _find_by_tag(result, reply, left)
             if key is not None:
-                self._record(key, left.pop(key), result, reply, pages.get(key))
+                costs.append(self._record(key, left.pop(key), result, reply, pages.get(key)))
         for key, page in left.items():
-            message = "the job has no result for the page"
-            context.ledger.record_failure(page.id, "unknown", "server_error", message, 0)
-            self._add_outcome(key, page, pages.get(key), Refusal("server_error", message))
+            refusal = Refusal("server_error" if status.charged else "refused", status.fault or "no result in its job")
+            context.ledger.record_failure(
+                page.id, "unknown" if status.charged else "failed", refusal.reason, refusal.message, 0
+            )
+            context.budget.correct(0.0 if status.charged else -page.usd)
+            self._add_outcome(key, page, pages.get(key), refusal)
         with suppress(ProviderError):  # the server forgets it by itself after two days
             self.provider.delete(job)
         for key in pending.keys() & pages.keys():
             context.propagate_confidentiality(pages[key], context.ledger_state(pages[key], key))
-        model = next(iter(pending.values())).model
-        for reply in replies:
-            context.check_model(model, reply)
+        for spec, reply, cost_usd in costs:
+            context.check_reply(spec, reply, cost_usd)
 
     def _record(
         self, key: str, pending: PendingPage, result: JobResult, reply: Reply | None, page: Page | None
-    ) -> None:
+    ) -> tuple[RequestSpec, Reply | None, float]:
         context = self.context
+        spec = RequestSpec(pending.model, context.provider.first.max_output_tokens, "batch")
         outcome: Answer | Refusal = Refusal("server_error", result.message)
         if result.body is None:
             context.ledger.record_failure(pending.id, "failed", "server_error", result.message, 0)
             cost_usd = 0.0
         else:
-            spec = RequestSpec(pending.model, context.provider.first.max_output_tokens, "batch")
             cost_usd = context.record_response(
                 pending.id, result.body, reply, spec=spec, reserved_usd=pending.usd, ink=pending.ink
             )
@@ -202,6 +227,7 @@ class BatchLane:
                 outcome = context.reader.read_reply(reply, pending.model, pending.ink, page, key)
         context.budget.correct(cost_usd - pending.usd)
         self._add_outcome(key, pending, page, outcome)
+        return spec, reply, cost_usd
 
     def _add_outcome(self, key: str, pending: PendingPage, page: Page | None, outcome: Answer | Refusal) -> None:
         """`page` is None where this run does not want it: the key is then read from the ledger, if ever."""

@@ -17,7 +17,7 @@ from warraq.teachers import Answer, Reason, Refusal
 from warraq.teachers.remote.budget import Budget
 from warraq.teachers.remote.ledger import Ledger
 from warraq.teachers.remote.parse_response import ResponseReader
-from warraq.teachers.remote.prices import Price, find_price
+from warraq.teachers.remote.prices import Lane, Price, Tokens, price_tokens
 from warraq.teachers.remote.provider import Provider
 from warraq.teachers.remote.request import Reply, RequestSpec, next_request
 from warraq.teachers.remote.schema import build_envelope
@@ -118,26 +118,24 @@ class LaneContext:
         """Whether a page was cleared by documents.csv, and denied by what an answer said of its document."""
         return page.image_sha256 in self.clearance.hashes & self.clearance.denied
 
-    def price(self, model: str) -> Price:
-        """The price of a model today.
+    def usd(self, model: str, lane: Lane, tokens: Tokens) -> float:
+        """USD of tokens today.
 
         Raises:
-            InputError: it is not known.
+            InputError: the price of the model is not known.
+            ValueError: there cannot be such tokens.
         """
-        if not self.provider.cloud:
-            return Price(model=model, since="0000-00-00", input=0, output=0)
-        return find_price(self.prices, model, datetime.date.today())
+        return price_tokens(self.prices, model, datetime.date.today(), lane, tokens) if self.provider.cloud else 0.0
 
     def worst_usd(self, spec: RequestSpec) -> float:
         """USD that a request cannot pass: a token is never less than a byte."""
         _, input_tokens = self.provider.input_tokens()
-        return self.price(spec.model).usd(input_tokens, spec.max_output_tokens, spec.lane)
+        return self.usd(spec.model, spec.lane, (input_tokens, spec.max_output_tokens))
 
     def check_prices(self) -> None:
         """Raises InputError where a price is not known; said before anything is sent."""
-        self.price(self.provider.first.model)
-        if self.provider.second_model:
-            self.price(self.provider.second_model)
+        for model in filter(None, (self.provider.first.model, self.provider.second_model)):
+            self.usd(model, "standard", (0, 0))
 
     def record_response(
         self, number: int, body: str, reply: Reply | None, *, spec: RequestSpec, reserved_usd: float, ink: float,
@@ -146,20 +144,36 @@ class LaneContext:
         """Put a response into the ledger.
 
         Returns:
-            What it cost in USD: all that was reserved, where the server does not say less.
+            What it cost in USD: all that was reserved, where the server does not say what can be.
         """
-        tokens = (reply.input_tokens, reply.output_tokens) if reply else (None, None)
+        usage = reply.usage if reply else None
         cost_usd = reserved_usd
-        if tokens[0] is not None and tokens[1] is not None:
-            cost_usd = self.price(spec.model).usd(tokens[0], tokens[1], spec.lane)
-        finish = reply.message if reply else "not a response"
-        self.ledger.record_response(number, body, finish, cost_usd, tokens, ink, seconds)
+        if usage is not None:
+            try:
+                cost_usd = self.usd(spec.model, usage.lane or spec.lane, usage.reported)
+            except ValueError as error:
+                logger.warning("%s: a request counts with all that was reserved (%s)", self.provider.name, error)
+        tokens = (usage.input_tokens, usage.output_tokens) if usage else (None, None)
+        self.ledger.record_response(
+            number, body, reply.message if reply else "not a response", cost_usd, tokens, ink, seconds
+        )
         return cost_usd
 
-    def check_model(self, model: str, reply: Reply | None) -> None:
-        """Raises InputError where another model answered than the one asked."""
-        if reply and reply.model and not self.provider.serves(model, reply.model):
-            raise InputError(f"{model} was asked and {reply.model} answered: change the model in params.yaml. {KEPT}")
+    def check_reply(self, spec: RequestSpec, reply: Reply | None, cost_usd: float) -> None:
+        """Whether the run may go on after a reply.
+
+        Raises:
+            InputError: another model answered than the one asked, or it cost more than a request can.
+        """
+        if reply and reply.model and not self.provider.serves(spec.model, reply.model):
+            raise InputError(
+                f"{spec.model} was asked and {reply.model} answered: change the model in params.yaml. {KEPT}"
+            )
+        if cost_usd > (worst_usd := self.worst_usd(spec)):
+            raise InputError(
+                f"a request to {spec.model} cost USD {cost_usd:.4f} where {worst_usd:.4f} was thought the most, so "
+                f"label.max_usd bounds nothing: compare label.prices with the provider's bill. {KEPT}"
+            )
 
     def propagate_confidentiality(self, page: Page, state: LedgerState) -> None:
         """Where a page says that it is confidential, let its document not be sent any more, by any run or task."""

@@ -4,7 +4,7 @@ import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from warraq.teachers.remote.prices import LANE_SHARE
+from warraq.teachers.remote.prices import LANES
 from warraq.teachers.remote.rate_limit import read_interval_s
 from warraq.teachers.remote.remote_teacher import RemoteTeacher
 
@@ -47,7 +47,7 @@ def summarize_cost(teacher: RemoteTeacher, pages: int) -> str:
     lane = context.provider.choose_lane(pages)
     model = context.provider.first.model
     estimate = estimate_page(teacher, pages)
-    expected, high = (pages * context.price(model).usd(*tokens, lane) for tokens in (estimate.expected, estimate.high))
+    expected, high = (pages * context.usd(model, lane, tokens) for tokens in (estimate.expected, estimate.high))
     left = max(0.0, context.budget.cap_usd - context.budget.spent_usd)
     return (
         f"{pages} pages to buy from {model} in the {lane} lane: about USD {expected:.2f}, at most {high:.2f}; "
@@ -61,8 +61,8 @@ def format_cost(teacher: RemoteTeacher, pages: int) -> str:
     Raises:
         InputError: the price is not known.
     """
-    budget = teacher.context.budget
-    price = teacher.context.price(teacher.context.provider.first.model)
+    context, budget = teacher.context, teacher.context.budget
+    model = context.provider.first.model
     estimate = estimate_page(teacher, pages)
     columns = (estimate.low, estimate.expected, estimate.high)
     rows: list[Sequence[str]] = [
@@ -70,10 +70,12 @@ def format_cost(teacher: RemoteTeacher, pages: int) -> str:
         ("tokens in, a page", *(f"{tokens[0]:,.0f}" for tokens in columns)),
         ("tokens out, a page", *(f"{tokens[1]:,.0f}" for tokens in columns)),
     ]
-    for lane in LANE_SHARE:
-        rows.append((f"USD, {lane}", *(f"{pages * price.usd(*tokens, lane):,.2f}" for tokens in columns)))
+    for lane in LANES:
+        rows.append((f"USD, {lane}", *(f"{pages * context.usd(model, lane, tokens):,.2f}" for tokens in columns)))
     basis = f"measured on {estimate.pages} pages" if estimate.pages else "assumed: --pilot 20 measures"
-    rates = f"USD {price.input:g} in and {price.output:g} out for 10^6 tokens"
+    rates = "USD {:g} in and {:g} out for 10^6 tokens".format(
+        *(10 * context.usd(model, "standard", tokens) for tokens in ((1e5, 0), (0, 1e5)))
+    )
     return "\n".join(
         [
             summarize_cost(teacher, pages),

@@ -24,14 +24,13 @@ from warraq.tasks import Task
 from warraq.teachers.remote.gemini_responses import parse_error, parse_job_line, parse_reply
 from warraq.teachers.remote.parse_response import page_tag
 from warraq.teachers.remote.prices import Lane
-from warraq.teachers.remote.provider import JobResult
+from warraq.teachers.remote.provider import JobStatus
 from warraq.teachers.remote.request import ProviderError, Reply, RequestSpec
 from warraq.teachers.remote.schema import build_envelope, build_prompt, to_openapi
 from warraq.teachers.remote.transport import build_client, read_timeout_s
 from warraq.teachers.safety.clearance import Clearance, ClearedPage
 
 ENDPOINT = "https://generativelanguage.googleapis.com"
-API_VERSION = "v1"
 FLEX_PAGES = 200  # more of them can wait a quarter of an hour for half the price
 IDENTITY_FIELDS = {
     "model",
@@ -41,7 +40,9 @@ IDENTITY_FIELDS = {
 }  # not lane, second model
 IMAGE_TOKENS = {"low": 280, "medium": 560, "high": 1120}
 FRAME_TOKENS = 512  # what the server adds around a request, generously
-FINISHED_STATES = {"SUCCEEDED", "PARTIALLY_SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED"}
+FINISHED_STATES = {"SUCCEEDED": True, "PARTIALLY_SUCCEEDED": True} | dict.fromkeys(
+    ("FAILED", "CANCELLED", "EXPIRED"), False
+)  # of a job; whether a page without a result may have cost something
 UNSAFE = ("HARASSMENT", "HATE_SPEECH", "SEXUALLY_EXPLICIT", "DANGEROUS_CONTENT")
 SAFETY = [{"category": f"HARM_CATEGORY_{name}", "threshold": "OFF"} for name in UNSAFE]
 
@@ -57,6 +58,7 @@ class Parameters(Section):
     max_output_tokens: Annotated[int, Field(ge=256, le=65536)]
     media_resolution: Literal["low", "medium", "high"]
     lane: Literal["auto", "standard", "flex", "batch"]
+    api_version: Annotated[str, Field(pattern=r"^v\d+((alpha|beta)\d*)?$")] = "v1"
 
 
 def read_endpoint() -> str:
@@ -129,7 +131,9 @@ class GeminiProvider:
         from google.genai import types
 
         with build_client(url, clearance) as http:
-            options = types.HttpOptions(base_url=url, api_version=API_VERSION, timeout=timeout_ms, httpx_client=http)
+            options = types.HttpOptions(
+                base_url=url, api_version=self.parameters.api_version, timeout=timeout_ms, httpx_client=http
+            )
             self._sdk = genai.Client(vertexai=False, api_key=key, http_options=options)
             try:
                 yield
@@ -154,7 +158,8 @@ class GeminiProvider:
             raise parse_error(error, model) from None
         except httpx2.ConnectError as error:
             raise ProviderError("unreachable", f"{read_endpoint()} ({error})") from None
-        except (httpx2.RequestError, errors.UnknownApiResponseError) as error:
+        except (httpx2.RequestError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+            # The SDK reads bodies as if they were what it expects.
             raise ProviderError("server_error", f"{type(error).__name__}: {error}", spent=True) from None
 
     def send(self, page: ClearedPage, tag: str, spec: RequestSpec) -> str:
@@ -177,8 +182,6 @@ class GeminiProvider:
         except ProviderError as error:
             error.spent = False  # there is no job yet
             raise
-        except (KeyError, ValueError) as error:  # of the SDK, where the server does not take it whole
-            raise ProviderError("server_error", f"the upload failed: {error}") from None
         with self._translate_errors(spec.model):
             self._sdk.batches.create(model=spec.model, src=file, config={"display_name": job})
 
@@ -196,20 +199,27 @@ class GeminiProvider:
             },
         }
 
-    def collect(self, jobs: set[str]) -> dict[str, list[JobResult] | None]:
-        """The results of those of the jobs that are over; a job that failed has none."""
-        results: dict[str, list[JobResult] | None] = {}
+    def collect(self, jobs: set[str]) -> dict[str, JobStatus]:
+        """What came of them; one whose results cannot be had does not keep the others."""
         with self._translate_errors(self.parameters.model):
-            for listed in self._sdk.batches.list():
-                if listed.display_name not in jobs:
-                    continue
-                job = self._sdk.batches.get(name=listed.name)
-                results[listed.display_name] = None
-                if job.state is not None and job.state.value.removeprefix("JOB_STATE_") in FINISHED_STATES:
-                    file = job.dest.file_name if job.dest else None
-                    body = self._sdk.files.download(file=file) if file else b""
-                    results[listed.display_name] = [parse_job_line(text) for text in body.split(b"\n") if text.strip()]
-        return results
+            listed = {job.display_name: job.name for job in self._sdk.batches.list() if job.display_name in jobs}
+        return {job: self._read_job(name) for job, name in listed.items()}
+
+    def _read_job(self, name: str) -> JobStatus:
+        try:
+            with self._translate_errors(self.parameters.model):
+                job = self._sdk.batches.get(name=name)
+                state = job.state.value.removeprefix("JOB_STATE_") if job.state else ""
+                if state not in FINISHED_STATES:
+                    return JobStatus()
+                file = job.dest.file_name if job.dest else None
+                if FINISHED_STATES[state] and not file:
+                    return JobStatus(fault="the job names no results")
+                body = self._sdk.files.download(file=file) if file else b""
+        except ProviderError as error:
+            return JobStatus(fault=error.message)
+        lines = [parse_job_line(text) for text in body.split(b"\n") if text.strip()]
+        return JobStatus(lines, charged=FINISHED_STATES[state])
 
     def cancel(self, job: str) -> None:
         """Find the job by its name and cancel it."""

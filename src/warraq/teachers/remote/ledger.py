@@ -5,7 +5,6 @@ before anything is read from it. After a crash what is still `started` becomes `
 Nothing is ever removed: an answer is what reading the rows of its key gives, so a better reader costs nothing.
 """
 
-import fcntl
 import json
 import sqlite3
 import threading
@@ -16,36 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
-from warraq.errors import InputError
 from warraq.records import Label, Page
+from warraq.teachers.remote.ledger_file import open_file
 
 State = Literal["started", "answered", "failed", "unknown"]
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS attempt (
-    id INTEGER PRIMARY KEY,
-    key TEXT NOT NULL,            -- of the answer: image, task, settings
-    page_id TEXT NOT NULL,
-    task TEXT NOT NULL,
-    model TEXT NOT NULL,          -- as asked
-    lane TEXT NOT NULL,           -- standard, flex, batch; adopted: from a labels file
-    state TEXT NOT NULL,          -- started, answered, failed, unknown
-    code TEXT,                    -- why there is no response; of one, how it says that it ended
-    message TEXT,
-    job TEXT,                     -- of the batch lane: the name under which it is found again
-    usd REAL NOT NULL,            -- what it cost; while started and where unknown, what was reserved
-    input_tokens INTEGER,
-    output_tokens INTEGER,        -- thoughts included
-    ink REAL,                     -- share of dark pixels in the image
-    started_at TEXT NOT NULL,     -- UTC
-    seconds REAL
-);
-CREATE INDEX IF NOT EXISTS attempt_key ON attempt (key);
-CREATE INDEX IF NOT EXISTS attempt_usd ON attempt (usd);
-CREATE INDEX IF NOT EXISTS attempt_started ON attempt (state) WHERE state = 'started';
-CREATE INDEX IF NOT EXISTS attempt_measured ON attempt (task, model, id) WHERE state = 'answered' AND seconds > 0;
-CREATE TABLE IF NOT EXISTS response (id INTEGER PRIMARY KEY, body BLOB NOT NULL);  -- of an attempt: zlib, as it came
-CREATE TABLE IF NOT EXISTS denied (image_sha256 TEXT PRIMARY KEY, why TEXT NOT NULL);
-"""
 
 
 @dataclass(frozen=True)
@@ -101,31 +74,15 @@ class Ledger:
         """The ledger in `folder`; without `write` what is there is only read, and nothing there is an empty ledger.
 
         Raises:
-            InputError: another run writes it, or it is not a ledger.
+            InputError: another run writes it, it is not a ledger, or it cannot be written.
         """
-        path = folder / "ledger.sqlite"
-        if not write:
-            source = f"{path.resolve().as_uri()}?mode=ro" if path.exists() else ":memory:"
-            with _connect(source, path) as connection:
-                if source == ":memory:":
-                    connection.executescript(SCHEMA)
-                yield cls(connection, False)
-            return
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "ledger.lock").open("ab") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise InputError(f"{path} is being written by another `warraq label`; wait for its end.") from None
-            with _connect(str(path), path) as connection:
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = FULL")
-                connection.executescript(SCHEMA)
+        with open_file(folder / "ledger.sqlite", write) as connection:
+            if write:
                 connection.execute(
                     "UPDATE attempt SET state = 'unknown', code = 'server_error', message = 'the run was killed' "
                     "WHERE state = 'started' AND job IS NULL"
                 )
-                yield cls(connection, True)
+            yield cls(connection, write)
 
     def _query_number(self, query: str, *values: object) -> float:
         with self._lock:
@@ -207,6 +164,13 @@ class Ledger:
                 (state, code, message, seconds, number),
             )
 
+    def excuse(self, numbers: Iterable[int]) -> None:
+        """Have requests that failed with the whole channel say nothing of their pages."""
+        with self._lock:
+            self._connection.executemany(
+                "UPDATE attempt SET code = 'refused' WHERE id = ?", [(number,) for number in numbers]
+            )
+
     def adopt(self, row: Label) -> None:
         """What was paid for elsewhere and came with a labels file; nothing where the ledger knows the key."""
         exists = "SELECT EXISTS (SELECT 1 FROM attempt WHERE key = ? AND state <> 'started')"
@@ -263,22 +227,15 @@ class Ledger:
         try:
             yield
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            if self._connection.in_transaction:  # a full disk ends it by itself
+                self._connection.execute("ROLLBACK")
             raise
         self._connection.execute("COMMIT")
 
 
 def _unpack(body: bytes | None) -> str | None:
-    return None if body is None else zlib.decompress(body).decode("utf-8", "surrogatepass")
-
-
-@contextmanager
-def _connect(source: str, path: Path) -> Iterator[sqlite3.Connection]:
-    connection = sqlite3.connect(source, isolation_level=None, check_same_thread=False, uri=source.startswith("file:"))
+    """None, too, where the bytes are damaged."""
     try:
-        connection.execute("SELECT count(*) FROM sqlite_master")
-        yield connection
-    except sqlite3.DatabaseError as error:
-        raise InputError(f"{path} cannot be used as a ledger ({error}); put back a copy, or move it away.") from error
-    finally:
-        connection.close()
+        return None if body is None else zlib.decompress(body).decode("utf-8", "surrogatepass")
+    except (zlib.error, TypeError, ValueError):
+        return None

@@ -7,7 +7,7 @@ sent. It costs nothing, and goes through the same ledger: a killed run goes on, 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -16,12 +16,14 @@ from warraq.files import JsonObject
 from warraq.records import Reference
 from warraq.section import Section
 from warraq.tasks import Task
+from warraq.teachers.remote.faults import find_kind, parse_retry_after
 from warraq.teachers.remote.prices import Lane
-from warraq.teachers.remote.request import ProviderError, Reply, RequestSpec
+from warraq.teachers.remote.request import Finish, ProviderError, Reply, RequestSpec, Usage
 from warraq.teachers.remote.schema import build_envelope, build_prompt, to_json_schema, to_openapi
 from warraq.teachers.remote.transport import build_client, read_timeout_s, resolve_local_url
 from warraq.teachers.safety.clearance import Clearance, ClearedPage
 
+FINISHES: dict[str, Finish] = {"stop": "stop", "length": "truncated", "content_filter": "blocked"}
 ENDPOINT = "http://127.0.0.1:8000/v1"  # vLLM's
 
 
@@ -90,23 +92,20 @@ class LocalProvider:
             text: str = response.text
             return text
         message = f"{response.status_code} {response.text[:200]}"
-        if response.status_code == 429:
-            raise ProviderError("rate_limited", message)
-        if response.status_code == 503:
-            raise ProviderError("overloaded", message)
-        if response.status_code == 408 or response.status_code >= 500:
-            raise ProviderError("server_error", message)
-        stops = f"the local teacher refuses the request ({message}): check label.local in params.yaml."
-        raise ProviderError("bad_request" if response.status_code == 400 else "refused", message, stops=stops)
+        kind = find_kind(response.status_code)
+        stops = None
+        if kind in {"bad_request", "refused"}:
+            stops = f"the local teacher refuses the request ({message}): check label.local in params.yaml."
+        raise ProviderError(kind, message, parse_retry_after(response.headers), stops=stops)
 
     def parse(self, body: str) -> Reply:
         """What a response says."""
         response = parse_response(body)
         word = response.finish_reason or "no finish reason"
-        finish: Literal["stop", "truncated", "blocked"] = "blocked"
-        if word in {"stop", "length"}:
-            finish = "stop" if word == "stop" else "truncated"
-        return Reply(finish, word, response.text, response.model, response.input_tokens, response.output_tokens)
+        usage = None
+        if response.input_tokens is not None and response.output_tokens is not None:
+            usage = Usage(response.input_tokens, response.output_tokens, {})
+        return Reply(FINISHES.get(word, "failed"), word, response.text, response.model, usage)
 
     def serves(self, model: str, served: str) -> bool:
         """A local server names its model as it likes: by a path, or by an alias."""

@@ -6,28 +6,31 @@ from collections import Counter
 
 from warraq.errors import InputError
 from warraq.teachers import Answer, Refusal
-from warraq.teachers.remote.budget import Budget
+from warraq.teachers.remote.context import LaneContext
 from warraq.teachers.remote.rate_limit import ConcurrencyLimiter
 from warraq.teachers.safety.label_checks import QUARANTINE
 
 logger = logging.getLogger(__name__)
 
 MIN_PAGES = 50  # no share of fewer says anything
-MAX_FAILED_SHARE = 0.2
+NO_FAILURES = QUARANTINE | {"answered", "budget", "recitation", "blocked"}  # the last two are the corpus's nature
 
 
 class Progress:
     """What came of the pages of a run so far."""
 
-    def __init__(self, name: str, total: int, denied: int, limiter: ConcurrencyLimiter, budget: Budget) -> None:
+    def __init__(
+        self, context: LaneContext, total: int, denied: int, limiter: ConcurrencyLimiter, max_failed_share: float
+    ) -> None:
         """`denied`: pages that may not be asked about, besides the `total`."""
-        self.name = name
+        self.name = f"label {context.task.name}"
         self.total = total
         self.denied = denied
         self.limiter = limiter
-        self.budget = budget
+        self.budget = context.budget
+        self.max_failed_share = max_failed_share
         self.outcomes: Counter[str] = Counter()
-        self._before_usd = budget.spent_usd
+        self._before_usd = self.budget.spent_usd
         self._start = self._shown = time.monotonic()
 
     def add(self, outcome: Answer | Refusal) -> None:
@@ -37,13 +40,13 @@ class Progress:
             InputError: too much failed; going on would only cost.
         """
         self.outcomes["answered" if isinstance(outcome, Answer) else outcome.reason] += 1
-        failures = self.outcomes.keys() - QUARANTINE - {"answered", "budget"}
+        failures = self.outcomes.keys() - NO_FAILURES
         failed = sum(self.outcomes[reason] for reason in failures)
-        if self.outcomes.total() >= MIN_PAGES and failed > MAX_FAILED_SHARE * self.outcomes.total():
+        if self.outcomes.total() >= MIN_PAGES and failed > self.max_failed_share * self.outcomes.total():
             main_reason = max(failures, key=lambda reason: self.outcomes[reason])
             raise InputError(
                 f"{failed} of {self.outcomes.total()} pages failed, most with {main_reason}: look into that "
-                "before paying for more. What was answered is kept."
+                "before paying for more, or raise label.max_failed_share. What was answered is kept."
             )
 
     def show(self, last: bool = False) -> None:

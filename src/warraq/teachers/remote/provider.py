@@ -63,6 +63,15 @@ class JobResult:
     message: str  # why there is no body
 
 
+@dataclass(frozen=True)
+class JobStatus:
+    """What the server says of a job."""
+
+    results: list[JobResult] | None = None  # None: there are none yet
+    fault: str = ""  # why the results of a job that is over cannot be had
+    charged: bool = True  # whether a page that has no result may have cost something
+
+
 @runtime_checkable
 class BatchProvider(Protocol):
     """A provider that takes jobs of many pages. Each method raises ProviderError where the server fails."""
@@ -70,8 +79,8 @@ class BatchProvider(Protocol):
     def submit(self, job: str, pages: dict[str, ClearedPage], spec: RequestSpec) -> None:
         """Create a job of pages by their key. With a ProviderError that is `spent` it may exist all the same."""
 
-    def collect(self, jobs: set[str]) -> dict[str, list[JobResult] | None]:
-        """Those of the named jobs that the server knows: what came of it, or None while it is under way."""
+    def collect(self, jobs: set[str]) -> dict[str, JobStatus]:
+        """Of the named jobs those that the server knows."""
 
     def cancel(self, job: str) -> None:
         """Have no more of its pages answered."""

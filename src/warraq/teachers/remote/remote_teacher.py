@@ -25,7 +25,7 @@ from warraq.teachers.remote.synchronous_lane import SynchronousLane
 class RemoteTeacher:
     """The teacher of a context's provider."""
 
-    def __init__(self, context: LaneContext, retry: str | None = None) -> None:
+    def __init__(self, context: LaneContext, max_failed_share: float, retry: str | None = None) -> None:
         """`retry`: a reason whose pages are asked again, whatever is known of them."""
         provider = context.provider
         self.name = provider.name
@@ -34,7 +34,7 @@ class RemoteTeacher:
         self.retry = retry
         interval_s = read_interval_s(provider.input_tokens()[0]) if provider.cloud else 0.0
         self.limiter = ConcurrencyLimiter(read_in_flight(), interval_s)
-        self._synchronous_lane = SynchronousLane(context, self.limiter)
+        self._synchronous_lane = SynchronousLane(context, self.limiter, max_failed_share)
 
     def identity(self, page: Page) -> JsonObject:
         """What is asked, which is the same for every page."""

@@ -3,7 +3,7 @@
 | what came of it | further requests for the page |
 |---|---|
 | recitation | one more; then one to the second model, where there is one |
-| truncated | one, with twice the room |
+| truncated | one, with twice the room; none where what was cut is a loop (`endless`) |
 | empty, schema_invalid, wrong_tag, loop, rerouted | one, whichever of them it was |
 | server_error | three a run, nine in all |
 | rate_limited, overloaded | ten a run; they cost nothing |
@@ -15,14 +15,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from warraq.files import JsonObject
 from warraq.teachers import Reason
 from warraq.teachers.remote.prices import Lane
 
 MISREAD: frozenset[Reason] = frozenset({"empty", "schema_invalid", "wrong_tag", "loop", "rerouted"})
-MAX_A_RUN = {"rate_limited": 10, "overloaded": 10, "server_error": 3, "unreachable": 3}
+MAX_A_RUN = {"rate_limited": 10, "overloaded": 10, "server_error": 3, "unreachable": 3, "bad_request": 1}
 MAX_SERVER_ERRORS = 9  # of a page, over all runs
 MAX_OUTPUT_TOKENS = 65536
 
+Finish = Literal["stop", "truncated", "recitation", "blocked", "failed"]  # failed: which says nothing of the page
 ErrorKind = Literal["rate_limited", "overloaded", "server_error", "unreachable", "bad_request", "refused"]
 
 
@@ -36,15 +38,24 @@ class RequestSpec:
 
 
 @dataclass(frozen=True)
+class Usage:
+    """What a request took, by the server's word."""
+
+    input_tokens: int
+    output_tokens: int  # thoughts included
+    reported: JsonObject  # as the server says it
+    lane: Lane | None = None  # by which it was served, where it says so
+
+
+@dataclass(frozen=True)
 class Reply:
     """What a response says of itself, in one vocabulary."""
 
-    finish: Literal["stop", "truncated", "recitation", "blocked"]
+    finish: Finish
     message: str  # the server's own word for it
     text: str
     model: str | None  # as served
-    input_tokens: int | None
-    output_tokens: int | None  # thoughts included
+    usage: Usage | None  # None: not told, or none that can be
 
 
 class ProviderError(Exception):

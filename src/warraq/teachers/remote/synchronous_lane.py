@@ -22,7 +22,7 @@ from warraq.teachers.remote.context import DENIED, KEPT, LaneContext
 from warraq.teachers.remote.parse_response import page_tag
 from warraq.teachers.remote.prices import Lane
 from warraq.teachers.remote.progress import Progress
-from warraq.teachers.remote.rate_limit import ConcurrencyLimiter, StoppedError
+from warraq.teachers.remote.rate_limit import MINUTE_S, ConcurrencyLimiter, StoppedError
 from warraq.teachers.remote.request import MAX_A_RUN, ProviderError, RequestSpec
 from warraq.teachers.remote.transport import LeakError
 from warraq.teachers.safety.clearance import ClearedPage, NotClearedError
@@ -30,7 +30,11 @@ from warraq.teachers.safety.label_checks import measure_ink
 
 logger = logging.getLogger(__name__)
 
-LONGEST_WAIT_S = 90.0
+LONGEST_WAIT_S = 900.0
+MAX_ASKED_S = 900.0  # a server that asks to wait longer ends the run
+LONGEST_BACKOFF_S = 90.0
+MAX_WAITED_S = 180.0  # for the rate, without an answer in between: longer than any quota but that of a day
+MAX_GIVEN_UP = 5  # pages in a row, without an answer in between: it is the channel
 
 
 @dataclass(frozen=True)
@@ -46,11 +50,14 @@ class PageRequest:
 class SynchronousLane:
     """Buys pages by the lanes `standard` and `flex`."""
 
-    def __init__(self, context: LaneContext, limiter: ConcurrencyLimiter) -> None:
-        """`limiter`: of the requests in flight."""
+    def __init__(self, context: LaneContext, limiter: ConcurrencyLimiter, max_failed_share: float) -> None:
+        """`limiter`: of the requests in flight; `max_failed_share`: of the pages; where more fail the run stops."""
         self.context = context
         self.limiter = limiter
+        self.max_failed_share = max_failed_share
         self.responses = 0  # of this run
+        self._unproved: set[int] = set()  # requests that failed since the last response: of their page, or the channel
+        self._given_up = 0  # pages since the last response
 
     def buy(self, pages: Mapping[str, Page], lane: Lane) -> None:
         """Ask for pages, by their key; what came of each is then in the ledger, or among the `retryable`.
@@ -60,7 +67,7 @@ class SynchronousLane:
         """
         context = self.context
         denied = sum(not context.clearance.allows(page) for page in context.pages)
-        progress = Progress(f"label {context.task.name}", len(pages), denied, self.limiter, context.budget)
+        progress = Progress(context, len(pages), denied, self.limiter, self.max_failed_share)
         waiting = iter(pages.items())
         running: set[Future[Answer | Refusal]] = set()
         with ThreadPoolExecutor(self.limiter.max_in_flight) as pool:
@@ -80,6 +87,7 @@ class SynchronousLane:
                 if self.limiter.active:
                     logger.info("stopping: awaiting %d requests in flight, which are paid for", self.limiter.active)
                 pool.shutdown(cancel_futures=True)
+                context.ledger.excuse(self._unproved)
                 raise
             finally:
                 progress.show(last=True)
@@ -120,7 +128,7 @@ class SynchronousLane:
             ProviderError: there is no response; this too is in the ledger.
             StoppedError: no request is to be begun any more.
         """
-        self.limiter.acquire()
+        waits = self.limiter.acquire()
         outcome, wait_s = "other", 0.0
         try:
             if self.context.is_denied(request.cleared.page):
@@ -134,10 +142,10 @@ class SynchronousLane:
         except ProviderError as error:
             outcome = error.kind
             if outcome == "rate_limited":
-                wait_s = min(LONGEST_WAIT_S, random.random() if error.wait_s is None else error.wait_s)
+                wait_s = MINUTE_S if error.wait_s is None else error.wait_s
             raise
         finally:
-            self.limiter.release(outcome, wait_s)
+            self.limiter.release(outcome, waits, wait_s, LONGEST_WAIT_S)
 
     def _send(self, request: PageRequest, reserved_usd: float) -> None:
         context, page, spec = self.context, request.cleared.page, request.spec
@@ -163,10 +171,14 @@ class SynchronousLane:
             )  # fmt: skip
         finally:
             context.budget.settle(reserved_usd, cost_usd)
-        self.responses += 1
-        context.check_model(spec.model, reply)
+        context.check_reply(spec, reply, cost_usd)
         outcome = context.reader.read_reply(reply, spec.model, request.ink, page, request.key)
         context.add_outcome(page, request.key, spec.model, outcome)
+        if isinstance(outcome, Refusal) and outcome.reason == "server_error":
+            raise ProviderError("server_error", outcome.message)
+        self.responses += 1
+        self._given_up = 0
+        self._unproved.clear()
 
     def _exchange(self, request: PageRequest) -> str:
         page = request.cleared
@@ -181,6 +193,8 @@ class SynchronousLane:
         code = "refused" if self._stops(error) or error.kind == "unreachable" else error.kind
         state: Literal["unknown", "failed"] = "unknown" if error.spent else "failed"
         self.context.ledger.record_failure(number, state, code, error.message, seconds)
+        if state == "failed":
+            self._unproved.add(number)
         outcome = parse_refusal(code, error.message)
         self.context.add_outcome(request.cleared.page, request.key, request.spec.model, outcome)
 
@@ -194,14 +208,28 @@ class SynchronousLane:
         Raises:
             InputError: the run must not go on.
         """
+        name = self.context.provider.name
         if self._stops(error):
             raise InputError(f"{error.stops} {KEPT}")
+        if error.wait_s is not None and error.wait_s > MAX_ASKED_S:
+            raise InputError(f"{name} asks to wait {error.wait_s:.0f} s ({error.message}): go on then. {KEPT}")
+        if error.kind == "rate_limited" and self.limiter.waited_s >= MAX_WAITED_S:
+            raise InputError(
+                f"{name} has taken no request in {self.limiter.waited_s / 60:.0f} minutes ({error.message}), as where "
+                f"the quota of a day is used up: go on later. {KEPT}"
+            )
         errors[error.kind] += 1
         if errors[error.kind] == MAX_A_RUN.get(error.kind):
             if error.kind == "unreachable":
                 raise InputError(f"there is no connection to {error.message}. {KEPT}")
-            return parse_refusal(error.kind, error.message)
+            self._given_up += 1
+            if self._given_up >= MAX_GIVEN_UP:
+                raise InputError(
+                    f"{name} has answered none of the last {self._given_up} pages ({error.message}): look into that, "
+                    f"then run the stage again. {KEPT}"
+                )
+            return None if error.kind == "bad_request" else parse_refusal(error.kind, error.message)
         if error.kind != "rate_limited":
-            backoff_s = random.random() * 2.0 ** errors[error.kind] if error.wait_s is None else error.wait_s
-            self.limiter.stopped.wait(min(LONGEST_WAIT_S, backoff_s))
+            backoff_s = random.random() * min(LONGEST_BACKOFF_S, 2.0 ** errors[error.kind])
+            self.limiter.stopped.wait(min(LONGEST_WAIT_S, backoff_s if error.wait_s is None else error.wait_s))
         return None
