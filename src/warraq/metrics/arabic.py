@@ -62,8 +62,8 @@ def normalize(text: str) -> str:
         text = text.replace(sign, words)
     parts = _SET_APART.split(_INVISIBLE.sub("", text))
     parts[::2] = [_apply_form("NFKC", part) for part in parts[::2]]
-    text = " ".join(_INVISIBLE.sub("", "".join(parts)).split())
-    return _apply_form("NFC", _NON_JOINER.sub(_keep_joint, _LOOSE_MARK.sub("", text)))
+    text = _NON_JOINER.sub(_keep_joint, _INVISIBLE.sub("", "".join(parts)))
+    return _apply_form("NFC", _LOOSE_MARK.sub("", " ".join(text.split())))
 
 
 def _keep_joint(match: re.Match[str]) -> str:
