@@ -1,4 +1,4 @@
-"""Typed equality, lists, mending, tables and elements: against values computed elsewhere, and by properties."""
+"""Typed equality, lists and mending: against values computed elsewhere, and by properties."""
 
 import json as stdlib
 from decimal import Decimal
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warraq.metrics import dates, fields, structure, tables, values
+from warraq.metrics import dates, fields, values
 from warraq.metrics.fields import Kinds, OutcomeCounts, align_lists, count_outcomes
 
 
@@ -154,115 +154,3 @@ def test_each_value_mended_from_a_cut_text_begins_one_that_was_there(value: obje
     for found in fields.repair_json(whole[: data.draw(st.integers(1, len(whole)))]):
         for leaf in fields.flatten(found).values():
             assert any(one.startswith(str(leaf)) for one in there)
-
-
-def write_table(rows: list[list[str]], cell: str = "td") -> str:
-    inner = "".join("<tr>" + "".join(f"<{cell}>{text}</{cell}>" for text in row) + "</tr>" for row in rows)
-    return f"<table>{inner}</table>"
-
-
-PRICES = [["البند", "السعر"], ["كتاب", "12"], ["قلم", "34"]]
-
-
-# as PubTabNet's metric.py (th as td) and Microsoft's GriTS give them
-@pytest.mark.parametrize(
-    ("rows", "teds", "structure", "precision", "recall", "mirrored"),
-    [
-        (PRICES, 1, 1, 1, 1, 0),
-        ([PRICES[0], ["كتاب", "13"], PRICES[2]], 0.944, 1, 0.917, 0.917, 0),
-        (PRICES[:2], 0.667, 0.667, 1, 0.667, 0),
-        ([*PRICES, ["دفتر", "56"]], 0.75, 0.75, 0.75, 1, 0),
-        ([row[::-1] for row in PRICES], 0.422, 1, 0.5, 0.5, 1),
-    ],
-    ids=["equal", "digit wrong", "row missing", "row invented", "mirrored"],
-)
-def test_tables_by_published_behaviour(
-    rows: list[list[str]], teds: float, structure: float, precision: float, recall: float, mirrored: float
-) -> None:
-    found = tables.score_tables(tables.parse_tables(write_table(PRICES)), tables.parse_tables(write_table(rows)))
-    values = {name: numerator / denominator for name, (numerator, denominator) in found.items()}
-    assert values == {
-        "teds": pytest.approx(teds, abs=5e-4), "teds_structure": pytest.approx(structure, abs=5e-4),
-        "grits_precision": pytest.approx(precision, abs=5e-4), "grits_recall": pytest.approx(recall, abs=5e-4),
-        "mirrored_table_share": mirrored, "uncompared_table_share": 0,
-    }  # fmt: skip
-
-
-# as apted 1.0.3 gives them with the same costs
-@pytest.mark.parametrize(
-    ("left", "right", "similarity"),
-    [
-        (
-            "<tr><td>ab</td><td>c</td></tr><tr><td colspan='2'>dd</td></tr>",
-            "<tr><td>ab</td></tr><tr><td>c</td><td>dx</td></tr>",
-            0.4,
-        ),
-        ("<tr><td>a</td><td>b</td><td>c</td></tr>", "<tr><td>a</td></tr><tr><td>b</td></tr><tr><td>c</td></tr>", 1 / 3),
-        (
-            "<tr><td>a</td><td>b</td></tr><tr><td>c</td><td>d</td></tr><tr><td rowspan='2'>e</td><td>f</td></tr>",
-            "<tr><td>c</td><td>d</td></tr><tr><td>e</td><td>fg</td></tr>",
-            0.5,
-        ),
-        ("<tr><td>abcd</td></tr>", "", 0),
-    ],
-)
-def test_the_tree_distance_is_the_one_of_apted(left: str, right: str, similarity: float) -> None:
-    (one,), (two,) = (tables.parse_tables(f"<table>{rows}</table>") for rows in (left, right))
-    assert tables.teds(one, two) == pytest.approx(similarity, abs=1e-9)
-
-
-def test_headers_and_groups_of_rows_do_not_matter_but_their_text_does() -> None:
-    (plain,) = tables.parse_tables(write_table(PRICES))
-    (head,) = tables.parse_tables(write_table(PRICES, "th").replace("<table>", "<table><thead>", 1))
-    assert tables.teds(plain, head) == 1
-    (other,) = tables.parse_tables(write_table([["x", "y"], *PRICES[1:]], "th"))
-    assert tables.teds(plain, other) < 1
-
-
-def test_cells_without_end_tags_spans_and_tables_within() -> None:
-    found = tables.parse_tables(
-        "<table><tr><td rowspan=2>a<td>b<tr><td>c<table><tr><td>in</table></table> t <table></table>"
-    )
-    assert [[cell.text for cell in row] for row in found[0].rows] == [["a", "b"], ["cin"]]
-    assert tables.expand_grid(found[0]) == [["a", "b"], ["a", "cin"]]
-    assert len(found) == 2 and found[1].rows == []
-
-
-def test_a_table_too_few_or_too_many_is_compared_with_nothing() -> None:
-    one = tables.parse_tables(write_table(PRICES))
-    assert tables.score_tables(one, [])["teds"] == (0, 1)
-    assert tables.score_tables([], one)["grits_precision"] == (0, 6)
-    assert tables.score_tables([], [])["teds"] == (0, 0)
-
-
-def test_an_endless_table_scores_nothing_quickly() -> None:
-    endless = tables.parse_tables("<table>" + "<tr><td colspan=999>1</td></tr>" * 5000)
-    found = tables.score_tables(tables.parse_tables(write_table(PRICES)), endless)
-    assert found["teds"] == (0, 1) and found["grits_recall"] == (0, 6)
-
-
-CELLS = st.lists(st.lists(st.sampled_from(["1", "22", "أ", ""]), min_size=1, max_size=3), min_size=1, max_size=3)
-
-
-@given(CELLS, CELLS)
-def test_tables_are_like_themselves_and_likeness_is_mutual(left: list[list[str]], right: list[list[str]]) -> None:
-    (one,) = tables.parse_tables(write_table(left))
-    (two,) = tables.parse_tables(write_table(right))
-    assert tables.teds(one, one) == 1
-    assert tables.teds(one, two) == pytest.approx(tables.teds(two, one))
-    ours, theirs = tables.expand_grid(one), tables.expand_grid(two)
-    assert tables.grits(ours, ours) == pytest.approx(sum(map(len, ours)))
-    assert tables.grits(ours, theirs) <= min(sum(map(len, ours)), sum(map(len, theirs))) + 1e-9
-
-
-def test_elements_found_invented_miscalled_and_out_of_order() -> None:
-    gold = [("heading", "Invoice"), ("paragraph", "Dear Sir"), ("paragraph", "Yours faithfully")]
-    found = structure.score_elements(
-        gold, [gold[2], ("heading", "Dear Sir"), ("paragraph", "A new sentence of its own")]
-    )
-    assert found["element_precision"] == (2, 3)
-    assert found["element_recall"] == (2, 3)
-    assert found["element_kind_accuracy"] == (1, 2)
-    assert found["reading_order"] == (0, 1)
-    same = structure.score_elements(gold, gold)
-    assert same["element_f1"] == (6, 6) and same["reading_order"] == (3, 3)

@@ -78,15 +78,20 @@ GROUPS: dict[str, dict[str, Score]] = {
         "chrf": _up("chrF, page mean", "character n-grams up to 6, beta 2"),
     },
     "Tables and structure": {
-        "teds": _up("TEDS", "PubTabNet's, th as td, no thead or tbody; tables in their order"),
+        "teds": _up(
+            "TEDS", "PubTabNet's, th as td, no thead or tbody; tables paired by likeness, 0 if lost or invented"
+        ),
         "teds_structure": _up("TEDS, structure", "cells without text"),
         "grits_precision": _up("GriTS precision", "cells written that are there; lower for invented rows"),
         "grits_recall": _up("GriTS recall", "cells of the table that were written"),
         "mirrored_table_share": _down("tables mirrored", "fit clearly better with their columns reversed"),
-        "uncompared_table_share": _down("tables left out", "with more than 1,000 rows and cells"),
-        "element_f1": _up("element F1", "paragraphs, headings, tables found one to one"),
+        "uncompared_table_share": _down(
+            "tables left out", "of the reference, with more than 1,000 rows and cells, or 100,000 characters"
+        ),
+        "element_f1": _up("element F1", "paragraphs, headings, tables found, merged and split ones too"),
         "element_precision": _up("element precision", "made-up elements lower it"),
         "element_recall": _up("element recall", ""),
+        "element_joined_share": _down("elements merged or split", "of those found"),
         "element_kind_accuracy": _up("kind of element", "of those found"),
         "reading_order": _up("reading order", "pairs of elements in their order"),
     },

@@ -1,115 +1,111 @@
-"""Tables as HTML against their reference.
+"""The tables of a page, as HTML, against those of its reference: which is which, and how well each was read."""
 
-TEDS is for comparison with the literature, GriTS tells invented rows and columns from lost ones; and whether the
-columns are mirrored. TEDS is PubTabNet's (Zhong et al. 2020, ECCV) after the normalisation of OmniDocBench, th as td
-and no thead or tbody, because PubTabNet's own code never looks at the text of a th. GriTS is factored (Smock et al.
-2023, ICDAR).
-"""
-
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from html.parser import HTMLParser
-from typing import TYPE_CHECKING, Literal
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from html import unescape
 
 from warraq.metrics.arabic import normalize
 from warraq.metrics.catalogue import ScoreSums
+from warraq.metrics.overlap import Bag, count_shared, count_trigrams
+from warraq.metrics.table_likeness import Cell, Table, expand_grid, grits, is_mirrored, teds
 
-if TYPE_CHECKING:
-    import numpy as np
+ALIKE = 0.2  # likeness from which on two may be the same; unrelated tables stay below, one with a third misread above
+MOST = 1000  # tables a side that are paired by likeness
+_MOST_COLUMNS, _MOST_ROWS = 1000, 65_534  # that a cell spans, as in HTML
 
-MIRRORED = 0.2  # how much better a table must fit with its columns reversed to be called mirrored
-LARGEST = 1000  # rows and cells of a table that is compared; the time grows with the square, to about 5 s
-_SPAN_LIMIT = 100
-
-
-@dataclass
-class Cell:
-    """A cell with its text and the columns and rows that it spans."""
-
-    text: str = ""
-    colspan: int = 1
-    rowspan: int = 1
-
-
-@dataclass
-class Table:
-    """The rows of a table."""
-
-    rows: list[list[Cell]] = field(default_factory=list)
-
-    @property
-    def nodes(self) -> int:
-        """The number of rows and cells."""
-        return len(self.rows) + sum(map(len, self.rows))
-
-    @property
-    def shape(self) -> list[list[tuple[int, int]]]:
-        """The columns and rows that each cell spans."""
-        return [[(cell.colspan, cell.rowspan) for cell in row] for row in self.rows]
-
-    @property
-    def size(self) -> int:
-        """Nodes, a cell for each place that it spans."""
-        return len(self.rows) + sum(cell.colspan * cell.rowspan for row in self.rows for cell in row)
+# A tag that is never closed ends with its name, so that no text is lost with it. A quote ends at the next tag at the
+# latest, and what was taken is not given back: the time is linear.
+_TAG = re.compile(
+    r"""<(?P<end>/?)(?P<name>td|(?:table|thead|tbody|tfoot|caption|colgroup|col|tr|th)\b)"""
+    r"""(?P<attributes>(?:[^<>"']|"[^"<]*"|'[^'<]*')*+>|[^<>]*+>)?""",
+    re.ASCII | re.IGNORECASE,
+)
+_SPAN = re.compile(r"""\b(colspan|rowspan)\s*+=\s*+["']?\s*+0*+([1-9][0-9]*)""", re.ASCII | re.IGNORECASE)
+_BREAK = re.compile(r"<br\b[^<>]*+>", re.ASCII | re.IGNORECASE)
+_MARKUP = re.compile(r"<[!/?a-z][^<>]*+>", re.ASCII | re.IGNORECASE)
+_REFERENCE = re.compile(r"&(?:#[0-9]{1,7}|#x[0-9a-f]{1,6}|[a-z0-9]{1,32});?", re.ASCII | re.IGNORECASE)
 
 
-class _Reader(HTMLParser):
-    """The outermost tables of a text; what is inside a cell is its text."""
+class _Reader:
+    """The outermost tables of a text, and all of its text without the tags of tables."""
 
     def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
         self.tables: list[Table] = []
+        self.cells: list[tuple[Cell, list[str]]] = []
+        self.text: list[str] = []
         self.depth = 0
-        self.cell: Cell | None = None
+        self.is_in_cell = False
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "table":
-            self.depth += 1
-            if self.depth == 1:
+    def read_text(self, text: str) -> None:
+        if self.depth:
+            text = _MARKUP.sub("", _BREAK.sub(" ", text))
+            text = _REFERENCE.sub(lambda reference: unescape(reference[0]), text)
+            if self.is_in_cell:
+                self.cells[-1][1].append(text)
+            text = text.replace("\n", " ")
+        self.text.append(text)
+
+    def read_tag(self, name: str, is_end: bool, attributes: str) -> None:
+        self.text.append("\n" if self.depth < 2 and name in ("table", "tr") else " ")
+        if name == "table":
+            if is_end:
+                self.depth = max(self.depth - 1, 0)
+                self.is_in_cell = self.is_in_cell and self.depth > 0
+            elif self.is_in_cell:
+                self.depth += 1
+            else:
+                self.depth = 1
                 self.tables.append(Table())
-        elif self.depth == 1 and tag == "tr":
-            self.cell = None
-            self.tables[-1].rows.append([])
-        elif self.depth == 1 and tag in ("td", "th"):
-            attributes = dict(attrs)
-            self.cell = Cell("", *(_parse_span(attributes.get(name)) for name in ("colspan", "rowspan")))
-            if not self.tables[-1].rows:
-                self.tables[-1].rows.append([])
-            self.tables[-1].rows[-1].append(self.cell)
-        elif tag == "br":
-            self.handle_data(" ")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "table" and self.depth:
-            self.depth -= 1
-        if self.depth == 1 and tag in ("td", "th", "tr"):
-            self.cell = None
-
-    def handle_data(self, data: str) -> None:
-        if self.cell is not None and self.depth:
-            self.cell.text += data
+        elif self.depth == 1 and name in ("tr", "td", "th"):
+            rows = self.tables[-1].rows
+            self.is_in_cell = not is_end and name != "tr"
+            if not is_end and (name == "tr" or not rows):
+                rows.append([])
+            if self.is_in_cell:
+                spans = {span.lower(): int(number[:9]) for span, number in _SPAN.findall(attributes)}
+                columns, lines = min(spans.get("colspan", 1), _MOST_COLUMNS), min(spans.get("rowspan", 1), _MOST_ROWS)
+                rows[-1].append(Cell("", columns, lines))
+                self.cells.append((rows[-1][-1], []))
 
 
-def _parse_span(text: str | None) -> int:
-    return min(int(text), _SPAN_LIMIT) if text is not None and text.isascii() and text.isdigit() and int(text) else 1
+def _read(html: str) -> _Reader:
+    reader, start = _Reader(), 0
+    for tag in _TAG.finditer(html):
+        reader.read_text(html[start : tag.start()])
+        reader.read_tag(tag["name"].lower(), bool(tag["end"]), tag["attributes"] or "")
+        start = tag.end()
+    reader.read_text(html[start:])
+    return reader
 
 
 def parse_tables(html: str) -> list[Table]:
-    """The tables of an HTML text, cells at the encoding level; a text without any has none."""
-    reader = _Reader()
-    reader.feed(html)
-    reader.close()
-    for table in reader.tables:
-        for cell in (cell for row in table.rows for cell in row):
-            cell.text = normalize(cell.text)
+    """The tables of a text, cells at the encoding level; a text without any has none.
+
+    Cells and rows need no end. A table within a cell is text of the cell; one that begins outside a cell ends the table
+    before. No input is an error, and the time grows with its length.
+    """
+    reader = _read(html)
+    for cell, parts in reader.cells:
+        cell.text = normalize("".join(parts)) if parts else ""
     return reader.tables
+
+
+def strip_tags(html: str) -> str:
+    """A text without the tags of tables, each row a line; a text that has none stays as it is."""
+    if not _TAG.search(html):
+        return html
+    text = _TAG.sub(" ", "".join(_read(html).text))  # a cell may spell a tag, escaped
+    return "\n".join(" ".join(line.split()) for line in text.split("\n") if line.strip())
 
 
 def score_tables(gold: Sequence[Table], tables: Sequence[Table]) -> ScoreSums:
     """Numerator and denominator of each score of one page.
 
-    Tables are compared in their order, one too few or too many with nothing; so is an answer too large to be compared.
-    A reference too large is left out and counted.
+    Tables are compared in the pairs of `pair_tables`. One that has no match is compared with nothing: a lost one of the
+    reference is 0 of 1 in TEDS and lowers the recall of GriTS, an invented one of the answer is 0 of 1 in TEDS as well
+    and lowers the precision. So is an answer too large to be compared; a reference too large is left out with its
+    match, and counted.
     """
     names = (
         "teds",
@@ -124,172 +120,67 @@ def score_tables(gold: Sequence[Table], tables: Sequence[Table]) -> ScoreSums:
     def put(name: str, numerator: float, denominator: float) -> None:
         sums[name] = sums[name][0] + numerator, sums[name][1] + denominator
 
-    for index in range(max(len(gold), len(tables))):
-        left = gold[index] if index < len(gold) else Table()
-        right = tables[index] if index < len(tables) else Table()
-        put("uncompared_table_share", left.size > LARGEST, 1)
-        if left.size > LARGEST:
+    pairs = pair_tables(gold, tables)
+    for place, left in enumerate(gold):
+        put("uncompared_table_share", left.is_too_large, 1)
+        if left.is_too_large:
             continue
-        put("teds", teds(left, right), 1)
-        put("teds_structure", teds(left, right, structure=True), 1)
-        ours, theirs = expand_grid(left), expand_grid(right)
+        right = tables[pairs[place]] if place in pairs else None
+        ours = expand_grid(left)
+        theirs = [] if right is None or right.is_too_large else expand_grid(right)
         common = grits(ours, theirs)
-        put("grits_precision", common, sum(map(len, theirs)))
+        put("teds", 0 if right is None else teds(left, right), 1)
+        put("teds_structure", 0 if right is None else teds(left, right, structure=True), 1)
+        put("grits_precision", common, 0 if right is None else _count_places(right))
         put("grits_recall", common, sum(map(len, ours)))
-        if index < len(gold):
-            put("mirrored_table_share", is_mirrored(ours, theirs), 1)
+        put("mirrored_table_share", is_mirrored(ours, theirs, common), 1)
+    for place in set(range(len(tables))) - set(pairs.values()):
+        put("teds", 0, 1)
+        put("teds_structure", 0, 1)
+        put("grits_precision", 0, _count_places(tables[place]))
     return sums
 
 
-def is_mirrored(gold: list[list[str]], other: list[list[str]]) -> bool:
-    """Whether the columns fit clearly better in reverse: a table written right to left was copied left to right."""
-    size = sum(map(len, gold)) + sum(map(len, other))
-    better = grits(gold, [row[::-1] for row in other]) - grits(gold, other)
-    return bool(size) and 2 * better / size > MIRRORED
+def _count_places(table: Table) -> int:
+    """Places of the grid; of a table too large for one, cells."""
+    return len(table.cells) if table.is_too_large else sum(map(len, expand_grid(table)))
 
 
-def teds(gold: Table, other: Table, structure: bool = False) -> float:
-    """1 - tree edit distance / the larger number of rows and cells; 1 is equal. `structure`: cells without their text.
+def pair_tables(gold: Sequence[Table], tables: Sequence[Table]) -> dict[int, int]:
+    """Which table of an answer stands for which of the reference: place in `tables` by place in `gold`, one to one.
 
-    The distance is Zhang and Shasha's (1989, SIAM J. Comput. 18:1245), exact, as is APTED's; on trees as flat as these
-    it is the faster one.
+    Equal tables are pairs; the others are paired for the greatest sum of likeness: the features that two tables share
+    (trigrams of their cells, and cells at their places) by the geometric mean of how many each has, at least ALIKE.
+    Where a table stands on the page does not matter, nor what the answer holds that is like none. Of the tables that
+    equal none the first MOST on either side are looked at (of the answer's, those with the most features).
     """
-    from rapidfuzz.distance import Levenshtein
+    import numpy as np
+    from scipy.optimize import linear_sum_assignment
 
-    size = max(gold.nodes, other.nodes)
-    if not size or (gold.shape == other.shape if structure else gold == other):
-        return 1.0
-    if other.size > LARGEST:
-        return 0.0
-
-    def rename(one: Node, two: Node) -> float:
-        if isinstance(one, str) or isinstance(two, str):
-            return float(one != two)
-        if (one.colspan, one.rowspan) != (two.colspan, two.rowspan):
-            return 1.0
-        return 0.0 if structure else Levenshtein.normalized_distance(one.text, two.text)
-
-    return 1 - _measure_tree_distance(_list_postorder(gold), _list_postorder(other), rename) / size
-
-
-Node = Cell | Literal["tr", "table"]
-_Nodes = list[tuple[int, Node]]
-"""Each node and its leftmost leaf, children before parents."""
+    ours, theirs = ([table.content for table in side] for side in (gold, tables))
+    places = defaultdict(list)
+    for place, content in enumerate(theirs):
+        places[content].append(place)
+    pairs = {place: places[content].pop() for place, content in enumerate(ours) if places[content]}
+    left = [place for place in range(len(gold)) if place not in pairs][:MOST]
+    right = sorted(set(range(len(tables))) - set(pairs.values()), key=lambda place: theirs[place])[:MOST]
+    if not left or not right:
+        return pairs
+    bags, others = [_list_features(gold[place]) for place in left], [_list_features(tables[place]) for place in right]
+    sizes, widths = ([bag.total() for bag in one] for one in (bags, others))
+    likeness = count_shared(bags, others) / np.sqrt(np.outer(sizes, widths))
+    likeness[likeness < ALIKE] = 0
+    kept = np.flatnonzero(likeness.any(0))  # what is like none shall not even break a tie
+    rows, columns = linear_sum_assignment(likeness[:, kept], maximize=True)
+    return pairs | {left[i]: right[kept[j]] for i, j in zip(rows, columns, strict=True) if likeness[i, kept[j]]}
 
 
-def _list_postorder(table: Table) -> _Nodes:
-    nodes: _Nodes = []
-    for row in table.rows:
-        start = len(nodes)
-        nodes += [(start + index, cell) for index, cell in enumerate(row)]
-        nodes.append((start, "tr"))
-    return [*nodes, (0, "table")]
-
-
-def _measure_tree_distance(one: _Nodes, two: _Nodes, rename: Callable[[Node, Node], float]) -> float:
-    costs = [[rename(a, b) for _, b in two] for _, a in one]
-    trees = [line.copy() for line in costs]  # right for two leaves, the others are to come
-    for i in _find_key_roots(one):
-        for j in _find_key_roots(two):
-            if one[i][0] < i or two[j][0] < j:
-                _fill_subtree(one, two, i, j, costs, trees)
-    return trees[-1][-1]
-
-
-def _find_key_roots(nodes: _Nodes) -> list[int]:
-    return sorted({leaf: index for index, (leaf, _) in enumerate(nodes)}.values())
-
-
-def _fill_subtree(one: _Nodes, two: _Nodes, i: int, j: int, costs: list[list[float]], trees: list[list[float]]) -> None:
-    left, top = one[i][0], two[j][0]
-    forest = [[float(b) for b in range(j - top + 2)]]
-    for a in range(left, i + 1):
-        above, line = forest[-1], [float(a - left + 1)]
-        whole, cost, tree = one[a][0], costs[a], trees[a]
-        for b in range(top, j + 1):
-            best = min(above[b - top + 1], line[-1]) + 1
-            if whole == left and two[b][0] == top:
-                best = min(best, above[b - top] + cost[b])
-                tree[b] = best
-            else:
-                best = min(best, forest[whole - left][two[b][0] - top] + tree[b])
-            line.append(best)
-        forest.append(line)
-
-
-def expand_grid(table: Table) -> list[list[str]]:
-    """The text of the cell that covers each place, '' where none does."""
-    taken: dict[tuple[int, int], str] = {}
+def _list_features(table: Table) -> Bag:
+    """Never empty: of a table without text the places of its cells."""
+    features: Bag = Counter()
     for y, row in enumerate(table.rows):
-        x = 0
-        for cell in row:
-            while (y, x) in taken:
-                x += 1
-            for dy in range(min(cell.rowspan, len(table.rows) - y)):
-                taken |= {(y + dy, x + dx): cell.text for dx in range(cell.colspan)}
-            x += cell.colspan
-    width = max((x for _, x in taken), default=-1) + 1
-    return [[taken.get((y, x), "") for x in range(width)] for y in range(len(table.rows))] if width else []
-
-
-def grits(gold: list[list[str]], other: list[list[str]]) -> float:
-    """GriTS-Con's similarity of two grids' most similar substructures, in cells.
-
-    Divided by the cells of `other` it is the precision, by those of `gold` the recall. Cells are compared by their
-    longest common subsequence.
-    """
-    import numpy as np
-    from rapidfuzz.distance import Indel
-    from rapidfuzz.process import cdist
-
-    if not gold or not other or len(other) * len(other[0]) > LARGEST:
-        return 0.0
-    texts = sorted({cell for row in (*gold, *other) for cell in row})
-    place = {text: index for index, text in enumerate(texts)}
-    similarity = cdist(texts, texts, scorer=Indel.normalized_similarity, dtype=np.float64)
-    ours, theirs = ([[place[cell] for cell in row] for row in one] for one in (gold, other))
-    rewards = similarity[np.array(ours)[:, :, None, None], np.array(theirs)[None, None, :, :]]
-    rows = _align_sequences(_align_rows(rewards))
-    columns = _align_sequences(_align_rows(rewards.transpose(1, 0, 3, 2)))
-    return float(sum(rewards[a, c, b, d] for a, b in rows for c, d in columns))
-
-
-def _align_rows(rewards: "np.ndarray") -> "np.ndarray":
-    """(rows, columns, rows, columns) -> (rows, rows): the best alignment of the cells of each two rows."""
-    import numpy as np
-
-    rows, columns, others, widths = rewards.shape
-    best = np.zeros((rows, others, columns + 1, widths + 1))
-    for c in range(columns):
-        for d in range(widths):
-            both = best[:, :, c, d] + rewards[:, c, :, d]
-            best[:, :, c + 1, d + 1] = np.maximum(both, np.maximum(best[:, :, c, d + 1], best[:, :, c + 1, d]))
-    return best[:, :, -1, -1]
-
-
-def _align_sequences(rewards: "np.ndarray") -> list[tuple[int, int]]:
-    """The pairs of the best alignment of two sequences."""
-    import numpy as np
-
-    best = np.zeros((rewards.shape[0] + 1, rewards.shape[1] + 1))
-    for a in range(rewards.shape[0]):
-        for b in range(rewards.shape[1]):
-            best[a + 1, b + 1] = max(best[a, b] + rewards[a, b], best[a, b + 1], best[a + 1, b])
-    a, b = rewards.shape
-    pairs = []
-    while a and b:
-        if best[a, b] == best[a - 1, b - 1] + rewards[a - 1, b - 1]:
-            a, b = a - 1, b - 1
-            pairs.append((a, b))
-        elif best[a, b] == best[a - 1, b]:
-            a -= 1
-        else:
-            b -= 1
-    return pairs[::-1]
-
-
-def strip_tags(html: str) -> str:
-    """The cells of the tables in a text, a line a row; a text that has no table stays as it is."""
-    tables = parse_tables(html)
-    rows = [" ".join(cell.text for cell in row) for table in tables for row in table.rows]
-    return "\n".join(rows) if tables else html
+        for x, cell in enumerate(row):
+            if cell.text:
+                features[y, x, cell.text] = 1
+                features.update(count_trigrams(cell.text))
+    return features or Counter([(), *((y, x) for y, row in enumerate(table.rows) for x in range(len(row)))])
