@@ -90,6 +90,9 @@ class GeminiServer(ThreadingHTTPServer):
         self.seen: set[str] = set()  # SHA-256 of every image that came, in whatever way
         self.jobs: list[tuple[str, list[tuple[Any, Request]]]] = []  # display name; key and request of each page
         self.jobs_over = True
+        self.job_state = "SUCCEEDED"  # of those that are over
+        self.results_code = 200
+        self.headers = HEADERS | {}
         self.unlisted: set[str] = set()
         self._tokens, self._filled = rate, time.monotonic()
 
@@ -262,9 +265,9 @@ class GeminiServer(ThreadingHTTPServer):
         return self.job(len(self.jobs) - 1)
 
     def job(self, number: int) -> dict[str, Any]:
-        state = "BATCH_STATE_SUCCEEDED" if self.jobs_over else "BATCH_STATE_RUNNING"
+        state = f"BATCH_STATE_{self.job_state if self.jobs_over else 'RUNNING'}"
         job: dict[str, Any] = {"state": state, "displayName": self.jobs[number][0]}
-        if self.jobs_over:
+        if self.jobs_over and self.job_state == "SUCCEEDED":
             job["output"] = {"responsesFile": f"files/results-{number}"}
         return {"name": f"batches/{number}", "metadata": job}
 
@@ -288,15 +291,20 @@ class GeminiServer(ThreadingHTTPServer):
 
     def completion(self, request: Request, whole: str) -> tuple[int, Any]:
         """The same in the dialect of chat completions."""
-        if request.case == "error_500":
-            return 500, "Internal Server Error"
-        if request.case == "retired":
-            return 404, '{"error": "model not found"}'
+        codes = {"error_500": 500, "aborted": 409, "cancelled": 499, "full": 503, "retry_after": 429, "retired": 404}
+        if request.case in codes:
+            return codes[request.case], '{"error": "no"}'
         cut = request.case == "truncated"
-        message = {"role": "assistant", "content": whole[:-20] if cut else whole}
+        message: dict[str, Any] = {"role": "assistant", "content": whole[:-20] if cut else whole}
         usage = {"prompt_tokens": 2000, "completion_tokens": 400}
-        choice = {"index": 0, "message": message, "finish_reason": "length" if cut else "stop"}
-        return 200, {"model": "served-name", "choices": [choice], "usage": usage}
+        choice: dict[str, Any] = {"index": 0, "message": message, "finish_reason": "length" if cut else "stop"}
+        good = {"model": "served-name", "choices": [choice], "usage": usage}
+        if request.case == "odd_content":
+            message["content"] = ["a", "list"]
+        if request.case == "no_reason":
+            choice["finish_reason"] = None
+        cases = {"html_200": "<html></html>", "list_200": [good], "no_candidates": good | {"choices": []}}
+        return 200, cases.get(request.case, good)
 
 
 def read_parts(body: dict[str, Any]) -> tuple[str, list[bytes]]:
@@ -340,7 +348,7 @@ class _Handler(BaseHTTPRequestHandler):
         latency_s = 0.2 if request.case == "slow" else self.server.latency_s
         if code == 200 and latency_s:
             self.server.ended.wait(latency_s)
-        self.respond(code, answer, HEADERS.get(request.case))
+        self.respond(code, answer, self.server.headers.get(request.case))
 
     def upload(self, headers: dict[str, str], data: bytes) -> None:
         """In two steps: the first tells where the bytes go."""
@@ -359,6 +367,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
         results = re.search(r"/files/results-(\d+):download$", path)
+        if results and self.server.results_code != 200:
+            self.respond(*build_failure(self.server.results_code, "NO_RESULTS"))
+            return
         self.respond(200, self.server.results(int(results[1])) if results else self.server.describe_jobs(path))
 
     def do_DELETE(self) -> None:

@@ -168,7 +168,8 @@ class Ledger:
         """Have requests that failed with the whole channel say nothing of their pages."""
         with self._lock:
             self._connection.executemany(
-                "UPDATE attempt SET code = 'refused' WHERE id = ?", [(number,) for number in numbers]
+                "UPDATE attempt SET code = 'refused' WHERE id = ? AND state = 'failed'",
+                [(number,) for number in numbers],
             )
 
     def adopt(self, row: Label) -> None:

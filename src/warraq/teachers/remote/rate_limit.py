@@ -46,10 +46,11 @@ class ConcurrencyLimiter:
         self.limit = float(max_in_flight)
         self.active = 0
         self.refused = 0  # for the rate, in all
-        self.waited_s = 0.0  # for the rate, since the last good answer
+        self.waited_s = 0.0  # for the rate, since the last good answer, before the wait that was ordered last
         self.stopped = threading.Event()
         self._changed = threading.Condition()
         self._not_before = 0.0
+        self._ordered_s = 0.0
         self._waits = 0  # that were ordered; what was on its way when one was is not counted a second time
         self._next = 0.0
         self._lowered = 0.0  # when a refusal last began a second in which the limit falls to `_floor` at most
@@ -69,7 +70,7 @@ class ConcurrencyLimiter:
             while not self.stopped.is_set():
                 now = time.monotonic()
                 wait_s = max(self._not_before, self._next) - now
-                if wait_s <= 0 and self.active < (1 if self.waited_s >= MINUTE_S else int(self.limit)):
+                if wait_s <= 0 and self.active < (1 if self._ordered_s >= MINUTE_S else int(self.limit)):
                     self.active += 1
                     self._next = max(self._next, now - self.interval_s) + self.interval_s
                     return self._waits
@@ -90,7 +91,7 @@ class ConcurrencyLimiter:
             self.active -= 1
             if outcome == "good":
                 self.limit = min(self.max_in_flight, self.limit + self._step / self.limit)
-                self.waited_s = 0.0
+                self.waited_s = self._ordered_s = 0.0
             elif outcome in {"rate_limited", "overloaded", "server_error"}:
                 if now - self._lowered >= 1:
                     self._lowered, self._floor = now, max(1.0, self.limit / 2)
@@ -100,7 +101,8 @@ class ConcurrencyLimiter:
                 self.refused += outcome == "rate_limited"
             if wait_s and waits == self._waits:
                 self._waits += 1
-                self.waited_s += wait_s
+                self.waited_s += self._ordered_s
+                self._ordered_s = wait_s
             self._not_before = max(self._not_before, now + min(wait_s, longest_s))
             self._changed.notify_all()
 

@@ -18,6 +18,7 @@ from warraq.errors import InputError
 from warraq.records import Page
 from warraq.teachers import Answer, Refusal, parse_refusal
 from warraq.teachers.remote.budget import refuse_for_budget
+from warraq.teachers.remote.channel import Channel
 from warraq.teachers.remote.context import DENIED, KEPT, LaneContext
 from warraq.teachers.remote.parse_response import page_tag
 from warraq.teachers.remote.prices import Lane
@@ -33,7 +34,7 @@ logger = logging.getLogger(__name__)
 LONGEST_WAIT_S = 900.0
 MAX_ASKED_S = 900.0  # a server that asks to wait longer ends the run
 LONGEST_BACKOFF_S = 90.0
-MAX_WAITED_S = 180.0  # for the rate, without an answer in between: longer than any quota but that of a day
+MAX_WAITED_S = 120.0  # for the rate, without an answer in between: longer than any quota but that of a day
 MAX_GIVEN_UP = 5  # pages in a row, without an answer in between: it is the channel
 
 
@@ -56,8 +57,7 @@ class SynchronousLane:
         self.limiter = limiter
         self.max_failed_share = max_failed_share
         self.responses = 0  # of this run
-        self._unproved: set[int] = set()  # requests that failed since the last response: of their page, or the channel
-        self._given_up = 0  # pages since the last response
+        self._channel = Channel()
 
     def buy(self, pages: Mapping[str, Page], lane: Lane) -> None:
         """Ask for pages, by their key; what came of each is then in the ledger, or among the `retryable`.
@@ -87,7 +87,7 @@ class SynchronousLane:
                 if self.limiter.active:
                     logger.info("stopping: awaiting %d requests in flight, which are paid for", self.limiter.active)
                 pool.shutdown(cancel_futures=True)
-                context.ledger.excuse(self._unproved)
+                context.ledger.excuse(self._channel.failures())
                 raise
             finally:
                 progress.show(last=True)
@@ -114,7 +114,7 @@ class SynchronousLane:
             try:
                 refusal = self._ask(PageRequest(cleared, key, replace(state, lane=lane), ink))
             except ProviderError as error:
-                refusal = self._handle_error(error, errors)
+                refusal = self._handle_error(error, errors, key)
             if refusal is not None:
                 context.retryable[key] = refusal
                 return refusal
@@ -175,10 +175,10 @@ class SynchronousLane:
         outcome = context.reader.read_reply(reply, spec.model, request.ink, page, request.key)
         context.add_outcome(page, request.key, spec.model, outcome)
         if isinstance(outcome, Refusal) and outcome.reason == "server_error":
+            self._channel.add_failure(number, request.key)
             raise ProviderError("server_error", outcome.message)
         self.responses += 1
-        self._given_up = 0
-        self._unproved.clear()
+        self._channel.add_answer(number)
 
     def _exchange(self, request: PageRequest) -> str:
         page = request.cleared
@@ -193,8 +193,7 @@ class SynchronousLane:
         code = "refused" if self._stops(error) or error.kind == "unreachable" else error.kind
         state: Literal["unknown", "failed"] = "unknown" if error.spent else "failed"
         self.context.ledger.record_failure(number, state, code, error.message, seconds)
-        if state == "failed":
-            self._unproved.add(number)
+        self._channel.add_failure(number, request.key)
         outcome = parse_refusal(code, error.message)
         self.context.add_outcome(request.cleared.page, request.key, request.spec.model, outcome)
 
@@ -202,7 +201,7 @@ class SynchronousLane:
         """A fault of the request concerns every page as long as none was answered."""
         return error.stops is not None and (error.kind != "bad_request" or not self.responses)
 
-    def _handle_error(self, error: ProviderError, errors: Counter[str]) -> Refusal | None:
+    def _handle_error(self, error: ProviderError, errors: Counter[str], key: str) -> Refusal | None:
         """Wait before the next request, or refuse the page for this run; `errors` counts those of the page by kind.
 
         Raises:
@@ -222,10 +221,9 @@ class SynchronousLane:
         if errors[error.kind] == MAX_A_RUN.get(error.kind):
             if error.kind == "unreachable":
                 raise InputError(f"there is no connection to {error.message}. {KEPT}")
-            self._given_up += 1
-            if self._given_up >= MAX_GIVEN_UP:
+            if (pages := self._channel.give_up(key)) >= MAX_GIVEN_UP:
                 raise InputError(
-                    f"{name} has answered none of the last {self._given_up} pages ({error.message}): look into that, "
+                    f"{name} has answered none of the last {pages} pages ({error.message}): look into that, "
                     f"then run the stage again. {KEPT}"
                 )
             return None if error.kind == "bad_request" else parse_refusal(error.kind, error.message)
