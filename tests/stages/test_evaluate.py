@@ -15,6 +15,7 @@ from support.evaluate_project import (
     make_page_id,
     make_prediction,
     make_sample,
+    read_views,
     rewrite,
     run_evaluate,
     write_dataset,
@@ -76,9 +77,10 @@ def test_a_page_without_an_answer_scores_worst_and_is_counted(folder: Path, how:
     assert (found["merged_field_correct"], found["merged_field_missing"]) == (49, 7)
     assert found["merged_schema_valid_share"] == found["merged_field_recall"] == 7 / 8
     assert found["merged_missing_predictions"] == (2 if how == "missing" else 0)
-    first = (folder / "out/report.html").read_text(encoding="utf-8").split('<details class="sheet"')[1]
-    assert make_page_id(3) in first
-    assert "no prediction" in first if how == "missing" else "failed: out of memory" in first
+    first = read_views(folder)["pages"][0]
+    assert first["id"] == make_page_id(3)
+    told = ["no prediction", ""] if how == "missing" else ["failed", "out of memory"]
+    assert first["tasks"][0]["answers"]["merged"]["issues"] == [told]
 
 
 def test_scores_by_hand(folder: Path) -> None:

@@ -14,6 +14,7 @@ from support.evaluate_project import (
     make_prediction,
     make_project,
     make_sample,
+    read_views,
     rewrite,
     run_evaluate,
     write_dataset,
@@ -42,7 +43,7 @@ FAULTS: dict[str, tuple[str, dict[str, Any] | str, set[str], str]] = {
         "added: يرجى السداد فورا",
     ),
     "fixed spelling": (
-        "content", page(PAGE.replace(" فى ", " في ")), {"silent_correction_rate"}, "spelling mended in 1 letter",
+        "content", page(PAGE.replace(" فى ", " في ")), {"silent_correction_rate"}, "spelling mended: 1 letter",
     ),
     "Chinese character": (
         "content", page(PAGE.replace("الوزارة", "الوزارة中")), {"foreign_answer_share", "foreign_letter_rate"},
@@ -76,8 +77,8 @@ def test_a_planted_fault_moves_the_score_that_names_it_and_stands_on_its_page(fo
     found = evaluate(folder)
     moved = {name for name in NAMED if found.get(f"merged_{name}") != found.get(f"base_{name}")}
     assert moved == names | ({"added_run_page_share", "added_run_rate"} if fault == "looped phrase" else set())
-    html = (folder / "out/report.html").read_text(encoding="utf-8")
-    assert f'<span class="flag">{sentence}' in html
+    answers = next(one for one in read_views(folder)["pages"][0]["tasks"] if one["task"] == task)["answers"]
+    assert any(": ".join(issue).startswith(sentence) for issue in answers["merged"]["issues"])
 
 
 def test_an_answer_that_only_needs_a_wrapper_off_is_counted_as_such(folder: Path) -> None:

@@ -93,7 +93,7 @@ def test_the_teacher_is_held_against_people_on_the_same_pages(folder: Path) -> N
     assert (found["merged_right_where_teacher_wrong"], found["base_right_where_teacher_wrong"]) == (1, 0)
     assert found["teacher_pages_per_s"] is None  # nobody measured it here
     html = (folder / "out/report.html").read_text(encoding="utf-8")
-    assert "Teacher is gemini-3.8-flash, on the same pages." in html and ">teacher <" in html
+    assert "Teacher is gemini-3.8-flash, on the same pages." in html and '<th scope="col">teacher</th>' in html
 
 
 def test_a_teachers_label_that_the_schema_refuses_is_a_wrong_answer(folder: Path) -> None:

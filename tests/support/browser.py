@@ -1,4 +1,8 @@
-"""A headless Chromium, spoken to in the DevTools protocol over a pipe: no driver, no port, nothing to install."""
+"""A headless Chromium, spoken to in the DevTools protocol over a pipe: no driver, no port, nothing to install.
+
+axe/axe.min.js beside this file is axe-core 4.12.1 as npm has it (MPL-2.0), which finds faults of accessibility; it is
+part of the tests alone.
+"""
 
 import itertools
 import json
@@ -10,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+AXE = Path(__file__).with_name("axe") / "axe.min.js"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 PROGRAM = next((path for name in NAMES if (path := shutil.which(name))), None)
 OPTIONS = (
@@ -70,6 +75,23 @@ class Browser:
     def press(self, name: str, code: int, text: str = "") -> None:
         for kind in ("keyDown", "keyUp"):
             self.call("Input.dispatchKeyEvent", type=kind, key=name, code=name, windowsVirtualKeyCode=code, text=text)
+
+    def mouse(self, kind: str, x: float, y: float, **parameters: Any) -> None:
+        """`mousePressed`, `mouseMoved`, `mouseReleased` of the left button, or `mouseWheel`, at a place in px."""
+        button = {} if kind == "mouseWheel" else {"button": "left", "buttons": int(kind != "mouseReleased")}
+        self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, clickCount=1, **button, **parameters)
+
+    def find_barriers(self) -> list[str]:
+        """What axe-core calls serious or critical in the page as it is shown: rule and element."""
+        if not self.run("'axe' in window"):
+            self.run(f"{AXE.read_text(encoding='utf-8')};0")
+        grave = "one => ['serious', 'critical'].includes(one.impact)"
+        told = "one => one.nodes.map(node => `${one.id}: ${node.html.slice(0, 200)}`)"
+        options = "{resultTypes: ['violations']}"
+        found: list[str] = self.run(
+            f"axe.run(document, {options}).then(all => all.violations.filter({grave}).flatMap({told}))"
+        )
+        return found
 
     def screenshot(self) -> bytes:
         """A PNG of the whole page."""

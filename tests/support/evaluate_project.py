@@ -1,6 +1,7 @@
 """A project that `warraq evaluate` can read, made without a model: test samples, page images and predictions."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,15 @@ def evaluate(folder: Path) -> dict[str, Any]:
     assert result.exit_code == 0, result.output
     numbers: dict[str, Any] = json.loads((folder / "out/metrics.json").read_text())
     return numbers
+
+
+def read_views(folder: Path) -> dict[str, Any]:
+    """What the report gives its script: pages, documents, scores."""
+    html = (folder / "out/report.html").read_text(encoding="utf-8")
+    found = re.search(r'<script type="application/json" id="data">(.*)</script>', html)
+    assert found is not None
+    views: dict[str, Any] = json.loads(found[1])
+    return views
 
 
 def add_validation(folder: Path, documents: int, **changes: Any) -> None:

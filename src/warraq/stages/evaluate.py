@@ -20,7 +20,7 @@ from warraq.metrics.aggregate import compare_with_teacher, compute_metrics, find
 from warraq.metrics.grading import GradedVariants
 from warraq.records import Reference
 from warraq.reports.comparison import VARIANTS, decide_verdict, format_terminal
-from warraq.reports.folder import Results, Sources, write_reports
+from warraq.reports.folder import ReportSettings, Results, Sources, write_reports
 from warraq.reports.student_metrics import MetricValue, StudentMetrics
 from warraq.section import Section
 from warraq.tasks import cases
@@ -33,7 +33,7 @@ class Evaluate(Section):
     accepted_error: Annotated[float, Field(gt=0, lt=1)]
     drawings: Annotated[int, Field(ge=1000, le=100_000)]
     seed: Annotated[int, Field(ge=0)]
-    worst_pages: Annotated[int, Field(ge=0, le=500)]
+    image_mib: Annotated[int, Field(ge=0, le=1000)]
 
 
 @dataclass(frozen=True)
@@ -146,5 +146,6 @@ def run(
     """
     inputs = load(dataset=dataset, pages=pages, labels=labels, predictions=predictions, proof=proof)
     results = aggregate(inputs, grade(inputs), parameters)
-    write_reports(results, inputs.sources, out, worst_pages=parameters.worst_pages)
+    settings = ReportSettings(parameters.drawings, parameters.seed, parameters.image_mib)
+    write_reports(results, inputs.sources, out, settings)
     return format_terminal(results.metrics, str(out / "report.html"))
