@@ -181,12 +181,12 @@ def test_the_model_card_names_data_base_scores_and_limits(folder: Path) -> None:
     card = (folder / "out/model_card.md").read_text(encoding="utf-8")
     assert "3 documents, 4 pages; 4 content; 4 gold; `train.json` 4f53cda18c2b" in card
     assert found["test_sha256"] in card and "revision `" + "0" * 64 in card
-    assert "| field F1 | 0.000 [0.000, 0.324] | 1.000 [0.676, 1.000] | 1.000 [0.676, 1.000] |" in card
+    assert "| field F1 | 0.000 [0.000, 0.353] | 1.000 [0.647, 1.000] | 1.000 [0.647, 1.000] |" in card
 
     write_predictions(folder / "predictions/onnx/predictions.jsonl", [])  # a student that is left out of export
     assert evaluate(folder)["variants"] == "base merged"
     card = (folder / "out/model_card.md").read_text(encoding="utf-8")
-    assert "| field F1 | 0.000 [0.000, 0.324] | 1.000 [0.676, 1.000] |\n" in card and "onnx" not in card
+    assert "| field F1 | 0.000 [0.000, 0.353] | 1.000 [0.647, 1.000] |\n" in card and "onnx" not in card
     assert "onnx" not in run_evaluate(folder).output
 
 

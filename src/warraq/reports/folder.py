@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import quote
 
 from warraq.files import write_json, write_text
@@ -15,6 +16,8 @@ from warraq.reports.model_card import Lineage, render_model_card
 from warraq.reports.page_views import build_views
 from warraq.reports.report import ReportContent, describe_lengths, render_report
 from warraq.reports.student_metrics import StudentMetrics
+
+TASK_DRAWINGS = 2_000  # for the scores of a task, of which there may be many; no verdict rests on them
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,7 @@ class Sources:
     pages: Mapping[str, Page]
 
 
-@dataclass(frozen=True)
-class ReportSettings:
+class ReportSettings(Protocol):
     """How intervals are drawn, and how many MiB of page images report.html may hold."""
 
     drawings: int
@@ -65,7 +67,8 @@ def write_reports(results: Results, sources: Sources, out: Path, settings: Repor
         views=build_views(results.graded, sources.pages, sources.images, out, settings.image_mib),
         files=list_files(out, results.metrics.variants),
         lengths=describe_lengths(results.graded),
-        draws=f"{settings.drawings:,} drawings for each interval, from seed {settings.seed}.",
+        draws=f"{settings.drawings:,} drawings for each interval, at most {TASK_DRAWINGS:,} for those of one task, "
+        f"from seed {settings.seed}.",
     )
     write_text(out / "report.html", render_report(content))
 
@@ -76,9 +79,7 @@ def measure_tasks(graded: GradedVariants, settings: ReportSettings) -> dict[str,
     if len(tasks) == 1:
         return {}
     copies, variants = find_copies(graded["merged"]), " ".join(graded)
-    numbers = {
-        task: compute_metrics(part, settings.drawings, settings.seed, copies) for task, part in tasks.items()
-    }
+    numbers = {task: compute_metrics(part, settings.drawings, settings.seed, copies) for task, part in tasks.items()}
     return {task: StudentMetrics.collect({"variants": variants, **part}) for task, part in numbers.items()}
 
 

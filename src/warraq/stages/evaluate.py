@@ -20,7 +20,7 @@ from warraq.metrics.aggregate import compare_with_teacher, compute_metrics, find
 from warraq.metrics.grading import GradedVariants
 from warraq.records import Reference
 from warraq.reports.comparison import VARIANTS, decide_verdict, format_terminal
-from warraq.reports.folder import ReportSettings, Results, Sources, write_reports
+from warraq.reports.folder import Results, Sources, write_reports
 from warraq.reports.student_metrics import MetricValue, StudentMetrics
 from warraq.section import Section
 from warraq.tasks import cases
@@ -146,6 +146,5 @@ def run(
     """
     inputs = load(dataset=dataset, pages=pages, labels=labels, predictions=predictions, proof=proof)
     results = aggregate(inputs, grade(inputs), parameters)
-    settings = ReportSettings(parameters.drawings, parameters.seed, parameters.image_mib)
-    write_reports(results, inputs.sources, out, settings)
+    write_reports(results, inputs.sources, out, parameters)
     return format_terminal(results.metrics, str(out / "report.html"))
