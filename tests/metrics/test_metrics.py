@@ -14,7 +14,9 @@ from warraq.metrics.text import Edits, count_character_edits, count_word_edits
 TEXTS = st.text(
     st.one_of(
         st.sampled_from("ابةيى كتabc 12\n\t\u00a0٢٣²½Ⅳﷺﷲﷻﷱ﷽ﹰﹱﹶﻻﬁÅ"),
-        st.sampled_from("\u064b\u064e\u0651\u0654\u0670\u0301\u0640\u200b\u200c\u200d\u200f\u202e\u2066\ufeff\u00ad\u06dd"),
+        st.sampled_from(
+            "\u064b\u064e\u0651\u0654\u0670\u0301\u0640\u200b\u200c\u200d\u200f\u202e\u2066\ufeff\u00ad\u06dd"
+        ),
         st.characters(exclude_categories=["Cs"]),
     )
 )
