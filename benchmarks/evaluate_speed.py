@@ -71,7 +71,7 @@ def main() -> None:
         variants[variant] = [grade_page(number, error) for number in range(pages)]
         print(f"{variant}: {time.process_time() - start:.1f} s for {pages} pages")
     start = time.process_time()
-    compute_metrics(variants, 1000, 1)
+    compute_metrics(variants, 1000, 1, {})
     print(f"intervals, differences, chances: {time.process_time() - start:.1f} s")
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     length = sum(len(one.gold_text or "") for one in variants["base"]) / pages

@@ -1,11 +1,15 @@
 """Tables: against values computed elsewhere, by properties, and where they are hostile."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from warraq import tasks
 from warraq.metrics import table_likeness, tables
 from warraq.metrics.catalogue import ScoreSums
+from warraq.tasks.scoring import score_answer
 
 
 def write_table(rows: list[list[str]], cell: str = "td") -> str:
@@ -128,6 +132,17 @@ def test_a_missed_table_costs_itself_alone() -> None:
     assert found["grits_precision"] == (8, 8) and found["grits_recall"] == (8, 14)
 
 
+def test_the_tables_of_an_answer_count_in_whatever_block_they_stand() -> None:
+    def write(*blocks: tuple[str, str]) -> str:
+        return json.dumps({"blocks": [{"kind": kind, "text": text, "level": None} for kind, text in blocks]})
+
+    prices, parties, dates = (write_table(rows) for rows in (PRICES, PARTIES, DATES))
+    gold = json.loads(write(("table", prices), ("table", parties), ("table", dates)))
+    found = score_answer(tasks.load("content"), gold, write(("table", dates), ("paragraph", f"قائمة {parties}")))
+    assert found.value("teds") == found.value("element_recall") == 2 / 3
+    assert found.answer_text == "Date Paid\n2024-03-05 yes\nقائمة\nالاسم المدينة\nأحمد الرياض"
+
+
 def test_a_lost_table_and_an_invented_one_are_both_shown() -> None:
     one = tables.parse_tables(write_table(PRICES))
     assert tables.score_tables(one, [])["teds"] == (0, 1)
@@ -192,6 +207,12 @@ def test_a_reference_too_large_is_left_out_with_its_match_and_counted() -> None:
     found = score(large + write_table(PRICES), large.replace("1", "2", 1) + write_table(PRICES))
     assert found["uncompared_table_share"] == (1, 2)
     assert found["teds"] == (1, 1) and found["grits_precision"] == (6, 6)
+
+
+def test_what_comes_after_ten_of_the_largest_tables_is_left_out_and_counted() -> None:
+    page = "".join("<table>" + f"<tr><td>{number}" * 500 + "</table>" for number in range(12))
+    assert score(page, page)["uncompared_table_share"] == (2, 12)
+    assert score(page, page)["teds"] == (10, 10)
 
 
 def test_rows_spanned_beyond_the_last_take_no_place() -> None:

@@ -55,15 +55,19 @@ class Table:
         return [[(cell.colspan, cell.rowspan) for cell in row] for row in self.rows]
 
     @property
-    def is_too_large(self) -> bool:
-        """Whether it is not compared: for its rows and the places of its grid, or for the length of its text."""
+    def size(self) -> int:
+        """The number of rows and of places in its grid, at most."""
         widths = [0] * (len(self.rows) + 1)  # by how much each row is wider than the one above
         for y, row in enumerate(self.rows):
             for cell in row:
                 widths[y] += cell.colspan
                 widths[min(y + cell.rowspan, len(self.rows))] -= cell.colspan
-        size = len(self.rows) * (1 + max(accumulate(widths)))
-        return size > LARGEST or sum(len(cell.text) for cell in self.cells) > LONGEST
+        return len(self.rows) * (1 + max(accumulate(widths)))
+
+    @property
+    def is_too_large(self) -> bool:
+        """Whether it is not compared, for its size or the length of its text."""
+        return self.size > LARGEST or sum(len(cell.text) for cell in self.cells) > LONGEST
 
 
 def is_mirrored(gold: list[list[str]], other: list[list[str]], common: float) -> bool:

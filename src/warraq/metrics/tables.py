@@ -8,10 +8,11 @@ from html import unescape
 from warraq.metrics.arabic import normalize
 from warraq.metrics.catalogue import ScoreSums
 from warraq.metrics.overlap import Bag, count_shared, count_trigrams
-from warraq.metrics.table_likeness import Cell, Table, expand_grid, grits, is_mirrored, teds
+from warraq.metrics.table_likeness import LARGEST, Cell, Table, expand_grid, grits, is_mirrored, teds
 
 ALIKE = 0.2  # likeness from which on two may be the same; unrelated tables stay below, one with a third misread above
 MOST = 1000  # tables a side that are paired by likeness
+MOST_LARGEST = 10  # of the largest tables, or smaller ones that take as long, that are compared on a page
 _MOST_COLUMNS, _MOST_ROWS = 1000, 65_534  # that a cell spans, as in HTML
 
 # A tag that is never closed ends with its name, so that no text is lost with it. A quote ends at the next tag at the
@@ -69,7 +70,10 @@ class _Reader:
                 self.cells.append((rows[-1][-1], []))
 
 
-def _read(html: str) -> _Reader:
+def _read(html: str) -> _Reader | None:
+    """None where there is no tag of a table, as in most elements."""
+    if not _TAG.search(html):
+        return None
     reader, start = _Reader(), 0
     for tag in _TAG.finditer(html):
         reader.read_text(html[start : tag.start()])
@@ -85,7 +89,8 @@ def parse_tables(html: str) -> list[Table]:
     Cells and rows need no end. A table within a cell is text of the cell; one that begins outside a cell ends the table
     before. No input is an error, and the time grows with its length.
     """
-    reader = _read(html)
+    if (reader := _read(html)) is None:
+        return []
     for cell, parts in reader.cells:
         cell.text = normalize("".join(parts)) if parts else ""
     return reader.tables
@@ -93,9 +98,9 @@ def parse_tables(html: str) -> list[Table]:
 
 def strip_tags(html: str) -> str:
     """A text without the tags of tables, each row a line; a text that has none stays as it is."""
-    if not _TAG.search(html):
+    if (reader := _read(html)) is None:
         return html
-    text = _TAG.sub(" ", "".join(_read(html).text))  # a cell may spell a tag, escaped
+    text = _TAG.sub(" ", "".join(reader.text))  # a cell may spell a tag, escaped
     return "\n".join(" ".join(line.split()) for line in text.split("\n") if line.strip())
 
 
@@ -104,8 +109,8 @@ def score_tables(gold: Sequence[Table], tables: Sequence[Table]) -> ScoreSums:
 
     Tables are compared in the pairs of `pair_tables`. One that has no match is compared with nothing: a lost one of the
     reference is 0 of 1 in TEDS and lowers the recall of GriTS, an invented one of the answer is 0 of 1 in TEDS as well
-    and lowers the precision. So is an answer too large to be compared; a reference too large is left out with its
-    match, and counted.
+    and lowers the precision. So is an answer too large to be compared; a reference too large, or one after
+    MOST_LARGEST, is left out with its match, and counted.
     """
     names = (
         "teds",
@@ -121,10 +126,13 @@ def score_tables(gold: Sequence[Table], tables: Sequence[Table]) -> ScoreSums:
         sums[name] = sums[name][0] + numerator, sums[name][1] + denominator
 
     pairs = pair_tables(gold, tables)
+    room = MOST_LARGEST * LARGEST**2
     for place, left in enumerate(gold):
-        put("uncompared_table_share", left.is_too_large, 1)
-        if left.is_too_large:
+        is_left_out = left.is_too_large or left.size**2 > room
+        put("uncompared_table_share", is_left_out, 1)
+        if is_left_out:
             continue
+        room -= left.size**2
         right = tables[pairs[place]] if place in pairs else None
         ours = expand_grid(left)
         theirs = [] if right is None or right.is_too_large else expand_grid(right)
