@@ -172,3 +172,93 @@ def test_what_an_old_job_finds_confidential_is_sent_by_no_other_lane(project: Pr
     assert result.exit_code == 0, result.output
     assert [row.reason for row in project.rows()] == ["marked_confidential"] * 2
     assert other.image_sha256 not in server.seen
+
+
+@pytest.mark.parametrize("code", [404, 400])
+def test_results_that_cannot_be_had_free_their_pages(
+    project: Project, server: GeminiServer, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """They may have been paid. The other job of the run is not kept up."""
+    project.add_cleared_pages(3)
+    server.results_code = code
+
+    result = project.label("gemini", lane="batch")
+
+    assert result.exit_code == 0, result.output
+    assert right(project)
+    assert [attempt.state for attempt in project.attempts()] == ["unknown", "answered"] * 3
+    assert len(server.requests) == 6
+
+
+def test_a_job_that_is_not_over_keeps_up_no_other_lane(project: Project, server: GeminiServer) -> None:
+    """Its pages are collected by a later run, or asked again after its deadline."""
+    project.add_cleared_pages(2)
+    server.jobs_over = False
+    with project.start("gemini", lane="batch"):
+        server.await_requests(2)
+    for number in (2, 3):
+        project.add_page(number)
+    project.declare_public(range(4))
+
+    first = project.label("gemini", lane="standard")
+    rows = project.rows()
+    server.results_code, server.jobs_over = 404, True
+    second = project.label("gemini", lane="standard")
+    with sqlite3.connect(project.root / "ledger/ledger.sqlite") as ledger:
+        ledger.execute("UPDATE attempt SET started_at = '2026-01-01T00:00:00Z' WHERE state = 'started'")
+    third = project.label("gemini", lane="standard")
+
+    assert [result.exit_code for result in (first, second, third)] == [0, 0, 0], first.output + second.output
+    assert [row.reason for row in rows] == ["under_way", "under_way", None, None]
+    assert right(project)
+    assert len(server.requests) == 6
+
+
+def test_jobs_that_cannot_be_listed_keep_up_no_other_lane(project: Project, server: GeminiServer) -> None:
+    project.add_cleared_pages(1)
+    server.jobs_over = False
+    with project.start("gemini", lane="batch"):
+        server.await_requests(1)
+    project.add_page(1)
+    project.declare_public(range(2))
+    server.listed = [1, "two"]
+
+    result = project.label("gemini", lane="standard")
+
+    assert result.exit_code == 0, result.output
+    assert [row.reason for row in project.rows()] == ["under_way", None]
+
+
+@pytest.mark.parametrize("state", ["FAILED", "EXPIRED"])
+def test_a_job_that_came_to_nothing_costs_nothing(project: Project, server: GeminiServer, state: str) -> None:
+    project.add_cleared_pages(3)
+    server.job_state = state
+
+    result = project.label("gemini", lane="batch")
+
+    assert result.exit_code == 0, result.output
+    assert right(project)
+    assert project.spent() == pytest.approx(3 * (2000 * 0.75 + 500 * 3.75) / 1e6 / 2)  # by flex
+
+
+def test_after_a_pilot_a_job_reserves_by_what_was_measured(project: Project, server: GeminiServer) -> None:
+    """Before it 10 pages at their worst fit under the cap; after it, all do."""
+    project.add_cleared_pages(90)
+    project.label("gemini", lane="standard", options=["--pilot", "10"])
+
+    result = project.label("gemini", lane="batch", max_usd=0.36)
+
+    assert result.exit_code == 0, result.output
+    assert right(project)
+    assert project.spent() == pytest.approx((10 + 80 / 2) * (2000 * 0.75 + 500 * 3.75) / 1e6)
+
+
+def test_pages_that_cost_more_than_was_reserved_are_charged(project: Project, server: GeminiServer) -> None:
+    """A later job has what is left."""
+    project.add_cleared_pages(60)
+    project.label("gemini", lane="standard", options=["--pilot", "10"])
+    server.usage = lambda: {"promptTokenCount": 2000, "candidatesTokenCount": 6000}
+
+    project.label("gemini", lane="batch")
+
+    assert project.spent() == pytest.approx((10 * (1500 + 1875) + 50 * (1500 + 22_500) / 2) / 1e6)

@@ -1,14 +1,19 @@
 """Paid once: what a kill, a signal, a review, a lost file or another task changes, and what it does not."""
 
+import os
 import random
 import signal
 import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from support.gemini_server import GeminiServer
 from support.label_project import Project, content_answer, draw_page
+from warraq.teachers.remote import ledger_file
 from warraq.teachers.remote.ledger import Ledger
 
 
@@ -186,14 +191,93 @@ def test_two_runs_do_not_write_one_ledger(project: Project, gemini: GeminiServer
     assert looked_at.exit_code == 0
 
 
-def test_what_is_no_ledger_is_told(project: Project, gemini: GeminiServer) -> None:
+def write_foreign_database(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE songs (id INTEGER, title TEXT)")
+
+
+@pytest.mark.parametrize(
+    "write",
+    [lambda path: path.write_bytes(b"not a database" * 100), Path.touch, write_foreign_database],
+    ids=["no database", "empty", "of something else"],
+)
+@pytest.mark.parametrize("options", [[], ["--dry-run"]], ids=["run", "dry run"])
+def test_what_is_no_ledger_is_refused(
+    project: Project, gemini: GeminiServer, write: Callable[[Path], None], options: list[str]
+) -> None:
     project.add_cleared_pages(1)
-    (project.root / "ledger").mkdir()
-    (project.root / "ledger/ledger.sqlite").write_bytes(b"not a database" * 100)
+    path = project.root / "ledger/ledger.sqlite"
+    path.parent.mkdir()
+    write(path)
+    before = path.read_bytes()
 
+    result = project.label("gemini", options=options)
+
+    assert result.exit_code == 2 and "cannot be used as a ledger" in result.output, result.output
+    assert path.read_bytes() == before and not gemini.requests
+
+
+def test_a_full_disk_is_told(project: Project, gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was answered before is kept; once there is room, the run goes on."""
+    gemini.reply = lambda image: content_answer(random.Random(image).randbytes(1500).hex())
+    project.add_cleared_pages(8)
+    full = ledger_file.SCHEMA + "PRAGMA max_page_count = 10;"
+    with monkeypatch.context() as patched:
+        patched.setattr(ledger_file, "SCHEMA", full)
+        stopped = project.label("gemini")
+    answered = len(gemini.requests)
+
+    project.label("gemini")
+
+    assert stopped.exit_code == 2 and "make room on its disk" in stopped.output, stopped.output
+    assert all(row.answer for row in project.rows())
+    assert len(gemini.requests) <= 8 + 1 and answered > 1
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_a_ledger_that_can_only_be_read_serves_a_dry_run(
+    project: Project, gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch, writable: bool
+) -> None:
+    """On a medium that cannot be written SQLite may leave nothing beside it."""
+    project.add_cleared_pages(2)
+    project.label("gemini")
+    folder = project.root / "ledger"
+    if not writable:
+        access = os.access
+        monkeypatch.setattr(os, "access", lambda path, mode: path != folder and access(path, mode))
+        folder.chmod(0o555)
+    files = sorted(folder.iterdir())
+
+    result = project.label("gemini", options=["--dry-run"])
+
+    folder.chmod(0o755)
+    assert result.exit_code == 0 and "nothing to buy" in result.output, result.output
+    assert writable or sorted(folder.iterdir()) == files
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["UPDATE response SET body = x'00' WHERE id = 1", "DELETE FROM response WHERE id = 1",
+     "UPDATE attempt SET lane = 'adopted' WHERE id = 1",
+     "UPDATE attempt SET state = 'failed', code = 'no such reason' WHERE id = 1; DELETE FROM response WHERE id = 1"],
+)  # fmt: skip
+def test_a_row_that_cannot_be_read_is_one_reason_for_one_page(
+    project: Project, gemini: GeminiServer, damage: str
+) -> None:
+    """It may have been paid, so the page is not asked again unless that is wanted."""
+    project.add_cleared_pages(3)
+    project.label("gemini")
+    with closing(sqlite3.connect(project.root / "ledger/ledger.sqlite")) as ledger:
+        ledger.executescript(damage)
+
+    project.out.unlink()
     result = project.label("gemini")
+    reasons = Counter(row.reason for row in project.rows())
+    project.label("gemini", options=["--retry", "ledger_unreadable"])
 
-    assert result.exit_code == 2 and "cannot be used as a ledger" in result.output
+    assert result.exit_code == 0, result.output
+    assert reasons == {None: 2, "ledger_unreadable": 1}
+    assert len(gemini.requests) == 4 and all(row.answer for row in project.rows())
 
 
 def test_kills_at_random_moments_lose_nothing(

@@ -92,6 +92,7 @@ class GeminiServer(ThreadingHTTPServer):
         self.jobs_over = True
         self.job_state = "SUCCEEDED"  # of those that are over
         self.results_code = 200
+        self.listed: Any = None  # in place of the list of jobs
         self.headers = HEADERS | {}
         self.unlisted: set[str] = set()
         self._tokens, self._filled = rate, time.monotonic()
@@ -284,6 +285,8 @@ class GeminiServer(ThreadingHTTPServer):
 
     def describe_jobs(self, path: str) -> dict[str, Any]:
         """The list of jobs, or one of them."""
+        if path.endswith("/batches") and self.listed is not None:
+            return {"operations": self.listed}
         if path.endswith("/batches"):
             shown = [number for number, (name, _) in enumerate(self.jobs) if name not in self.unlisted]
             return {"operations": [self.job(number) for number in shown]}
