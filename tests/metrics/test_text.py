@@ -246,3 +246,30 @@ def test_planted_errors_copied_mended_or_neither() -> None:
     }
     assert faithfulness.score_planted_errors(plants, "")["planted_copied_share"] == (0, 2)
     assert faithfulness.score_planted_errors([], "x")["planted_fixed_share"] == (0, 0)
+
+
+def test_long_texts_are_aligned_in_pieces_between_words_that_stand_once_in_both(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reference = " ".join(f"word{number} the of" for number in range(40))
+    answer = reference.replace("word7 ", "w0rd7 ").replace("word20 the of ", "")
+    whole = text.score_text(reference, answer)
+    monkeypatch.setattr(text, "ALIGNABLE", 1000)
+    pieces = text.score_text(reference, answer)
+    for name in ("cer", "wer", "insertion_rate", "deletion_rate", "substitution_rate"):
+        assert pieces[name] == whole[name]
+
+
+def test_what_is_too_long_to_be_aligned_is_lost_and_added_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text, "ALIGNABLE", 400)
+    found = text.score_text("ا" * 50, "ب" * 60)
+    assert (found["cer"], found["deletion_rate"], found["insertion_rate"]) == ((60, 50), (50, 50), (60, 50))
+    assert text.score_text("ا" * 50, "ا" * 50)["cer"] == (0, 50)
+
+
+def test_a_replaced_run_is_lost_and_added() -> None:
+    found = text.score_text(
+        "the invoice of the ministry is due in May", "the invoice رسوم الميناء القديم المتأخرة in May"
+    )
+    assert found["deletion_rate"][0] > 15 and found["insertion_rate"][0] > 15
+    assert found["added_run_page_share"] == (1, 1)

@@ -66,14 +66,9 @@ def count_character_edits(reference: str, text: str) -> Edits:
     return edits
 
 
-def count_word_edits(reference: str, text: str) -> Edits:
-    """Word edits at level 1, words split at white space."""
-    return _count_edits(normalize(reference).split(), normalize(text).split())
-
-
 def is_alignable(left: Sized, right: Sized) -> bool:
-    """Whether two texts are short enough to be aligned, which takes the product of their lengths."""
-    return len(left) * len(right) <= ALIGNABLE
+    """Whether two texts are equal or short enough to be aligned, which takes the product of their lengths."""
+    return left == right or len(left) * len(right) <= ALIGNABLE
 
 
 def cut_texts(left: str, right: str) -> list[tuple[str, str]]:
@@ -83,7 +78,7 @@ def cut_texts(left: str, right: str) -> list[tuple[str, str]]:
     (patience diff). A piece may still be too long: such a one has no common word that would tell its parts, and counts
     as lost and added as a whole.
     """
-    if is_alignable(left, right):
+    if left == right or is_alignable(left, right):
         return [(left, right)]
     ours, theirs = _find_single_words(left), _find_single_words(right)
     anchors = _find_longest_rise(sorted((ours[word], theirs[word]) for word in ours.keys() & theirs.keys()))
