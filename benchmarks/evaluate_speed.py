@@ -1,20 +1,25 @@
 """Processor time and memory that 1,000 pages of about 2,000 characters with a table take to be scored.
 
     python benchmarks/evaluate_speed.py [pages]
+    python benchmarks/evaluate_speed.py hostile [characters]
 
-All scores, intervals, three models.
+All scores, intervals, three models. `hostile`: for each function that reads what a model wrote the slowest of many hostile
+pages, of 10^4, 10^5 and 10^6 characters; ten times the characters shall take some ten times as long.
 """
 
 import random
 import resource
 import sys
 import time
+from collections.abc import Callable, Sequence
+from typing import get_args
 
 from warraq import tasks
+from warraq.metrics import arabic, faithfulness, fields, loops, text, values
 from warraq.metrics.aggregate import compute_metrics
 from warraq.metrics.grading import GradedAnswer
-from warraq.records import Prediction, Sample, Turn
-from warraq.tasks import content
+from warraq.records import Planted, Prediction, Sample, Turn
+from warraq.tasks import content, table_qa
 from warraq.tasks.cases import Case, grade_answer
 
 WORDS = [
@@ -62,7 +67,61 @@ def grade_page(number: int, error: float) -> GradedAnswer:
     return grade_answer(Case(sample, content.TASK, gold, ()), row)
 
 
+HOSTILE = (
+    "a", "1", "1,234", "1 ", "1/", "-+", "a@", "a@a-", "a.b-", "www.", "www.a ", "+9", "01 234 ", "0 ", "(", "<", "[",
+    '{"a":[', "{},", '["\\', '"', "``` Sure, ", "ab.", "\u202ea ", "ا\u064b\u200c", "ی\u064b", "\u0301\u0316\u064b",
+    "١٬٢", "½ ",
+)  # fmt: skip
+
+
+def list_hostile_pages(length: int) -> list[str]:
+    """Pages of `length` characters: one thing over and over, JSON that is cut, words without and with an end, numbers."""
+    rng = random.Random(0)
+    pages = [unit * (length // len(unit)) for unit in HOSTILE]
+    pages += ["[" + "{}," * (length // 3), '["' + '\\"' * (length // 2), '{"a":"' + "[" * length]
+    pages += ["".join(rng.choices("abcdefg", k=length)), "".join(rng.choices("abcdefg ", k=length))]
+    return [*pages, " ".join(str(rng.randrange(10**6)) for _ in range(length // 7))]
+
+
+READERS: dict[str, Callable[[str], object]] = {
+    "normalize": arabic.normalize,
+    "fold_letters": arabic.fold_letters,
+    "split_diacritics": arabic.split_diacritics,
+    "find_loop": lambda page: loops.find_loop(page, 8),
+    "has_added_loop": lambda page: faithfulness.has_added_loop(page[::-1], page),
+    "count_facts": faithfulness.count_facts,
+    "count_near_misses": lambda page: faithfulness.count_near_misses(
+        faithfulness.count_facts(page[::-1]), faithfulness.count_facts(page)
+    ),
+    "has_talk": lambda page: faithfulness.has_talk(page + "x", page),
+    "score_planted_errors": lambda page: faithfulness.score_planted_errors(
+        [Planted(page_id="p", kind="spelling", printed="aaaab", mended="1 1 2")], page
+    ),
+    "is_equal, four kinds": lambda page: [values.is_equal(kind, page, page + "x") for kind in get_args(values.Kind)],
+    "repair_json, all endings": lambda page: sum(1 for _ in fields.repair_json(page)),
+    "compare_answers": lambda page: table_qa.compare_answers("12 SAR, 3 SAR", page),
+    "score_text": lambda page: text.score_text("".join(page[-1000:]), page),
+}
+
+
+def time_hostile_pages(lengths: Sequence[int]) -> None:
+    print("function", *(f"{length:,} characters" for length in lengths), sep=" | ")
+    for name, read in READERS.items():
+        slowest = []
+        for length in lengths:
+            seconds = []
+            for page in list_hostile_pages(length):
+                start = time.process_time()
+                read(page)
+                seconds.append(time.process_time() - start)
+            slowest.append(f"{max(seconds):.2f} s")
+        print(name, *slowest, sep=" | ", flush=True)
+
+
 def main() -> None:
+    if sys.argv[1:2] == ["hostile"]:
+        time_hostile_pages([int(size) for size in sys.argv[2:]] or [10**4, 10**5, 10**6])
+        return
     pages = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     began = time.process_time()
     variants = {}
