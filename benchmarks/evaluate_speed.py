@@ -3,8 +3,8 @@
     python benchmarks/evaluate_speed.py [pages]
     python benchmarks/evaluate_speed.py hostile [characters]
 
-All scores, intervals, three models. `hostile`: for each function that reads what a model wrote the slowest of many hostile
-pages, of 10^4, 10^5 and 10^6 characters; ten times the characters shall take some ten times as long.
+All scores, intervals, three models. `hostile`: for each function that reads what a model wrote the slowest of many
+hostile pages, of 10^4, 10^5 and 10^6 characters; ten times the characters shall take some ten times as long.
 """
 
 import random
@@ -75,7 +75,7 @@ HOSTILE = (
 
 
 def list_hostile_pages(length: int) -> list[str]:
-    """Pages of `length` characters: one thing over and over, JSON that is cut, words without and with an end, numbers."""
+    """Pages of `length` characters: one thing over and over, cut JSON, an endless word, words, numbers."""
     rng = random.Random(0)
     pages = [unit * (length // len(unit)) for unit in HOSTILE]
     pages += ["[" + "{}," * (length // 3), '["' + '\\"' * (length // 2), '{"a":"' + "[" * length]

@@ -57,6 +57,10 @@ def test_without_files(name: str, size: str) -> None:
     assert holds_figures(name, size)
 
 
+def test_hostile_pages() -> None:
+    assert re.search(r"^count_facts \| [\d.]+ s$", printed("evaluate_speed", "hostile", 100), re.M)
+
+
 def test_render(tmp_path: Path) -> None:
     scan, letter = pymupdf.open(), pymupdf.open()
     page = scan.new_page()
