@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Any, get_args
 
+import pymupdf
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from support.gemini_server import GeminiServer
 from support.label_project import Project, content_answer, draw_page
 from warraq.teachers import Reason
+from warraq.teachers.remote.parse_response import is_cut_loop
 from warraq.teachers.remote.rate_limit import ConcurrencyLimiter
 from warraq.teachers.remote.request import MAX_SERVER_ERRORS, RequestSpec, next_request
 from warraq.teachers.safety.label_checks import QUARANTINE, find_issues, measure_ink
@@ -37,6 +39,9 @@ def codes(answer: dict[str, Any], task: str = "content", dark: float = 0.05, lay
         ("Уважаемые господа, просим", 0.05, "", {"foreign_script"}),
         ("会议记录会议记录会议", 0.05, "", {"foreign_script"}),
         (LETTER, 0.0001, "", {"text_on_blank"}),
+        (LETTER, 0.0, "", {"text_on_blank"}),
+        ("This page intentionally left blank", 0.00025, "", set()),  # as measured in type of 5 and 7 pt
+        ("تركت هذه الصفحة فارغة عمدا", 0.00023, "", set()),
         ("", 0.0001, "", set()),
         ("", 0.2, "", {"no_text"}),
         ("المبلغ ١٢3 دينار", 0.05, "", {"mixed_digits"}),
@@ -186,3 +191,84 @@ def test_the_limit_stays_between_one_and_the_most(outcomes: list[str]) -> None:
         limiter.acquire()
         limiter.release(outcome)
         assert 1 <= int(limiter.limit) <= 8 and limiter.active == 0
+
+
+def draw_notice(size: float) -> bytes:
+    with pymupdf.open() as document:
+        sheet = document.new_page()
+        sheet.insert_text((150, 400), "This page intentionally left blank", fontsize=size)
+        return bytes(sheet.get_pixmap(dpi=137, alpha=False).tobytes("png"))
+
+
+@pytest.mark.parametrize("size", [5, 6, 8])
+def test_a_blank_page_may_say_that_it_is_one(project: Project, gemini: GeminiServer, size: float) -> None:
+    gemini.reply = lambda image: content_answer("This page intentionally left blank")
+    project.add_page(0, image=draw_notice(size))
+    project.declare_public([0])
+
+    project.label("gemini")
+
+    assert [row.reason for row in project.rows()] == [None]
+
+
+@pytest.mark.parametrize("level", [10**18, 10**30, -1, 21])
+def test_an_absurd_level_is_none(project: Project, gemini: GeminiServer, level: int) -> None:
+    gemini.reply = lambda image: {"blocks": [{"kind": "heading", "text": "x", "level": level}]}
+    project.add_cleared_pages(1)
+
+    result = project.label("gemini")
+
+    assert result.exit_code == 0, result.output
+    assert [row.reason for row in project.rows()] == ["schema_invalid"]
+
+
+def item(text: str) -> str:
+    return f"<tr><td>{text}</td><td>١٢٫٥٠</td></tr>"
+
+
+PRAYER = "اللهم صل على محمد وعلى آل محمد"
+SENTENCE = "تكرر هذه الجملة نفسها مرة بعد مرة"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("<table>" + item("قرطاسية ومستلزمات مكتبية") * 8 + "</table>", None),
+        ("<table>" + "<tr><td>هل توافق على ما جاء أعلاه</td><td>نعم</td><td>لا</td></tr>" * 10 + "</table>", None),
+        ("<table>" + "<tr><td>نعم</td><td>لا</td></tr>" * 10 + "</table>", None),
+        ("\n".join([PRAYER] * 10), None),
+        (" ".join([PRAYER] * 10), None),
+        ("\n".join([PRAYER] * 33), None),
+        (" ".join([SENTENCE] * 12), "loop"),
+        ("\n".join([SENTENCE] * 100), "loop"),
+        ("<table>" + item("قرطاسية ومستلزمات مكتبية") * 100 + "</table>", "loop"),
+    ],
+)
+def test_what_a_page_repeats_is_no_loop(project: Project, gemini: GeminiServer, text: str, reason: str | None) -> None:
+    gemini.reply = lambda image: content_answer(text)
+    project.add_cleared_pages(1)
+
+    project.label("gemini")
+
+    (row,) = project.rows()
+    assert row.reason == reason
+    assert reason or ("repetition" in (row.message or "")) == (text.count(PRAYER) == 33)
+
+
+def test_eight_equal_items_are_an_invoice(project: Project, gemini: GeminiServer) -> None:
+    gemini.reply = lambda image: INVOICE | {"items": INVOICE["items"] * 8, "subtotal": None, "tax": None}
+    project.add_cleared_pages(1)
+
+    result = project.label("gemini", task="invoice")
+
+    assert result.exit_code == 0 and project.rows("invoice")[0].answer
+
+
+@given(st.text(alphabet="ab ", max_size=60), st.text(alphabet="abc ", min_size=1, max_size=30), st.integers(0, 40))
+def test_a_cut_loop_is_one_wherever_it_was_cut(before: str, unit: str, cut: int) -> None:
+    assert is_cut_loop(before + unit * 200 + unit[:cut])
+
+
+@given(st.lists(st.integers(), min_size=40, unique=True))
+def test_a_cut_list_is_no_loop(numbers: list[int]) -> None:
+    assert not is_cut_loop("".join(f"{{'item': {number}}}, " for number in numbers))

@@ -3,7 +3,9 @@
 Only blocks are asked for; Markdown is derived from them, so the text is paid for once and cannot disagree with itself.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
 
 from warraq.metrics.structure import Element
 from warraq.tasks import COPYING, BaseAnswer, JsonObject, Task
@@ -18,6 +20,15 @@ INSTRUCTION = (
     "colspan. level is the depth of a heading from 1, else null. A blank page has no blocks."
 )
 
+MAX_LEVEL = 20
+
+
+def check_level(level: int) -> int:
+    """A level as it is; none that no document has, which the schema, part of each label's key, does not say."""
+    if not 0 <= level <= MAX_LEVEL:
+        raise ValueError(f"no heading has the level {level:.3g}")
+    return level
+
 
 class Block(BaseAnswer):
     kind: Literal[
@@ -25,7 +36,7 @@ class Block(BaseAnswer):
         "page_number", "footnote", "stamp", "signature", "handwriting", "barcode", "other",
     ]  # fmt: skip
     text: str
-    level: int | None
+    level: Annotated[int, AfterValidator(check_level)] | None
 
 
 class Answer(BaseAnswer):

@@ -17,7 +17,8 @@ from warraq.metrics.values import parse_amount
 from warraq.teachers.textlayer import find_fault, fold_letters
 
 QUARANTINE = frozenset({"foreign_script", "text_on_blank", "mixed_digits", "disagrees", "marked_confidential"})
-BLANK_INK = 0.0005  # share of dark pixels: below it a page is paper and dust
+BLANK_INK = 0.0005  # share of dark pixels: below it a page is paper and dust, or a notice in small type
+LETTERS_OF_INK = 200_000  # letters in type of 5 pt for which all of a page would be dark: no smaller one is printed
 
 _MIXED = re.compile(r"[0-9][٠-٩۰-۹]|[٠-٩][0-9۰-۹]|[۰-۹][0-9٠-٩]")
 _MARK = re.compile("[\u064b-\u0652\u0670]")
@@ -62,7 +63,7 @@ def _check_script(task: str, full_text: str, ink: float | None) -> Iterator[Answ
                or "\u0370" <= letter <= "\u03ff" or "\ufb50" <= letter <= "\ufefc" or letter in "ʿʾʼ")]  # fmt: skip
     if len(foreign) > max(4, 0.02 * len(letters)):
         yield AnswerIssue("foreign_script", f"{len(foreign)} of {len(letters)} letters, {foreign[0]} first")
-    if ink is not None and ink < BLANK_INK and len(letters) > 20:
+    if ink is not None and ink < BLANK_INK and len(letters) > max(20, LETTERS_OF_INK * ink):
         yield AnswerIssue("text_on_blank", f"{len(letters)} letters, {ink:.3%} of the page is dark")
     if task == "content" and ink is not None and ink > 20 * BLANK_INK and not any(map(str.isalnum, full_text)):
         yield AnswerIssue("no_text", f"{ink:.1%} of the page is dark")
