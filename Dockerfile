@@ -11,7 +11,11 @@ RUN apt-get update \
 
 USER warraq
 WORKDIR /workspace
-ENV VENV=/opt/venv PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 ORT_DISABLE_TELEMETRY=1
+ENV VENV=/opt/venv PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1
+# No library reports to its maker: TELEMETRY_OFF of src/warraq/environment.py.
+ENV DISABLE_TELEMETRY=1 DO_NOT_TRACK=1 HF_HUB_DISABLE_TELEMETRY=1 DVC_NO_ANALYTICS=1 \
+    ITERATIVE_DO_NOT_TRACK=1 GRADIO_ANALYTICS_ENABLED=False ORT_DISABLE_TELEMETRY=1 OTEL_SDK_DISABLED=true \
+    RAY_USAGE_STATS_ENABLED=0 VLLM_NO_USAGE_STATS=1 WANDB_ERROR_REPORTING=false
 
 # Dependencies before code: a change of code does not install them again.
 COPY --chown=warraq Makefile pyproject.toml requirements.lock README.md ./

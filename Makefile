@@ -14,6 +14,18 @@ NEED_GIB := 9
 export PATH := $(VENV)/bin:$(PATH)
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM := false
+# No library reports to its maker: TELEMETRY_OFF of src/warraq/environment.py.
+export DISABLE_TELEMETRY := 1
+export DO_NOT_TRACK := 1
+export HF_HUB_DISABLE_TELEMETRY := 1
+export DVC_NO_ANALYTICS := 1
+export ITERATIVE_DO_NOT_TRACK := 1
+export GRADIO_ANALYTICS_ENABLED := False
+export ORT_DISABLE_TELEMETRY := 1
+export OTEL_SDK_DISABLED := true
+export RAY_USAGE_STATS_ENABLED := 0
+export VLLM_NO_USAGE_STATS := 1
+export WANDB_ERROR_REPORTING := false
 
 .PHONY: help setup lock demo test quick docs check repro fetch read serve image shell clean
 

@@ -14,7 +14,9 @@ import pytest
 import yaml
 
 from support import NANO, ROOT
+from support.network import find_requests, trace_system_calls
 from support.params import params_yaml
+from warraq.environment import TELEMETRY_OFF
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]  # the graph runs in the first test
 TRACED = ROOT / "tests/support/traced"
@@ -37,12 +39,15 @@ def call(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     trace = {
         "TRACE": str(folder / "trace"),
         "TRACE_STAGE": "",
+        "TRACE_NETWORK": str(folder / "network"),
         "PYTHONPATH": f"{TRACED}:{os.environ.get('PYTHONPATH', '')}",
     }
-    environment = os.environ | {"PATH": path, "HF_HUB_OFFLINE": "1"} | trace
+    untold = {name: text for name, text in os.environ.items() if name not in TELEMETRY_OFF}  # the package has to say it
+    environment = untold | {"PATH": path, "HOME": str(folder / "home"), "HF_HUB_OFFLINE": "1"} | trace
     return subprocess.run(
-        command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
-    )
+        [*trace_system_calls(folder), *command], cwd=folder, env=environment, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, check=False,
+    )  # fmt: skip
 
 
 def repro(folder: Path, target: str, *options: str) -> str:
@@ -61,15 +66,28 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkout")
     shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     shutil.copytree(NANO, folder / "models/nano/base")
-    (folder / "trace").mkdir()
+    for name in ("trace", "network", "home"):
+        (folder / name).mkdir()
     for name in ("dvc.yaml", ".dvcignore", "requirements.lock"):
         shutil.copy(ROOT / name, folder)
     (folder / "params.yaml").write_text(params_yaml(BUDGET), encoding="utf-8")
+    shutil.copy(ROOT / ".dvc/config", folder / "dvc.config")
     assert call(folder, "dvc", "init", "--no-scm", "--quiet").returncode == 0
+    shutil.move(folder / "dvc.config", folder / ".dvc/config")
     result = call(folder, "warraq", "synth", "data", "--documents", "100", "--seed", "3")
     assert result.returncode == 0, result.stdout
     (folder / "repro.log").write_text(repro(folder, "evaluate@nano"), encoding="utf-8")
     return folder
+
+
+def test_no_command_asks_for_another_machine(checkout: Path) -> None:
+    """Nor leaves a library's telemetry behind: what came into the empty home folder is told."""
+    document = sorted((checkout / "data/raw").glob("*.pdf"))[0]
+    result = call(checkout, "warraq", "read", str(document), "--model", "models/nano/onnx", "--out", "read")
+    assert result.returncode == 0, result.stdout
+    assert find_requests(checkout / "network") == set()
+    written = {str(path.relative_to(checkout / "home")) for path in (checkout / "home").rglob("*") if path.is_file()}
+    assert written == set()
 
 
 def test_every_variant_is_measured(checkout: Path) -> None:

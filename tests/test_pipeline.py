@@ -174,13 +174,6 @@ def test_lock_holds_hashes_and_no_addresses() -> None:
     assert all("--hash" in block for block in re.split(r"\n(?=[a-z])", text.strip()))
 
 
-def test_no_way_to_onnxruntime_leaves_its_telemetry_on() -> None:
-    code = "import os, warraq.runtimes.onnx; print(os.environ['ORT_DISABLE_TELEMETRY'])"
-    told = subprocess.run([sys.executable, "-c", code], env={}, capture_output=True, text=True, check=True).stdout
-    assert told.strip() == "1"
-    assert "ORT_DISABLE_TELEMETRY=1" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
-
-
 def test_no_imports_run_in_a_circle() -> None:
     """Those that only a type checker reads count as well."""
     graph = grimp.build_graph("warraq", cache_dir=None)

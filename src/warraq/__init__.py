@@ -2,7 +2,8 @@
 
 import os
 
+from warraq.environment import TELEMETRY_OFF
+
 __version__ = "0.1.0"
 
-# onnxruntime reports to its maker unless told not to before it is loaded; every way to it leads through this package.
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+os.environ.update(TELEMETRY_OFF)

@@ -1,8 +1,15 @@
-"""data/raw/documents.csv: what a person says of each file. The only code that reads it."""
+"""data/raw/documents.csv: what a person says of each file. The only code that reads it.
+
+What could be understood in two ways is refused: a permission that was not meant lets a document out.
+"""
 
 import csv
+import unicodedata
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
+from posixpath import normpath
 
 from warraq.errors import InputError
 
@@ -11,6 +18,7 @@ from warraq.errors import InputError
 class DocumentRow:
     """A line of the file; a cell that is not there is empty."""
 
+    line: int
     file: str  # relative to data/raw
     sensitivity: str  # `public`: a cloud teacher may see it
     password_env: str  # the environment variable that holds its password
@@ -24,20 +32,76 @@ def read_documents(path: Path, *required: str) -> list[DocumentRow]:
         required: columns that it must have; `file` is always one where it has `password_env`.
 
     Raises:
-        InputError: it lacks a required column, or is not CSV in UTF-8.
+        InputError: it is not CSV in UTF-8 with commas; it lacks a column, or has one twice; a line has more cells than
+            there are columns, or says of a file what another line does not.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream)
-            columns = set(reader.fieldnames or ())
-            needed = {*required, *({"file"} if "password_env" in columns else ())}
-            if missing := sorted(needed - columns):
-                raise InputError(f"{path} has no column {' and '.join(missing)}; add it to its first line.")
-            return [
-                DocumentRow(*(row.get(name) or "" for name in ("file", "sensitivity", "password_env")))
-                for row in reader
-            ]
+            reader = csv.reader(stream, strict=True)
+            columns = next(reader, [])
+            _check_columns(path, columns, required)
+            rows = [_read_row(path, columns, cells, reader.line_num) for cells in reader if any(cells)]
     except FileNotFoundError:
         return []
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read as CSV in UTF-8 ({error}); save it so.") from None
+    if "file" in columns:
+        _check_agreement(path, rows)
+    return rows
+
+
+def _check_columns(path: Path, columns: Sequence[str], required: Sequence[str]) -> None:
+    if len(columns) == 1 and any(sign in columns[0] for sign in ";\t|"):
+        raise InputError(f"{path}, line 1: its columns are not divided by commas; save it as CSV with commas.")
+    if twice := sorted({name for name in columns if columns.count(name) > 1}):
+        raise InputError(f"{path}, line 1 has two columns {twice[0]!r}; keep one of them.")
+    needed = {*required, *({"file"} if "password_env" in columns else ())}
+    if missing := sorted(needed - set(columns)):
+        raise InputError(f"{path} has no column {' and '.join(missing)}; add it to its first line.")
+
+
+def _read_row(path: Path, columns: Sequence[str], cells: Sequence[str], line: int) -> DocumentRow:
+    if len(cells) > len(columns):
+        raise InputError(
+            f"{path}, line {line} has {len(cells)} cells for {len(columns)} columns; put a cell that holds a comma "
+            "between quotes."
+        )
+    row = dict(zip(columns, cells, strict=False))
+    return DocumentRow(
+        line, row.get("file", ""), row.get("sensitivity", "").strip(), row.get("password_env", "").strip()
+    )
+
+
+def _check_agreement(path: Path, rows: Sequence[DocumentRow]) -> None:
+    first: dict[str, DocumentRow] = {}
+    for row in rows:
+        other = first.setdefault(row.file, row)
+        if (row.sensitivity, row.password_env) != (other.sensitivity, other.password_env):
+            raise InputError(f"{path}, lines {other.line} and {row.line} differ about {row.file!r}; keep one of them.")
+
+
+def find_unmatched(path: Path, rows: Sequence[DocumentRow], files: Collection[str]) -> list[str]:
+    """Of each row that names none of the `files`: where it stands and what to do, in a sentence."""
+    names = set(files)
+    unmatched = [row for row in rows if row.file not in names]
+    alike = {_simplify(name): name for name in names} if unmatched else {}
+    return [f"{path}, line {row.line}: {row.file!r} {_explain(row.file, names, alike)}." for row in unmatched]
+
+
+def _simplify(name: str) -> str:
+    """A name as people confuse it: with ./ and backslashes, from another place, in another case or Unicode form."""
+    path = normpath(unicodedata.normalize("NFC", name.strip().replace("\\", "/")).casefold()).lstrip("/")
+    return path.removeprefix("data/raw/")
+
+
+def _explain(name: str, names: Collection[str], alike: dict[str, str]) -> str:
+    plain = _simplify(name)
+    if unicodedata.normalize("NFC", name) in {unicodedata.normalize("NFC", other) for other in names}:
+        return "has the letters of a file in another Unicode form; copy the file's name"
+    if plain in alike:
+        return f"is no file; write it as it is spelled, {alike[plain]!r}"
+    if plain == "." or any(other.startswith(f"{plain}/") for other in alike):
+        return "is a folder; name each of its files"
+    if any(fnmatchcase(other, plain) for other in alike):
+        return "is a pattern, which is not understood; name each file"
+    return "is no file there; correct the line or remove it"

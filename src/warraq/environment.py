@@ -5,6 +5,23 @@ import os
 
 from warraq.errors import InputError
 
+TELEMETRY_OFF = {
+    "DISABLE_TELEMETRY": "1",  # huggingface_hub, with the two that follow
+    "DO_NOT_TRACK": "1",  # whoever keeps to https://consoledonottrack.com
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DVC_NO_ANALYTICS": "1",
+    "ITERATIVE_DO_NOT_TRACK": "1",  # DVC's library for it
+    "GRADIO_ANALYTICS_ENABLED": "False",  # comes with LLaMA-Factory
+    "ORT_DISABLE_TELEMETRY": "1",  # onnxruntime, from 1.31 on
+    "OTEL_SDK_DISABLED": "true",  # comes with wandb and FastAPI
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "VLLM_NO_USAGE_STATS": "1",
+    "WANDB_ERROR_REPORTING": "false",
+}
+"""What keeps libraries from reporting to their makers. They read it as they are loaded, and every way to them leads
+through this package, which sets it; Makefile, Dockerfile and compose.yaml say the same for programs beside it.
+"""
+
 
 def read_count(name: str, least: int = 1, rule: str = "") -> int | None:
     """A whole number from the variable `name`; None where it is not set or empty.

@@ -107,7 +107,6 @@ def _run_on_ray(here: Callable[[deque[T]], Iterator[Result[T, R]]], queue: deque
         raise InputError("WARRAQ_ON is ray and Ray is not installed; install warraq[ray].") from None
     ours = not ray.is_initialized()
     if ours:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         alone = {"address": "local", "num_cpus": count_workers(), "include_dashboard": False}
         try:
             ray.init(log_to_driver=False, logging_level=logging.ERROR, **{} if os.environ.get("RAY_ADDRESS") else alone)

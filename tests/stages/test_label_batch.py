@@ -159,12 +159,13 @@ def test_a_job_that_cannot_be_created_costs_nothing(project: Project, server: Ge
 def test_what_an_old_job_finds_confidential_is_sent_by_no_other_lane(project: Project, server: GeminiServer) -> None:
     """The other page of its document was not in the job."""
     project.add_page(1, document="0" * 12)
-    project.declare_public([1, 2])
+    project.declare_public([1])
     server.script = ["marked"]
     server.jobs_over = False
     with project.start("gemini", lane="batch"):
         server.await_requests(1)
     other = project.add_page(2, document="0" * 12)
+    project.declare_public([1, 2])
 
     server.jobs_over = True
     result = project.label("gemini", lane="standard")

@@ -25,7 +25,7 @@ def test_only_pages_called_public_reach_the_server(
     project.pages[7] = project.pages[7].model_copy(update={"files": ("7.pdf", "secret/7.pdf")})
     project.write_manifest(
         "0.pdf,public,archive", "1.pdf,internal,archive", "2.pdf,,archive", "3.pdf,Public,archive",
-        "4.pdf,public,archive", "4.pdf,secret,archive", "5.pdf,public,archive", "7.pdf,public,archive",
+        "4.pdf,secret,archive", "5.pdf,public,archive", "7.pdf,public,archive",
     )  # fmt: skip
 
     result = project.label("gemini")

@@ -176,6 +176,10 @@ class GeminiServer(ThreadingHTTPServer):
             "odd": whole | {"answer": build_block("\u202bنص\u200f\u0000 \U0001f4c4 e\u0301 ﷽")},
             "wrong_schema": {"title": "x"},
             "spoken_to": whole | {"addresses_the_reader_as_ai": True},
+            "blank": whole | {"answer": {"blocks": []}},
+            "hollow": whole | {"answer": build_block(" \n")},
+            "declined": whole | {"answer": build_block("I’m sorry, but I can't assist with that request.")},
+            "declined_in_arabic": whole | {"answer": build_block("عذراً، لا أستطيع قراءة هذا المستند.")},
             "marked": whole | {"answer": build_block("وزارة المالية\nسري للغاية\nإلى المدير")},
         }
         text = json.dumps(texts.get(request.case, whole), ensure_ascii=False)

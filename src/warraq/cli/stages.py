@@ -50,12 +50,13 @@ def render(context: click.Context, raw: Path, out: Path | None, check: bool) -> 
 @path_option("--metrics", "File for the counts of answers, refusals and doubts, JSON.")
 @click.option("--dry-run", is_flag=True, help="Only tell what would be bought and what it would cost; send nothing.")
 @click.option("--pilot", type=click.IntRange(1), help="Buy so many pages, then tell what the others would cost.")
+@click.option("--clearance", is_flag=True, help="Only tell which documents may be sent, and why the others not.")
 @click.option("--retry", metavar="REASON", help="Ask again for pages that have this reason in place of an answer.")
 @click.pass_context
 @exit_on_failure
 def label(
     context: click.Context, task: str, raw: Path, pages: Path, reviews: Path, ledger: Path, out: Path, metrics: Path,
-    dry_run: bool, pilot: int | None, retry: str | None,
+    dry_run: bool, pilot: int | None, clearance: bool, retry: str | None,
 ) -> None:  # fmt: skip
     """Pages to labels, by the teachers of params.yaml."""
     params = load_params(context)
@@ -64,7 +65,9 @@ def label(
     from warraq.stages import label as stage
 
     files = stage.LabelFiles(raw, pages, reviews, ledger, out)
-    if dry_run or pilot:
+    if clearance:
+        click.echo(files.describe_clearance())
+    elif dry_run or pilot:
         click.echo(stage.preview(files=files, task=task, parameters=params.label, pilot=0 if dry_run else pilot or 0))
     else:
         stage.run(files=files, metrics=metrics, task=task, parameters=params.label, retry=retry)

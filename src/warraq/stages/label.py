@@ -8,7 +8,6 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -21,6 +20,7 @@ from warraq.records import Page
 from warraq.section import Section
 from warraq.teachers.human import HumanTeacher
 from warraq.teachers.label_counts import count_outcomes, summarize_labels
+from warraq.teachers.label_files import LabelFiles as LabelFiles
 from warraq.teachers.remote import gemini, local
 from warraq.teachers.remote.budget import Budget
 from warraq.teachers.remote.context import LaneContext
@@ -29,7 +29,8 @@ from warraq.teachers.remote.ledger import Ledger
 from warraq.teachers.remote.prices import Price
 from warraq.teachers.remote.provider import Provider
 from warraq.teachers.remote.remote_teacher import RemoteTeacher
-from warraq.teachers.safety import clearance
+from warraq.teachers.safety.clearance import clear_all
+from warraq.teachers.safety.denials import Denials
 from warraq.teachers.teacher_chain import LabelPlan, adopt_labels
 from warraq.teachers.textlayer import TextLayerTeacher
 
@@ -47,21 +48,6 @@ class Label(Section):
     local: local.Parameters
 
 
-@dataclass(frozen=True)
-class LabelFiles:
-    """Where the stage reads and writes."""
-
-    raw: Path  # of it documents.csv alone is read
-    pages: Path
-    reviews: Path
-    ledger: Path
-    out: Path  # labels/<task>.jsonl
-
-    def read_labels(self) -> list[records.Label]:
-        """The labels of the run before, if there was one."""
-        return records.read_rows(self.out, records.Label) if self.out.exists() else []
-
-
 @contextmanager
 def open_plan(
     files: LabelFiles, earlier: Sequence[records.Label], task: str, parameters: Label, *, write: bool,
@@ -74,26 +60,27 @@ def open_plan(
     pages = records.read_rows(files.pages / "pages.jsonl", Page)
     definition = tasks.load(task)
 
-    def open_teacher(name: str, ledger: Ledger | None) -> teachers.Teacher:
+    def open_teacher(name: str, ledger: Ledger | None, denials: Denials | None) -> teachers.Teacher:
         if name == "human":
             return HumanTeacher(definition, files.reviews, pages)
-        if name == "textlayer" or ledger is None:
+        if name == "textlayer" or ledger is None or denials is None:
             return TextLayerTeacher(definition, files.pages)
         provider: Provider = local.LocalProvider(definition, parameters.local)
-        sendable = clearance.clear_all(pages)
+        sendable = clear_all(pages)
         if name == "gemini":
             provider = gemini.GeminiProvider(definition, parameters.gemini)
-            sendable = clearance.clear_public(pages, files.raw / "documents.csv")
+            sendable = files.read_manifest(pages).clear(pages, denials.ids)
         context = LaneContext(
-            task=definition, provider=provider, clearance=sendable, ledger=ledger, prices=parameters.prices,
-            budget=Budget(parameters.max_usd, ledger.total_usd()), folder=files.pages, pages=pages,
+            task=definition, provider=provider, clearance=sendable, denials=denials, ledger=ledger,
+            prices=parameters.prices, budget=Budget(parameters.max_usd, ledger.total_usd()), folder=files.pages,
         )  # fmt: skip
         return RemoteTeacher(context, parameters.max_failed_share, retry)
 
     has_remote = not {"gemini", "local"}.isdisjoint(parameters.teachers)
     with Ledger.open(files.ledger, write) if has_remote else nullcontext() as ledger:
-        chain = [open_teacher(name, ledger) for name in parameters.teachers]
-        adopt_labels(earlier, chain, pages)
+        denials = files.open_denials(pages, ledger, search="gemini" in parameters.teachers) if ledger else None
+        chain = [open_teacher(name, ledger, denials) for name in parameters.teachers]
+        adopt_labels(earlier, chain)
         yield LabelPlan(task, pages, chain)
 
 
@@ -143,4 +130,5 @@ def preview(*, files: LabelFiles, task: str, parameters: Label, pilot: int) -> s
         counts = ", ".join(f"{count} {name}" for name, count in sorted(outcomes.items()))
         numbers = ((teacher, len(plan.wanted_pages(teacher))) for teacher in plan.remote_teachers)
         tables = [format_cost(teacher, number) for teacher, number in numbers if number]
-    return "\n".join([f"label {task}: {len(plan.pages)} pages: {counts}", *(tables or ["nothing to buy"])])
+    who = [files.describe_clearance().splitlines()[-1]] if "gemini" in parameters.teachers else []
+    return "\n".join([f"label {task}: {len(plan.pages)} pages: {counts}", *(tables or ["nothing to buy"]), *who])

@@ -2,6 +2,7 @@
 
     human, textlayer      answer at once, from what is here
     teacher_chain         the teachers in their order, and the row that comes of a page; label_counts sums them up
+    label_files           where labelling reads and writes
     remote/               models behind HTTP
         remote_teacher    the teacher: what is known of a page, and by which lane it is bought
         context           what its lanes share: state of the pages, price, clearance
@@ -14,6 +15,7 @@
         ledger, budget    what was asked and answered, what it cost and may cost; prices, cost_estimate
     safety/
         clearance         who may see a page: the first lock, transport is the second
+        denials           which documents no cloud may see, as they carry a mark of secrecy: marks, mark_words
         label_checks      what an answer must pass to become a label
 
 A teacher answers or says why it does not; it never raises for a page. It raises InputError where the whole run has to
@@ -53,6 +55,8 @@ Reason = Literal[
     "loop",  # the same words over and over
     "endless",  # the same words over and over until the token limit
     "ledger_unreadable",  # a row of the ledger is damaged; what was in it may have been paid
+    "no_text",  # not a word, and the page has ink
+    "declined",  # the model says in words that it cannot
     # An answer is there, in quarantine.
     "foreign_script",  # letters that are neither Arabic nor Latin
     "text_on_blank",  # text, and the page has no ink

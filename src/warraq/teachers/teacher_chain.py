@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from warraq.records import Label, Page
-from warraq.teachers import RETRYABLE, Answer, Refusal, Teacher, cache_key, parse_refusal
+from warraq.teachers import RETRYABLE, Answer, Refusal, Teacher, cache_key
 from warraq.teachers.remote.remote_teacher import RemoteTeacher
 
 UNINFORMATIVE = {"not_this_task", "no_review"}  # tell less of a page than any other reason
@@ -26,18 +26,12 @@ def choose_refusal(refusals: Sequence[Label]) -> Label:
     return informative[-1] if informative else refusals[0]
 
 
-def adopt_labels(rows: Iterable[Label], teachers: Iterable[Teacher], pages: Iterable[Page]) -> None:
+def adopt_labels(rows: Iterable[Label], teachers: Iterable[Teacher]) -> None:
     """Take into the ledger what a labels file holds of models and the ledger does not, as after a clone."""
     contexts = {teacher.name: teacher.context for teacher in teachers if isinstance(teacher, RemoteTeacher)}
-    by_id = {page.page_id: page for page in pages}
     for row in rows:
-        if row.teacher not in contexts or row.reason in RETRYABLE | {"not_sendable"}:
-            continue
-        if row.reason != "marked_confidential":
+        if row.teacher in contexts and row.reason not in RETRYABLE | {"not_sendable", "marked_confidential"}:
             contexts[row.teacher].ledger.adopt(row)
-        elif row.page_id in by_id:
-            refusal = parse_refusal(row.reason, row.message)
-            contexts[row.teacher].propagate_confidentiality(by_id[row.page_id], refusal)
 
 
 class LabelPlan:

@@ -205,8 +205,6 @@ class BatchLane:
             self._add_outcome(key, page, pages.get(key), refusal)
         with suppress(ProviderError):  # the server forgets it by itself after two days
             self.provider.delete(job)
-        for key in pending.keys() & pages.keys():
-            context.propagate_confidentiality(pages[key], context.ledger_state(pages[key], key))
         for spec, reply, cost_usd in costs:
             context.check_reply(spec, reply, cost_usd)
 

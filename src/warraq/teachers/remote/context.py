@@ -22,10 +22,12 @@ from warraq.teachers.remote.provider import Provider
 from warraq.teachers.remote.request import Reply, RequestSpec, next_request
 from warraq.teachers.remote.schema import build_envelope
 from warraq.teachers.safety.clearance import Clearance
+from warraq.teachers.safety.denials import Denials
+from warraq.teachers.safety.marks import find_mark_in
 
 logger = logging.getLogger(__name__)
 
-DENIED = Refusal("marked_confidential", "an answer found this document marked as confidential")
+DENIED = Refusal("marked_confidential", "the document is marked as confidential, or an image of it is")
 KEPT = "What was answered is kept."
 
 LedgerState = Answer | Refusal | RequestSpec
@@ -60,20 +62,19 @@ class LaneContext:
     """A provider, and all that is known and allowed about a task's pages with it."""
 
     def __init__(
-        self, *, task: Task, provider: Provider, clearance: Clearance, ledger: Ledger, budget: Budget,
-        prices: Sequence[Price], folder: Path, pages: Sequence[Page],
+        self, *, task: Task, provider: Provider, clearance: Clearance, denials: Denials, ledger: Ledger,
+        budget: Budget, prices: Sequence[Price], folder: Path,
     ) -> None:  # fmt: skip
-        """`pages` are all of the `folder`, whoever answers for them."""
+        """`denials` are of all pages of the `folder`, whoever answers for them."""
         self.task = task
         self.provider = provider
-        self.clearance = replace(
-            clearance, denied=clearance.denied | (ledger.denied_images() if provider.cloud else set())
-        )
+        self.clearance = clearance
+        self.denials = denials
         self.ledger = ledger
         self.budget = budget
         self.prices = prices
         self.folder = folder
-        self.pages = pages
+        self.pages = denials.pages
         self.reader = ResponseReader(task, provider, build_envelope(task.answer), folder)
         self.identity = provider.identity()
         self.retryable: dict[str, Refusal] = {}  # what this run gave up, by key
@@ -115,8 +116,8 @@ class LaneContext:
         return is_new
 
     def is_denied(self, page: Page) -> bool:
-        """Whether a page was cleared by documents.csv, and denied by what an answer said of its document."""
-        return page.image_sha256 in self.clearance.hashes & self.clearance.denied
+        """Whether a page was cleared by documents.csv, and denied by what is known of its document."""
+        return page.image_sha256 in self.clearance.hashes and not self.clearance.allows(page)
 
     def usd(self, model: str, lane: Lane, tokens: Tokens) -> float:
         """USD of tokens today.
@@ -157,6 +158,8 @@ class LaneContext:
         self.ledger.record_response(
             number, body, reply.message if reply else "not a response", cost_usd, tokens, ink, seconds
         )
+        if mark := find_mark_in(body):
+            self.denials.deny({self.ledger.find_page(number): f"{mark} ({self.provider.name})"})
         return cost_usd
 
     def check_reply(self, spec: RequestSpec, reply: Reply | None, cost_usd: float) -> None:
@@ -174,18 +177,3 @@ class LaneContext:
                 f"a request to {spec.model} cost USD {cost_usd:.4f} where {worst_usd:.4f} was thought the most, so "
                 f"label.max_usd bounds nothing: compare label.prices with the provider's bill. {KEPT}"
             )
-
-    def propagate_confidentiality(self, page: Page, state: LedgerState) -> None:
-        """Where a page says that it is confidential, let its document not be sent any more, by any run or task."""
-        reasons: Sequence[str] = ()
-        if isinstance(state, Answer):  # of a teacher that may see it
-            reasons = [doubt for doubt in state.doubts if doubt.startswith("marked_confidential")]
-        elif isinstance(state, Refusal) and state.reason == "marked_confidential":
-            reasons = [state.message]
-        if not reasons or self.is_denied(page):
-            return
-        images = {other.image_sha256 for other in self.pages if other.document == page.document}
-        if self.provider.cloud:
-            self.clearance.denied.update(images)
-        self.ledger.deny_images(images, f"{page.page_id}: {reasons[0]}")
-        logger.warning("%s is marked as confidential: its document is not sent to a cloud any more", page.page_id)

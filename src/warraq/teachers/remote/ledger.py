@@ -63,7 +63,7 @@ class Ledger:
     def __init__(self, connection: sqlite3.Connection, writes: bool) -> None:
         """For `open` alone, which sees to the lock and the tables."""
         self._connection = connection
-        self._writes = writes
+        self.writes = writes
         self._adopted: dict[str, Attempt] = {}  # where nothing may be written
         self._lock = threading.RLock()
         self.last_id = int(self._query_number("SELECT coalesce(max(id), 0) FROM attempt"))  # when it was opened
@@ -181,7 +181,7 @@ class Ledger:
         body = None
         if row.answer is not None:
             state, body = "answered", json.dumps({"answer": row.answer, "message": row.message}, ensure_ascii=False)
-        if not self._writes:
+        if not self.writes:
             self._adopted[row.key] = Attempt(0, row.model or "", "adopted", state, row.reason, row.message, None, body)
             return
         with self._lock, self._transaction():
@@ -195,17 +195,43 @@ class Ledger:
                     "INSERT INTO response VALUES (?, ?)", (cursor.lastrowid, zlib.compress(body.encode()))
                 )
 
-    def deny_images(self, hashes: Iterable[str], why: str) -> None:
-        """Remember that images, by their SHA-256, may not be sent to a cloud."""
+    def deny(self, denials: Mapping[str, str]) -> None:
+        """Remember which documents, and images by their SHA-256, may not be sent to a cloud, and why."""
         with self._lock:
-            if self._writes:
-                rows = [(image_sha256, why) for image_sha256 in hashes]
-                self._connection.executemany("INSERT OR IGNORE INTO denied VALUES (?, ?)", rows)
+            self._connection.executemany("INSERT OR IGNORE INTO denied VALUES (?, ?)", list(denials.items()))
 
-    def denied_images(self) -> set[str]:
-        """SHA-256 of every image that may not be sent to a cloud."""
+    def denied(self) -> dict[str, str]:
+        """Every document and image that may not be sent to a cloud, and why."""
         with self._lock:
-            return {row[0] for row in self._connection.execute("SELECT image_sha256 FROM denied")}
+            return dict(self._connection.execute("SELECT * FROM denied").fetchall())
+
+    def unscanned_responses(self, reader: str) -> Iterator[tuple[str, str]]:
+        """(page_id, body) of the responses of all tasks, but for those that the same reader read before."""
+        known = "SELECT coalesce(max(id), 0) FROM scanned WHERE reader = ?"
+        begin = int(self._query_number(known, reader)) if self.writes else 0
+        with self._lock:
+            rows = self._connection.execute(
+                "SELECT page_id, body FROM attempt JOIN response USING (id) WHERE id > ? ORDER BY id", (begin,)
+            )
+            yield from ((page_id, _unpack(body) or "") for page_id, body in rows)
+            if self.writes:
+                self._connection.execute(
+                    "INSERT OR REPLACE INTO scanned SELECT ?, coalesce("
+                    "(SELECT min(id) - 1 FROM attempt WHERE state = 'started'), (SELECT max(id) FROM attempt), 0)",
+                    (reader,),
+                )
+
+    def answered_keys(self) -> frozenset[str]:
+        """Of everything to which there is a response."""
+        with self._lock:
+            rows = self._connection.execute("SELECT DISTINCT key FROM attempt WHERE state = 'answered'")
+            return frozenset(row[0] for row in rows)
+
+    def find_page(self, number: int) -> str:
+        """The page_id of an attempt."""
+        with self._lock:
+            page_id: str = self._connection.execute("SELECT page_id FROM attempt WHERE id = ?", (number,)).fetchone()[0]
+            return page_id
 
     def mean_usage(self, task: str, model: str) -> MeanUsage | None:
         """Of the last 1,000 answers: retries count as tokens and price of the page that needed them."""

@@ -34,7 +34,8 @@ CREATE INDEX IF NOT EXISTS attempt_usd ON attempt (usd);
 CREATE INDEX IF NOT EXISTS attempt_started ON attempt (state) WHERE state = 'started';
 CREATE INDEX IF NOT EXISTS attempt_measured ON attempt (task, model, id) WHERE state = 'answered' AND seconds > 0;
 CREATE TABLE IF NOT EXISTS response (id INTEGER PRIMARY KEY, body BLOB NOT NULL);  -- of an attempt: zlib, as it came
-CREATE TABLE IF NOT EXISTS denied (image_sha256 TEXT PRIMARY KEY, why TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS denied (id TEXT PRIMARY KEY, why TEXT NOT NULL);  -- a document, or an image's SHA-256
+CREATE TABLE IF NOT EXISTS scanned (reader TEXT PRIMARY KEY, id INTEGER NOT NULL);  -- responses up to id are known
 """
 PROOF = (
     "SELECT id, key, page_id, task, model, lane, state, code, message, job, usd, input_tokens, output_tokens, ink, "

@@ -65,8 +65,6 @@ class RemoteTeacher:
         context = self.context
         provider = context.provider
         context.check_prices()
-        if provider.cloud:  # what a teacher before this one found in the same run
-            context.clearance.denied.update(context.ledger.denied_images())
         lane = provider.choose_lane(len(pages))
         with provider.open_session(context.clearance, len(pages)), interrupt_on_sigterm():
             if isinstance(provider, BatchProvider) and (

@@ -4,7 +4,7 @@
 |---|---|
 | recitation | one more; then one to the second model, where there is one |
 | truncated | one, with twice the room; none where what was cut is a loop (`endless`) |
-| empty, schema_invalid, wrong_tag, loop, rerouted | one, whichever of them it was |
+| empty, schema_invalid, wrong_tag, loop, no_text, declined, rerouted | one, whichever of them it was |
 | server_error | three a run, nine in all |
 | rate_limited, overloaded | ten a run; they cost nothing |
 | anything else | none |
@@ -19,7 +19,9 @@ from warraq.files import JsonObject
 from warraq.teachers import Reason
 from warraq.teachers.remote.prices import Lane
 
-MISREAD: frozenset[Reason] = frozenset({"empty", "schema_invalid", "wrong_tag", "loop", "rerouted"})
+MISREAD: frozenset[Reason] = frozenset(
+    {"empty", "schema_invalid", "wrong_tag", "loop", "no_text", "declined", "rerouted"}
+)
 MAX_A_RUN = {"rate_limited": 10, "overloaded": 10, "server_error": 3, "unreachable": 3, "bad_request": 1}
 MAX_SERVER_ERRORS = 9  # of a page, over all runs
 MAX_OUTPUT_TOKENS = 65536

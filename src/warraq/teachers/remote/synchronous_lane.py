@@ -118,7 +118,6 @@ class SynchronousLane:
             if refusal is not None:
                 context.retryable[key] = refusal
                 return refusal
-        context.propagate_confidentiality(page, state)
         return state
 
     def _ask(self, request: PageRequest) -> Refusal | None:

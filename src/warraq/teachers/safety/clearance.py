@@ -1,17 +1,18 @@
 """Who may see a page: documents.csv + the image's own bytes -> `ClearedPage`, the only thing that a teacher sends.
 
 Unknown is not public. An image that is also a page of a file that is not public is not sendable, under whatever name;
-nor is one of a document that an answer found marked as confidential.
+nor is a page of a document that carries a mark of secrecy.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
-from warraq.documents import read_documents
+from warraq.documents import find_unmatched, read_documents
 from warraq.errors import InputError
-from warraq.records import Page
+from warraq.records import Page, Rejected, read_rows
 
 
 class NotClearedError(InputError):
@@ -28,14 +29,14 @@ class ClearedPage:
 
 @dataclass
 class Clearance:
-    """`hashes`: of images that may be sent; `denied`: of those that may not, which wins."""
+    """`hashes`: of images that may be sent; `denied`: of those, and of documents, that may not, which wins."""
 
     hashes: frozenset[str]
     denied: set[str] = field(default_factory=set)
 
     def allows(self, page: Page) -> bool:
         """Whether a page's image may be sent."""
-        return page.image_sha256 in self.hashes and page.image_sha256 not in self.denied
+        return page.image_sha256 in self.hashes and self.denied.isdisjoint({page.image_sha256, page.document})
 
     def load(self, page: Page, folder: Path) -> ClearedPage:
         """The page with its image from the pages' folder.
@@ -49,7 +50,7 @@ class Clearance:
         if hashlib.sha256(image).hexdigest() != page.image_sha256:
             raise InputError(f"{path} is not the image that pages.jsonl names; run render again.")
         if not self.allows(page):
-            raise NotClearedError(f"{path} may not be sent; documents.csv does not call each of its files public.")
+            raise NotClearedError(f"{path} may not be sent; `warraq label --clearance` tells why.")
         return ClearedPage(page, image)
 
 
@@ -58,20 +59,61 @@ def clear_all(pages: Iterable[Page]) -> Clearance:
     return Clearance(frozenset(page.image_sha256 for page in pages))
 
 
-def clear_public(pages: Iterable[Page], manifest: Path) -> Clearance:
-    """For a cloud teacher: pages of which each file is `public` in each of its rows.
+@dataclass(frozen=True)
+class Manifest:
+    """documents.csv, held to the files that there are."""
 
-    `manifest` is documents.csv, which may be absent.
+    sensitivities: dict[str, str]  # of each file that it names
+    unmatched: list[str]  # of each line that names no file: where it stands and what to do
 
-    Raises:
-        InputError: the manifest lacks a column or is not UTF-8.
-    """
-    sensitivities: dict[str, set[str]] = {}
-    for row in read_documents(manifest, "file", "sensitivity"):
-        sensitivities.setdefault(row.file, set()).add(row.sensitivity.strip())
-    public: set[str] = set()
-    denied: set[str] = set()
-    for page in pages:
-        is_public = bool(page.files) and all(sensitivities.get(file) == {"public"} for file in page.files)
-        (public if is_public else denied).add(page.image_sha256)
-    return Clearance(frozenset(public - denied), denied)
+    @classmethod
+    def read(cls, pages: Sequence[Page], folder: Path, raw: Path) -> Self:
+        """Of `raw`, which need not be there; `folder` holds the pages and tells which files have none.
+
+        Raises:
+            InputError: it can be misunderstood; says where.
+        """
+        path = raw / "documents.csv"
+        rows = read_documents(path, "file", "sensitivity")
+        rejected = folder / "rejected.jsonl"
+        files = {file for page in pages for file in page.files}
+        files.update(row.file for row in (read_rows(rejected, Rejected) if rejected.exists() else ()))
+        if any(row.file not in files for row in rows):  # what is not rendered yet
+            files.update(file.relative_to(raw).as_posix() for file in raw.rglob("*") if file.is_file())
+        return cls({row.file: row.sensitivity for row in rows}, find_unmatched(path, rows, files))
+
+    def find_objection(self, page: Page) -> str | None:
+        """Why a page's document is not public; None where it is."""
+        for file in page.files:
+            if (sensitivity := self.sensitivities.get(file)) != "public":
+                what = "does not name it" if sensitivity is None else f"calls it {sensitivity!r}"
+                return f"documents.csv {what}" if len(page.files) == 1 else f"documents.csv {what} as {file}"
+        return None if page.files else "it has no file"
+
+    def clear(self, pages: Sequence[Page], denied: set[str]) -> Clearance:
+        """For a cloud teacher: pages of public documents; `denied` wins, also by what is added to it later.
+
+        Raises:
+            InputError: a line matches no file, so that nobody knows what was meant by it.
+        """
+        if self.unmatched:
+            more = f" ({len(self.unmatched) - 1} lines more match none.)" if len(self.unmatched) > 1 else ""
+            raise InputError(self.unmatched[0] + more)
+        objected = {page.image_sha256 for page in pages if self.find_objection(page)}
+        return Clearance(frozenset({page.image_sha256 for page in pages} - objected), denied)
+
+    def describe(self, pages: Sequence[Page], reasons: Mapping[str, str]) -> str:
+        """A line for each document that a cloud teacher may see or not see, and why, for each line of the manifest that
+        names no file, and for how many; `reasons`: of what is denied, by id.
+        """
+        objected = {page.image_sha256 for page in pages if self.find_objection(page)}
+        verdicts: dict[str, set[str]] = {}
+        for page in pages:
+            why = self.find_objection(page) or reasons.get(page.document) or reasons.get(page.image_sha256)
+            if why is None and page.image_sha256 in objected:
+                why = "a page is also one of a document that is not public"
+            verdicts.setdefault(", ".join(page.files), set()).update({why} if why else ())
+        lines = [f"{'not sendable' if whys else 'sendable':14}{names}{': ' if whys else ''}{'; '.join(sorted(whys))}"
+                 for names, whys in sorted(verdicts.items())]  # fmt: skip
+        total = f"{sum(not whys for whys in verdicts.values())} of {len(verdicts)} documents may be sent"
+        return "\n".join([*lines, *self.unmatched, total])

@@ -7,28 +7,41 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from itertools import accumulate
 
+from warraq import tasks
 from warraq.files import JsonObject
-from warraq.metrics.arabic import normalize, to_ascii_digits
+from warraq.metrics.arabic import fold_letters, normalize, to_ascii_digits
 from warraq.metrics.dates import parse_date
 from warraq.metrics.fields import flatten
 from warraq.metrics.values import parse_amount
-from warraq.teachers.textlayer import find_fault, fold_letters
+from warraq.teachers.safety.marks import find_mark_in
+from warraq.teachers.textlayer import MIN_LETTERS, find_fault
+from warraq.teachers.textlayer import fold_letters as clean_layer
 
-QUARANTINE = frozenset({"foreign_script", "text_on_blank", "mixed_digits", "disagrees", "marked_confidential"})
+QUARANTINE = frozenset(
+    {"no_text", "declined", "foreign_script", "text_on_blank", "mixed_digits", "disagrees", "marked_confidential"}
+)
 BLANK_INK = 0.0005  # share of dark pixels: below it a page is paper and dust, or a notice in small type
 LETTERS_OF_INK = 200_000  # letters in type of 5 pt for which all of a page would be dark: no smaller one is printed
+LINE_INK = 0.002  # from here on it has about a line of text
 
 _MIXED = re.compile(r"[0-9][٠-٩۰-۹]|[٠-٩][0-9۰-۹]|[۰-۹][0-9٠-٩]")
 _MARK = re.compile("[\u064b-\u0652\u0670]")
 _ARABIC = re.compile("[\u0621-\u064a]")
 _TAG = re.compile(r"<[^<>]{0,200}>")
-_CONFIDENTIAL = re.compile(
-    r"\(?\s*(?<!غير )(?:سر[يى]ة?(?: للغاي[ةه]| جدا[\u064b]?)?|مكتوم|(?:top )?secret|"
-    r"(?:strictly )?confidential|restricted)\s*\)?",
-    re.I,
+_CANNOT = (
+    r"(?:i (?:can't|cannot|can not|could not|won't|will not|am unable|am not able)|i'm (?:unable|not able)|unable to|"
+    r"je ne (?:peux|suis) pas|لا (?:استطيع|يمكنني|اقدر)|لست قادر|غير قادر|ليس بامكاني|لن اتمكن)"
 )
+_DECLINED = re.compile(  # an apology and "I cannot", or "I cannot" and what a model is asked for
+    rf"\W*(?:[^\n]{{0,20}}(?:sorry|apologi[sz]e|apologies|unfortunately|as an ai|"
+    rf"desole|اسف|عذرا|معذره|عتذر|بصفتي|كنموذج)"
+    rf"[^\n]{{0,60}}?\b{_CANNOT}|{_CANNOT}[^\n]{{0,40}}(?:help|assist|process|read|transcri|extract|provide|view|see|"
+    r"comply|fulfil|identify|analy[sz]e|access|answer|aider|lire|ساعد|قراء|استخراج|نسخ|تقديم|معالج|تلبي|تحليل|طلب))"
+)
+_SHOWN = frozenset({"figure", "barcode", "signature"})  # blocks that say what the ink is, without a word
 _DATE = re.compile(r"^\W*\d{1,4}\s?[-/.]\s?\d{1,2}\s?[-/.]\s?\d{1,4}\W*$")
 
 
@@ -50,14 +63,37 @@ def find_issues(task: str, answer: JsonObject, ink: float | None, layer: str) ->
     """All issues of an answer; `ink` is the image's share of dark pixels, `layer` the page's own text or nothing."""
     texts = collect_texts(answer)
     full_text = "\n".join(texts.values())
-    issues = [*_check_script(task, full_text, ink), *_check_markings(texts), *_check_dates(texts)]
-    issues += _check_text_layer(task, full_text, fold_letters(layer))
+    issues = [*_check_words(task, answer, ink, layer), *_check_script(full_text, ink), *_check_dates(texts)]
+    if mark := find_mark_in(answer):
+        issues.append(AnswerIssue("marked_confidential", mark))
+    issues += _check_text_layer(task, full_text, clean_layer(layer))
     if task == "invoice":
         issues += _check_sums(answer)
     return issues
 
 
-def _check_script(task: str, full_text: str, ink: float | None) -> Iterator[AnswerIssue]:
+def _check_words(task: str, answer: JsonObject, ink: float | None, layer: str) -> Iterator[AnswerIssue]:
+    """An answer that says nothing of a page that says something, or that says that there is none."""
+    enums = _list_enums(task)
+    texts = [text for text in flatten(answer).values() if isinstance(text, str) and text not in enums]
+    letters = sum(map(str.isalnum, "".join(texts)))
+    shown = any(block["kind"] in _SHOWN for block in answer.get("blocks", ()))
+    if not letters and not shown and ((ink or 0) > LINE_INK or sum(map(str.isalpha, layer)) >= MIN_LETTERS):
+        yield AnswerIssue("no_text", f"not a word, and {ink or 0:.1%} of the page is dark")
+    for text in texts:
+        plain = fold_letters(text.replace("’", "'")).casefold()
+        if sum(map(str.isalnum, text)) > 0.8 * letters and _DECLINED.match(plain):
+            yield AnswerIssue("declined", text[:60])
+
+
+@cache
+def _list_enums(task: str) -> frozenset[str]:
+    """The words of a task's schema, which are not the page's."""
+    values = flatten(tasks.load(task).schema).items()
+    return frozenset(word for path, word in values if ".enum[" in path and isinstance(word, str))
+
+
+def _check_script(full_text: str, ink: float | None) -> Iterator[AnswerIssue]:
     letters = [letter for letter in full_text if letter.isalpha()]
     foreign = [letter for letter in letters if not (letter < "\u0250" or "\u0600" <= letter <= "\u06ff"
                or "\u0370" <= letter <= "\u03ff" or "\ufb50" <= letter <= "\ufefc" or letter in "ʿʾʼ")]  # fmt: skip
@@ -65,26 +101,11 @@ def _check_script(task: str, full_text: str, ink: float | None) -> Iterator[Answ
         yield AnswerIssue("foreign_script", f"{len(foreign)} of {len(letters)} letters, {foreign[0]} first")
     if ink is not None and ink < BLANK_INK and len(letters) > max(20, LETTERS_OF_INK * ink):
         yield AnswerIssue("text_on_blank", f"{len(letters)} letters, {ink:.3%} of the page is dark")
-    if task == "content" and ink is not None and ink > 20 * BLANK_INK and not any(map(str.isalnum, full_text)):
-        yield AnswerIssue("no_text", f"{ink:.1%} of the page is dark")
     if mixed := _MIXED.search(full_text):
         yield AnswerIssue("mixed_digits", full_text[max(0, mixed.start() - 8) : mixed.end() + 8])
     arabic, marks = len(_ARABIC.findall(full_text)), len(_MARK.findall(full_text))
     if arabic > 20 and marks > 0.3 * arabic:
         yield AnswerIssue("vowel_marks", f"{marks} on {arabic} letters")
-
-
-def _check_markings(texts: dict[str, str]) -> Iterator[AnswerIssue]:
-    for path, text in texts.items():
-        if path.endswith("sensitivity_marking"):
-            marking = _CONFIDENTIAL.search(text)
-        else:  # a line of its own: in running text the word may speak of anything
-            marking = next(
-                filter(None, (_CONFIDENTIAL.fullmatch(line.strip(" -–:*")) for line in text.split("\n"))), None
-            )
-        if marking:
-            yield AnswerIssue("marked_confidential", f"{path}: {marking[0].strip()}")
-            return
 
 
 def _check_dates(texts: dict[str, str]) -> Iterator[AnswerIssue]:

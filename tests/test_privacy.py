@@ -1,0 +1,35 @@
+"""No library reports to its maker; tests/test_demo.py watches the commands of the graph."""
+
+import subprocess
+import sys
+
+import pytest
+
+from support import ROOT
+from warraq.environment import TELEMETRY_OFF
+
+
+@pytest.mark.parametrize("name", ["Makefile", "Dockerfile"])
+def test_what_runs_beside_the_package_is_told_the_same(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    for variable, value in TELEMETRY_OFF.items():
+        assert f"{variable}={value}" in text or f"export {variable} := {value}\n" in text, variable
+
+
+def test_the_server_of_compose_is_told_as_well() -> None:
+    text = (ROOT / "compose.yaml").read_text(encoding="utf-8")
+    for variable in ("VLLM_NO_USAGE_STATS", "DO_NOT_TRACK", "HF_HUB_DISABLE_TELEMETRY"):
+        assert f"{variable}={TELEMETRY_OFF[variable]}" in text
+
+
+def test_dvc_reports_nothing() -> None:
+    assert "analytics = false" in (ROOT / ".dvc/config").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("module", ["warraq", "warraq.runtimes.onnx", "warraq.training.trainer", "warraq.workers"])
+def test_every_way_to_a_library_turns_its_telemetry_off(module: str) -> None:
+    """Before it is loaded, and whatever the environment says."""
+    code = f"import os, sys, {module}; assert 'onnxruntime' not in sys.modules; print(dict(os.environ))"
+    environment = dict.fromkeys(TELEMETRY_OFF, "no")
+    told = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert all(f"'{name}': '{value}'" in told.stdout for name, value in TELEMETRY_OFF.items())
