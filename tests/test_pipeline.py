@@ -2,8 +2,6 @@
 
 import re
 import shlex
-import subprocess
-import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
 
