@@ -48,6 +48,7 @@ def render(context: click.Context, raw: Path, out: Path | None, check: bool) -> 
 @path_option("--ledger", "Folder of the ledger: what was asked, answered and paid, of all tasks. Keep it.")
 @path_option("--out", "File for the labels, JSON Lines.")
 @path_option("--metrics", "File for the counts of answers, refusals and doubts, JSON.")
+@click.option("--check", is_flag=True, help="Ask one real request for each task of params.yaml, and tell what came.")
 @click.option("--dry-run", is_flag=True, help="Only tell what would be bought and what it would cost; send nothing.")
 @click.option("--pilot", type=click.IntRange(1), help="Buy so many pages, then tell what the others would cost.")
 @click.option("--clearance", is_flag=True, help="Only tell which documents may be sent, and why the others not.")
@@ -56,7 +57,7 @@ def render(context: click.Context, raw: Path, out: Path | None, check: bool) -> 
 @exit_on_failure
 def label(
     context: click.Context, task: str, raw: Path, pages: Path, reviews: Path, ledger: Path, out: Path, metrics: Path,
-    dry_run: bool, pilot: int | None, clearance: bool, retry: str | None,
+    check: bool, dry_run: bool, pilot: int | None, clearance: bool, retry: str | None,
 ) -> None:  # fmt: skip
     """Pages to labels, by the teachers of params.yaml."""
     params = load_params(context)
@@ -67,6 +68,8 @@ def label(
     files = stage.LabelFiles(raw, pages, reviews, ledger, out)
     if clearance:
         click.echo(files.describe_clearance())
+    elif check:
+        click.echo(stage.check(files=files, names=params.tasks, parameters=params.label))
     elif dry_run or pilot:
         click.echo(stage.preview(files=files, task=task, parameters=params.label, pilot=0 if dry_run else pilot or 0))
     else:

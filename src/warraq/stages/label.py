@@ -5,7 +5,6 @@ the ledger before it is read. The rows are made of the ledger; a labels file tha
 """
 
 import logging
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -24,7 +23,7 @@ from warraq.teachers.label_files import LabelFiles as LabelFiles
 from warraq.teachers.remote import gemini, local
 from warraq.teachers.remote.budget import Budget
 from warraq.teachers.remote.context import LaneContext
-from warraq.teachers.remote.cost_estimate import format_cost, summarize_cost
+from warraq.teachers.remote.cost_estimate import describe_plan, summarize_cost
 from warraq.teachers.remote.ledger import Ledger
 from warraq.teachers.remote.prices import Price
 from warraq.teachers.remote.provider import Provider
@@ -117,18 +116,23 @@ def run(*, files: LabelFiles, metrics: Path, task: str, parameters: Label, retry
 
 
 def preview(*, files: LabelFiles, task: str, parameters: Label, pilot: int) -> str:
-    """What `run` would buy and cost, for the terminal; `pilot` pages are bought before, so that the cost is measured.
-
-    The labels file stays as it is; what the pilot buys is in the ledger.
-    """
+    """What `run` would buy and cost, for the terminal; `pilot` pages are bought before, into the ledger alone."""
     with open_plan(files, files.read_labels(), task, parameters, write=pilot > 0) as plan:
         for teacher in plan.remote_teachers if pilot else []:
             sample = sorted(plan.wanted_pages(teacher).items())[:pilot]  # keys are hashes: a fair one
             plan.buy(teacher, dict(sample))
-        outcomes = Counter(row.reason or row.teacher for row in plan.labels.values())
-        outcomes += Counter({"to buy": len(plan.unpaid)})
-        counts = ", ".join(f"{count} {name}" for name, count in sorted(outcomes.items()))
-        numbers = ((teacher, len(plan.wanted_pages(teacher))) for teacher in plan.remote_teachers)
-        tables = [format_cost(teacher, number) for teacher, number in numbers if number]
-    who = [files.describe_clearance().splitlines()[-1]] if "gemini" in parameters.teachers else []
-    return "\n".join([f"label {task}: {len(plan.pages)} pages: {counts}", *(tables or ["nothing to buy"]), *who])
+        text = describe_plan(plan)
+    return "\n".join(
+        [text, *([files.describe_clearance().splitlines()[-1]] if "gemini" in parameters.teachers else [])]
+    )
+
+
+def check(*, files: LabelFiles, names: Sequence[str], parameters: Label) -> str:
+    """What comes of one real request for each task, for the terminal; InputError where nothing can."""
+    lines = []
+    for name in names:
+        with open_plan(files, [], name, parameters, write=True) as plan:
+            lines += [f"label {name}: {one.check(plan.wanted_pages(one))}" for one in plan.remote_teachers]
+    if not lines:
+        raise InputError("label.teachers in params.yaml names no model, so there is nothing to check.")
+    return "\n".join(lines)

@@ -1,12 +1,14 @@
 """What labelling would buy and cost, before anything is sent: pages, tokens, USD by lane, hours."""
 
 import datetime
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from warraq.teachers.remote.prices import LANES
 from warraq.teachers.remote.rate_limit import read_interval_s
 from warraq.teachers.remote.remote_teacher import RemoteTeacher
+from warraq.teachers.teacher_chain import LabelPlan
 
 LOW_TOKENS, EXPECTED_TOKENS = 300, 1800  # of an answer, before any was measured
 SECONDS = {"standard": 12.0, "flex": 60.0, "batch": 0.0}  # of a request, before any was measured
@@ -53,6 +55,17 @@ def summarize_cost(teacher: RemoteTeacher, pages: int) -> str:
         f"{pages} pages to buy from {model} in the {lane} lane: about USD {expected:.2f}, at most {high:.2f}; "
         f"label.max_usd leaves {left:.2f}"
     )
+
+
+def describe_plan(plan: LabelPlan) -> str:
+    """How many pages are answered by whom, how many have none and why, and what buying the others costs."""
+    outcomes = Counter(row.reason or row.teacher for row in plan.labels.values()) + Counter(
+        {"to buy": len(plan.unpaid)}
+    )
+    counts = ", ".join(f"{count} {name}" for name, count in sorted(outcomes.items()))
+    numbers = ((teacher, len(plan.wanted_pages(teacher))) for teacher in plan.remote_teachers)
+    tables = [format_cost(teacher, number) for teacher, number in numbers if number]
+    return "\n".join([f"label {plan.task}: {len(plan.pages)} pages: {counts}", *(tables or ["nothing to buy"])])
 
 
 def format_cost(teacher: RemoteTeacher, pages: int) -> str:

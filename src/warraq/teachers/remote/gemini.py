@@ -97,6 +97,7 @@ class GeminiProvider:
         self.schema = to_openapi(build_envelope(task.answer))
         self.first = RequestSpec(parameters.model, parameters.max_output_tokens)
         self.second_model = parameters.second_model
+        self.api = f"Gemini's API {parameters.api_version}"
         self._sdk: Any = None
 
     def identity(self) -> JsonObject:

@@ -39,6 +39,7 @@ class LocalProvider:
     """A chat completions server near, about a task; it takes no jobs."""
 
     name = "local"
+    api = "chat completions"
     reference: Reference = "silver"
     cloud = False
     second_model: str | None = None

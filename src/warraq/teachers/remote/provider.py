@@ -15,6 +15,7 @@ class Provider(Protocol):
     """A kind of server."""
 
     name: str
+    api: str  # which, in which version
     reference: Reference
     cloud: bool  # pages leave the machine, and it is paid for
     first: RequestSpec

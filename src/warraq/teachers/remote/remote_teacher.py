@@ -4,11 +4,13 @@ What is known of a page is what reading its rows in the ledger gives. A page abo
 price is bought, by one of two lanes.
 """
 
+import time
 from collections.abc import Mapping
 
+from warraq.errors import InputError
 from warraq.files import JsonObject
 from warraq.records import Page
-from warraq.teachers import Answer, Refusal
+from warraq.teachers import Answer, Refusal, cache_key
 from warraq.teachers.remote.batch_lane import BatchLane
 from warraq.teachers.remote.context import DENIED, LaneContext
 from warraq.teachers.remote.provider import BatchProvider
@@ -18,7 +20,7 @@ from warraq.teachers.remote.rate_limit import (
     read_in_flight,
     read_interval_s,
 )
-from warraq.teachers.remote.request import RequestSpec
+from warraq.teachers.remote.request import ProviderError, RequestSpec
 from warraq.teachers.remote.synchronous_lane import SynchronousLane
 
 
@@ -75,3 +77,42 @@ class RemoteTeacher:
                 lane = "flex" if lane == "batch" else lane  # what is asked a second time
             if pages:
                 self._synchronous_lane.buy(pages, lane)
+
+    def check(self, wanted: Mapping[str, Page]) -> str:
+        """Ask one request, about the first of the `wanted` pages by their key, else of any that may be sent.
+
+        Returns:
+            What came of it: model, version of the API, finish reason, tokens, USD. Its answer is in the ledger.
+
+        Raises:
+            InputError: no page may be sent; or what the server says in place of a response.
+        """
+        context, provider = self.context, self.context.provider
+        known = {cache_key(page, context.task.name, self): page for page in context.pages}
+        pages = {key: page for key, page in (wanted or known).items() if context.clearance.allows(page)}
+        if not pages:
+            raise InputError("no page may be sent: name a file that is public in documents.csv.")
+        context.check_prices()
+        lane, spent_usd, start = provider.choose_lane(1), context.budget.spent_usd, time.monotonic()
+        key, page = min(pages.items())
+        try:
+            with provider.open_session(context.clearance, 1):
+                if lane == "batch" and isinstance(provider, BatchProvider):
+                    provider.collect(set())  # whether there are jobs at all in this version
+                refusal = self._synchronous_lane.try_once(page, key, "flex" if lane == "batch" else lane)
+        except ProviderError as error:
+            raise InputError(f"{error.stops or f'{provider.name}: {error.message}.'}") from None
+        if refusal is not None:
+            raise InputError(f"{refusal.message}.")
+        attempt = context.ledger.history(key)[-1]
+        reply, outcome = (
+            context.reader.parse_reply(attempt.response or ""),
+            context.reader.read_attempt(attempt, page, key),
+        )
+        usage = reply.usage if reply else None
+        tokens = f"{usage.input_tokens} tokens in and {usage.output_tokens} out" if usage else "no tokens told"
+        came = "an answer" if isinstance(outcome, Answer) else f"{outcome.reason}, {outcome.message}"
+        return (
+            f"{(reply and reply.model) or provider.first.model} by {provider.api}: {attempt.code}, {tokens}, "
+            f"USD {context.budget.spent_usd - spent_usd:.4f}, {time.monotonic() - start:.1f} s: {came}"
+        )

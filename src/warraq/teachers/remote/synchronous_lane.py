@@ -92,6 +92,17 @@ class SynchronousLane:
             finally:
                 progress.show(last=True)
 
+    def try_once(self, page: Page, key: str, lane: Lane) -> Refusal | None:
+        """Ask one request, whatever is known of the page; None: what came of it is in the ledger.
+
+        Raises:
+            ProviderError: there is no response.
+            InputError: the page may not be sent; or another model answered, or it cost more than it can.
+        """
+        cleared = self.context.clearance.load(page, self.context.folder)
+        spec = replace(self.context.provider.first, lane=lane)
+        return self._ask(PageRequest(cleared, key, spec, measure_ink(cleared.image)))
+
     def _buy_page(self, page: Page, key: str, lane: Lane) -> Answer | Refusal:
         try:
             return self._ask_until_answered(page, key, lane)
