@@ -17,6 +17,7 @@ pytestmark = pytest.mark.slow
 FIGURES = {
     "answer": r"^\| onnxruntime fp32.* \| \d+ \| [\d.]+ \| \d+% \| [\d.]+ \| \d+ \| \d+ \| \d+ \|$",
     "evaluate_coverage": r"^ 100 documents, standard deviation 0\.1: [\d.]+ shows [01]\.\d{3}$",
+    "dataset_leaks": r"^300 pages: [\d.]+ s to hash, [\d.]+ s to compare, 58 pages of a group beside",
     "evaluate_speed": r"^all: [\d.]+ s, \d+ MiB; \d+ characters a page$",
     "label": r"^1 in flight: 20 labels of 20, [\d.]+/s overall",
     "parity": r"equal to transformers token for token: 1 of 1;",
@@ -52,7 +53,9 @@ def test_every_benchmark_is_tried() -> None:
     assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} == FIGURES.keys()
 
 
-@pytest.mark.parametrize(("name", "size"), [("evaluate_coverage", "1"), ("evaluate_speed", "2"), ("label", "loop")])
+@pytest.mark.parametrize(
+    ("name", "size"), [("evaluate_coverage", "1"), ("dataset_leaks", "300"), ("evaluate_speed", "2"), ("label", "loop")]
+)
 def test_without_files(name: str, size: str) -> None:
     assert holds_figures(name, size)
 

@@ -119,10 +119,10 @@ def test_of_a_student_its_export_alone_retrains_nothing(stages: list[Stage]) -> 
             assert own == ({"family", "export"} if name(stage) == "export" else set()), stage.name
 
 
-def test_paid_and_rendered_outputs_persist_and_nothing_else(stages: list[Stage]) -> None:
+def test_what_is_paid_rendered_or_decided_once_persists_and_nothing_else(stages: list[Stage]) -> None:
     persisted = {out.def_path for stage in stages for out in stage.outs if out.persist}
     tasks = params.load(PARAMS).tasks
-    assert persisted == {"data/pages", *(f"data/labels/{task}.jsonl" for task in tasks)}
+    assert persisted == {"data/pages", "data/splits.csv", *(f"data/labels/{task}.jsonl" for task in tasks)}
 
 
 def test_no_stage_is_frozen(stages: list[Stage]) -> None:

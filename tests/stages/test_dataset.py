@@ -1,5 +1,6 @@
 """labels + reviews -> ShareGPT samples, through `warraq dataset`."""
 
+import csv
 import hashlib
 import json
 import re
@@ -17,6 +18,7 @@ from support.params import params_yaml
 from warraq import tasks
 from warraq.cli.main import main
 from warraq.datasets.splits import assign_splits
+from warraq.metrics import duplicates
 from warraq.records import Label, Page, Review, write_rows
 from warraq.tasks import content
 
@@ -74,7 +76,15 @@ def run(folder: Path, **changes: object) -> Result:
     (folder / "params.yaml").write_text(text, encoding="utf-8")
     paths = [f"--{name}={folder / name}" for name in ("pages", "labels", "reviews")]
     return CliRunner().invoke(
-        main, ["--params", str(folder / "params.yaml"), "dataset", *paths, f"--out={folder / 'out'}"]
+        main,
+        [
+            "--params",
+            str(folder / "params.yaml"),
+            "dataset",
+            *paths,
+            f"--splits={folder / 'splits.csv'}",
+            f"--out={folder / 'out'}",
+        ],
     )
 
 
@@ -169,6 +179,49 @@ def test_near_duplicates_go_to_one_side_and_the_closest_pair_is_told(folder: Pat
     assert "10 groups of near-duplicates" in (folder / "out/README.md").read_text()
 
 
+def test_hundreds_of_copies_of_one_form_are_one_group_on_one_side(folder: Path) -> None:
+    copies = range(30, 290)
+    rows = [said(n, words(n)) for n in range(30)] + [said(n, words(7) + f" number {n}") for n in copies]
+    write_rows(folder / "labels/content.jsonl", rows, key=lambda row: row.page_id)
+    write_rows(folder / "pages/pages.jsonl", [page(n) for n in range(290)], key=lambda row: row.page_id)
+    for n in copies:
+        show(folder, n, Random(n))
+    assert run(folder).exit_code == 0
+    leaks = json.loads((folder / "out/audit.json").read_text())["leaks"]
+    assert (leaks["clusters"], leaks["documents"]) == (1, 261)
+    sides = {one["document"]: side for side in ("train", "val", "test") for one in samples(folder, side)}
+    assert len({sides[document(n)] for n in (7, *copies)}) == 1
+
+
+def test_a_page_that_cannot_be_compared_stops_the_stage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duplicates, "LARGEST_BUCKET", 5)
+    monkeypatch.setattr(duplicates, "_bucket_keys", lambda page: [("text", 0, "stock phrase")])
+    write_rows(folder / "labels/content.jsonl", [said(n, words(n)) for n in range(30)], key=lambda row: row.page_id)
+    result = run(folder)
+    assert result.exit_code == 2 and "cannot be told from near-duplicates" in result.output
+
+
+def test_no_document_moves_when_others_are_labelled_or_added(folder: Path) -> None:
+    rows = [said(n, words(n)) for n in range(15)]
+    write_rows(folder / "labels/content.jsonl", rows, key=lambda row: row.page_id)
+    assert run(folder).exit_code == 0
+    with (folder / "splits.csv").open() as stream:
+        before = {row["document"]: row["split"] for row in csv.DictReader(stream)}
+    rows += [said(n, words(n - 15) + " copy") for n in range(15, 30)]  # near-duplicates, half of them with a lower name
+    write_rows(folder / "labels/content.jsonl", rows, key=lambda row: row.page_id)
+    assert run(folder, test_share=0.4).exit_code == 0
+    with (folder / "splits.csv").open() as stream:
+        after = {row["document"]: row["split"] for row in csv.DictReader(stream)}
+    assert before.items() <= after.items()
+    assert [n for n in range(15) if after[document(n)] != after[document(n + 15)]] == []
+
+
+def test_a_row_of_the_sides_that_is_none_is_refused(folder: Path) -> None:
+    (folder / "splits.csv").write_text(f"document,split\n{document(1)},both\n")
+    result = run(folder)
+    assert result.exit_code == 2 and "splits.csv" in result.output and not (folder / "out").exists()
+
+
 def test_a_near_duplicate_that_is_named_for_another_side_is_refused(folder: Path) -> None:
     rows = [said(n, words(n)) for n in range(29)] + [said(29, words(7) + " copy")]
     write_rows(folder / "labels/content.jsonl", rows, key=lambda row: row.page_id)
@@ -227,7 +280,7 @@ def test_equal_inputs_give_equal_bytes(folder: Path) -> None:
 @given(st.sets(st.integers(0, 10**6), min_size=3, max_size=60), st.floats(0, 0.4), st.floats(0, 0.4))
 def test_split_is_total_and_gives_a_wanted_side_its_document(numbers: set[int], test: float, val: float) -> None:
     leaders = {document(n): document(n) for n in numbers}
-    splits = assign_splits(leaders, set(), set(), test_share=test, validation_share=val)
+    splits = assign_splits(leaders, set(), set(), {}, test_share=test, validation_share=val)
     assert splits.keys() == leaders.keys()
     assert set(splits.values()) == {"train"} | ({"test"} if test else set()) | ({"val"} if val else set())
 
@@ -235,7 +288,7 @@ def test_split_is_total_and_gives_a_wanted_side_its_document(numbers: set[int], 
 def test_split_of_old_documents_stays_when_new_ones_come() -> None:
     few, many = (
         assign_splits(
-            {document(n): document(n) for n in range(count)}, set(), set(), test_share=0.2, validation_share=0.2
+            {document(n): document(n) for n in range(count)}, set(), set(), {}, test_share=0.2, validation_share=0.2
         )
         for count in (40, 90)
     )

@@ -80,15 +80,19 @@ def label(
 @path_option("--pages", "What render wrote.")
 @path_option("--labels", "Folder of <task>.jsonl.")
 @path_option("--reviews", "Folder of human answers, <task>.jsonl.")
+@path_option("--splits", "CSV of the side of each document: read, and new documents are added.")
 @path_option("--out", "Folder for the ShareGPT dataset.")
 @click.pass_context
 @exit_on_failure
-def dataset(context: click.Context, pages: Path, labels: Path, reviews: Path, out: Path) -> None:
+def dataset(context: click.Context, pages: Path, labels: Path, reviews: Path, splits: Path, out: Path) -> None:
     """Labels and reviews to train, val and test samples, split by document."""
     params = load_params(context)
     from warraq.stages import dataset as stage
 
-    stage.run(pages=pages, labels=labels, reviews=reviews, out=out, tasks=params.tasks, parameters=params.dataset)
+    stage.run(
+        pages=pages, labels=labels, reviews=reviews, splits=splits, out=out, tasks=params.tasks,
+        parameters=params.dataset,
+    )  # fmt: skip
 
 
 @click.command()

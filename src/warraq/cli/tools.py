@@ -125,8 +125,8 @@ def tableqa(context: click.Context, source: str, revision: str | None, out: Path
 
     importer.run(source=source, revision=revision, out=out)
     stage.run(
-        pages=out / "pages", labels=out / "labels", reviews=out / "reviews", out=out / "dataset", tasks=["table_qa"],
-        parameters=branch,
+        pages=out / "pages", labels=out / "labels", reviews=out / "reviews", splits=out / "splits.csv",
+        out=out / "dataset", tasks=["table_qa"], parameters=branch,
     )  # fmt: skip
 
 

@@ -1,6 +1,12 @@
-"""Documents -> train, val and test, by each document's own hash; those that are nearly the same go together."""
+"""Documents -> train, val and test: once and for all, by each document's own hash.
 
+Those that are nearly the same go together. A side is written down when a document is first split, so that none moves
+when others come, go or are labelled.
+"""
+
+import csv
 import hashlib
+import io
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,27 +49,60 @@ def find_documents(names: Iterable[str], pages: Sequence[Page], key: str) -> set
     return all_documents
 
 
-def assign_splits(
-    leaders: Mapping[str, str], test: set[str], validation: set[str], *, test_share: float, validation_share: float
-) -> dict[str, str]:
-    """Document -> its split: as named by hand; of the others the lowest by hash are test, the next val.
+def read_splits(path: Path) -> dict[str, str]:
+    """Document -> its side as it was written down; empty where nothing was.
 
-    All documents with one leader go where one of them is named to go, else where the leader goes. A split whose share
-    is above zero gets a document while any other has two.
+    Raises:
+        InputError: a row is no document with a side, or a document stands twice.
+    """
+    if not path.exists():
+        return {}
+    splits: dict[str, str] = {}
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        for row in csv.DictReader(stream):
+            document, split = row.get("document"), row.get("split")
+            if not document or split not in SPLITS or document in splits:
+                raise InputError(
+                    f"{path}: the row of {document!r} is no document with one of {', '.join(SPLITS)}, or stands twice; "
+                    "mend it, or take the file as git has it."
+                )
+            splits[document] = split
+    return splits
+
+
+def format_splits(splits: Mapping[str, str]) -> str:
+    """The file of the sides, sorted by document."""
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows([("document", "split"), *sorted(splits.items())])
+    return stream.getvalue()
+
+
+def assign_splits(
+    leaders: Mapping[str, str], test: set[str], validation: set[str], known: Mapping[str, str],
+    *, test_share: float, validation_share: float,
+) -> dict[str, str]:  # fmt: skip
+    """Document -> its split: as named by hand, else as written down; of the new ones the lowest by hash are test, the
+    next val.
+
+    A new document goes where one that it nearly is already is, or is named to go; else where the leader of all that are
+    nearly the same goes. A split whose share is above zero and which has no document gets a new one while any other has
+    two.
 
     Args:
         leaders: document -> the first of those that are nearly the same, for a document alone itself.
         test: documents named for test.
         validation: documents named for validation.
+        known: document -> its side as it was written down.
         test_share: of the documents.
         validation_share: of the documents.
     """
-    by_hand = dict.fromkeys(validation, "val") | dict.fromkeys(test, "test")
-    of_group = {leaders.get(document, document): split for document, split in by_hand.items()}
-    splits = by_hand | {
+    given = {document: split for document, split in known.items() if document in leaders}
+    given |= dict.fromkeys(validation, "val") | dict.fromkeys(test, "test")
+    of_group = {leaders.get(document, document): split for document, split in sorted(given.items(), reverse=True)}
+    splits = given | {
         document: of_group[leader]
         for document, leader in leaders.items()
-        if document not in by_hand and leader in of_group
+        if document not in given and leader in of_group
     }
     free = sorted({leader for document, leader in leaders.items() if document not in splits}, key=hash_to_unit)
     edge = test_share + validation_share
@@ -103,15 +142,22 @@ def fingerprint_page(page: Page, folder: Path, texts: Iterable[str]) -> Fingerpr
 
 def split_documents(
     fingerprints: Mapping[str, Fingerprint], documents: Mapping[str, str], test: set[str], validation: set[str],
-    *, test_share: float, validation_share: float,
+    known: Mapping[str, str], *, test_share: float, validation_share: float,
 ) -> DocumentSplit:  # fmt: skip
     """Split the documents of all pages that have a fingerprint; `documents`: page -> its document.
 
     Raises:
-        InputError: nearly the same pages are in two splits, because params.yaml names them for these.
+        InputError: nearly the same pages are in two splits, because params.yaml names them for these or one of them was
+            split before the other came; or a page could not be compared.
     """
-    leaders = duplicates.cluster_documents(fingerprints, documents)
-    splits = assign_splits(leaders, test, validation, test_share=test_share, validation_share=validation_share)
+    try:
+        leaders = duplicates.cluster_documents(fingerprints, documents)
+    except ValueError as error:
+        raise InputError(
+            f"page {error} cannot be told from near-duplicates: it has nothing but what hundreds of other pages have; "
+            "take its document out of the labels."
+        ) from None
+    splits = assign_splits(leaders, test, validation, known, test_share=test_share, validation_share=validation_share)
     closest = duplicates.find_closest_pair(fingerprints, documents, splits)
     if closest and closest.duplicates:
         (one, other), (left, right) = closest.pages, closest.splits

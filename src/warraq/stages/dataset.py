@@ -1,7 +1,8 @@
 """labels + reviews -> ShareGPT train.json, val.json, test.json, dataset_info.json, audit.json, README.md.
 
-A person's review beats a teacher's label. The split is by document and decided by the document's own hash, so that no
-document is in two splits and none moves when others come; documents that say or show nearly the same go together.
+A person's review beats a teacher's label. The split is by document, decided once by the document's own hash and written
+down, so that no document is in two splits and none moves when others come; those that say or show nearly the same go
+together.
 What is left out is counted with its reason. Whether a sample fits a student is audited where a student is trained.
 """
 
@@ -15,7 +16,15 @@ from pydantic import Field
 
 from warraq.datasets.audit import summarize
 from warraq.datasets.samples import LabelledSample, Reasons, collect_samples, excess_negatives
-from warraq.datasets.splits import SPLITS, DocumentSplit, find_documents, fingerprint_page, split_documents
+from warraq.datasets.splits import (
+    SPLITS,
+    DocumentSplit,
+    find_documents,
+    fingerprint_page,
+    format_splits,
+    read_splits,
+    split_documents,
+)
 from warraq.errors import InputError
 from warraq.files import JsonObject, write_json, write_text
 from warraq.records import Page, read_rows
@@ -46,9 +55,9 @@ def dataset_info() -> JsonObject:
 
 
 def split_samples(
-    samples: Sequence[LabelledSample], rows: Sequence[Page], pages: Path, parameters: Dataset
+    samples: Sequence[LabelledSample], rows: Sequence[Page], pages: Path, known: Mapping[str, str], parameters: Dataset
 ) -> DocumentSplit:
-    """Split the documents of the samples.
+    """Split the documents of the samples; `known` are the sides that were written down before.
 
     Raises:
         InputError: params.yaml names a document that is not there, one for two splits, or near-duplicates apart.
@@ -66,6 +75,7 @@ def split_samples(
         {page.page_id: page.document for page in labelled},
         test,
         validation,
+        known,
         test_share=parameters.test_share,
         validation_share=parameters.validation_share,
     )
@@ -78,15 +88,18 @@ def write_samples(out: Path, parts: Mapping[str, Sequence[LabelledSample]]) -> N
         write_json(out / f"{name}.json", [sample.model_dump(mode="json") for sample in samples])
 
 
-def run(*, pages: Path, labels: Path, reviews: Path, out: Path, tasks: Sequence[str], parameters: Dataset) -> None:
-    """Write the dataset.
+def run(
+    *, pages: Path, labels: Path, reviews: Path, splits: Path, out: Path, tasks: Sequence[str], parameters: Dataset
+) -> None:
+    """Write the dataset, and the sides of new documents to `splits`, beside those that it has.
 
     Raises:
         InputError: see `collect_samples` and `split_samples`; or a split is left without samples.
     """
     rows = read_rows(pages / "pages.jsonl", Page)
     samples, left_out = collect_samples(tasks, rows, labels, reviews)
-    split = split_samples(samples, rows, pages, parameters)
+    known = read_splits(splits)
+    split = split_samples(samples, rows, pages, known, parameters)
     parts = {name: [one for one in samples if split.splits[one.sample.document] == name] for name in SPLITS}
     for one in excess_negatives(parts["train"], parameters.negative_share):
         left_out[one.sample.task]["negative_surplus"] += 1
@@ -98,6 +111,7 @@ def run(*, pages: Path, labels: Path, reviews: Path, out: Path, tasks: Sequence[
                 f"{labels} gives no {name} sample ({len(samples)} samples of {len(split.splits)} documents; left out: "
                 f"{dict(sorted(total.items()))}); label more documents or change the shares in params.yaml."
             )
+    write_text(splits, format_splits({**known, **split.splits}))
     write_samples(out, parts)
     write_json(out / "dataset_info.json", dataset_info())
     audit = summarize(parts, left_out, split)
