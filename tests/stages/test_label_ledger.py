@@ -280,6 +280,15 @@ def test_a_row_that_cannot_be_read_is_one_reason_for_one_page(
     assert len(gemini.requests) == 4 and all(row.answer for row in project.rows())
 
 
+def test_an_odd_share_of_ink_is_none(project: Project, gemini: GeminiServer) -> None:
+    project.add_cleared_pages(1)
+    project.label("gemini")
+    with closing(sqlite3.connect(project.root / "ledger/ledger.sqlite")) as ledger, ledger:
+        ledger.execute("UPDATE attempt SET ink = 'much'")
+
+    assert project.label("gemini").exit_code == 0 and project.rows()[0].answer
+
+
 def test_kills_at_random_moments_lose_nothing(
     project: Project, gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

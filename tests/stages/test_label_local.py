@@ -107,3 +107,13 @@ def test_what_the_local_model_declines_goes_on_to_gemini_where_that_may_see_it(
     first, second = project.rows()
     assert (first.answer, first.reason) == (None, "not_sendable")
     assert second.teacher == "gemini" and second.answer
+
+
+def test_odd_usage_is_none(project: Project, local: GeminiServer) -> None:
+    project.add_page(1)
+    local.script = ["odd_usage"]
+
+    result = project.label("local")
+
+    assert result.exit_code == 0, result.output
+    assert project.rows()[0].answer

@@ -210,7 +210,8 @@ class GeminiServer(ThreadingHTTPServer):
             "deep_200": (200, "[" * 100_000),
             "no_candidates": (200, {"candidates": [], "usageMetadata": USAGE}),
             "no_reason": (200, {"candidates": [{"index": 0}], "usageMetadata": USAGE}),
-            "odd_content": (200, {"candidates": [{"finishReason": "STOP", "content": {"parts": whole}}]}),
+            "odd_content": (200, {"candidates": [{"finishReason": "STOP", "content": [{"text": whole}]}]}),
+            "odd_parts": (200, {"candidates": [{"finishReason": "STOP", "content": {"parts": whole}}]}),
             "other": (200, build_candidate("OTHER", None)),
             "endless": (200, build_candidate("MAX_TOKENS", whole[: len(whole) // 2] + LOOP * 50)),
             "negative_usage": (
@@ -308,6 +309,10 @@ class GeminiServer(ThreadingHTTPServer):
         good = {"model": "served-name", "choices": [choice], "usage": usage}
         if request.case == "odd_content":
             message["content"] = ["a", "list"]
+        if request.case == "half_a_letter":
+            good["model"] = "\ud800"
+        if request.case == "odd_usage":
+            good["usage"] = {"prompt_tokens": {}, "completion_tokens": 10**30}
         if request.case == "no_reason":
             choice["finish_reason"] = None
         cases = {"html_200": "<html></html>", "list_200": [good], "no_candidates": good | {"choices": []}}

@@ -5,7 +5,7 @@ else is the channel's, and the page is asked again. Of a body is told what is wh
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Annotated, Any, TypeVar
@@ -40,26 +40,12 @@ class Body(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel)
 
 
-class Violation(Body):
-    """A quota that was passed."""
-
-    quota_id: Lenient[str] = None
-
-
-class Detail(Body):
-    """One of the details of a Google error: RetryInfo, QuotaFailure or ErrorInfo."""
-
-    retry_delay: Lenient[str | float] = None
-    reason: Lenient[str] = None
-    violations: Lenient[list[Lenient[Violation]]] = None
-
-
 class ErrorBody(Body):
-    """The error that a body tells."""
+    """The error that a body tells; its details are of several kinds, and looked through for the words that matter."""
 
     status: Lenient[str] = None
     message: Lenient[str] = None
-    details: Lenient[list[Lenient[Detail]]] = None
+    details: Any = None
 
     @classmethod
     def read(cls, body: object) -> "ErrorBody":
@@ -69,19 +55,23 @@ class ErrorBody(Body):
         error = body.get("error", body) if isinstance(body, dict) else body
         return cls.model_validate(error if isinstance(error, dict) else {"message": str(error or "")})
 
-    def known_details(self) -> list[Detail]:
-        """Those that could be read."""
-        return [detail for detail in self.details or () if detail is not None]
-
-    def quota_ids(self) -> list[str]:
-        """The names of the quotas that were passed."""
-        violations = (violation for detail in self.known_details() for violation in detail.violations or ())
-        return [violation.quota_id for violation in violations if violation is not None and violation.quota_id]
+    def find(self, name: str) -> list[str]:
+        """What stands under a name, anywhere in the details."""
+        return list(_find_words(self.details, name))
 
     def wait_s(self, headers: Mapping[str, str]) -> float | None:
         """Seconds that the server asks to wait: by RetryInfo, else by the header Retry-After (seconds or a date)."""
-        delays = [parse_delay(str(detail.retry_delay)) for detail in self.known_details()]
-        return next((delay for delay in [*delays, parse_retry_after(headers)] if delay is not None), None)
+        delays = [*map(parse_delay, self.find("retryDelay")), parse_retry_after(headers)]
+        return next((delay for delay in delays if delay is not None), None)
+
+
+def _find_words(value: object, name: str) -> Iterator[str]:
+    if isinstance(value, dict):
+        if isinstance(value.get(name), str | int | float):
+            yield str(value[name])
+        value = list(value.values())
+    for item in value if isinstance(value, list) else ():
+        yield from _find_words(item, name)
 
 
 def find_kind(code: int) -> ErrorKind:

@@ -50,6 +50,7 @@ class Part(Body):
 class Response(Body):
     """The first candidate of a response's body, and what is told beside it."""
 
+    content: dict[str, Any] | None = Field(None, validation_alias=AliasPath("candidates", 0, "content"))
     parts: list[Part] | None = Field(None, validation_alias=AliasPath("candidates", 0, "content", "parts"))
     finish_reason: str | None = Field(None, validation_alias=AliasPath("candidates", 0, "finishReason"))
     block_reason: Lenient[str] = Field(None, validation_alias=AliasPath("promptFeedback", "blockReason"))
@@ -78,12 +79,12 @@ def parse_error(error: Any, model: str) -> ProviderError:
     kind = find_kind(error.code)
     told = f"{message}: {body.message or 'without a word'}"[:500]
     if kind == "rate_limited":
-        quotas = ", ".join(body.quota_ids())
+        quotas = ", ".join(body.find("quotaId"))
         stops = f"the day's quota of Gemini is used up ({quotas}): go on tomorrow." if "PerDay" in quotas else None
         return ProviderError(kind, message, wait_s, stops=stops)
     if kind in {"overloaded", "server_error"}:
         return ProviderError(kind, message, wait_s, spent=error.code < 300)
-    if error.code in {401, 403} or any(detail.reason == "API_KEY_INVALID" for detail in body.known_details()):
+    if error.code in {401, 403} or "API_KEY_INVALID" in body.find("reason"):
         return ProviderError("refused", message, stops=f"Gemini refuses the key ({told}): check GEMINI_API_KEY.")
     if error.code == 404:
         stops = f"Gemini has no model {model} in this version of its API ({told}): change label.gemini in params.yaml."
@@ -101,5 +102,5 @@ def parse_job_line(text: bytes) -> JobResult:
     except (ValueError, AttributeError, RecursionError):
         return JobResult(None, None, "a line of the results is not a JSON object")
     if "response" not in line:
-        return JobResult(key, None, json.dumps(line.get("error", "no response"), ensure_ascii=False)[:200])
+        return JobResult(key, None, json.dumps(line.get("error", "no response"))[:200])
     return JobResult(key, json.dumps(line["response"], ensure_ascii=False), "")

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from warraq.chat_completions import build_format, build_request, parse_response
-from warraq.files import JsonObject
+from warraq.files import JsonObject, parse_strict_json
 from warraq.records import Reference
 from warraq.section import Section
 from warraq.tasks import Task
@@ -101,12 +101,14 @@ class LocalProvider:
 
     def parse(self, body: str) -> Reply:
         """What a response says."""
+        parse_strict_json(body)  # what no ledger and no labels file could hold is no response
         response = parse_response(body)
-        word = response.finish_reason or "no finish reason"
-        usage = None
-        if response.input_tokens is not None and response.output_tokens is not None:
-            usage = Usage(response.input_tokens, response.output_tokens, {})
-        return Reply(FINISHES.get(word, "failed"), word, response.text, response.model, usage)
+        word = response.finish_reason if isinstance(response.finish_reason, str) else "no finish reason"
+        model = response.model if isinstance(response.model, str) else None
+        counts = (response.input_tokens, response.output_tokens)
+        tokens = [count for count in counts if isinstance(count, int) and 0 <= count < 2**31]
+        usage = Usage(tokens[0], tokens[1], {}) if len(tokens) == 2 else None
+        return Reply(FINISHES.get(word, "failed"), word, response.text, model, usage)
 
     def serves(self, model: str, served: str) -> bool:
         """A local server names its model as it likes: by a path, or by an alias."""
