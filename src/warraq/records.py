@@ -57,7 +57,8 @@ class Page(Row):
     ink: float | None = None  # share of dark samples; 0.0 on a blank page
     script: str | None = None  # of most letters of the text layer: arabic, latin, other
     codecs: tuple[str, ...] = ()  # of the images on a PDF page
-    damage: str | None = None  # what of the page the engine could not read, where it drew the rest
+    damage: str | None = None  # what the engine could not read of a page that it drew, or drew as no other does
+    text_fault: str | None = None  # why its text layer is not what the page shows: words without ink, words cut in two
 
 
 class Rejected(Row):

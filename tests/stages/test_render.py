@@ -20,6 +20,7 @@ from support import PARAMS, ROOT
 from support.rendering import (
     PARAMETERS,
     Raw,
+    build_pdf,
     draw_pdf,
     encode_image,
     open_page,
@@ -176,14 +177,21 @@ def test_a_killed_run_keeps_its_finished_documents(
 
 
 def test_check_tells_what_would_be_rejected_and_keeps_nothing(raw: Raw, tmp_path: Path) -> None:
-    folder = raw("letter.pdf", "truncated.pdf", "empty.pdf")
+    broken = build_pdf(b"BT /F1 14 Tf 20 270 Td (Letter) Tj ET [")
+    folder = raw("letter.pdf", "truncated.pdf", "empty.pdf", **{"broken.pdf": broken})
     result = CliRunner().invoke(main, ["--params", str(PARAMS), "render", "--raw", str(folder), "--check"])
     assert (result.exit_code, [line.split(": ")[:2] for line in result.stdout.splitlines()]) == (
         0,
-        [["empty.pdf", "empty"], ["truncated.pdf, page 2", "page_lost"], ["truncated.pdf, page 3", "page_lost"]],
+        [
+            ["broken.pdf, page 1", "damage"],
+            ["empty.pdf", "empty"],
+            ["truncated.pdf, page 2", "page_lost"],
+            ["truncated.pdf, page 3", "page_lost"],
+        ],
     )
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
     assert CliRunner().invoke(main, ["--params", str(PARAMS), "render", "--raw", str(folder)]).exit_code == 2
+    assert "5 pages (5 rendered, 0 reused), 1 damaged," in result.stderr
 
 
 def test_nothing_to_render_is_one_sentence(raw: Raw, tmp_path: Path) -> None:
@@ -257,6 +265,7 @@ def test_the_summary_counts_pages_and_rejections(raw: Raw, tmp_path: Path) -> No
         "pages_scan": 1,
         "pages_script_latin": 4,
         "pages_script_none": 2,
+        "pages_text_unproved": 0,
         "pages_with_text_layer": 4,
         "rejected_empty": 1,
         "rejected_page_lost": 2,

@@ -29,23 +29,44 @@ def reasons_by_file(rejected: list[Rejected]) -> dict[str, str]:
     return {row.file: row.reason for row in rejected}
 
 
-def draw_pdf(page: str = "", kid: int = 3, trailer: str = "") -> bytes:
-    """A PDF written by hand, so that it may be wrong: a page of 200 x 100 points with a black bar."""
+def build_pdf(
+    content: bytes, *objects: bytes, page: str = "", catalog: str = "", trailer: str = "", kid: int = 3
+) -> bytes:
+    """A PDF written by hand, so that it may be wrong: a page of 400 x 300 points with Helvetica as F1.
+
+    Objects are numbered from 6 on; the page and the catalog take further entries.
+    """
     bodies = [
-        "<</Type/Catalog/Pages 2 0 R>>",
-        f"<</Type/Pages/Count 1/Kids[{kid} 0 R]>>",
-        f"<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 100]/Contents 4 0 R{page}>>",
-        "<</Length 17>>\nstream\n10 10 120 20 re f\nendstream",
+        f"<</Type/Catalog/Pages 2 0 R{catalog}>>".encode(),
+        f"<</Type/Pages/Count 1/Kids[{kid} 0 R]>>".encode(),
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 400 300]/Contents 4 0 R"
+        b"/Resources<</Font<</F1 5 0 R/F2 6 0 R>>>>%b>>" % page.encode(),
+        pdf_stream(content),
+        b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
+        *objects,
     ]
-    data, places = "%PDF-1.7\n", []
+    data, places = b"%PDF-1.7\n", []
     for number, body in enumerate(bodies, start=1):
         places.append(len(data))
-        data += f"{number} 0 obj\n{body}\nendobj\n"
-    table = "".join(f"{place:010d} 00000 n \n" for place in places)
-    return (
-        f"{data}xref\n0 5\n0000000000 65535 f \n{table}trailer\n<</Size 5/Root 1 0 R{trailer}>>\n"
-        f"startxref\n{len(data)}\n%%EOF\n"
-    ).encode()
+        data += b"%d 0 obj\n%b\nendobj\n" % (number, body)
+    table = b"".join(b"%010d 00000 n \n" % place for place in places)
+    head = b"xref\n0 %d\n0000000000 65535 f \n" % (len(bodies) + 1)
+    end = b"trailer\n<</Size %d/Root 1 0 R%b>>\nstartxref\n%d\n%%%%EOF\n" % (
+        len(bodies) + 1,
+        trailer.encode(),
+        len(data),
+    )
+    return data + head + table + end
+
+
+def pdf_stream(data: bytes, entries: str = "") -> bytes:
+    """The body of a stream object."""
+    return b"<</Length %d%b>>\nstream\n%b\nendstream" % (len(data), entries.encode(), data)
+
+
+def draw_pdf(page: str = "", kid: int = 3, trailer: str = "") -> bytes:
+    """A page with a black bar."""
+    return build_pdf(b"10 10 120 20 re f", page=page, kid=kid, trailer=trailer)
 
 
 def encode_image(image: Image.Image, form: str = "PNG", **options: object) -> bytes:

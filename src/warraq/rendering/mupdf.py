@@ -7,18 +7,30 @@ import os
 import re
 import sys
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from warraq.rendering.raster import Colour, Raster, RenderError, explain_lost_page, make_canvas
-
-if TYPE_CHECKING:
-    import numpy as np
+from warraq.rendering.annotations import mend_annotations, place_annotations
+from warraq.rendering.mupdf_devices import draw_page, watch_page
+from warraq.rendering.page_object import mend_page
+from warraq.rendering.raster import Colour, Raster, RenderError, explain_lost_page
+from warraq.rendering.text_layer import TextLayer
 
 SHORT_OF_MEMORY = re.compile(r"alloc \(|memory|system limits")  # as MuPDF, libjpeg and OpenJPEG say it
-LOSSY = re.compile(r"^.*(?:library error|treating as end of file|may not be correct|truncated image).*$", re.MULTILINE)
+HARMLESS = re.compile(  # complaints that cost nothing of the picture; any other is damage
+    r"\.\.\. repeated|dropping unclosed|.* is no image dict|"
+    # The file's list of objects, which was mended, as `repaired` says, and the lengths of streams, which were found.
+    r"trying to repair|repairing PDF|broken xref|format error: (?:.*xref|.*page tree|non-page object)|"
+    r"page tree load failed|non-page object|cycle in parent chain|fixed bad Parent|Trailer Size|"
+    r"PDF stream Length incorrect|line feed missing after stream|expected 'endobj' or 'stream'|object missing 'endobj'|"
+    # Colours by another profile, a font's word about its height, a path that begins nowhere, as all viewers take it.
+    r".*ICC |lcms|bogus font|unknown font format, guessing|workaround for|freetype could not|"
+    r"(?:close|line|curve|quad)(?:path|to) with no current point|gstate underflow|"
+    r"jbig2dec (?:info|debug)|openjpeg info|"
+    # Annotations without an appearance, which are held against the other engine's.
+    r".*cannot create appearance stream|cannot draw text since font"
+)
 
 
 def import_mupdf() -> ModuleType:
@@ -68,35 +80,36 @@ class MupdfReader:
 
     def draw_page(self, number: int, long_side_px: int, colour: Colour) -> Raster | RenderError:
         """As PageReader.draw_page."""
-        tools = self._library.TOOLS
+        library = self._library
+        library.TOOLS.reset_mupdf_warnings()
         repaired = self._document.is_repaired
         try:
+            annotations = self._mend_page(number)
             page = self._document[number - 1]
-            if _read_rotation(page) % 90:  # against the standard; MuPDF would turn it by the nearest right angle
-                page.set_rotation(0)
-            layer = _as_utf8(page.get_text("text"))
-            text = layer if any(map(str.isalnum, layer)) else None
             images = page.get_images()
-            scan = _shows_only_pictures(page)
+            layer = TextLayer(library, page)
+            painted = watch_page(library, page)
+            is_scan = painted.pictures and not painted.others
             scale = long_side_px / max(page.rect.width, page.rect.height)
-            scale = min(scale, _native_scale(page)) if scan else scale
-            tools.reset_mupdf_warnings()
-            samples = _draw(page, scale, colour)
-            complaints = tools.mupdf_warnings()
-            if SHORT_OF_MEMORY.search(complaints):  # codecs go on without the picture
-                raise MemoryError(complaints)
+            scale = min(scale, _native_scale(page)) if is_scan else scale
+            samples = draw_page(library, page, scale, colour)
+            layer_text = _as_utf8(layer.text)
+            text = layer_text if any(map(str.isalnum, layer_text)) else None
+            damage = self._find_damage()
             raster = Raster(
                 samples,
                 text=text,
+                text_fault=layer.find_fault(samples, scale, painted) if text else None,
                 px_per_pt=round(scale, 6),
                 repaired=repaired,
                 rotation_deg=page.rotation,
-                origin="scan" if scan else "born_digital",
+                origin="scan" if is_scan else "born_digital",
                 codecs=tuple(sorted({image[8] for image in images})),
-                damage=_as_utf8(loss[0]) if (loss := LOSSY.search(complaints)) else None,
+                damage=damage,
+                annotated=place_annotations(library.mupdf, page, annotations, scale),
             )
             missing = (repaired or raster.is_blank) and _is_missing(self._document, page)
-            if repaired and (missing or (raster.is_blank and complaints) or _is_cut_off(tools, page)):
+            if repaired and (missing or (raster.is_blank and damage) or _is_cut_off(library.TOOLS, page)):
                 return explain_lost_page()
             return replace(raster, missing=True) if missing else raster
         except Exception as error:  # as in __init__
@@ -106,25 +119,22 @@ class MupdfReader:
                 f"The page cannot be rendered ({_shorten_error(error)}); print it to a new PDF and use that.",
             )
 
+    def _mend_page(self, number: int) -> list[Any]:
+        """Change a page in memory before it is loaded. Returns its annotations that are shown."""
+        mupdf = self._library.mupdf
+        page_object = mupdf.pdf_lookup_page_obj(self._library._as_pdf_document(self._document), number - 1)
+        mend_page(mupdf, page_object)
+        return mend_annotations(mupdf, page_object)
 
-def _draw(page: Any, scale: float, colour: Colour) -> "np.ndarray":
-    """As PyMuPDF's get_pixmap, on a canvas."""
-    mupdf = import_mupdf().mupdf
-    space = import_mupdf().csGRAY if colour == "grey" else import_mupdf().csRGB
-    matrix = mupdf.FzMatrix(scale, 0, 0, scale, 0, 0)
-    box = mupdf.fz_round_rect(mupdf.fz_transform_rect(mupdf.fz_bound_page(page.this), matrix))
-    samples = make_canvas(box.y1 - box.y0, box.x1 - box.x0, space.n)
-    rows = samples.base
-    assert rows is not None  # a canvas is a view
-    first = mupdf.python_buffer_data(rows.data.cast("B")[1:])
-    pixmap = mupdf.fz_new_pixmap_with_data(
-        space.this, samples.shape[1], samples.shape[0], mupdf.FzSeparations(), 0, rows.strides[0], first
-    )
-    pixmap.m_internal.x, pixmap.m_internal.y = box.x0, box.y0
-    device = mupdf.fz_new_draw_device(matrix, pixmap)
-    mupdf.fz_run_page(page.this, device, mupdf.FzMatrix(), mupdf.FzCookie())
-    mupdf.fz_close_device(device)
-    return samples
+    def _find_damage(self) -> str | None:
+        """The first complaint of MuPDF about the page that is not harmless."""
+        complaints = _as_utf8(self._library.TOOLS.mupdf_warnings())
+        if SHORT_OF_MEMORY.search(complaints):  # codecs go on without the picture
+            raise MemoryError(complaints)
+        damage = next((line for line in complaints.splitlines() if line and not HARMLESS.match(line)), None)
+        if damage:
+            self._library.TOOLS.store_shrink(100)  # what it keeps, another page would take without a word
+        return damage
 
 
 def _unlock(document: Any, password: str | None) -> None:
@@ -135,47 +145,6 @@ def _unlock(document: Any, password: str | None) -> None:
         raise RenderError("encrypted", message)
     if not document.authenticate(password):
         raise RenderError("wrong_password", "The password is not this file's; correct the variable that holds it.")
-
-
-@cache
-def _watcher_class() -> Any:
-    """A device that hears what a page draws: whether pictures, and whether anything else, where it stops listening."""
-    mupdf = import_mupdf().mupdf
-
-    class Watcher(mupdf.FzDevice2):  # type: ignore[misc, name-defined]
-        def __init__(self) -> None:
-            super().__init__()
-            self.pictures, self.cookie = False, mupdf.FzCookie()
-            for name in ("path", "text", "shade", "image", "image_mask"):
-                getattr(self, f"use_virtual_fill_{name}")()
-            self.use_virtual_stroke_path()
-            self.use_virtual_stroke_text()
-
-        def fill_image(self, *_: object) -> None:
-            self.pictures = True
-
-        def fill_path(self, *_: object) -> None:
-            self.cookie.m_internal.abort = 1
-
-        fill_image_mask = fill_image
-        stroke_path = fill_text = stroke_text = fill_shade = fill_path
-
-    return Watcher
-
-
-def _shows_only_pictures(page: Any) -> bool:
-    """Whether the page draws pictures and nothing else; text that is not drawn is an OCR layer."""
-    mupdf, device = import_mupdf().mupdf, _watcher_class()()
-    mupdf.fz_run_page(page.this, device, mupdf.FzMatrix(), device.cookie)
-    mupdf.fz_close_device(device)
-    return device.pictures and not device.cookie.m_internal.abort
-
-
-def _read_rotation(page: Any) -> int:
-    """As it stands in the file; PyMuPDF's rotation is 0 where it is no right angle."""
-    mupdf = import_mupdf().mupdf
-    page_object = mupdf.pdf_page_from_fz_page(page.this).obj()
-    return int(mupdf.pdf_to_int(mupdf.pdf_dict_get_inheritable(page_object, mupdf.PDF_ENUM_NAME_Rotate)))
 
 
 def _native_scale(page: Any) -> float:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from warraq.records import Engine, Page
 from warraq.rendering import enhance
+from warraq.rendering.annotations import are_different
 from warraq.rendering.document_cache import prepare_part
 from warraq.rendering.raster import Colour, Raster, RenderError, explain_lost_page
 from warraq.rendering.readers import PageReader, open_reader
@@ -83,7 +84,7 @@ def _draw(
     attempt: Attempt, number: int, opened: PageReader, second: "SecondOpinion", settings: RenderSettings,
     limits: RenderLimits,
 ) -> Generator[Message, None, tuple[Engine, Raster | RenderError]]:  # fmt: skip
-    """Returns the page, and the engine that drew it: PDFium is asked of what kills MuPDF or is blank to it."""
+    """Returns the page and its engine: PDFium is asked of what kills MuPDF, is blank to it or has annotations."""
     alone = attempt.alone if number == attempt.first else None
     engine = alone or attempt.engine
     yield PageStart(number, engine)
@@ -99,6 +100,11 @@ def _draw(
             return "pdfium", replace(other, damage=page.damage)
         if page.missing:
             return engine, explain_lost_page()
+    elif isinstance(page, Raster) and page.annotated and engine == "mupdf" and not alone and not page.damage:
+        yield PageStart(number, "pdfium")
+        other = second.draw_page(number, settings.long_side_px, settings.colour)
+        if isinstance(other, Raster) and are_different(page.samples, other.samples, page.annotated):
+            page = replace(page, damage="a stamp, signature or field looks different to another reader")
     return engine, page
 
 
@@ -179,6 +185,7 @@ def write_page(part: Path, number: int, page: Raster, engine: Engine, settings: 
         script=detect_script(page.text or ""),
         codecs=page.codecs,
         damage=page.damage,
+        text_fault=page.text_fault,
     )
     return RenderedPage(row, sha256)
 

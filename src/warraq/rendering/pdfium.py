@@ -42,6 +42,7 @@ class PdfiumReader:
         return Raster(
             bitmap.to_numpy().reshape(bitmap.height, bitmap.width, -1).copy(),  # the bitmap's memory ends with it
             text=text if any(map(str.isalnum, text)) else None,
+            text_fault="its words were not held against the page",
             px_per_pt=round(scale, 6),
             rotation_deg=page.get_rotation(),
             origin="born_digital" if math.isinf(native) else "scan",

@@ -33,12 +33,14 @@ class Raster:
 
     samples: "np.ndarray"
     text: str | None = None  # the page's own text layer
+    text_fault: str | None = None  # why the text is not what the page shows
     px_per_pt: float | None = None  # None where the file has no points
     repaired: bool = False
     rotation_deg: int = 0  # clockwise, by the file's own word; applied
     origin: Origin = "image"
     codecs: tuple[str, ...] = ()  # of the images on a PDF page
     damage: str | None = None  # what could not be read, where the rest was drawn
+    annotated: tuple[tuple[int, int, int, int], ...] = ()  # where annotations are: left, top, right, bottom, px
     missing: bool = False  # blank, since this engine found no content
 
     def measure_ink(self) -> float:

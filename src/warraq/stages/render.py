@@ -32,20 +32,22 @@ def count_pages(pages: Sequence[Page], rejected: Sequence[Rejected]) -> dict[str
     counts["pages_blank"] = sum(page.ink == 0 for page in pages)
     counts["pages_with_text_layer"] = sum(page.text is not None for page in pages)
     counts["pages_damaged"] = sum(page.damage is not None for page in pages)
+    counts["pages_text_unproved"] = sum(page.text_fault is not None for page in pages)
     counts["pages_repaired"] = sum(page.repaired for page in pages)
     counts.update(f"rejected_{row.reason}" for row in rejected)
     return {"documents": len({page.document for page in pages}), "pages": len(pages)} | dict(sorted(counts.items()))
 
 
 def check(*, raw: Path, parameters: Render) -> str:
-    """What `run` would reject, a line each: all is read and drawn, and nothing is kept. Raises what `run` does."""
+    """What `run` would reject or find damaged, a line each; nothing is kept. Raises what `run` does."""
     with TemporaryDirectory() as folder:
         out = Path(folder)
         run(raw=raw, out=out, parameters=parameters)
-        rows = read_rows(out / "rejected.jsonl", Rejected)
-    return "\n".join(
-        f"{row.file}{f', page {row.page}' if row.page else ''}: {row.reason}: {row.message}" for row in rows
-    )
+        rejected = read_rows(out / "rejected.jsonl", Rejected)
+        pages = read_rows(out / "pages.jsonl", Page)
+    lines = [(row.file, row.page or 0, f"{row.reason}: {row.message}") for row in rejected]
+    lines += [(page.files[0], page.page, f"damage: {page.damage}") for page in pages if page.damage]
+    return "\n".join(f"{file}{f', page {page}' if page else ''}: {why}" for file, page, why in sorted(lines))
 
 
 def run(*, raw: Path, out: Path, parameters: Render) -> None:
@@ -72,8 +74,9 @@ def run(*, raw: Path, out: Path, parameters: Render) -> None:
     if not pages:
         raise InputError(f"{raw} has no page to render, {left_out}; put PDF, PNG, JPEG or TIFF files there.")
     logger.info(
-        "render: %d documents, %d pages (%d rendered, %d reused), %s",
-        len({page.document for page in pages}), len(pages), new_pages, len(pages) - new_pages, left_out,
+        "render: %d documents, %d pages (%d rendered, %d reused), %d damaged, %s",
+        len({page.document for page in pages}), len(pages), new_pages, len(pages) - new_pages,
+        sum(page.damage is not None for page in pages), left_out,
     )  # fmt: skip
 
 

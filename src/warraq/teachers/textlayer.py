@@ -1,8 +1,8 @@
 """The document's own text, where it is proved to say what the page shows.
 
 An Arabic text layer often does not: letters in visual order, lam-alef and other ligatures with lam swapped ("اإلدارة"
-for "الإدارة"), characters mapped to foreign code points, Arabic-Indic numbers written backwards. A label made of it
-would teach the student to err, so the layer is never mended: what is not proved is declined.
+for "الإدارة"), characters mapped to foreign code points, Arabic-Indic numbers written backwards, words and numbers run
+together. A label made of it would teach the student to err, so nothing is mended here: what is not proved is declined.
 """
 
 import hashlib
@@ -26,6 +26,10 @@ _PRIVATE = re.compile("[\ue000-\uf8ff\U000f0000-\U0010ffff]")  # glyphs that onl
 _WORD = re.compile("[\u0621-\u063a\u0641-\u064a\u066e-\u06d3]+")
 _SWAPPED = re.compile("[وفبك]?ا(?:[اأإآ]ل|[جحخم]ل..)")  # "األول" for "الأول", "املال" for "المال"
 _ARTICLE = re.compile("[وفبك]?ال..")
+_ARABIC = "[\u0621-\u063a\u0641-\u064a\u066e-\u06d3]"
+_RUN_TOGETHER = re.compile(  # a word and a number or foreign word, but not "1440هـ" or "B2ب"
+    f"{_ARABIC}{{2,}}[A-Za-z0-9\u0110-\u017f]|[0-9]{_ARABIC}{{3,}}|[A-Za-z\u00c0-\u017f]{_ARABIC}{{2,}}"
+)
 
 
 def fold_letters(text: str) -> str:
@@ -45,6 +49,8 @@ def find_fault(text: str) -> str | None:
     if foreign > 0.01 * len(letters):
         return f"{foreign} characters that are neither Arabic nor Latin"
     words = _WORD.findall(_MARKS.sub("", text))
+    if together := _RUN_TOGETHER.findall(_MARKS.sub("", text)):
+        return f"{len(together)} words run together with numbers or foreign letters, {together[0]} first"
     return _find_arabic_fault(text, words) if words else None
 
 
@@ -69,12 +75,23 @@ def _find_arabic_fault(text: str, words: list[str]) -> str | None:
     return None
 
 
+def explain_unproved(page: Page) -> str | None:
+    """Why a page's text layer, whatever it says, is not proved to be what the page shows; None where it may be."""
+    if page.repaired or page.damage is not None:
+        return "the file was damaged, so the picture may lack what the text has"
+    return page.text_fault
+
+
 def read_text_layer(pages: Path, page: Page) -> str:
-    """The page's own text as render found it; empty where there is none.
+    """The page's own text where it may be what the page shows, else nothing.
 
     Raises:
         InputError: its file is not there, or not UTF-8.
     """
+    return "" if explain_unproved(page) else _read_text(pages, page)
+
+
+def _read_text(pages: Path, page: Page) -> str:
     if page.text is None:
         return ""
     try:
@@ -95,17 +112,16 @@ class TextLayerTeacher:
 
     def identity(self, page: Page) -> JsonObject:
         """The hash of the layer."""
-        return {"text_sha256": hashlib.sha256(read_text_layer(self.pages, page).encode()).hexdigest()}
+        return {"text_sha256": hashlib.sha256(_read_text(self.pages, page).encode()).hexdigest()}
 
     def answer(self, page: Page, key: str) -> Answer | Refusal:
         """A paragraph for each part between empty lines."""
         if self.task.name != "content":
             return Refusal("not_this_task", "a text layer has no fields")
-        text = fold_letters(read_text_layer(self.pages, page))
+        text = fold_letters(_read_text(self.pages, page))
         if not text.strip():
             return Refusal("no_text_layer", "the page has no text of its own")
-        damaged = page.repaired or page.damage is not None
-        reason = "the file was damaged, so the picture may lack what the text has" if damaged else find_fault(text)
+        reason = explain_unproved(page) or find_fault(text)
         if reason is not None:
             return Refusal("text_layer_unusable", reason)
         paragraphs = [

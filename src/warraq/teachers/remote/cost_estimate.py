@@ -63,6 +63,8 @@ def describe_plan(plan: LabelPlan) -> str:
         {"to buy": len(plan.unpaid)}
     )
     counts = ", ".join(f"{count} {name}" for name, count in sorted(outcomes.items()))
+    if damaged := sum(page.damage is not None for page in plan.pages):
+        counts += f"; {damaged} of the pages damaged"
     numbers = ((teacher, len(plan.wanted_pages(teacher))) for teacher in plan.remote_teachers)
     tables = [format_cost(teacher, number) for teacher, number in numbers if number]
     return "\n".join([f"label {plan.task}: {len(plan.pages)} pages: {counts}", *(tables or ["nothing to buy"])])

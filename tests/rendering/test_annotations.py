@@ -1,0 +1,69 @@
+"""Stamps, signatures and fields: what every viewer shows is on the page, what MuPDF makes up is not."""
+
+from pathlib import Path
+
+import pytest
+
+from support.rendering import Raw, build_pdf, open_page, pdf_stream, read_red, render
+from warraq.records import Page
+
+APPEARANCE = pdf_stream(b"0 g 10 10 180 60 re f", "/Type/XObject/Subtype/Form/BBox[0 0 200 80]")
+RECT = "/Rect[100 100 300 180]"
+CENTRE = (200, 160)  # px; a point is a pixel
+SIGNED = "/V<</Type/Sig/Filter/Adobe.PPKLite/SubFilter/adbe.pkcs7.detached/ByteRange[0 1 2 3]/Contents(xxxxxxxx)>>"
+
+
+def draw(raw: Raw, tmp_path: Path, annotation: str, appearance: bytes = APPEARANCE) -> tuple[Page, bool]:
+    """The page, and whether the annotation is on it."""
+    data = build_pdf(
+        b"BT /F1 14 Tf 20 270 Td (Letter) Tj ET", appearance, f"<</Type/Annot{RECT}{annotation}>>".encode(),
+        page="/Annots[7 0 R]", catalog="/AcroForm<</Fields[7 0 R]/SigFlags 3>>",
+    )  # fmt: skip
+    (page,), rejected = render(raw(**{"page.pdf": data}), tmp_path / "out", colour="rgb")
+    assert rejected == []
+    return page, read_red(open_page(page, tmp_path / "out"), CENTRE) < 128
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        "/Subtype/Stamp/F 1/AP<</N 6 0 R>>",
+        "/Subtype/Stamp/Name/Approved/F 5/AP<</N 6 0 R>>",
+        "/Subtype/Stamp/F 4/AP<</N<</On 6 0 R>>>>/AS/On",
+        f"/Subtype/Widget/FT/Sig/T(Sig1)/F 1/AP<</N 6 0 R>>{SIGNED}",
+        f"/Subtype/Widget/FT/Sig/T(Sig1)/F 132/AP<</N 6 0 R>>{SIGNED}",
+        "/Subtype/Widget/FT/Sig/T(Sig1)/F 4/AP<</N 6 0 R>>",
+    ],
+)
+def test_a_stamp_and_a_signature_with_a_picture_are_on_the_page(raw: Raw, tmp_path: Path, annotation: str) -> None:
+    page, shown = draw(raw, tmp_path, annotation)
+    assert shown and page.damage is None
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        "/Subtype/Stamp/F 2/AP<</N 6 0 R>>",
+        "/Subtype/Stamp/F 4/AP<</N<</On 6 0 R>>>>",
+        "/Subtype/Stamp/F 4",
+        "/Subtype/Stamp/Name/Draft/F 4",
+        "/Subtype/Widget/FT/Sig/T(Sig1)/F 4",
+        f"/Subtype/Widget/FT/Sig/T(Sig1)/F 4{SIGNED}",
+    ],
+)
+def test_nothing_is_made_up_where_there_is_no_picture(raw: Raw, tmp_path: Path, annotation: str) -> None:
+    page, _ = draw(raw, tmp_path, annotation)
+    image = open_page(page, tmp_path / "out").crop((100, 120, 300, 200))
+    assert image.getextrema() == ((255, 255),) * 3
+    assert page.damage is None
+
+
+def test_what_two_engines_draw_differently_is_damage(raw: Raw, tmp_path: Path) -> None:
+    page, _ = draw(raw, tmp_path, "/Subtype/FreeText/Contents(Paid in full)/DA(/Helv 24 Tf 0 g)/F 4")
+    assert page.damage and "another reader" in page.damage
+
+
+def test_a_crop_box_beside_the_page_crops_nothing(raw: Raw, tmp_path: Path) -> None:
+    data = build_pdf(b"0 g 0 0 400 300 re f", page="/CropBox[1000 1000 2000 2000]")
+    (page,), _ = render(raw(**{"page.pdf": data}), tmp_path / "out")
+    assert (page.width_px, page.height_px, page.ink) == (400, 300, 1.0)
