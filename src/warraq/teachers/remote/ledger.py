@@ -102,7 +102,9 @@ class Ledger:
                 "WHERE key = ? AND state <> 'started' ORDER BY attempt.id",
                 (key,),
             ).fetchall()
-        attempts = [Attempt(*row, ink if isinstance(ink, float) else None, _unpack(body)) for *row, ink, body in rows]
+        attempts = [
+            Attempt(*(*row[:-2], row[-2] if isinstance(row[-2], float) else None, _unpack(row[-1]))) for row in rows
+        ]
         return attempts or [attempt for attempt in (self._adopted.get(key),) if attempt]
 
     def begin_request(self, key: str, page: Page, task: str, model: str, lane: str, usd: float) -> int:
