@@ -58,6 +58,21 @@ def build_request(
     return request
 
 
+def find_forwarding(model: str, shown: object) -> str | None:
+    """Why a model is none of this machine though its server is; None where nothing says so.
+
+    Args:
+        model: its name; Ollama forwards those that end with `cloud` after a colon or a dash.
+        shown: what Ollama's `/api/show` answers of it, which names the host of a model that it forwards.
+    """
+    name = model.casefold()
+    if name.endswith((":cloud", "-cloud")) or "-cloud:" in name:
+        return f"its name {model!r} is that of a model in a cloud"
+    if isinstance(shown, dict) and (host := shown.get("remote_host") or shown.get("remote_model")):
+        return f"its server forwards it to {host}"
+    return None
+
+
 def build_format(name: str, schema: Mapping[str, object]) -> ResponseFormat:
     """The `response_format` for which the server writes nothing but JSON of `schema`, strictly."""
     return {"type": "json_schema", "json_schema": {"name": name, "strict": True, "schema": schema}}

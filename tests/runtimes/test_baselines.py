@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from click.testing import CliRunner, Result
@@ -91,6 +91,38 @@ def test_an_endpoint_is_asked_as_a_student_is(folder: Path, server: tuple[str, l
         image, text = body["messages"][0]["content"]
         assert image["image_url"]["url"].startswith("data:image/png;base64,iVBOR")
         assert (text["text"], body["temperature"], body["max_tokens"]) == (content.PROMPT, 0, 8192)
+
+
+class Ollama(BaseHTTPRequestHandler):
+    """It lists its models and tells where it hands one on to."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_HEAD(self) -> None:
+        self.respond(b"")
+
+    def do_POST(self) -> None:
+        self.asked.append(self.path)
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.respond(b'{"remote_host": "https://ollama.com:443", "remote_model": "gpt-oss:120b"}')
+
+    def respond(self, body: bytes) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("model", "why"), [("gpt-oss:120b-cloud", "its name"), ("mine", "its server forwards it to")])
+def test_a_model_in_a_cloud_is_sent_no_page(folder: Path, model: str, why: str) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Ollama) as served:
+        threading.Thread(target=served.serve_forever).start()
+        result = predict(folder, runtime="endpoint", url=f"http://127.0.0.1:{served.server_port}/v1", model=model)
+        served.shutdown()
+    assert result.exit_code == 2 and f"is not on this machine, as {why}" in result.output
+    assert set(Ollama.asked) <= {"/api/show"}
 
 
 @pytest.mark.parametrize("url", ["https://api.example.org/v1", "http://127.0.0.1.example.org/v1", "http://10.0.0.7/v1"])

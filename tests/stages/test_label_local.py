@@ -117,3 +117,35 @@ def test_odd_usage_is_none(project: Project, local: GeminiServer) -> None:
 
     assert result.exit_code == 0, result.output
     assert project.rows()[0].answer
+
+
+@pytest.mark.parametrize("model", ["gpt-oss:120b-cloud", "kimi-k2:cloud", "QWEN3-VL:235B-CLOUD", "x-cloud:latest"])
+def test_a_model_in_a_cloud_is_refused_by_its_name(project: Project, local: GeminiServer, model: str) -> None:
+    project.add_page(1)
+
+    result = project.label("local", model=model)
+
+    assert result.exit_code == 2 and "label.local.model is not local" in result.output
+    assert not local.requests
+
+
+def test_a_model_in_a_cloud_is_refused_by_its_servers_word(project: Project, local: GeminiServer) -> None:
+    local.shown = {"remote_host": "https://ollama.com:443", "remote_model": "qwen3-vl:235b", "details": {}}
+    project.add_page(1)
+
+    result = project.label("local", model="mine")
+    local.shown = {"details": {"family": "qwen3vl"}}
+    project.label("local", model="mine")
+
+    assert result.exit_code == 2 and "forwards it to https://ollama.com:443" in result.output
+    assert len(local.requests) == 1
+
+
+def test_a_server_that_sends_its_callers_on_is_refused(project: Project, local: GeminiServer) -> None:
+    local.sends_on = "http://192.0.2.1/v1/chat/completions"
+    project.add_page(1)
+
+    result = project.label("local")
+
+    assert result.exit_code == 2 and "sends its callers on to http://192.0.2.1" in result.output
+    assert not local.requests

@@ -170,6 +170,19 @@ def test_a_missing_key_stops_before_spending_only_where_it_is_needed(
     assert len(gemini.requests) == 1
 
 
+@pytest.mark.parametrize(("url", "named"), [("https://gateway.invalid/gemini", True), ("", False)])
+def test_another_host_than_googles_is_named_before_the_first_page(
+    project: Project, gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch, url: str, named: bool
+) -> None:
+    project.add_cleared_pages(1)
+    monkeypatch.setenv("WARRAQ_GEMINI_URL", url or gemini.url)
+    monkeypatch.setattr("warraq.teachers.remote.gemini.GeminiProvider.send", lambda *_: "{}")
+
+    result = project.label("gemini")
+
+    assert ("pages go to gateway.invalid, which WARRAQ_GEMINI_URL names" in result.output) == named
+
+
 @pytest.mark.parametrize(
     "url", ["http://example.com", "http://127.0.0.1@example.com", "ftp://127.0.0.1", "example.com"]
 )

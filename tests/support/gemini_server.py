@@ -86,6 +86,8 @@ class GeminiServer(ThreadingHTTPServer):
         self.files: dict[str, list[dict[str, Any]]] = {}  # lines of each uploaded file, by its name
         self.most_files = 0  # at once
         self.full = False  # takes no file
+        self.shown: dict[str, Any] = {}  # what Ollama says of a model
+        self.sends_on = ""  # where each request is redirected to
         self.written: str | None = None  # in place of every answer
         self.seen: set[str] = set()  # SHA-256 of every image that came, in whatever way
         self.jobs: list[tuple[str, list[tuple[Any, Request]]]] = []  # display name; key and request of each page
@@ -344,6 +346,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.upload(headers, data)
             return
         body = json.loads(data or "{}")
+        if self.path == "/api/show":
+            self.respond(200 if self.server.shown else 404, self.server.shown)
+            return
+        if self.server.sends_on:
+            self.respond(307, {}, {"Location": self.server.sends_on})
+            return
         if self.path.endswith(":batchGenerateContent"):
             self.respond(200, self.server.begin_job(self.path, headers, body))
             return

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from warraq.chat_completions import build_format, build_request, parse_response
+from warraq.chat_completions import build_format, build_request, find_forwarding, parse_response
 from warraq.errors import InputError
 from warraq.files import read_json
 from warraq.runtimes import Answer, ImageError, Request
 
 TIMEOUT_S = 600
+SHOW_S = 30  # for what a server says of a model
 
 
 class EndpointRuntime:
@@ -30,10 +31,32 @@ class EndpointRuntime:
         self.model: str = config["model"]
         if urlsplit(self.url).hostname not in ("127.0.0.1", "::1", "localhost"):
             raise InputError(f"{path}: {self.url} is not on this machine; pages may not be sent there.")
+        self._is_near = False
 
     def answer(self, requests: Sequence[Request], max_new_tokens: int) -> list[Answer]:
-        """Ask the server, one request after another."""
+        """Ask the server, one request after another; once, whether it hands on what it is asked.
+
+        Raises:
+            InputError: it does, or cannot be asked.
+        """
+        if not self._is_near:
+            why = find_forwarding(self.model, self._show_model())
+            if why:
+                raise InputError(f"{self.model} is not on this machine, as {why}; pages may not be sent there.")
+            self._is_near = True
         return [self._ask(request, max_new_tokens) for request in requests]
+
+    def _show_model(self) -> object:
+        """What Ollama says of the model; None of another server, which has no list of its kind."""
+        import httpx2
+
+        place = f"{self.url.removesuffix('/v1')}/api"
+        try:
+            if httpx2.head(f"{place}/tags", timeout=SHOW_S, trust_env=False).status_code != 200:
+                return None
+            return httpx2.post(f"{place}/show", json={"model": self.model}, timeout=SHOW_S, trust_env=False).json()
+        except (httpx2.RequestError, ValueError):
+            return None
 
     def _ask(self, request: Request, max_new_tokens: int) -> Answer:
         import httpx2

@@ -7,6 +7,7 @@ version, time-out, no proxy from the environment, no continuation, no storing, n
 import copy
 import io
 import json
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -30,6 +31,9 @@ from warraq.teachers.remote.schema import build_envelope, build_prompt, to_opena
 from warraq.teachers.remote.transport import build_client, read_timeout_s
 from warraq.teachers.safety.clearance import Clearance, ClearedPage
 
+logger = logging.getLogger(__name__)
+
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 ENDPOINT = "https://generativelanguage.googleapis.com"
 FLEX_PAGES = 200  # more of them can wait a quarter of an hour for half the price
 IDENTITY_FIELDS = {
@@ -69,7 +73,7 @@ def read_endpoint() -> str:
     """
     url = os.environ.get("WARRAQ_GEMINI_URL") or ENDPOINT
     parts = urlsplit(url)
-    loopback = parts.scheme == "http" and parts.hostname in {"127.0.0.1", "::1", "localhost"}
+    loopback = parts.scheme == "http" and parts.hostname in LOOPBACK
     if not (loopback or (parts.scheme == "https" and parts.hostname)) or parts.username is not None:
         raise InputError(f"WARRAQ_GEMINI_URL is {url!r}; it must be https://… or http://127.0.0.1:….")
     return url.rstrip("/")
@@ -131,6 +135,9 @@ class GeminiProvider:
         from google import genai
         from google.genai import types
 
+        host = urlsplit(url).hostname
+        if host not in {urlsplit(ENDPOINT).hostname, *LOOPBACK}:
+            logger.warning("pages go to %s, which WARRAQ_GEMINI_URL names, and not to Google's own host", host)
         with build_client(url, clearance) as http:
             options = types.HttpOptions(
                 base_url=url, api_version=self.parameters.api_version, timeout=timeout_ms, httpx_client=http

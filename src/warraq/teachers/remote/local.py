@@ -6,12 +6,13 @@ sent. It costs nothing, and goes through the same ledger: a killed run goes on, 
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from warraq.chat_completions import build_format, build_request, parse_response
+from warraq.chat_completions import build_format, build_request, find_forwarding, parse_response
+from warraq.errors import InputError
 from warraq.files import JsonObject, parse_strict_json
 from warraq.records import Reference
 from warraq.section import Section
@@ -25,6 +26,8 @@ from warraq.teachers.safety.clearance import Clearance, ClearedPage
 
 FINISHES: dict[str, Finish] = {"stop": "stop", "length": "truncated", "content_filter": "blocked"}
 ENDPOINT = "http://127.0.0.1:8000/v1"  # vLLM's
+SHOW_S = 30  # for what a server says of a model
+REDIRECTED = "WARRAQ_LOCAL_URL is {}, which sends its callers on to {}; name the server that answers itself."
 
 
 class Parameters(Section):
@@ -73,7 +76,28 @@ class LocalProvider:
         url = os.environ.get("WARRAQ_LOCAL_URL") or ENDPOINT
         self._url, host = resolve_local_url("WARRAQ_LOCAL_URL", url, self.parameters.private_network)
         with build_client(self._url, clearance, host=host) as self._http:
+            self._refuse_forwarding(url)
             yield
+
+    def _refuse_forwarding(self, url: str) -> None:
+        """Before the first page: that the server answers for itself, and does not hand the model's pages on.
+
+        Raises:
+            InputError: it redirects, or the model is in a cloud.
+        """
+        import httpx2
+
+        model, place = self.parameters.model, f"{self._url.removesuffix('/v1')}/api/show"
+        shown: object = None
+        location = None
+        with suppress(httpx2.RequestError, ValueError):  # no server yet, or no Ollama
+            response = self._http.post(place, json={"model": model}, timeout=SHOW_S)
+            location = response.headers.get("location")
+            shown = response.json()
+        if location:
+            raise InputError(REDIRECTED.format(url, location))
+        if why := find_forwarding(model, shown):
+            raise InputError(f"label.local.model is not local, as {why}: name a model that this machine runs.")
 
     def send(self, page: ClearedPage, tag: str, spec: RequestSpec) -> str:
         """Ask once; the body of the response as it came."""
@@ -90,8 +114,10 @@ class LocalProvider:
         except httpx2.RequestError as error:
             raise ProviderError("server_error", f"{type(error).__name__}: {error}") from None
         if response.status_code == 200:
-            text: str = response.text
-            return text
+            return str(response.text)
+        if response.is_redirect:
+            onward = REDIRECTED.format(self._url, response.headers.get("location"))
+            raise ProviderError("refused", "a redirect", stops=onward)
         message = f"{response.status_code} {response.text[:200]}"
         kind = find_kind(response.status_code)
         stops = None
