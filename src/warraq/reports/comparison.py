@@ -125,7 +125,7 @@ def decide_verdict(metrics: StudentMetrics) -> Verdict:
     for name, gain in gains.items():
         if name != first:
             but = {"worse": "but ", "unclear": "no clear difference in "}.get(judged[name], "")
-            doubt = f" (p {gain.p:.2f})" if judged[name] == "unclear" and gain.p is not None else ""
+            doubt = f" (p {gain.p:.3f})" if judged[name] == "unclear" and gain.p is not None else ""
             rest += f"; {but}{_format_change(metrics, name)}, {format_gain(gain)}{doubt}"
     return Verdict(word, form, f"{formed}. Reading: {opening}: {_format_change(metrics, first)}", rest)
 
@@ -227,6 +227,6 @@ def format_terminal(metrics: StudentMetrics, report: str) -> str:
     scored = f"{describe_size(metrics)}, scored against {describe_reference(metrics)}."
     counts = [scored, "Brackets: 95 % intervals over documents.", *list_left_out(metrics)]
     conclusion = [f"{verdict.sentence}, {verdict.rest}.", describe_losses(metrics), describe_lost(metrics)]
-    for paragraph in (" ".join(counts), f"{describe_tuning(metrics)}.", " ".join(conclusion)):
+    for paragraph in (" ".join(counts), f"{describe_tuning(metrics)}.", " ".join(filter(None, conclusion))):
         lines += ["", *textwrap.wrap(paragraph, 100)]
     return "\n".join(line.rstrip() for line in [*lines, "", f"Report: {report}"])
