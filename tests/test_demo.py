@@ -4,11 +4,15 @@ import json
 import os
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import httpx2
 import pymupdf
 import pytest
 import yaml
@@ -16,6 +20,7 @@ import yaml
 from support import NANO, ROOT
 from support.network import find_requests, trace_system_calls
 from support.params import params_yaml
+from support.waiting import wait_until
 from warraq.environment import TELEMETRY_OFF
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]  # the graph runs in the first test
@@ -33,21 +38,24 @@ BUDGET = {
 }
 
 
+def watch(folder: Path, *command: str) -> tuple[list[str], dict[str, str]]:
+    """A command of the environment and its variables, so that what it loads and whom it asks is told in `folder`."""
+    path = f"{TRACED}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    untold = {name: text for name, text in os.environ.items() if name not in TELEMETRY_OFF}  # the package has to say it
+    own = {
+        "PATH": path, "HOME": str(folder / "home"), "HF_HUB_OFFLINE": "1", "TRACE": str(folder / "trace"),
+        "TRACE_STAGE": "", "TRACE_NETWORK": str(folder / "network"),
+        "PYTHONPATH": f"{TRACED}:{os.environ.get('PYTHONPATH', '')}",
+    }  # fmt: skip
+    return [*trace_system_calls(folder), *command], untold | own
+
+
 def call(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """Run a program of the environment in `folder`; its output is both streams."""
-    path = f"{TRACED}:{Path(sys.executable).parent}:{os.environ['PATH']}"
-    trace = {
-        "TRACE": str(folder / "trace"),
-        "TRACE_STAGE": "",
-        "TRACE_NETWORK": str(folder / "network"),
-        "PYTHONPATH": f"{TRACED}:{os.environ.get('PYTHONPATH', '')}",
-    }
-    untold = {name: text for name, text in os.environ.items() if name not in TELEMETRY_OFF}  # the package has to say it
-    environment = untold | {"PATH": path, "HOME": str(folder / "home"), "HF_HUB_OFFLINE": "1"} | trace
+    watched, environment = watch(folder, *command)
     return subprocess.run(
-        [*trace_system_calls(folder), *command], cwd=folder, env=environment, text=True, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, check=False,
-    )  # fmt: skip
+        watched, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    )
 
 
 def repro(folder: Path, target: str, *options: str) -> str:
@@ -81,13 +89,32 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_no_command_asks_for_another_machine(checkout: Path) -> None:
-    """Nor leaves a library's telemetry behind: what came into the empty home folder is told."""
+    """Those of the graph, `read` and `serve`; nor is a library's telemetry left in the home folder, which was empty."""
     document = sorted((checkout / "data/raw").glob("*.pdf"))[0]
     result = call(checkout, "warraq", "read", str(document), "--model", "models/nano/onnx", "--out", "read")
     assert result.returncode == 0, result.stdout
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command, environment = watch(checkout, "warraq", "serve", "--model", "models/nano/onnx", "--port", str(port))
+    with subprocess.Popen(command, cwd=checkout, env=environment, start_new_session=True) as serving:
+        try:
+            url = f"http://127.0.0.1:{port}"
+            wait_until(lambda: is_healthy(url))
+            files = {"file": ("page.pdf", document.read_bytes())}
+            assert httpx2.post(f"{url}/v1/read", files=files, timeout=600, trust_env=False).status_code == 200
+        finally:
+            os.killpg(serving.pid, signal.SIGTERM)
+
     assert find_requests(checkout / "network") == set()
     written = {str(path.relative_to(checkout / "home")) for path in (checkout / "home").rglob("*") if path.is_file()}
-    assert written == set()
+    assert all(path.startswith(".cache/matplotlib/") for path in written), written  # the fonts that it found here
+
+
+def is_healthy(url: str) -> bool:
+    with suppress(httpx2.TransportError):
+        return httpx2.get(f"{url}/healthz", timeout=120, trust_env=False).status_code == 200
+    return False
 
 
 def test_every_variant_is_measured(checkout: Path) -> None:

@@ -85,6 +85,50 @@ def test_sums_and_dates_are_told_and_never_edited(changes: dict[str, Any], found
     assert str(answer) == before and not found & QUARANTINE
 
 
+EMPTY: dict[str, dict[str, Any]] = {
+    "content": {"blocks": []},
+    "invoice": INVOICE | dict.fromkeys(INVOICE) | {"sender": INVOICE["sender"], "recipient": INVOICE["recipient"]}
+    | {"items": []},
+    "metadata": {
+        "classification": {"document_type": "other", "title": None, "subject": " ", "sensitivity_marking": None},
+        "physical": {"languages": [], "script_direction": "rtl", "production": "scanned"},
+        "official_marks": [], "quality": {"condition_notes": [], "confidence": "low", "needs_human_review": True},
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("task", EMPTY)
+def test_an_empty_answer_is_right_of_a_blank_page_alone(task: str) -> None:
+    """Ink or a text layer says that there is something; the words of the schema are not the page's."""
+    assert codes(EMPTY[task], task, dark=0.004) == codes(EMPTY[task], task, dark=0.0, layer=LETTER) == {"no_text"}
+    assert codes(EMPTY[task], task, dark=0.001) == set()
+    for kind, found in {"figure": set(), "paragraph": {"no_text"}}.items():
+        assert codes({"blocks": [{"kind": kind, "text": "", "level": None}]}) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "declined"),
+    [
+        ("I'm sorry, I can't assist with that.", True),
+        ("I’m sorry, but I cannot help with this request.", True),
+        ("Unfortunately, I am unable to process this image.", True),
+        ("As an AI language model, I cannot view images.", True),
+        ("I can't read this document.", True),
+        ("Je suis désolé, je ne peux pas lire ce document.", True),
+        ("عذراً، لا أستطيع قراءة هذا المستند", True),
+        ("آسف، لا يمكنني المساعدة في هذا الطلب.", True),
+        ("لا أستطيع تقديم المساعدة في ذلك", True),
+        ("I'm sorry to hear of your loss.", False),
+        ("Sorry, we are closed", False),
+        ("نعتذر عن التأخير في الرد على كتابكم", False),
+        ("لا يمكن صرف المبلغ قبل نهاية العام", False),
+        ("Dear Sir,\nI am sorry that I cannot attend. " + LETTER, False),
+    ],
+)
+def test_a_refusal_in_words_is_no_answer(text: str, declined: bool) -> None:
+    assert codes(content_answer(text)) == ({"declined"} if declined else set())
+
+
 def test_a_marking_in_its_field_is_enough() -> None:
     for words, found in {"سري": True, "Top Secret": True, "غير سري": False, "عادي": False}.items():
         answer = {"classification": {"sensitivity_marking": words}}

@@ -36,8 +36,8 @@ _CANNOT = (
     r"je ne (?:peux|suis) pas|لا (?:استطيع|يمكنني|اقدر)|لست قادر|غير قادر|ليس بامكاني|لن اتمكن)"
 )
 _DECLINED = re.compile(  # an apology and "I cannot", or "I cannot" and what a model is asked for
-    rf"\W*(?:[^\n]{{0,20}}(?:sorry|apologi[sz]e|apologies|unfortunately|as an ai|"
-    rf"desole|اسف|عذرا|معذره|عتذر|بصفتي|كنموذج)"
+    rf"\W*(?:[^\n]{{0,8}}(?:sorry|apologi[sz]e|apologies|unfortunately|as an ai|"
+    rf"d[eé]sol|اسف|عذرا|معذره|عتذر|بصفتي|كنموذج)"
     rf"[^\n]{{0,60}}?\b{_CANNOT}|{_CANNOT}[^\n]{{0,40}}(?:help|assist|process|read|transcri|extract|provide|view|see|"
     r"comply|fulfil|identify|analy[sz]e|access|answer|aider|lire|ساعد|قراء|استخراج|نسخ|تقديم|معالج|تلبي|تحليل|طلب))"
 )
