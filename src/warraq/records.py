@@ -35,7 +35,10 @@ class Row(BaseModel):
 
 
 class Page(Row):
-    """One page image. `page_id` is `<document>-p0001`; `document` the first 12 hex digits of the file's SHA-256."""
+    """One page image. `page_id` is `<document>-p0001`, of a part `<document>-p0001-2`.
+
+    `document` is the first 12 hex digits of the file's SHA-256.
+    """
 
     page_id: str
     document: str
@@ -58,6 +61,7 @@ class Page(Row):
     script: str | None = None  # of most letters of the text layer: arabic, latin, other
     codecs: tuple[str, ...] = ()  # of the images on a PDF page
     damage: str | None = None  # what the engine could not read of a page that it drew, or drew as no other does
+    part: int = 0  # of a page too long for one image, from 1; 0 is the whole page
     text_fault: str | None = None  # why its text layer is not what the page shows: words without ink, words cut in two
 
 

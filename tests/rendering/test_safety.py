@@ -12,17 +12,19 @@ from PIL import Image
 
 from support.rendering import PARAMETERS, Raw, draw_pdf, encode_image, open_page, render
 from warraq import workers
-from warraq.records import Engine, Rejected
+from warraq.records import Rejected
 from warraq.rendering import pdfium
 from warraq.rendering.folder import find_documents
 from warraq.rendering.pages import render_attempt
 from warraq.rendering.raster import RenderError
 from warraq.rendering.retry_policy import (
+    BATCH,
     MAX_ATTEMPTS,
     Attempt,
     PageStart,
     PartialResult,
     RenderedPage,
+    list_further_batches,
     plan_next_attempt,
 )
 from warraq.workers import Failure
@@ -162,7 +164,7 @@ def test_pdfium_opens_a_document_once(raw: Raw, tmp_path: Path, monkeypatch: pyt
         begin(self, path, password)
 
     monkeypatch.setattr(pdfium.PdfiumReader, "__init__", counted)
-    messages = list(render_attempt(tmp_path / "out", PARAMETERS, PARAMETERS, Attempt(source, None, "mupdf")))
+    messages = list(render_attempt(tmp_path / "out", PARAMETERS, PARAMETERS, Attempt(source, None)))
     assert [message.row.engine for message in messages if isinstance(message, RenderedPage)] == ["pdfium"] * 3
     assert opened == [source.path]
 
@@ -193,9 +195,10 @@ def test_a_picture_with_a_layer_of_text_is_a_scan_where_the_text_is_not_drawn(
 def test_pdfium_draws_what_kills_mupdf(raw: Raw, tmp_path: Path) -> None:
     """The attempt after a death, on a document that both can draw."""
     (source,), _ = find_documents(raw("letter.pdf"))
-    died = Attempt(source, None, "mupdf")
-    again, lost = plan_next_attempt(died, PageStart(2, "mupdf"), TIMEOUT)
-    assert again and (again.first, again.alone, lost) == (2, "pdfium", None)
+    again, lost = plan_next_attempt(Attempt(source, None), PageStart(2, "mupdf"), TIMEOUT)
+    assert again and (again.first, again.list_engines(2), again.list_engines(3), lost) == (
+        2, ["pdfium"], ["mupdf", "pdfium"], None,
+    )  # fmt: skip
     (tmp_path / "out" / f"{source.document}.part").mkdir(parents=True)
     messages = list(render_attempt(tmp_path / "out", PARAMETERS, PARAMETERS, again))
     drawn = [message.row for message in messages if isinstance(message, RenderedPage)]
@@ -208,7 +211,7 @@ def test_a_blank_page_is_no_second_opinion(raw: Raw, tmp_path: Path) -> None:
     document = pymupdf.open()
     document.new_page()
     (source,), _ = find_documents(raw(**{"blank.pdf": document.tobytes()}))
-    attempt = Attempt(source, None, "mupdf", alone="pdfium", failure=TIMEOUT)
+    attempt = Attempt(source, None, deaths=((PageStart(1, "mupdf"), TIMEOUT),))
     messages = list(render_attempt(tmp_path / "out", PARAMETERS, PARAMETERS, attempt))
     assert [message.reason for message in messages if isinstance(message, Rejected)] == ["timeout"]
     pages, rejected = render(tmp_path / "raw", tmp_path / "out")
@@ -216,24 +219,33 @@ def test_a_blank_page_is_no_second_opinion(raw: Raw, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("reason", ["timeout", "memory", "crashed"])
-@pytest.mark.parametrize("engine", ["mupdf", "pillow"])
+@pytest.mark.parametrize("name", ["letter.pdf", "picture.png"])
 def test_attempts_end_and_every_page_is_drawn_or_left_out(
-    raw: Raw, reason: Literal["timeout", "memory", "crashed"], engine: Engine
+    raw: Raw, reason: Literal["timeout", "memory", "crashed"], name: str
 ) -> None:
     """Whatever dies, always: each page is accounted for within the number of attempts."""
-    (source,), _ = find_documents(raw("letter.pdf"))
-    for count in (0, 1, 3, 9):
-        attempt, result = Attempt(source, None, engine), PartialResult(source.document)
-        while True:
-            begun = result.add(
-                [PageStart(0, attempt.engine), count, PageStart(attempt.first, attempt.alone or attempt.engine)]
-            )
-            begun = begun if count else PageStart(0, attempt.engine)
-            again, lost = plan_next_attempt(attempt, begun, Failure(reason, ""))
+    (source,), _ = find_documents(raw(name))
+    for count in (0, 1, 3, 9, BATCH + 9):
+        result = PartialResult(source.document)
+        queue = [Attempt(source, None)]
+        while queue:
+            attempt = queue.pop()
+            page = attempt.first if count else 0
+            start = result.add([count, PageStart(page, attempt.list_engines(page)[0])])
+            again, lost = plan_next_attempt(attempt, start, Failure(reason, ""))
             if lost:
-                result.leave_out(attempt, begun, again, RenderError(lost.reason, ""))
-            if again is None or again.first > max(count, 1):
-                break
-            assert again.number == attempt.number + 1 <= MAX_ATTEMPTS
-            attempt = again
+                result.leave_out(attempt, start, again, RenderError(lost.reason, ""))
+            if again and again.first <= min(again.last, count or 1):
+                assert again.number == attempt.number + 1 <= MAX_ATTEMPTS
+                queue.append(again)
+            elif attempt.last == BATCH:
+                queue += list_further_batches(attempt, count)
         assert set(result.rejected) == (set(range(1, count + 1)) or {0})
+
+
+def test_what_mupdf_refuses_pdfium_may_open(raw: Raw, tmp_path: Path) -> None:
+    """A list of pages without their count."""
+    data = draw_pdf().replace(b"/Count 1/Kids[3 0 R]", b"/Count 0/Kids[3 0 R]")
+    (page,), rejected = render(raw(**{"page.pdf": data}), tmp_path / "out")
+    assert (page.engine, (page.ink or 0) > 0.01, rejected) == ("pdfium", True, [])
+    assert page.damage and "no pages" in page.damage

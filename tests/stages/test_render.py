@@ -31,7 +31,7 @@ from support.rendering import (
 )
 from warraq.cli.main import main
 from warraq.errors import InputError
-from warraq.records import Rejected, read_rows
+from warraq.records import Page, Rejected, read_rows
 from warraq.rendering import document_loop
 from warraq.rendering import pages as rendering_pages
 from warraq.stages.render import run
@@ -117,11 +117,17 @@ def test_too_many_pages_are_rejected_until_the_limit_is_raised(raw: Raw, tmp_pat
 
 
 def test_one_and_two_workers_give_equal_bytes(raw: Raw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = raw("letter.pdf", "scan.pdf", "picture.png", "truncated.pdf", "encrypted.pdf")
+    long = pymupdf.open()
+    for number in range(60):  # several processes share them
+        long.new_page(width=200, height=100).insert_text((20, 50), f"Page {number}")
+    files = {"long.pdf": long.tobytes()}
+    folder = raw("letter.pdf", "scan.pdf", "picture.png", "truncated.pdf", "encrypted.pdf", **files)
     for count in ("1", "2"):
         monkeypatch.setenv("WARRAQ_WORKERS", count)
-        render(folder, tmp_path / count)
+        render(folder, tmp_path / count, max_pages=60)
     assert read_files(tmp_path / "1") == read_files(tmp_path / "2")
+    pages = [page for page in read_rows(tmp_path / "2/pages.jsonl", Page) if page.files == ("long.pdf",)]
+    assert [page.page for page in pages] == list(range(1, 61))
 
 
 def test_only_changed_documents_are_rendered_again(

@@ -15,10 +15,17 @@ from warraq import workers
 from warraq.files import short_hash
 from warraq.rendering.document_cache import DocumentResult, load_result, save_result
 from warraq.rendering.folder import SourceDocument, is_unchanged
-from warraq.rendering.pages import explain_failure, render_attempt
+from warraq.rendering.pages import explain_failure, explain_output_limit, render_attempt
 from warraq.rendering.raster import RenderError
 from warraq.rendering.readers import import_engines
-from warraq.rendering.retry_policy import PartialResult, make_first_attempt, make_rejection, plan_next_attempt
+from warraq.rendering.retry_policy import (
+    BATCH,
+    Attempt,
+    PartialResult,
+    list_further_batches,
+    make_rejection,
+    plan_next_attempt,
+)
 from warraq.rendering.settings import RenderLimits, RenderSettings
 from warraq.syntax import parse_module
 
@@ -84,7 +91,7 @@ def _render(
     """Read each document, in as many attempts as it takes, and keep what came of it."""
     partial_results = {source.document: PartialResult(source.document) for source in sources}
     queue = deque(
-        make_first_attempt(source, next((passwords[name] for name in source.names if name in passwords), None))
+        Attempt(source, next((passwords[name] for name in source.names if name in passwords), None))
         for source in sources
     )
     function = partial(render_attempt, out, settings, limits)
@@ -97,10 +104,20 @@ def _render(
             following, reason = plan_next_attempt(attempt, start, failure)
             if reason:
                 result.leave_out(attempt, start, following, explain_failure(reason, limits))
-            if following:
+            if following and following.first <= min(following.last, result.count or following.last):
                 queue.append(following)
                 continue
-        yield source.document, _finish(source, result, out / source.document, limits, build)
+        further = list(list_further_batches(attempt, result.count)) if attempt.last == BATCH else []
+        queue.extend(further)
+        result.pending += len(further) - 1
+        if full := result.find_full(limits.max_output_mib * 2**20):
+            beyond = [waiting for waiting in queue if waiting.source == source and waiting.first > full]
+            for waiting in beyond:
+                queue.remove(waiting)
+            result.pending -= len(beyond)
+            result.cut_off(full, explain_output_limit(limits))
+        if not result.pending:
+            yield source.document, _finish(source, result, out / source.document, limits, build)
 
 
 def _finish(

@@ -7,105 +7,100 @@ import hashlib
 import re
 from collections.abc import Generator
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 
 from warraq.records import Engine, Page
 from warraq.rendering import enhance
 from warraq.rendering.annotations import are_different
 from warraq.rendering.document_cache import prepare_part
-from warraq.rendering.raster import Colour, Raster, RenderError, explain_lost_page
+from warraq.rendering.raster import Raster, RenderError, explain_lost_page
 from warraq.rendering.readers import PageReader, open_reader
-from warraq.rendering.retry_policy import Attempt, Message, PageStart, RenderedPage, make_rejection
+from warraq.rendering.retry_policy import ENGINES, Attempt, Message, PageStart, RenderedPage, make_rejection
 from warraq.rendering.settings import RenderLimits, RenderSettings, recipe_of
 from warraq.workers import Failure
 
 ARABIC = re.compile("[\u0620-\u064a\u0671-\u06d3\u0750-\u077f\u08a0-\u08ff\ufb50-\ufdff\ufe70-\ufefc]")
+ASKED_AGAIN = ("damaged", "no_pages")  # what another engine may see otherwise
 LATIN = re.compile("[A-Za-z\u00c0-\u024f]")
 
 
 def render_attempt(
     out: Path, settings: RenderSettings, limits: RenderLimits, attempt: Attempt
 ) -> Generator[Message, None, bool]:
-    """Draw a document's pages from `attempt.first` on, and write each to `<out>/<document>.part`.
+    """Draw the pages of `attempt`, and write each to `<out>/<document>.part`.
 
     Returns:
         whether nothing was wrong with the document, so that its process may read another.
     """
     document = attempt.source.document
-    part = prepare_part(out / document) if attempt.number == 1 else out / f"{document}.part"
-    yield PageStart(0, attempt.engine)
+    part = prepare_part(out / document) if attempt.number == attempt.first == 1 else out / f"{document}.part"
+    readers = Readers(attempt)
     try:
-        opened = _open_document(attempt, limits)
-    except RenderError as error:
-        yield make_rejection(document, 0, error)
+        count = yield from readers.open_first()
+        if count > limits.max_pages:
+            raise explain_page_limit(count, limits)
+    except OSError as error:
+        unreadable = RenderError("unreadable", f"It cannot be read ({error.strerror}); allow reading it.")
+        yield make_rejection(document, 0, unreadable)
         return False
-    yield opened.count
-    second = SecondOpinion(attempt)
-    free_bytes = limits.max_output_mib * 2**20 - sum(path.stat().st_size for path in part.iterdir())
-    is_sound = attempt.engine != "pdfium"
-    for number in range(attempt.first, opened.count + 1):
-        engine, page = yield from _draw(attempt, number, opened, second, settings, limits)
+    except RenderError as error:
+        failure = attempt.find_failure(0)
+        yield make_rejection(document, 0, explain_failure(failure, limits) if failure else error)
+        return False
+    yield count
+    is_sound = not readers.refusals
+    used_bytes = 0
+    for number in range(attempt.first, min(attempt.last, count) + 1):
+        engine, page = yield from _draw(attempt, number, readers, settings, limits)
         if isinstance(page, RenderError):
             is_sound = False
             yield make_rejection(document, number, page)
             continue
         is_sound = is_sound and not page.repaired and not page.damage
-        written = write_page(part, number, page, engine, settings)
-        free_bytes -= sum((part / name).stat().st_size for name in written.sha256)
-        if free_bytes < 0:
-            for beyond in range(number, opened.count + 1):
-                yield make_rejection(document, beyond, explain_output_limit(limits))
-            return False
-        yield written
+        for index, piece in enumerate((page, *page.rest)):
+            written = write_page(part, (number, index + 1 if page.rest else 0), piece, engine, settings)
+            used_bytes += written.bytes
+            yield written
         del page  # so that the next is drawn into the same memory
+        if used_bytes > limits.max_output_mib * 2**20:  # who hears it leaves out all that follows
+            return False
     return is_sound
 
 
-def _open_document(attempt: Attempt, limits: RenderLimits) -> PageReader:
-    """Raises RenderError; of a document that killed an engine before, for that reason."""
-    try:
-        opened = open_reader(attempt.engine, attempt.source.path, attempt.password)
-        if opened.count > limits.max_pages:
-            message = (
-                f"It has {opened.count} pages and {limits.max_pages} are allowed; raise max_pages or split the file."
-            )
-            raise RenderError("too_many_pages", message)
-    except OSError as error:
-        raise RenderError("unreadable", f"It cannot be read ({error.strerror}); allow reading it.") from error
-    except RenderError as error:
-        if attempt.failure:
-            raise explain_failure(attempt.failure, limits) from error
-        raise
-    return opened
-
-
 def _draw(
-    attempt: Attempt, number: int, opened: PageReader, second: "SecondOpinion", settings: RenderSettings,
-    limits: RenderLimits,
-) -> Generator[Message, None, tuple[Engine, Raster | RenderError]]:  # fmt: skip
-    """Returns the page and its engine: PDFium is asked of what kills MuPDF, is blank to it or has annotations."""
-    alone = attempt.alone if number == attempt.first else None
-    engine = alone or attempt.engine
-    yield PageStart(number, engine)
-    reader = opened if engine == attempt.engine else second
-    page = reader.draw_page(number, settings.long_side_px, settings.colour)
-    is_blank = isinstance(page, Raster) and page.is_blank
-    if engine == "pdfium" and attempt.failure and (is_blank or isinstance(page, RenderError)):
-        return engine, explain_failure(attempt.failure, limits)  # a blank page is no answer to a death
-    if isinstance(page, Raster) and is_blank and engine == "mupdf" and not alone:
-        yield PageStart(number, "pdfium")
-        other = second.draw_page(number, settings.long_side_px, settings.colour)
-        if isinstance(other, Raster) and not other.is_blank:
-            return "pdfium", replace(other, damage=page.damage)
-        if page.missing:
-            return engine, explain_lost_page()
-    elif isinstance(page, Raster) and page.annotated and engine == "mupdf" and not alone and not page.damage:
-        yield PageStart(number, "pdfium")
-        other = second.draw_page(number, settings.long_side_px, settings.colour)
-        if isinstance(other, Raster) and are_different(page.samples, other.samples, page.annotated):
-            page = replace(page, damage="a stamp, signature or field looks different to another reader")
-    return engine, page
+    attempt: Attempt, number: int, readers: "Readers", settings: RenderSettings, limits: RenderLimits
+) -> Generator[Message, None, tuple[Engine, Raster | RenderError]]:
+    """Returns the page and its engine: the next is asked where one refuses or sees nothing, and about annotations."""
+    failure = attempt.find_failure(number)
+    answers: list[tuple[Engine, Raster | RenderError]] = []
+    for engine in readers.list_engines(number):
+        yield PageStart(number, engine)
+        answer = readers.draw_page(engine, number, settings)
+        answers.append((engine, answer))
+        if isinstance(answer, Raster) and not answer.is_blank and not (answer.annotated and not answer.damage):
+            break
+    if not answers:  # one engine died of the page, the other does not open the file
+        assert failure
+        return ENGINES[attempt.source.kind][0], explain_failure(failure, limits)
+    (engine, first), *others = answers
+    other = others[0][1] if others else None
+    if isinstance(first, Raster) and not first.is_blank:
+        if isinstance(other, Raster) and are_different(first.samples, other.samples, first.annotated):
+            first = replace(first, damage="a stamp, signature or field looks different to another reader")
+        return engine, _add_damage(first, readers.refusals.get(ENGINES[attempt.source.kind][0]))
+    if isinstance(other, Raster) and not other.is_blank:
+        return others[0][0], _add_damage(other, first)
+    if failure:
+        return engine, explain_failure(failure, limits)  # a blank page is no answer to a death
+    if isinstance(first, Raster) and first.missing:
+        return engine, explain_lost_page()
+    return engine, first
+
+
+def _add_damage(page: Raster, refusal: Raster | RenderError | None) -> Raster:
+    """A page with what another engine had to say against it."""
+    told = refusal.message if isinstance(refusal, RenderError) else refusal and refusal.damage
+    return replace(page, damage=page.damage or told or None)
 
 
 def explain_failure(failure: Failure, limits: RenderLimits) -> RenderError:
@@ -126,27 +121,62 @@ def explain_output_limit(limits: RenderLimits) -> RenderError:
     )
 
 
-class SecondOpinion:
-    """PDFium as a PageReader of a document, which is opened once, at the first page that asks for it."""
+def explain_page_limit(count: int, limits: RenderLimits) -> RenderError:
+    """Why a document of more than `max_pages` is left out."""
+    return RenderError(
+        "too_many_pages",
+        f"It has {count} pages and {limits.max_pages} are allowed; raise max_pages or split the file.",
+    )
+
+
+class Readers:
+    """A document as its engines read it, each of which opens it once, at the first page that asks for it."""
 
     def __init__(self, attempt: Attempt) -> None:
+        """Open nothing yet."""
         self._attempt = attempt
+        self._opened: dict[Engine, PageReader] = {}
+        self.refusals: dict[Engine, RenderError] = {}  # why an engine does not open it
 
-    def draw_page(self, number: int, long_side_px: int, colour: Colour) -> Raster | RenderError:
+    def open_first(self) -> Generator[Message, None, int]:
+        """Open the document by the first engine that can. Returns its number of pages; raises as the first did."""
+        for engine in self._attempt.list_engines(0):
+            yield PageStart(0, engine)
+            reader = self._open(engine)
+            if reader:
+                return reader.count
+            if self.refusals[engine].reason not in ASKED_AGAIN:
+                break
+        raise next(iter(self.refusals.values()))
+
+    def list_engines(self, number: int) -> list[Engine]:
+        """Who may draw a page, and has not refused the document."""
+        return [engine for engine in self._attempt.list_engines(number) if engine not in self.refusals]
+
+    def draw_page(self, engine: Engine, number: int, settings: RenderSettings) -> Raster | RenderError:
         """As PageReader.draw_page; why the document cannot be opened, if so."""
-        opened = self._reader
-        return opened if isinstance(opened, RenderError) else opened.draw_page(number, long_side_px, colour)
+        reader = self._open(engine)
+        if reader is None:
+            return self.refusals[engine]
+        if number > reader.count:
+            return explain_lost_page()
+        return reader.draw_page(number, settings.long_side_px, settings.colour)
 
-    @cached_property
-    def _reader(self) -> PageReader | RenderError:
-        try:
-            return open_reader("pdfium", self._attempt.source.path, self._attempt.password)
-        except RenderError as refusal:
-            return refusal
+    def _open(self, engine: Engine) -> PageReader | None:
+        if engine not in self._opened and engine not in self.refusals:
+            try:
+                self._opened[engine] = open_reader(engine, self._attempt.source.path, self._attempt.password)
+            except RenderError as refusal:
+                self.refusals[engine] = refusal
+        return self._opened.get(engine)
 
 
-def write_page(part: Path, number: int, page: Raster, engine: Engine, settings: RenderSettings) -> RenderedPage:
-    """Write a page's PNG and text."""
+def write_page(
+    part: Path, place: tuple[int, int], page: Raster, engine: Engine, settings: RenderSettings
+) -> RenderedPage:
+    """Write the PNG and text of a page, or of a part of it; `place` is both their numbers, part 0 is the whole page."""
+    number, piece = place
+    name = f"{number:04d}-{piece}" if piece else f"{number:04d}"
     document = part.name.removesuffix(".part")
     samples = page.samples
     skew_deg = enhance.estimate_skew_deg(samples) if settings.deskew and page.origin != "born_digital" else 0.0
@@ -162,18 +192,19 @@ def write_page(part: Path, number: int, page: Raster, engine: Engine, settings: 
         sha256[name] = hashlib.sha256(data).hexdigest()
         return f"{document}/{name}"
 
-    image = f"{number:04d}.png"
+    image = f"{name}.png"
     row = Page(
-        page_id=f"{document}-p{number:04d}",
+        page_id=f"{document}-p{name}",
         document=document,
         page=number,
+        part=piece,
         files=(),
         image=write(image, replace(page, samples=samples).encode_png()),
         image_sha256=sha256[image],
         width_px=samples.shape[1],
         height_px=samples.shape[0],
         px_per_pt=page.px_per_pt and round(page.px_per_pt * scale, 6),
-        text=write(f"{number:04d}.txt", page.text.encode()) if page.text else None,
+        text=write(f"{name}.txt", page.text.encode()) if page.text else None,
         repaired=page.repaired,
         recipe=recipe_of(settings),
         engine=engine,
@@ -187,7 +218,7 @@ def write_page(part: Path, number: int, page: Raster, engine: Engine, settings: 
         damage=page.damage,
         text_fault=page.text_fault,
     )
-    return RenderedPage(row, sha256)
+    return RenderedPage(row, sha256, sum((part / written).stat().st_size for written in sha256))
 
 
 def detect_script(text: str) -> str | None:

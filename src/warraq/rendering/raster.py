@@ -41,6 +41,7 @@ class Raster:
     codecs: tuple[str, ...] = ()  # of the images on a PDF page
     damage: str | None = None  # what could not be read, where the rest was drawn
     annotated: tuple[tuple[int, int, int, int], ...] = ()  # where annotations are: left, top, right, bottom, px
+    rest: tuple["Raster", ...] = ()  # the parts that follow this one, of a page too long for one image
     missing: bool = False  # blank, since this engine found no content
 
     def measure_ink(self) -> float:

@@ -91,7 +91,7 @@ def _write(
         result = results[source.document]
         pages += [page.model_copy(update={"files": source.names}) for page in result.pages]
         rejected += [row.model_copy(update={"file": name}) for row in result.rejected for name in source.names]
-    write_rows(out / "pages.jsonl", pages, key=lambda row: (row.document, row.page))
+    write_rows(out / "pages.jsonl", pages, key=lambda row: (row.document, row.page, row.part))
     write_rows(out / "rejected.jsonl", rejected, key=lambda row: (row.file, row.page or 0))
     write_recipe(out, parameters)
     write_json(out / "summary.json", count_pages(pages, rejected))
