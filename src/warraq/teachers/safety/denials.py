@@ -117,7 +117,7 @@ class Denials:
             fresh: dict[str, str] = {}
             for page_id, mark in marks.items():
                 documents = {page_id.rpartition("-p")[0], *self._documents.get(self._inked.get(page_id, ""), ())}
-                if new := documents - self.reasons.keys():
+                if new := {one for one in documents if _ID.fullmatch(one)} - self.reasons.keys():
                     logger.warning("%s is marked as confidential (%s): its document is not sent to a cloud any more",
                                    page_id, mark)  # fmt: skip
                     images = (image for document in new for image in self._images.get(document, ()))
