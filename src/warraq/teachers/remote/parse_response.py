@@ -92,15 +92,15 @@ class ResponseReader:
     def _check_answer(self, written: JsonObject, model: str, ink: float | None, page: Page) -> Answer | Refusal:
         value = written["answer"]
         texts = "\n".join(collect_texts(value).values())
-        lines = ((line, MAX_REPETITIONS) for line in _ROW_END.split(texts))
-        for text, times in (*lines, (texts, MAX_EQUAL_ROWS)):
-            if repeated := find_loop(text, times):
+        if repeated := find_loop(texts, MAX_REPETITIONS):
+            loops = (find_loop(line, MAX_REPETITIONS) for line in _ROW_END.split(texts))
+            if any(loops) or find_loop(texts, MAX_EQUAL_ROWS):
                 return Refusal("loop", f"{repeated[:40]!r} over and over")
         issues = find_issues(self.task.name, value, ink, read_text_layer(self.folder, page))
         if quarantine := next(filter(self._is_quarantine, issues), None):
             return parse_refusal(quarantine.code, quarantine.message)
         doubts = [f"{issue.code}: {issue.message}".replace(";", ",") for issue in issues]
-        if repeated := find_loop(texts, MAX_REPETITIONS):
+        if repeated:
             doubts.append(f"repetition: {repeated[:40]!r} again and again".replace(";", ","))
         if written["addresses_the_reader_as_ai"]:
             doubts.append("addresses_the_reader: the page speaks to its reader as to a program")
