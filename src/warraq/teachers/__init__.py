@@ -9,6 +9,7 @@
         synchronous_lane  a request a page, a number of them at once: rate_limit, progress
         batch_lane        jobs of many pages, within a day, for half the price
         request           what is asked, what came of it, whether another request is worth its price
+        channel           whether what failed is the page's fault or the channel's
         faults            what a server says in place of a response, and whose fault it is
         provider          what a server has to offer; gemini and local are the two, transport is their way out
         schema            what a model is asked to write; parse_response reads it
