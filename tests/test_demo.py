@@ -96,13 +96,16 @@ def test_no_command_asks_for_another_machine(checkout: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command, environment = watch(checkout, "warraq", "serve", "--model", "models/nano/onnx", "--port", str(port))
+    command, environment = watch(
+        checkout, sys.executable, "-m", "warraq", "serve", "--model", "models/nano/onnx", "--port", str(port)
+    )
     with subprocess.Popen(command, cwd=checkout, env=environment, start_new_session=True) as serving:
         try:
             url = f"http://127.0.0.1:{port}"
             wait_until(lambda: is_healthy(url))
             files = {"file": ("page.pdf", document.read_bytes())}
-            assert httpx2.post(f"{url}/v1/read", files=files, timeout=600, trust_env=False).status_code == 200
+            reply = httpx2.post(f"{url}/v1/read", files=files, timeout=600, trust_env=False)
+            assert reply.status_code == 200, reply.text
         finally:
             os.killpg(serving.pid, signal.SIGTERM)
 
