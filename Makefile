@@ -27,7 +27,7 @@ export RAY_USAGE_STATS_ENABLED := 0
 export VLLM_NO_USAGE_STATS := 1
 export WANDB_ERROR_REPORTING := false
 
-.PHONY: help setup lock demo test quick docs check repro fetch read serve image shell clean
+.PHONY: help setup lock demo test quick docs check repro fetch review read serve image shell clean
 
 help: ## List the verbs
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ repro: fetch ## The pipeline on your own files in data/raw, for STUDENT
 	@if dvc remote list | grep -q .; then dvc pull --allow-missing label; dvc repro --pull --allow-missing evaluate@$(STUDENT); \
 	else dvc repro evaluate@$(STUDENT); fi
 	@warraq show reports/$(STUDENT)
+
+review: setup ## Label, correct and check pages in the browser
+	@warraq review $(addprefix --model ,$(patsubst %/warraq.json,%,$(wildcard models/$(STUDENT)/onnx/warraq.json))) $(OPTIONS)
 
 read: setup ## Read FILES (paths of documents or folders) into the folder read, with the finished model of STUDENT
 	@warraq read $(FILES) --model models/$(STUDENT)/onnx --out read $(REVIEW)

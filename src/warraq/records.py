@@ -1,6 +1,7 @@
 """The rows in the files between stages, and the only code that reads or writes JSON Lines.
 
-Rows are frozen and carry no time and no absolute path, so that equal inputs give equal bytes.
+Rows are frozen and carry no absolute path and, but for reviews, which people write, no time, so that equal inputs give
+equal bytes.
 """
 
 import json
@@ -10,7 +11,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Generic, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from warraq.errors import InputError, first_problem
 from warraq.files import JsonObject, read_json, replace_file
@@ -26,6 +35,16 @@ Reference = Literal["gold", "textlayer", "silver"]
 
 Split = Literal["val", "test"]
 """The part of the dataset that a prediction is of: on `val` thresholds are chosen, `test` is scored."""
+
+ReviewStatus = Literal[
+    "answered",
+    "second",  # the answer of a second person who did not see the first one's; it counts for agreement alone
+    "unreadable",  # nobody can read the page: it has no answer, and no teacher is asked for one
+    "skipped",  # left for later; counts for nothing
+    "withdrawn",  # what was said before counts no more
+    "invalid",  # of no file: a row that is none, `reason` says why
+]
+"""What became of a page that a person looked at."""
 
 
 class Row(BaseModel):
@@ -90,12 +109,29 @@ class Label(Row):
 
 
 class Review(Row):
-    """A person's answer for a page. The last one of a page and task wins, and beats every teacher's."""
+    """What a person said of a page. The last one that counts of a page and task wins, and beats every teacher's."""
 
     page_id: str
     task: str
-    answer: JsonObject
+    answer: JsonObject | None = None  # of `answered` and `second`
     reviewer: str
+    status: ReviewStatus = "answered"
+    reason: str | None = None  # why there is no answer
+    seen: str | None = None  # what the answer began from: a source and the hash of what it said
+    at: str | None = None  # UTC
+    seconds: float | None = None  # that the page was open
+
+    @model_validator(mode="after")
+    def _check_answer(self) -> Self:
+        if (self.answer is None) == (self.status in ("answered", "second")):
+            raise ValueError(f"a review that is {self.status} has {'no' if self.answer is None else 'an'} answer")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _leave_out_defaults(self, write: SerializerFunctionWrapHandler) -> JsonObject:
+        """A row written by hand, with an answer and a name alone, stays as it is."""
+        row: JsonObject = write(self)
+        return {name: value for name, value in row.items() if value != type(self).model_fields[name].default}
 
 
 class Turn(Row):
@@ -176,20 +212,6 @@ def read_rows(path: Path, row: type[R]) -> list[R]:
             except ValueError as error:
                 raise InputError(f"{path}, line {number} cannot be read: {error}.") from None
     return rows
-
-
-def read_reviews(folder: Path, task: str) -> dict[str, Review]:
-    """The review that counts of each page: the last in `<folder>/<task>.jsonl`, which may be absent.
-
-    Raises:
-        InputError: a line is not a review, or a review that counts is of another task.
-    """
-    path = folder / f"{task}.jsonl"
-    reviews = {row.page_id: row for row in read_rows(path, Review)} if path.exists() else {}
-    for review in reviews.values():
-        if review.task != task:
-            raise InputError(f"{path}: the review of {review.page_id} is of task {review.task!r}; move it there.")
-    return reviews
 
 
 def read_samples(path: Path) -> list[Sample]:

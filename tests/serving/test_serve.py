@@ -23,9 +23,10 @@ import pytest
 from support import ROOT, browser
 from support.scripted_model import CONTENT, INVOICE, ScriptedModel
 from support.waiting import LONGEST_S, wait_until
+from warraq.local_server import hash_policy
 from warraq.serving import queue
 from warraq.serving.finished_model import load_finished_model
-from warraq.serving.server import PAGE, hash_policy
+from warraq.serving.server import PAGE
 
 CORPUS = ROOT.parent / "shared" / "corpus"
 Start = Callable[..., str]

@@ -262,12 +262,17 @@ def test_a_document_that_is_not_there_is_refused(folder: Path) -> None:
     assert "dataset.test_documents names 'missing.pdf'" in result.output
 
 
-def test_a_review_that_breaks_the_schema_is_refused_by_page(folder: Path) -> None:
-    rows = [Review(page_id=page(3).page_id, task="content", answer={"blocks": 5}, reviewer="r")]
+def test_a_review_without_a_usable_answer_leaves_its_page_out(folder: Path) -> None:
+    rows = [
+        Review(page_id=page(3).page_id, task="content", answer={"blocks": 5}, reviewer="r"),
+        Review(page_id=page(4).page_id, task="content", reviewer="r", status="unreadable"),
+    ]
     write_rows(folder / "reviews/content.jsonl", rows, key=lambda row: 0)
-    result = run(folder)
-    assert result.exit_code == 2
-    assert page(3).page_id in result.output
+    assert run(folder).exit_code == 0
+    pages = {one["page_id"] for side in ("train", "val", "test") for one in samples(folder, side)}
+    assert pages.isdisjoint({page(3).page_id, page(4).page_id})
+    left_out = json.loads((folder / "out/audit.json").read_text())["left_out"]["content"]
+    assert left_out == {"review_invalid": 1, "unreadable": 1}
 
 
 def test_equal_inputs_give_equal_bytes(folder: Path) -> None:

@@ -1,13 +1,12 @@
 """Labels of people and of text layers, and the rows that every teacher's answers end in."""
 
 import json
-from typing import Any
 
 import pymupdf
 import pytest
 
-from support.gemini_server import GeminiServer
 from support.label_project import Project, content_answer
+from warraq.records import Review, dump_row
 
 ENGLISH = "Minutes of the meeting of 4 May\nAll members were present.\n\nThe budget was approved."
 ARABIC = "محضر اجتماع اللجنة المالية\nحضر جميع الأعضاء، وأقرت الميزانية إلى نهاية العام."
@@ -60,18 +59,44 @@ def test_the_last_review_wins_and_beats_the_text_layer(project: Project) -> None
     assert (row.reference, row.answer) == ("gold", content_answer("second"))
 
 
-@pytest.mark.parametrize("answer", [{"blocks": [{"kind": "paragraph", "text": "x"}]}, {"blocks": [], "more": 1}, {}])
-def test_an_invalid_review_is_refused_before_any_work(project: Project, gemini: GeminiServer, answer: Any) -> None:
-    project.add_page(1)
-    page = project.add_page(2)
-    project.add_review(page, answer)
-    project.declare_public([1, 2])
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ('"task":"content","answer":{"blocks":5},"reviewer":"r"}', "review_invalid"),
+        ('"task":"content","answer":{"blo', "review_invalid"),  # halved
+        ('"task":"invoice","answer":{},"reviewer":"r"}', "review_invalid"),
+        ('"task":"content","reviewer":"r","status":"unreadable","reason":"stained"}', "unreadable"),
+    ],
+    ids=["schema", "half a row", "another task", "unreadable"],
+)
+def test_a_review_without_an_answer_is_one_page_s_reason(project: Project, row: str, reason: str) -> None:
+    """And no teacher is asked in the place of the person."""
+    page, other = project.add_page(1, text=ENGLISH), project.add_page(2)
+    project.add_review(page, content_answer("first"))
+    with (project.root / "reviews/content.jsonl").open("a", encoding="utf-8") as stream:
+        stream.write(f'{{"page_id":"{page.page_id}",{row}\nno row at all\n')
+    project.add_review(other, content_answer("kept"))
 
-    result = project.label("gemini", "human")
+    result = project.label("human", "textlayer")
 
-    assert result.exit_code == 2
-    assert page.page_id in result.output and "reviews/content.jsonl" in result.output
-    assert not gemini.requests and not project.out.exists()
+    assert result.exit_code == 0, result.output
+    assert [(one.reason, one.answer) for one in project.rows()] == [(reason, None), (None, content_answer("kept"))]
+    assert "content.jsonl, line 3 is left out, as it names no page" in result.output
+    assert (page.page_id in result.output) == (reason == "review_invalid")
+
+
+def test_only_rows_that_count_replace_an_answer(project: Project) -> None:
+    first, second = project.add_page(1), project.add_page(2)
+    for page, status in ((first, "second"), (first, "skipped"), (second, "withdrawn")):
+        project.add_review(page, content_answer("kept"))
+        answer = content_answer("other") if status == "second" else None
+        row = Review(page_id=page.page_id, task="content", answer=answer, reviewer="r2", status=status)  # type: ignore[arg-type]
+        with (project.root / "reviews/content.jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(dump_row(row))
+
+    project.label("human")
+
+    assert [row.answer for row in project.rows()] == [content_answer("kept"), None]
 
 
 @pytest.mark.parametrize(

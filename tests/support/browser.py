@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from support.waiting import wait_until
+
 AXE = Path(__file__).with_name("axe") / "axe.min.js"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 PROGRAM = next((path for name in NAMES if (path := shutil.which(name))), None)
@@ -72,9 +74,19 @@ class Browser:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    def press(self, name: str, code: int, text: str = "") -> None:
+    def press(self, name: str, code: int, text: str = "", modifiers: int = 0, key: str = "") -> None:
+        """`name` is the code of the key; `modifiers` are 1 Alt, 2 Ctrl, 8 Shift, added up."""
         for kind in ("keyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=name, code=name, windowsVirtualKeyCode=code, text=text)
+            self.call("Input.dispatchKeyEvent", type=kind, key=key or name, code=name, windowsVirtualKeyCode=code,
+                      text=text, modifiers=modifiers)  # fmt: skip
+
+    def type(self, text: str) -> None:
+        """As an input method does: into what has the focus, in one piece."""
+        self.call("Input.insertText", text=text)
+
+    def wait(self, script: str) -> None:
+        """Return as soon as a JavaScript expression is true."""
+        wait_until(lambda: self.run(script))
 
     def mouse(self, kind: str, x: float, y: float, **parameters: Any) -> None:
         """`mousePressed`, `mouseMoved`, `mouseReleased` of the left button, or `mouseWheel`, at a place in px."""

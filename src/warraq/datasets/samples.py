@@ -10,8 +10,8 @@ from pydantic import ValidationError
 
 from warraq import tasks
 from warraq.datasets.splits import hash_to_unit
-from warraq.errors import InputError, first_problem
-from warraq.records import Label, Page, Sample, Turn, read_reviews, read_rows
+from warraq.records import Label, Page, Sample, Turn, read_rows
+from warraq.reviews import read_reviews
 
 Reasons = Counter[str]
 """Reason -> how many pages are without a sample for it."""
@@ -44,8 +44,9 @@ def read_answers(task: str, labels: Path, reviews: Path) -> dict[str, Label]:
     rows = {row.page_id: row for row in read_rows(labels / f"{task}.jsonl", Label)}
     for page_id, review in read_reviews(reviews, task).items():
         rows[page_id] = Label(
-            page_id=page_id, task=task, key="", teacher="human", model=None, reference="gold",
-            answer=review.answer, reason=None, message=None,
+            page_id=page_id, task=task, key="", teacher="human", model=None, reference="gold", answer=review.answer,
+            reason="review_invalid" if review.status == "invalid" else review.status if review.answer is None else None,
+            message=review.reason,
         )  # fmt: skip
     return rows
 
@@ -60,22 +61,13 @@ def flatten_values(value: Any) -> Iterator[Any]:
 
 
 def make_sample(page: Page, label: Label) -> LabelledSample | str:
-    """A sample to learn from, or the reason why there is none.
-
-    Raises:
-        InputError: a person's answer does not fit the schema.
-    """
+    """A sample to learn from, or the reason why there is none."""
     if label.answer is None:
         return label.reason or "no_answer"
     try:
         prompt, answer = tasks.load(label.task).build_example(label.answer)
-    except ValidationError as error:
-        if label.teacher != "human":
-            return "schema_invalid"
-        raise InputError(
-            f"the review of page {page.page_id} for task {label.task} does not fit the schema: {first_problem(error)}; "
-            f"correct the last row of that page in {label.task}.jsonl of the reviews."
-        ) from None
+    except ValidationError:
+        return "review_invalid" if label.teacher == "human" else "schema_invalid"
     turns = (Turn(role="user", content="<image>" + prompt), Turn(role="assistant", content=tasks.dumps(answer)))
     sample = Sample(
         page_id=page.page_id, document=page.document, task=label.task, reference=label.reference, images=(page.image,),

@@ -13,6 +13,27 @@ from warraq.files import read_json
 from warraq.runtimes import Answer, ImageError, Request
 
 
+def list_languages() -> set[str]:
+    """The languages that are installed; none where the program is not."""
+    if shutil.which("tesseract") is None:
+        return set()
+    done = subprocess.run(["tesseract", "--list-langs"], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def read_page(image: Path, languages: str) -> str:
+    """What the program sees on an image, with an empty line between paragraphs.
+
+    Raises:
+        ImageError: it cannot open the image.
+    """
+    command = ["tesseract", str(image), "stdout", "-l", languages]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ImageError(image, done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "no reason given")
+    return done.stdout.replace("\f", "")
+
+
 class TesseractRuntime:
     """Raises InputError where the program or one of its languages is not installed."""
 
@@ -22,9 +43,7 @@ class TesseractRuntime:
             raise InputError(
                 "tesseract is not installed; `apt install tesseract-ocr tesseract-ocr-ara`, or do without."
             )
-        listed = subprocess.run(["tesseract", "--list-langs"], capture_output=True, text=True, check=True).stdout
-        missing = set(self.languages.split("+")) - set(listed.split())
-        if missing:
+        if missing := set(self.languages.split("+")) - list_languages():
             raise InputError(f"tesseract has no {min(missing)}; `apt install tesseract-ocr-{min(missing)}`.")
 
     def answer(self, requests: Sequence[Request], max_new_tokens: int) -> list[Answer]:
@@ -32,8 +51,4 @@ class TesseractRuntime:
         return [Answer("\n".join(self._read(image) for image in request.images), "stop", 0) for request in requests]
 
     def _read(self, image: Path) -> str:
-        command = ["tesseract", str(image), "stdout", "-l", self.languages]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise ImageError(image, done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "no reason given")
-        return "\n".join(line for line in done.stdout.replace("\f", "").splitlines() if line.strip())
+        return "\n".join(line for line in read_page(image, self.languages).splitlines() if line.strip())

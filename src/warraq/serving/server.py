@@ -5,11 +5,7 @@ page loads nothing from elsewhere, which its Content-Security-Policy enforces.
 """
 
 import asyncio
-import base64
-import hashlib
-import hmac
 import json
-import re
 import tempfile
 import time
 from collections import Counter
@@ -17,49 +13,28 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-import uvicorn
 from fastapi import FastAPI, Request
-from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
 from warraq.errors import InputError
 from warraq.files import short_hash
+from warraq.local_server import Guard, make_error_response, make_page_response, refuse_open_host, serve_app
 from warraq.runtimes import Answer
 from warraq.serving.chat import parse_chat_request
 from warraq.serving.events import DocumentEvent, FailedEvent, ReadEvent, RejectedEvent
 from warraq.serving.files import parse_page_ranges
 from warraq.serving.queue import QueueFullError, ReadJob, ReadService
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 PAGE = Path(__file__).with_name("page.html")
 PATHS = ("/", "/healthz", "/metrics", "/v1/read", "/v1/chat/completions")
-
-
-def hash_policy(page: str) -> str:
-    """The Content-Security-Policy: the page's own script and style by their hashes, and nothing else."""
-
-    def hashes(tag: str) -> str:
-        texts = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.S)
-        return " ".join(
-            f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in texts
-        )
-
-    return (
-        f"default-src 'none'; script-src {hashes('script')}; style-src {hashes('style')}; img-src data:; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-
-
-def make_error_response(status: int, code: str, message: str, **headers: str) -> Response:
-    """Why there is no answer; the connection is closed, as a body may not have been read."""
-    body = {"error": {"code": code, "message": message}}
-    return JSONResponse(body, status, headers={"Connection": "close", **headers})
 
 
 class Api:
     """The routes over one service."""
 
     def __init__(self, service: ReadService, host: str, token: str | None) -> None:
-        self.service, self.host, self.token = service, host, token
+        self.service = service
+        self._guard = Guard(host, token, service.limits.max_mib)
         self.page = PAGE.read_text(encoding="utf-8")
         self.requests: Counter[tuple[str, int]] = Counter()  # by path and status
         folder = service.model.folder
@@ -78,35 +53,11 @@ class Api:
 
     async def guard(self, request: Request, follow: Callable[[Request], Awaitable[Response]]) -> Response:
         """Refuse what may not come in, and count what came."""
-        response = self._refuse_caller(request) or self._refuse_body(request) or await follow(request)
+        response = self._guard.refuse(request) or await follow(request)
         path = request.url.path if request.url.path in PATHS else "other"
         self.requests[path, response.status_code] += 1
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response
-
-    def _refuse_caller(self, request: Request) -> Response | None:
-        host = request.headers.get("host", "")
-        if (host.rpartition(":")[0] or host).strip("[]") not in {*LOOPBACK, self.host} and self.token is None:
-            return make_error_response(421, "host", "This server answers under its own address only.")
-        origin = request.headers.get("origin")
-        if origin and origin.split("://", 1)[-1] != request.headers.get("host"):
-            return make_error_response(403, "origin", "Another site may not use this server.")
-        if self.token and request.url.path.startswith(("/v1/", "/metrics")):
-            token = request.headers.get("authorization", "").removeprefix("Bearer ")
-            if not hmac.compare_digest(token.encode(), self.token.encode()):
-                headers = {"WWW-Authenticate": "Bearer"}
-                return make_error_response(401, "token", "Send the token as Authorization: Bearer …", **headers)
-        return None
-
-    def _refuse_body(self, request: Request) -> Response | None:
-        if request.method != "POST":
-            return None
-        length = request.headers.get("content-length", "")
-        if not length.isdigit():
-            return make_error_response(411, "length", "Send a Content-Length.")
-        if int(length) > self.service.limits.max_mib * 2**20:
-            return make_error_response(413, "too_large", f"A request may have {self.service.limits.max_mib} MiB.")
-        return None
 
     def _refuse_full_queue(self, error: QueueFullError) -> Response:
         message = f"{self.service.limits.queue} requests wait already; try again in {error.retry_s} s."
@@ -114,12 +65,7 @@ class Api:
 
     async def show_page(self) -> Response:
         """`/`: the page for people."""
-        headers = {
-            "Content-Security-Policy": hash_policy(self.page),
-            "Referrer-Policy": "no-referrer",
-            "Cache-Control": "no-store",
-        }
-        return HTMLResponse(self.page.replace("{{tasks}}", ",".join(self.service.model.tasks)), headers=headers)
+        return make_page_response(self.page, self.page.replace("{{tasks}}", ",".join(self.service.model.tasks)))
 
     async def show_health(self) -> Response:
         """`/healthz`: which model answers."""
@@ -248,8 +194,6 @@ def serve(service: ReadService, host: str, port: int, token: str | None) -> None
     Raises:
         InputError: others could reach the server, and there is no token.
     """
-    if host not in LOOPBACK and not token:
-        raise InputError(f"{host} can be reached by others; set WARRAQ_TOKEN to a secret that clients must send.")
+    refuse_open_host(host, token)
     service.start()
-    app = Api(service, host, token).build_app()
-    uvicorn.run(app, host=host, port=port, log_level="warning", limit_concurrency=512)
+    serve_app(Api(service, host, token).build_app(), host, port)

@@ -48,6 +48,7 @@ class Task:
     score: Callable[[JsonObject, JsonObject | None], dict[str, float]] | None = None  # gold, answer -> scores, 0 to 1
     read_confidence: Callable[[JsonObject], float | None] = state_nothing  # how sure an answer says it is, 0 to 1
     write_markdown: Callable[[JsonObject], str] = fence_json  # an answer as a person reads it
+    label: type[BaseAnswer] | None = None  # what a label holds, where it holds its question too
     pose_question: Callable[[JsonObject], tuple[str, JsonObject]] | None = None  # of a label that holds its question
 
     @property

@@ -76,5 +76,5 @@ def score(gold: JsonObject, answer: JsonObject | None) -> dict[str, float]:
 
 TASK = Task(
     name="table_qa", prompt=PROMPT, instruction=INSTRUCTION, answer=Answer, kinds=KINDS, score=score,
-    pose_question=pose_question,
+    label=TableQuestion, pose_question=pose_question,
 )  # fmt: skip

@@ -34,6 +34,8 @@ from warraq.records import Page, Reference
 Reason = Literal[
     "not_this_task",  # the teacher does not know the task
     "no_review",  # nobody has reviewed the page
+    "review_invalid",  # the last row about the page is no review, or does not fit the task
+    "unreadable",  # a person says that nobody can read the page
     "no_text_layer",  # the page is an image only
     "text_layer_unusable",  # the layer is not proved to say what the page shows
     "not_sendable",  # a cloud teacher may not see the page
@@ -67,6 +69,9 @@ Reason = Literal[
 ]
 RETRYABLE: frozenset[str] = frozenset({"budget", "rate_limited", "overloaded", "server_error", "refused", "under_way"})
 """Reasons that say nothing about the page: the next run asks again."""
+
+DECISIVE: frozenset[str] = frozenset({"review_invalid", "unreadable"})
+"""Reasons of a person, after which nobody else is asked: the page waits for that person, or for nobody."""
 
 
 @dataclass(frozen=True)

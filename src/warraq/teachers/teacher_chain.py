@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from warraq.records import Label, Page
-from warraq.teachers import RETRYABLE, Answer, Refusal, Teacher, cache_key
+from warraq.teachers import DECISIVE, RETRYABLE, Answer, Refusal, Teacher, cache_key
 from warraq.teachers.remote.remote_teacher import RemoteTeacher
 
 UNINFORMATIVE = {"not_this_task", "no_review"}  # tell less of a page than any other reason
@@ -71,7 +71,7 @@ class LabelPlan:
                 self.unpaid[page.page_id] = (teacher, key)
                 return None
             label = build_label(page, self.task, teacher, key, outcome)
-            if label.answer is not None:
+            if label.answer is not None or label.reason in DECISIVE:
                 return label
             refusals.append(label)
         return choose_refusal(refusals)

@@ -1,0 +1,94 @@
+"""What the servers of this machine share: who may call, what their page may load, how they are started."""
+
+import base64
+import hashlib
+import hmac
+import re
+from dataclasses import dataclass
+
+import uvicorn
+from fastapi import FastAPI, Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from warraq.errors import InputError
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def hash_policy(page: str) -> str:
+    """The Content-Security-Policy: the page's own script and style by their hashes, and nothing else."""
+
+    def hashes(tag: str) -> str:
+        texts = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.S)
+        return " ".join(
+            f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in texts
+        )
+
+    return (
+        f"default-src 'none'; script-src {hashes('script')}; style-src {hashes('style')}; img-src data: blob:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+
+
+def make_page_response(page: str, shown: str) -> Response:
+    """The page for people: `shown` is `page` with its placeholders, which stand outside scripts and styles, filled."""
+    headers = {
+        "Content-Security-Policy": hash_policy(page),
+        "Referrer-Policy": "no-referrer",
+        "Cache-Control": "no-store",
+    }
+    return HTMLResponse(shown, headers=headers)
+
+
+def make_error_response(status: int, code: str, message: str, **headers: str) -> Response:
+    """Why there is no answer; the connection is closed, as a body may not have been read."""
+    body = {"error": {"code": code, "message": message}}
+    return JSONResponse(body, status, headers={"Connection": "close", **headers})
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Refuses early: a foreign host or origin, no token where one is set, a body without or beyond a length."""
+
+    host: str
+    token: str | None
+    max_mib: int
+
+    def refuse(self, request: Request) -> Response | None:
+        """Why a request may not come in; None where it may."""
+        return self._refuse_caller(request) or self._refuse_body(request)
+
+    def _refuse_caller(self, request: Request) -> Response | None:
+        host = request.headers.get("host", "")
+        if (host.rpartition(":")[0] or host).strip("[]") not in {*LOOPBACK, self.host} and self.token is None:
+            return make_error_response(421, "host", "This server answers under its own address only.")
+        origin = request.headers.get("origin")
+        if origin and origin.split("://", 1)[-1] != request.headers.get("host"):
+            return make_error_response(403, "origin", "Another site may not use this server.")
+        if self.token and request.url.path.startswith(("/v1/", "/metrics")):
+            token = request.headers.get("authorization", "").removeprefix("Bearer ")
+            if not hmac.compare_digest(token.encode(), self.token.encode()):
+                headers = {"WWW-Authenticate": "Bearer"}
+                return make_error_response(401, "token", "Send the token as Authorization: Bearer …", **headers)
+        return None
+
+    def _refuse_body(self, request: Request) -> Response | None:
+        if request.method != "POST":
+            return None
+        length = request.headers.get("content-length", "")
+        if not length.isdigit():
+            return make_error_response(411, "length", "Send a Content-Length.")
+        if int(length) > self.max_mib * 2**20:
+            return make_error_response(413, "too_large", f"A request may have {self.max_mib} MiB.")
+        return None
+
+
+def refuse_open_host(host: str, token: str | None) -> None:
+    """Raises InputError where others could reach the server, and there is no token."""
+    if host not in LOOPBACK and not token:
+        raise InputError(f"{host} can be reached by others; set WARRAQ_TOKEN to a secret that clients must send.")
+
+
+def serve_app(app: FastAPI, host: str, port: int) -> None:
+    """Serve until interrupted."""
+    uvicorn.run(app, host=host, port=port, log_level="warning", limit_concurrency=512)

@@ -1,0 +1,310 @@
+/** What is shown: the tasks, the queue and the place in it, the page with all that is known of it. */
+const app = {
+  tab: crypto.randomUUID?.() ?? String(Math.random()), tasks: {}, items: [], counts: {}, at: -1, page: null, candidates: [], base: -1, other: -1,
+  accepted: new Set(), problems: [], reverted: null, dirty: false, signs: false, opened: 0, saved: [], timer: 0, reviewer: "", busy: false,
+};
+const SILENT = new Set(["no_review", "not_this_task", "no_text_layer"]); // reasons that tell a person nothing
+const UNSURE = 0.9; // of a value: below it the model's confidence is a doubt
+function say(text, kind = "") { at("state").textContent = text; at("state").className = kind; }
+async function ask(path, body) {
+  const headers = at("token").value ? { Authorization: "Bearer " + at("token").value } : {};
+  const options = body === undefined ? { headers } : { method: "POST", body: JSON.stringify(body), headers, keepalive: JSON.stringify(body).length < 60000 };
+  const reply = await fetch("/v1/" + path, options);
+  if (reply.status === 401) at("secret").hidden = false;
+  return reply;
+}
+async function get(path) {
+  const reply = await ask(path), value = await reply.json();
+  if (!reply.ok) throw new Error(value.error?.message ?? reply.status);
+  return value;
+}
+const copy = value => structuredClone(value);
+const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
+const isSecond = () => at("queue").value === "second";
+function option(value, text) { return make("option", { value, textContent: text }); }
+function fillSelect(id, pairs) {
+  const before = at(id).value;
+  at(id).replaceChildren(...pairs.map(([value, text]) => option(value, text)));
+  if (pairs.some(([value]) => value === before)) at(id).value = before;
+}
+async function start() {
+  translate(); watchStage(); watchKeys();
+  at("token").value = sessionStorage.getItem("token") ?? "";
+  await begin();
+}
+async function begin() {
+  let told;
+  try { told = await get("start"); } catch (error) { return say(error.message || t("gone"), "error"); }
+  Object.assign(app, { tasks: told.tasks, told });
+  at("reviewer").value = app.reviewer = localStorage.getItem("reviewer") || told.reviewer;
+  fillSelect("task", [["", t("all")], ...Object.keys(told.tasks).map(name => [name, named(name)])]);
+  at("task").value = Object.keys(told.tasks)[0];
+  fillSelect("document", [["", t("all")], ...told.documents]);
+  fillSelect("sensitivity", [["", t("all")], ...told.sensitivities.map(one => [one, one])]);
+  fillSelect("queue", told.queues.map(name => [name, t(name)]));
+  await loadQueue();
+  const first = told.queues.find(name => app.counts[name]);
+  if (!app.items.length && first) { at("queue").value = first; await loadQueue(); }
+}
+const queryOf = names => new URLSearchParams(Object.fromEntries(names.map(name => [name, at(name).value])));
+async function loadQueue(open = true) {
+  const told = await get("queue?" + queryOf(["queue", "task", "document", "reason", "sensitivity", "reviewer"])).catch(error => { say(error.message, "error"); });
+  if (!told) return;
+  app.items = told.items;
+  showCounts(told);
+  fillSelect("reason", [["", t("all")], ...told.reasons.map(one => [one, one])]);
+  at("list").firstElementChild.replaceChildren(...app.items.map((item, index) => {
+    const button = make("button", { type: "button", className: item.status, onclick: () => openPage(index) }, make("bdi", { textContent: item.file }), ` ${item.page} `);
+    if (!at("task").value) button.append(named(item.task) + " ");
+    if (item.reason) button.append(make("small", { textContent: item.reason }));
+    return make("li", {}, button);
+  }));
+  if (!open) return;
+  if (app.items.length) await openPage(0); else { app.at = -1; app.page = null; clearPage(); say(t("nothingLeft")); }
+}
+function showCounts(told) {
+  app.counts = told.counts;
+  for (const choice of at("queue").options) choice.textContent = `${t(choice.value)} (${told.counts[choice.value]})`;
+  const minutes = told.pace_s && (told.pace_s / 60).toFixed(1), all = told.left_s / 60;
+  at("left").textContent = t("left", told.items.length, minutes, all < 100 ? t("minutes", Math.ceil(all)) : t("hours", (all / 60).toFixed(1)));
+}
+function clearPage() {
+  showImage(null, ""); at("form").replaceChildren(); at("notes").replaceChildren(); at("text").hidden = true; at("name").textContent = "";
+  fillSelect("from", []); fillSelect("against", []);
+}
+const keyOf = page => `draft ${page.task} ${page.page_id} ${app.reviewer}`;
+async function openPage(index) {
+  const item = app.items[index];
+  if (!item) return;
+  await keepDraft();
+  const query = new URLSearchParams({ tab: app.tab, reviewer: app.reviewer, second: isSecond() });
+  let page;
+  try { page = await get(`page/${item.task}/${item.page_id}?${query}`); } catch (error) { return say(error.message || t("gone"), "error"); }
+  Object.assign(app, { at: index, page, candidates: page.candidates, accepted: new Set(), problems: [], reverted: null, dirty: false, opened: performance.now(), base: -1, other: -1 });
+  for (const current of at("list").querySelectorAll("[aria-current]")) current.removeAttribute("aria-current");
+  const button = at("list").querySelectorAll("button")[index];
+  button?.setAttribute("aria-current", "true"); button?.scrollIntoView({ block: "nearest" });
+  at("name").textContent = `${page.file}, ${page.page}`;
+  at("text").hidden = !page.text; at("text").querySelector("p").textContent = page.text;
+  say(page.holder ? t("held", page.holder) : "", page.holder ? "error" : "");
+  ask("image/" + page.page_id).then(reply => reply.blob()).then(blob => { if (app.page === page) showImage(blob, `${page.file}, ${page.page}`); });
+  const local = localStorage.getItem(keyOf(page)), draft = local ? JSON.parse(local) : page.draft;
+  fillFrom(app.candidates.length ? 0 : -1);
+  if (draft && !same(draft.answer, form.answer)) { load(draft.answer); app.dirty = true; say(t("draftFound")); mark(); }
+  focusFirst();
+  if (!app.candidates.some(one => one.source === "review" || one.source === "label" || one.source === "quarantined") && app.told.machine.includes(page.task)) askMachine(page, !draft);
+  prefetch(index + 1);
+}
+/** The next page is read while a person reads this one. */
+function prefetch(index) {
+  const item = app.items[index];
+  if (item && app.told.machine.includes(item.task) && !item.status) ask(`machine/${item.task}/${item.page_id}`).catch(() => {});
+}
+async function askMachine(page, fill) {
+  const empty = !app.candidates.length;
+  if (empty && !at("state").textContent) say(t("reading"));
+  const told = await get(`machine/${page.task}/${page.page_id}`).catch(() => ({ candidates: [] }));
+  if (app.page !== page) return;
+  if (empty && at("state").textContent === t("reading")) say("");
+  if (!told.candidates.length) return;
+  const proved = app.candidates.filter(one => one.source !== "textlayer" || !one.doubts.length), rest = app.candidates.filter(one => !proved.includes(one));
+  const better = told.candidates[0], old = app.candidates[app.base];
+  app.candidates = [...proved, ...told.candidates, ...rest];
+  if (fill && !app.dirty && (!old || rest.includes(old))) { const inForm = document.activeElement === document.body || at("form").contains(document.activeElement); fillFrom(app.candidates.indexOf(better)); if (inForm) focusFirst(); }
+  else { app.base = app.candidates.indexOf(old); showSources(); mark(); }
+}
+function load(answer) { buildForm(app.tasks[app.page.task], copy(answer)); }
+/** Fill the form with a source; -1 is an empty form. */
+function fillFrom(index) {
+  app.base = index; app.accepted.clear(); app.problems = []; app.dirty = false;
+  app.other = app.candidates.findIndex((one, place) => place !== index && !same(one.answer, app.candidates[index]?.answer));
+  load(app.candidates[index]?.answer ?? null);
+  app.start = copy(form.answer);
+  showSources(); mark();
+}
+const nameOf = one => t(one.source) + (one.name ? `, ${one.name}` : "");
+function showSources() {
+  fillSelect("from", [["-1", t("empty")], ...app.candidates.map((one, index) => [String(index), nameOf(one)])]);
+  fillSelect("against", [["-1", t("empty")], ...app.candidates.map((one, index) => [String(index), nameOf(one)])]);
+  at("from").value = app.base; at("against").value = app.other;
+}
+/** The fields of an answer by path, as the form has them. */
+function flatten(value, path = "", found = {}) {
+  if (value !== null && typeof value === "object") {
+    for (const [key, inner] of Object.entries(value)) flatten(inner, Array.isArray(value) ? `${path}[${key}]` : path ? `${path}.${key}` : key, found);
+  } else found[path] = value;
+  return found;
+}
+/** The other source's answer with the items of its lists at the places of those that they stand for in ours. */
+function lineUp(ours, theirs) {
+  if (Array.isArray(ours) && Array.isArray(theirs)) {
+    const write = one => typeof one === "object" && one ? one.text ?? Object.values(flatten(one)).join(" ") : String(one);
+    return align(ours, theirs, write).map((place, index) => place === null ? undefined : lineUp(ours[index], theirs[place]));
+  }
+  if (ours && theirs && typeof ours === "object" && typeof theirs === "object") return Object.fromEntries(Object.keys(ours).map(key => [key, lineUp(ours[key], theirs[key])]));
+  return theirs;
+}
+const plain = value => value === null || value === undefined ? "" : /^\s*<table/.test(value) ? [...new DOMParser().parseFromString(value, "text/html").querySelectorAll("td, th")].map(cell => cell.textContent).join(" | ") : String(value);
+/** Mark what is doubtful, what differs from the other source, what does not fit. */
+function mark() {
+  const base = app.candidates[app.base], other = app.candidates[app.other], doubts = new Map();
+  const doubt = (path, why) => doubts.set(path, [...(doubts.get(path) ?? []), why]);
+  for (const one of base?.doubts ?? []) if (one.path) doubt(one.path, one.message);
+  for (const [path, value] of Object.entries(base?.confidence ?? {})) if (value < UNSURE) doubt(path, t("unsureOf", Math.round(100 * value)));
+  app.others = other ? flatten(lineUp(form.answer, fitValue(form.schema, other.answer))) : {};
+  const ours = flatten(form.answer);
+  for (const old of at("form").querySelectorAll(".why:not(.item > .why), .problem, .diff, .hidden-signs")) old.remove();
+  for (const field of at("form").querySelectorAll("[data-path]")) {
+    const path = field.dataset.path, accepted = app.accepted.has(path), value = ours[path];
+    field.classList.toggle("doubt", !accepted && doubts.has(path) || differs(path, value) && !accepted);
+    if (!accepted) for (const why of doubts.get(path) ?? []) field.append(make("p", { className: "why", textContent: why }));
+    if (differs(path, value)) field.append(showDifference(nameOf(other), plain(value), plain(app.others[path])));
+    if (app.signs && typeof value === "string" && SIGN.test(value)) field.append(showSigns(value));
+    const problem = app.problems.find(one => one.path === path), control = field.querySelector("[data-input]");
+    if (problem) control?.setAttribute("aria-invalid", "true"); else control?.removeAttribute("aria-invalid");
+    if (problem) field.append(make("p", { className: "problem", textContent: problem.message }));
+  }
+  const page = app.page, notes = [...(base?.doubts ?? []).filter(one => !one.path).map(one => one.message)];
+  if (page.reason && base?.source !== "quarantined" && !SILENT.has(page.reason)) notes.unshift(page.reason + (page.message ? `: ${page.message}` : ""));
+  const shown = new Set([...at("form").querySelectorAll("[data-path]")].map(field => field.dataset.path));
+  at("notes").replaceChildren(...[...new Set(notes)].map(textContent => make("p", { textContent, dir: "auto" })),
+    ...app.problems.filter(one => !shown.has(one.path)).map(one => make("p", { className: "bad", textContent: `${one.path}: ${one.message}` })));
+}
+const differs = (path, value) => app.others[path] !== undefined && (app.others[path] ?? "") !== (value ?? "") && plain(app.others[path]) !== plain(value);
+form.mark = mark;
+form.changed = path => {
+  app.dirty = true; app.reverted = null; app.problems = app.problems.filter(one => one.path !== path);
+  localStorage.setItem(keyOf(app.page), JSON.stringify({ answer: form.answer }));
+  clearTimeout(app.timer);
+  app.timer = setTimeout(() => { mark(); keepDraft(); }, 400);
+};
+async function keepDraft(closing = false) {
+  clearTimeout(app.timer);
+  const page = app.page;
+  if (closing && !app.dirty) return ask("release", { page_id: "", task: "", reviewer: "", tab: app.tab }).catch(() => {});
+  if (!page || !app.dirty) return;
+  const told = await ask("draft", { ...bodyOf(page), closing, draft: { answer: form.answer } }).then(reply => reply.json()).catch(() => ({}));
+  if (told.holder && app.page === page) say(t("held", told.holder), "error");
+}
+const bodyOf = page => ({ page_id: page.page_id, task: page.task, reviewer: app.reviewer, base: page.base, tab: app.tab });
+const inputs = () => [...at("form").querySelectorAll("textarea, select, input")].filter(one => one.offsetParent);
+function focusFirst() {
+  const control = at("form").querySelector(".doubt [data-input]") ?? at("form").querySelector("textarea") ?? inputs()[0];
+  control?.focus({ preventScroll: true }); control?.setSelectionRange?.(0, 0);
+  const place = control?.closest(".item, .field");
+  if (place) place.scrollIntoView({ block: place.offsetHeight > at("form").clientHeight ? "start" : "nearest" });
+}
+function step(list, by) {
+  if (!list.length) return false;
+  const active = document.activeElement, place = list.findIndex(one => one === active || one.contains(active));
+  const after = place >= 0 ? place + by : by > 0 ? list.findIndex(one => active.compareDocumentPosition(one) & Node.DOCUMENT_POSITION_FOLLOWING && at("form").contains(active)) : -1;
+  const target = list[(after + list.length) % list.length] ?? list[0];
+  (target.matches("textarea, select, input") ? target : target.querySelector("[data-input], textarea"))?.focus();
+  target.scrollIntoView({ block: "nearest" });
+  return true;
+}
+async function save(next, extra = {}) {
+  const page = app.page;
+  if (!page || app.busy) return;
+  if (!app.reviewer.trim()) { at("reviewer").focus(); return say(t("named"), "error"); }
+  app.busy = true;
+  clearTimeout(app.timer);
+  const answer = extra.status ? null : form.answer, seen = app.candidates[app.base]?.seen ?? null, seconds = Math.round((performance.now() - app.opened) / 100) / 10;
+  const status = extra.status ?? (isSecond() ? "second" : "answered");
+  try {
+    const reply = await ask("save", { ...bodyOf(page), answer, seen, seconds, ...extra, status }), told = await reply.json();
+    if (reply.status === 422 && told.problems) {
+      app.problems = told.problems; mark();
+      say(t("fits", told.problems.length), "error");
+      const first = at("form").querySelector(`[data-input="${CSS.escape(told.problems[0].path)}"]`);
+      first?.focus(); return;
+    }
+    if (reply.status === 409) { page.base = told.base; return showConflict(told); }
+    if (!reply.ok) return say(told.error?.message ?? reply.status, "error");
+    page.base = told.base; app.dirty = false; app.start = copy(form.answer);
+    localStorage.removeItem(keyOf(page));
+    app.saved.push({ page_id: page.page_id, task: page.task, status, base: told.base, index: app.at });
+    app.items[app.at].status = told.status;
+    const button = at("list").querySelectorAll("button")[app.at];
+    if (button) button.className = told.status;
+    say(t("saved"), "good");
+  } catch { keepLocally(page); return say(t("gone"), "error"); } finally { app.busy = false; }
+  get("queue?" + queryOf(["queue", "task", "document", "reason", "sensitivity", "reviewer"])).then(showCounts).catch(() => {});
+  if (next) await go(1);
+}
+function keepLocally(page) { localStorage.setItem(keyOf(page), JSON.stringify({ answer: form.answer })); }
+/** Somebody else saved first: their answer is shown beside ours, and saving again puts ours in its place. */
+function showConflict(told) {
+  if (told.answer) { app.candidates.push({ source: "review", name: "", answer: told.answer, doubts: [], confidence: {}, seen: "review" }); app.other = app.candidates.length - 1; showSources(); mark(); }
+  say(told.error.message, "error");
+}
+/** The next page that nobody has open, or the one before. */
+async function go(by) {
+  const index = app.at + by;
+  if (by > 0 && index >= app.items.length) return loadQueue();
+  if (index < 0) return;
+  const message = at("state").textContent, kind = at("state").className;
+  await openPage(index);
+  if (!at("state").textContent) say(message, kind);
+  if (by > 0 && app.page?.holder && index + 1 < app.items.length) await go(1);
+}
+function revert() {
+  if (app.reverted) { load(app.reverted); app.reverted = null; app.dirty = true; say(t("unreverted")); }
+  else if (!same(form.answer, app.start)) { const mine = copy(form.answer); load(app.start); app.reverted = mine; app.dirty = false; localStorage.removeItem(keyOf(app.page)); ask("draft", { ...bodyOf(app.page), draft: null }).catch(() => {}); say(t("reverted")); }
+  mark(); focusFirst();
+}
+async function undo() {
+  const last = app.saved.pop();
+  if (!last) return say(t("noUndo"));
+  const reply = await ask("undo", { ...last, index: undefined, reviewer: app.reviewer, tab: app.tab }).catch(() => null);
+  if (!reply?.ok) return say(reply ? (await reply.json()).error.message : t("gone"), "error");
+  let index = app.items.findIndex(one => one.page_id === last.page_id && one.task === last.task);
+  if (index < 0) { await loadQueue(false); index = app.items.findIndex(one => one.page_id === last.page_id && one.task === last.task); }
+  const told = await reply.json();
+  if (index >= 0) { app.items[index].status = told.status === "withdrawn" ? "" : told.status; at("list").querySelectorAll("button")[index].className = app.items[index].status; await openPage(index); }
+  say(t("undone"), "good");
+}
+function prompt(question) {
+  const dialog = at("ask");
+  at("question").textContent = question; at("why").value = "";
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise(done => dialog.addEventListener("close", () => done(dialog.returnValue ? at("why").value : null), { once: true }));
+}
+async function leave(status, question) {
+  const reason = await prompt(question);
+  if (reason !== null) await save(true, { status, reason: reason || null });
+}
+function blank() {
+  load(null);
+  if (form.answer.physical && "is_blank" in form.answer.physical) form.answer.physical.is_blank = true;
+  load(form.answer);
+  return save(true);
+}
+/** The other source's value in the field that has the focus, or all of it. */
+function takeOther(all) {
+  const other = app.candidates[app.other];
+  if (!other) return;
+  if (all) { load(other.answer); form.changed(""); mark(); return focusFirst(); }
+  const path = document.activeElement.closest("[data-path]")?.dataset.path;
+  if (!path || app.others[path] === undefined) return;
+  const parts = path.match(/[^.[\]]+/g), last = parts.pop();
+  parts.reduce((value, key) => value[key], form.answer)[last] = app.others[path];
+  load(form.answer); form.changed(path); mark();
+  at("form").querySelector(`[data-input="${CSS.escape(path)}"]`)?.focus();
+}
+function acceptAll() {
+  for (const field of at("form").querySelectorAll(".doubt")) app.accepted.add(field.dataset.path);
+  mark(); say(t("accepted"));
+}
+async function showProgress() {
+  const told = await get("progress").catch(() => null);
+  if (!told) return;
+  const lines = [`${t("gold")}: ${Object.entries(told.gold).map(([name, count]) => `${named(name)} ${count}`).join(", ")}`, t("validation", told.validation_documents, told.validation_needed)];
+  for (const [key, title] of [["teacher", "teacherError"], ["people", "agreement"]]) for (const one of told[key]) {
+    const { value, lo, hi, documents } = one.estimate, limits = lo === null ? "" : ` [${lo.toFixed(3)}, ${hi.toFixed(3)}]`;
+    lines.push(`${t(title)}: ${named(one.task)} ${one.score === "cer" ? "CER" : "F1"} ${value.toFixed(3)}${limits}, ${t("on", one.pages, documents)}`);
+  }
+  lines.push(`${t("next")}: ${told.next}`);
+  at("progress").replaceChildren(...lines.map(textContent => make("p", { textContent })));
+}

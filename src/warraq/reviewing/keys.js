@@ -1,0 +1,61 @@
+const item = () => document.activeElement.closest(".item");
+const inGrid = () => item()?.grid && document.activeElement.closest(".grid") ? item().grid : null;
+const onItem = (what, grid) => () => { const cells = inGrid(); if (cells && grid) cells.command(grid); else if (what) item()?.command(what); };
+/** Every key: its code, the modifiers (C Ctrl, A Alt, S Shift), what it does, and its line in the help. */
+const KEYS = [
+  ["Enter", "C", () => save(true), "keySaveNext", "Ctrl+Enter"], ["KeyS", "C", () => save(false), "keySave", "Ctrl+S"], ["Escape", "", revert, "keyRevert", "Esc"],
+  ["ArrowDown", "A", () => step(inputs(), 1), "keyField", "Alt+↓ Alt+↑"], ["ArrowUp", "A", () => step(inputs(), -1)],
+  ["F8", "", () => step([...at("form").querySelectorAll(".doubt")], 1) || say(t("noDoubt")), "keyDoubt", "F8 Shift+F8"], ["F8", "S", () => step([...at("form").querySelectorAll(".doubt")], -1) || say(t("noDoubt"))],
+  ["KeyT", "A", () => takeOther(false), "keyTake", "Alt+T"], ["KeyT", "AS", () => takeOther(true)], ["KeyA", "A", acceptAll, "keyAccept", "Alt+A"],
+  ["KeyB", "A", blank, "keyBlank", "Alt+B"], ["KeyU", "A", () => leave("unreadable", t("unreadableWhy")), "keyUnreadable", "Alt+U"],
+  ["KeyJ", "A", () => leave("skipped", t("skipWhy")), "keySkip", "Alt+J"], ["KeyZ", "A", undo, "keyUndo", "Alt+Z"],
+  ["PageDown", "A", () => go(1), "keyPage", "Alt+PageDown Alt+PageUp"], ["PageUp", "A", () => go(-1)],
+  ["KeyI", "A", () => { app.signs = !app.signs; mark(); }, "keySigns", "Alt+I"],
+  ["Enter", "A", onItem("after", "row"), "keyAdd", "Alt+Enter"], ["Enter", "AS", onItem(null, "column")],
+  ["Backspace", "A", onItem("remove", "dropRow"), "keyRemove", "Alt+Backspace"], ["Backspace", "AS", onItem("remove", "dropColumn")],
+  ["ArrowUp", "AS", onItem("up"), "keyMove", "Alt+Shift+↑ Alt+Shift+↓"], ["ArrowDown", "AS", onItem("down")],
+  ["KeyS", "A", onItem("split", "splitCell"), "keySplit", "Alt+S"], ["KeyM", "A", onItem("merge", "mergeRight"), "keyMerge", "Alt+M"], ["KeyM", "AS", onItem("merge", "mergeDown")],
+  ["KeyH", "A", onItem(null, "head"), "keyHead", "Alt+H"],
+  ...Array.from({ length: 9 }, (_, n) => [`Digit${n + 1}`, "A", () => item()?.kind?.(n + 1), ...(n ? [] : ["keyKind", "Alt+1 … Alt+9"])]),
+  ["Equal", "A", () => zoomBy(1.25), "keyZoom", "Alt+= Alt+- Alt+0"], ["Minus", "A", () => zoomBy(0.8)], ["Digit0", "A", fitPage], ["KeyR", "A", turnPage, "keyTurn", "Alt+R"],
+  [null, "", null, "keyPan", "← ↑ → ↓"], ["F6", "", () => (document.activeElement === at("stage") ? focusFirst() : at("stage").focus()), "keySwitch", "F6"],
+  ["F1", "", () => showKeys(), "keyHelp", "? F1"],
+];
+function showKeys() {
+  at("keys").querySelector("tbody").replaceChildren(...KEYS.filter(key => key[3]).map(key =>
+    make("tr", {}, make("td", {}, ...key[4].split(" ").flatMap(one => [one === "…" ? "…" : make("kbd", { textContent: one, dir: "ltr" }), " "])), make("td", { textContent: t(key[3]) }))));
+  at("keys").showModal();
+}
+const ACTIONS = {
+  zoomIn: () => zoomBy(1.25), zoomOut: () => zoomBy(0.8), fit: fitPage, turn: turnPage, takeAll: () => takeOther(true), saveNext: () => save(true), save: () => save(false), blank, revert, undo,
+  unreadable: () => leave("unreadable", t("unreadableWhy")), skip: () => leave("skipped", t("skipWhy")), close: () => at("keys").close(),
+};
+function watchKeys() {
+  addEventListener("keydown", event => {
+    if (document.querySelector("dialog[open]")) return;
+    if (event.key === "?" && !event.target.matches("input:not([type=checkbox]), textarea")) { event.preventDefault(); return showKeys(); }
+    const held = (event.ctrlKey || event.metaKey ? "C" : "") + (event.altKey ? "A" : "") + (event.shiftKey ? "S" : "");
+    const key = KEYS.find(one => one[0] === event.code && one[1] === held);
+    if (!key) return;
+    event.preventDefault();
+    if (app.page || key[0] === "F1") key[2]();
+  });
+  document.addEventListener("click", event => ACTIONS[event.target.closest?.("[data-do]")?.dataset.do]?.());
+  at("form").addEventListener("submit", event => event.preventDefault());
+  at("help").addEventListener("click", showKeys);
+  at("language").addEventListener("click", () => {
+    language = language === "ar" ? "en" : "ar"; localStorage.setItem("language", language);
+    translate();
+    for (const id of ["task", "document", "sensitivity", "reason"]) if (at(id).options[0]) at(id).options[0].textContent = t("all");
+    for (const choice of at("task").options) if (choice.value) choice.textContent = named(choice.value);
+    loadQueue(false);
+    if (app.page) { load(form.answer); showSources(); mark(); }
+  });
+  at("more").addEventListener("click", () => { at("filters").hidden = !at("filters").hidden; at("more").setAttribute("aria-expanded", String(!at("filters").hidden)); if (!at("filters").hidden) showProgress(); });
+  for (const id of ["queue", "task", "document", "reason", "sensitivity"]) at(id).addEventListener("change", () => loadQueue());
+  at("from").addEventListener("change", () => { fillFrom(Number(at("from").value)); app.dirty = true; focusFirst(); });
+  at("against").addEventListener("change", () => { app.other = Number(at("against").value); mark(); });
+  at("reviewer").addEventListener("change", () => { app.reviewer = at("reviewer").value.trim(); localStorage.setItem("reviewer", app.reviewer); loadQueue(); });
+  at("token").addEventListener("change", () => { sessionStorage.setItem("token", at("token").value); begin(); });
+  addEventListener("pagehide", () => { keepDraft(true); });
+}

@@ -1,0 +1,96 @@
+"""The reviews of a task as they stand, and the way to add one: checked against what the person saw, under a lock."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from warraq.files import JsonObject, short_hash
+from warraq.records import Review, dump_row
+from warraq.reviews import lock_rows, read_review_rows, select_reviews
+from warraq.tasks import Task
+
+
+class ConflictError(Exception):
+    """Somebody else has said something of the page since it was opened; `review` is that."""
+
+    def __init__(self, review: Review) -> None:
+        super().__init__(review.reviewer)
+        self.review = review
+
+
+def hash_review(review: Review | None) -> str:
+    """By which a form remembers what had been said of the page when it was opened."""
+    return "" if review is None else short_hash(dump_row(review))
+
+
+class ReviewLog:
+    """The rows of reviews/<task>.jsonl; read anew when the file has changed, whoever changed it."""
+
+    def __init__(self, folder: Path, task: Task) -> None:
+        self.path = folder / f"{task.name}.jsonl"
+        self.task = task
+        self.rows: list[Review] = []
+        self.current: dict[str, Review] = {}  # page_id -> the review that counts
+        self.last: dict[str, Review] = {}  # page_id -> the last row but those of second readers
+        self.second: dict[str, Review] = {}  # page_id -> the last row of a second reader
+        self._stamp: tuple[int, int] | None = None
+
+    def refresh(self) -> None:
+        """Read the file again if it is another than before."""
+        if (stamp := self._read_stamp()) != self._stamp:
+            self._stamp, self.rows = stamp, read_review_rows(self.path, self.task.name)
+            self._index()
+
+    def _read_stamp(self) -> tuple[int, int] | None:
+        stat = self.path.stat() if self.path.exists() else None
+        return stat and (stat.st_mtime_ns, stat.st_size)
+
+    def _index(self) -> None:
+        self.current = select_reviews(self.rows)
+        self.last = {row.page_id: row for row in self.rows if row.status != "second"}
+        self.second = {row.page_id: row for row in self.rows if row.status == "second"}
+
+    def add(self, row: Review, base: str) -> None:
+        """Append a row to the file; the same said twice in a row is there once.
+
+        Args:
+            row: what the person says.
+            base: `hash_review` of the last row of the page when it was opened.
+
+        Raises:
+            ConflictError: another row has come since.
+            ValidationError: the answer does not fit the task.
+        """
+        if row.answer is not None:
+            self.task.build_example(row.answer)
+        with lock_rows(self.path) as append:
+            self.refresh()
+            last = (self.second if row.status == "second" else self.last).get(row.page_id)
+            if last is not None and _say_the_same(last, row):
+                return  # sent again, as the answer to it got lost
+            if hash_review(last) != base:
+                raise ConflictError(last or row)
+            row = row.model_copy(update={"at": datetime.now(UTC).isoformat(timespec="seconds")})
+            append(row)
+            self.rows.append(row)
+            self._stamp = self._read_stamp()
+        self._index()
+
+    def undo(self, page_id: str, reviewer: str, base: str) -> None:
+        """Append a row by which what was said before the last one counts again, or nothing does.
+
+        Raises:
+            ConflictError: another row has come since.
+        """
+        self.refresh()
+        rows = [row for row in self.rows if row.page_id == page_id and row.status != "second"]
+        before = select_reviews(rows[:-1]).get(page_id)
+        again: JsonObject = {"page_id": page_id, "task": self.task.name, "reviewer": reviewer, "status": "withdrawn"}
+        if before is not None and before.status != "invalid":
+            again |= {"answer": before.answer, "status": before.status, "reviewer": before.reviewer}
+            again |= {"reason": before.reason, "seen": before.seen}
+        self.add(Review.model_validate(again), base)
+
+
+def _say_the_same(one: Review, other: Review) -> bool:
+    names = ("reviewer", "status", "answer", "reason")
+    return all(getattr(one, name) == getattr(other, name) for name in names)

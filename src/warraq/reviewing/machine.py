@@ -1,0 +1,101 @@
+"""What this machine can read of a page by itself, asked for when nothing better is there: the student, Tesseract.
+
+Each answer is kept beside the drafts, by the image's hash, so that a page is read once.
+"""
+
+import logging
+import threading
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from warraq.errors import InputError
+from warraq.files import JsonObject, read_json, short_hash, write_json
+from warraq.records import Page
+from warraq.reviewing.candidates import Candidate, paragraphs_answer
+from warraq.reviewing.project import ReviewProject
+from warraq.runtimes import ImageError, Request, Runtime, manifest
+from warraq.runtimes.confidence import measure_fields
+from warraq.runtimes.loading import load_runtime, read_token_limit
+from warraq.runtimes.tesseract import list_languages, read_page
+from warraq.tasks import Task
+from warraq.tasks.scoring import repair_answer
+
+logger = logging.getLogger(__name__)
+
+LANGUAGES = ("ara", "eng")  # of Tesseract, those that are installed
+MOST_TOKENS = 8192
+
+
+@dataclass
+class MachineReaders:
+    """One page is read at a time, as each reader takes the whole machine."""
+
+    project: ReviewProject
+    _turn: threading.Lock = field(default_factory=threading.Lock)
+
+    @cached_property
+    def languages(self) -> str:
+        """Of Tesseract; empty where it is not installed."""
+        installed = list_languages()
+        return "+".join(language for language in LANGUAGES if language in installed)
+
+    @cached_property
+    def model(self) -> Runtime | None:
+        """The finished model, if one was named."""
+        folder = self.project.folders.model
+        return None if folder is None else load_runtime(folder)
+
+    @cached_property
+    def model_tasks(self) -> frozenset[str]:
+        """The tasks that the model was trained for."""
+        folder = self.project.folders.model
+        return frozenset() if folder is None else frozenset(manifest.read_manifest(folder).tasks)
+
+    def list_tasks(self) -> list[str]:
+        """The tasks that something here can answer."""
+        return sorted({*(["content"] if self.languages else []), *self.model_tasks} & set(self.project.task_names))
+
+    def read(self, page: Page, task: Task) -> list[Candidate]:
+        """What the student and Tesseract say of a page; an image that cannot be read is none's."""
+        found = []
+        with self._turn:
+            for name, read in (("student", self._ask_model), ("tesseract", self._ask_tesseract)):
+                try:
+                    answer = read(page, task)
+                except (ImageError, InputError, RuntimeError) as error:
+                    logger.warning("%s, %s: %s cannot read it: %s", page.page_id, task.name, name, error)
+                    continue
+                if answer is not None:
+                    found.append(Candidate.model_validate(answer))
+        return found
+
+    def _ask_model(self, page: Page, task: Task) -> JsonObject | None:
+        folder = self.project.folders.model
+        if folder is None or task.name not in self.model_tasks:
+            return None
+        path = self._cache(page, f"{task.name} {short_hash(str(folder.resolve()))}")
+        if path.exists():
+            kept: JsonObject | None = read_json(path)
+            return kept
+        assert self.model is not None
+        request = Request((self.project.folders.pages / page.image,), task.prompt, stop_loops=True)
+        (answer,) = self.model.answer([request], read_token_limit(folder, MOST_TOKENS))
+        value = task.parse(answer.text)[0] or repair_answer(task, answer.text)
+        name = f"{folder.resolve().parent.name} {folder.name}"
+        candidate = {"source": "student", "name": name, "answer": value, "confidence": measure_fields(answer)}
+        write_json(path, None if value is None else candidate)
+        return None if value is None else candidate
+
+    def _ask_tesseract(self, page: Page, task: Task) -> JsonObject | None:
+        if task.name != "content" or not self.languages:
+            return None
+        path = self._cache(page, f"tesseract {self.languages}")
+        if not path.exists():
+            text = read_page(self.project.folders.pages / page.image, self.languages)
+            write_json(path, {"source": "tesseract", "name": self.languages, "answer": paragraphs_answer(text)})
+        candidate: JsonObject = read_json(path)
+        return candidate
+
+    def _cache(self, page: Page, reader: str) -> Path:
+        return self.project.folders.drafts / "machine" / f"{page.image_sha256[:16]} {reader}.json"

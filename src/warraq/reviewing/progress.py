@@ -1,0 +1,129 @@
+"""How far the reading is, how good the teacher is and how well people agree, and what to do next."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from warraq.datasets.splits import assign_splits
+from warraq.files import JsonObject
+from warraq.metrics.review import count_documents_needed
+from warraq.metrics.statistics import Estimate, Weighings
+from warraq.reviewing.project import ReviewProject
+from warraq.reviewing.queues import Item
+from warraq.tasks import Task, dumps
+from warraq.tasks.scoring import score_core
+
+LATEST = 50  # reviews by whose time the next ones are estimated
+DRAWINGS = 2000  # times that the documents are weighed for an interval
+SCORES = ("cer", "field_f1")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What `dataset` and `evaluate` will ask for, by params.yaml."""
+
+    test_share: float
+    validation_share: float
+    accepted_error: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How two answers to the same pages differ in a score, over documents."""
+
+    task: str
+    score: str  # one of SCORES
+    pages: int
+    estimate: Estimate
+
+
+def measure_pace(project: ReviewProject, reviewer: str) -> float | None:
+    """Seconds that a page takes a person: the median of the last ones, None before the first."""
+    rows = [row for log in project.logs.values() for row in log.rows if row.seconds is not None and row.at]
+    own = [row for row in rows if row.reviewer == reviewer] or rows
+    own.sort(key=lambda row: row.at or "")
+    return median(row.seconds or 0.0 for row in own[-LATEST:]) if own else None
+
+
+def compare_teacher(project: ReviewProject, items: Iterable[Item]) -> list[Comparison]:
+    """What people made of the teacher's labels that they looked at."""
+    pairs: dict[str, list[tuple[str, JsonObject, JsonObject]]] = defaultdict(list)
+    for item in items:
+        review = project.logs[item.task].current.get(item.page_id)
+        if review is None or review.answer is None or item.label is None or item.label.teacher == "human":
+            continue
+        if item.label.answer is not None:
+            pairs[item.task].append((item.document, review.answer, item.label.answer))
+    return _compare_all(project, pairs)
+
+
+def compare_people(project: ReviewProject) -> list[Comparison]:
+    """What second readers, who did not see it, made of the pages of the first."""
+    project.refresh()
+    pairs: dict[str, list[tuple[str, JsonObject, JsonObject]]] = defaultdict(list)
+    for name, log in project.logs.items():
+        for page_id, second in log.second.items():
+            first, page = log.current.get(page_id), project.pages.get(page_id)
+            if page is not None and first is not None and first.answer is not None and second.answer is not None:
+                pairs[name].append((page.document, first.answer, second.answer))
+    return _compare_all(project, pairs)
+
+
+def _compare_all(
+    project: ReviewProject, pairs: Mapping[str, Sequence[tuple[str, JsonObject, JsonObject]]]
+) -> list[Comparison]:
+    return [one for name, part in pairs.items() for one in compare_answers(project.tasks[name], part)]
+
+
+def compare_answers(task: Task, pairs: Sequence[tuple[str, JsonObject, JsonObject]]) -> list[Comparison]:
+    """The scores of answers against others, of (document, reference, answer); what fits no schema is left out."""
+    sums: dict[str, dict[str, list[float]]] = {name: defaultdict(lambda: [0.0, 0.0]) for name in SCORES}
+    for document, reference, answer in pairs:
+        gold, _ = task.parse(dumps(reference))
+        if gold is None:
+            continue
+        for name, (numerator, denominator) in score_core(task, gold, dumps(answer)).sums.items():
+            if name in sums:
+                sums[name][document][0] += numerator
+                sums[name][document][1] += denominator
+    columns = {
+        name: [min(1.0, numerator / denominator) for numerator, denominator in part.values() if denominator]
+        for name, part in sums.items()
+    }
+    found = []
+    for name, column in columns.items():
+        if column:
+            estimate = Weighings({name: column}, DRAWINGS, seed=1).estimate(name)
+            found.append(Comparison(task.name, name, len(pairs), estimate))
+    return found
+
+
+def count_gold(project: ReviewProject, items: Sequence[Item], wanted: Wanted) -> JsonObject:
+    """Gold pages by task, the validation documents that a threshold needs and has, and the next command."""
+    gold = dict.fromkeys(project.task_names, 0)
+    labelled: set[str] = set()
+    for item in items:
+        gold[item.task] += item.status == "answered"
+        if item.status == "answered" or (item.status != "unreadable" and item.label and item.label.answer is not None):
+            labelled.add(item.document)
+    splits = assign_splits(
+        {document: document for document in labelled}, set(), set(),
+        test_share=wanted.test_share, validation_share=wanted.validation_share,
+    )  # fmt: skip
+    has = sum(split == "val" for split in splits.values())
+    needed = count_documents_needed(wanted.accepted_error)
+    return {
+        "gold": gold, "labelled_documents": len(labelled), "validation_documents": has,
+        "validation_needed": needed, "next": "make repro",
+    }  # fmt: skip
+
+
+def describe_comparison(comparison: Comparison) -> str:
+    """One line for the terminal: `content: CER 0.012 [0.004, 0.031], 12 pages of 5 documents`."""
+    estimate = comparison.estimate
+    name = {"cer": "CER", "field_f1": "field F1"}[comparison.score]
+    value = f"{estimate.value:.3f}" if estimate.value is not None else "unknown"
+    if estimate.lo is not None and estimate.hi is not None:
+        value += f" [{estimate.lo:.3f}, {estimate.hi:.3f}]"
+    return f"{comparison.task}: {name} {value}, {comparison.pages} pages of {estimate.documents} documents"

@@ -1,0 +1,267 @@
+"""The page in a browser, by keyboard alone; one session for all, a page of the project for each."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support import browser
+from support.browser import Browser
+from support.label_project import content_answer
+from support.review_project import LINES, ReviewProject, Server
+
+pytestmark = pytest.mark.skipif(browser.PROGRAM is None, reason="no Chromium on the PATH")
+
+ALT, CTRL, SHIFT = 1, 2, 8
+HOSTILE = "<img src=x onerror=\"document.title='run'\"><script>document.title='run'</script>"
+TABLE = '<table><tr><td colspan="2">المجموع</td></tr><tr><td>الصنف</td><td>8</td></tr></table>'
+INVOICE: dict[str, Any] = {
+    "invoice_number": "1001", "date": None, "due_date": None, "currency": None, "subtotal": None, "tax": None,
+    "total": "10.00", "items": [],
+    **{name: dict.fromkeys(("name", "address", "tax_id")) for name in ("sender", "recipient")},
+}  # fmt: skip
+
+
+@dataclass
+class Desk:
+    project: ReviewProject
+    server: Server
+    page: Browser
+
+    def open(self, page_id: str, task: str = "content", queue: str = "all") -> None:
+        """Open a page of a queue."""
+        self.page.run(f"(at('task').value = '{task}', at('queue').value = '{queue}', loadQueue(false))")
+        self.page.run(f"openPage(app.items.findIndex(one => one.page_id === '{page_id}'))")
+
+    def save(self) -> None:
+        self.page.run("say('')")
+        self.press("KeyS", CTRL)
+        self.page.wait("at('state').textContent && !app.busy")
+        assert self.page.run("at('state').textContent") == self.page.run("t('saved')")
+
+    def press(self, code: str, modifiers: int = 0) -> None:
+        self.page.press(code, 0, modifiers=modifiers, key={"Enter": "Enter", "Escape": "Escape"}.get(code, code))
+
+    def last(self, task: str = "content") -> Any:
+        return self.project.reviews(task)[-1].answer
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    folder = tmp_path_factory.mktemp("review")
+    (folder / "data").mkdir()
+    project = ReviewProject(folder / "data")
+    for number in range(12):
+        project.add_page(number)
+    ids = [page.page_id for page in project.pages]
+    project.add_label(ids[2], reason="disagrees", message="20% of the words", teacher="local", key="q")
+    project.add_label(ids[3], answer={"blocks": [{"kind": "table", "text": TABLE, "level": None}]})
+    project.add_label(ids[4], answer=content_answer(HOSTILE))
+    project.add_label(ids[5], "invoice", answer=INVOICE, message="arithmetic: total: 10.00 is not 11.00")
+    project.add_label(ids[6], answer=content_answer("one two"))
+    project.keep_refused("q", content_answer("the qick fox"))
+    project.pages[4] = project.pages[4].model_copy(update={"files": (HOSTILE + ".pdf",)})
+    with project.start() as server, browser.browser(folder / "profile") as page:
+        page.open(server.url, 1280, 860, dark=False)
+        page.wait("app.page")
+        yield Desk(project, server, page)
+        told = [event["params"]["entry"] for event in page.events if event["method"] == "Log.entryAdded"]
+        assert not [
+            one for one in told if one["level"] == "error" and one["source"] != "network"
+        ]  # 409 and 422 are meant
+        assert "Runtime.exceptionThrown" not in {event["method"] for event in page.events}
+
+
+def test_seven_printed_lines_take_one_key(desk: Desk) -> None:
+    """Prefilled from Tesseract: Ctrl+Enter, against the 631 letters of its JSON."""
+    page_id = desk.project.pages[0].page_id
+    desk.open(page_id, queue="todo")
+    desk.page.wait("app.candidates.length")
+    desk.press("Enter", CTRL)
+    desk.page.wait("app.page.page_id !== " + json.dumps(page_id))
+    assert desk.last() == content_answer("\n".join(LINES))
+    desk.press("KeyZ", ALT)
+    desk.page.wait(f"at('state').textContent === t('undone') && app.page.page_id === '{page_id}'")
+    assert desk.project.reviews()[-1].status == "withdrawn"
+
+
+def test_a_page_is_written_from_nothing(desk: Desk) -> None:
+    """Blocks with kinds, a level, a split and a join; Arabic with digits and Latin stays as typed."""
+    desk.open(desk.project.pages[1].page_id)
+    desk.page.wait("app.candidates.length")
+    desk.page.run("fillFrom(-1)")
+    desk.page.run("at('form').querySelector('button').focus()")
+    desk.page.press("Enter", 13, "\r")
+    arabic = "رقم ١٢٣ / 45 كتاب REF\u200f"
+    desk.page.type(arabic)
+    desk.press("Digit1", ALT)
+    assert desk.page.run("getComputedStyle(document.activeElement).direction") == "rtl"
+    desk.press("KeyI", ALT)
+    assert "RLM" in desk.page.run("at('form').querySelector('.hidden-signs').textContent")
+    desk.press("Enter", ALT)
+    desk.page.type("first second")
+    desk.page.run("document.activeElement.setSelectionRange(5, 5)")
+    desk.press("KeyS", ALT)
+    assert desk.page.run("document.activeElement.value") == "second"
+    desk.press("ArrowUp", ALT + SHIFT)
+    desk.save()
+    blocks = [("heading", arabic, 1), ("paragraph", "second", None), ("paragraph", "first", None)]
+    expected = [{"kind": kind, "text": text, "level": level} for kind, text, level in blocks]
+    assert desk.last() == {"blocks": expected}
+    desk.press("ArrowDown", ALT + SHIFT)
+    desk.press("KeyM", ALT)
+    desk.save()
+    assert desk.last()["blocks"][1:] == [{"kind": "paragraph", "text": "first\nsecond", "level": None}]
+
+
+def test_a_refused_label_is_corrected(desk: Desk) -> None:
+    desk.open(desk.project.pages[2].page_id, queue="quarantined")
+    assert desk.page.run("app.candidates[0].source") == "quarantined"
+    assert "disagrees" in desk.page.run("at('notes').textContent")
+    desk.page.run("document.activeElement.setSelectionRange(5, 5)")
+    desk.page.type("u")
+    desk.save()
+    assert desk.last() == content_answer("the quick fox")
+
+
+def test_a_table_is_edited_in_its_cells(desk: Desk) -> None:
+    desk.open(desk.project.pages[3].page_id)
+    cells = "[...at('form').querySelectorAll('.grid textarea')]"
+    assert desk.page.run(f"{cells}.map(one => one.value)") == ["المجموع", "الصنف", "8"]
+    desk.save()
+    assert desk.last()["blocks"][0]["text"] == TABLE  # nothing was changed: the same letters
+    desk.page.run(f"{cells}[1].focus()")
+    desk.press("Enter", ALT)
+    desk.page.type("< 5")
+    desk.press("KeyM", ALT)
+    desk.page.run(f"{cells}[0].focus()")
+    desk.press("KeyS", ALT)
+    desk.press("KeyH", ALT)
+    desk.save()
+    assert desk.last()["blocks"][0]["text"] == (
+        "<table><tr><th>المجموع</th><td></td></tr><tr><td>الصنف</td><td>8</td></tr>"
+        '<tr><td colspan="2">&lt; 5</td></tr></table>'
+    )
+
+
+def test_hostile_text_and_names_run_nothing(desk: Desk) -> None:
+    desk.open(desk.project.pages[4].page_id)
+    assert desk.page.run("at('form').querySelector('textarea').value") == HOSTILE
+    desk.page.run("(document.activeElement.select(), 0)")
+    desk.page.type(HOSTILE.replace("x", "y"))
+    desk.page.wait("at('form').querySelector('.diff')") if desk.page.run("app.others && app.other >= 0") else None
+    desk.page.run("(app.problems = [{path: 'x', message: document.activeElement.value}], mark())")
+    assert HOSTILE in desk.page.run("at('name').textContent")
+    assert desk.page.run("document.querySelectorAll('img, script').length") == 2  # the page's own
+    assert desk.page.run("document.title") == "warraq review"
+
+
+def test_fields_are_filled_and_doubts_are_walked(desk: Desk) -> None:
+    desk.open(desk.project.pages[5].page_id, "invoice")
+    assert desk.page.run("document.activeElement.dataset.input") == "total"  # the doubtful one
+    desk.page.run("(document.activeElement.select(), 0)")
+    desk.page.type("11.00")
+    desk.page.run("[...at('form').querySelectorAll('button')].find(one => one.textContent.includes('items')).focus()")
+    desk.page.press("Enter", 13, "\r")
+    desk.page.type("Paper")
+    desk.press("KeyA", ALT)
+    assert desk.page.run("at('form').querySelectorAll('.doubt').length") == 0
+    desk.save()
+    answer = desk.last("invoice")
+    assert (answer["total"], answer["items"][0]["description"], answer["items"][0]["quantity"]) == (
+        "11.00",
+        "Paper",
+        None,
+    )
+
+
+def test_what_does_not_fit_says_where(desk: Desk) -> None:
+    desk.open(desk.project.pages[6].page_id, "metadata")
+    desk.press("KeyS", CTRL)
+    desk.page.wait("app.problems.length")
+    assert desk.page.run("document.activeElement.dataset.input") == "classification.document_type"
+    assert not (desk.project.root / "reviews/metadata.jsonl").exists()
+    for path, value in (
+        ("classification.document_type", "letter"), ("physical.script_direction", "rtl"),
+        ("physical.production", "scanned"), ("quality.confidence", "high"),
+    ):  # fmt: skip
+        desk.page.run(f"document.querySelector('[data-input=\"{path}\"]').focus()")
+        for letter in value:  # a choice is made by its first letters
+            desk.page.press("Key" + letter.upper(), ord(letter.upper()), letter, key=letter)
+    desk.save()
+    assert desk.last("metadata")["classification"]["document_type"] == "letter"
+
+
+def test_a_draft_outlives_the_tab_and_the_other_source_is_one_key_away(desk: Desk) -> None:
+    page_id = desk.project.pages[6].page_id
+    desk.server.post("save", page_id=page_id, answer=content_answer("one three"))
+    desk.open(page_id)
+    assert desk.page.run("at('form').querySelector('.diff del').textContent")  # of the label, letter by letter
+    desk.press("KeyT", ALT)
+    assert desk.page.run("form.answer.blocks[0].text") == "one two"
+    desk.page.run("(localStorage.clear(), keepDraft())")
+    desk.page.call("Page.reload")
+    desk.page.wait("typeof app !== 'undefined' && app.page")
+    desk.open(page_id)
+    assert desk.page.run("[form.answer.blocks[0].text, at('state').textContent === t('draftFound')]") == [
+        "one two",
+        True,
+    ]
+    desk.press("Escape")
+    assert desk.page.run("form.answer.blocks[0].text") == "one three"
+    desk.press("Escape")
+    assert desk.page.run("form.answer.blocks[0].text") == "one two"
+
+
+def test_another_person_is_told(desk: Desk) -> None:
+    page_id = desk.project.pages[7].page_id
+    assert desk.server.get(f"page/content/{page_id}?tab=other&reviewer=Mona")["holder"] is None
+    desk.open(page_id)
+    desk.page.wait("at('state').textContent.startsWith('Mona')")
+    desk.server.post("save", page_id=page_id, answer=content_answer("hers"), reviewer="Mona")
+    desk.page.run("fillFrom(-1)")
+    desk.press("KeyS", CTRL)
+    desk.page.wait("at('state').className === 'error' && app.candidates.at(-1)?.answer.blocks[0].text === 'hers'")
+    assert desk.last() == content_answer("hers")
+
+
+def test_pages_without_an_answer(desk: Desk) -> None:
+    first, second = (page.page_id for page in desk.project.pages[8:10])
+    desk.open(first)
+    desk.press("KeyU", ALT)
+    desk.page.type("stained")
+    desk.page.press("Enter", 13, "\r")
+    desk.page.wait(f"app.page.page_id === '{second}'")
+    row = desk.project.reviews()[-1]
+    assert (row.page_id, row.status, row.reason) == (first, "unreadable", "stained")
+    desk.press("KeyB", ALT)
+    desk.page.wait(f"app.page.page_id !== '{second}'")
+    assert desk.last() == {"blocks": []}
+
+
+@pytest.mark.parametrize("language", ["en", "ar"])
+def test_it_is_usable_in_both_languages_and_on_a_tablet(desk: Desk, language: str) -> None:
+    desk.page.run(f"localStorage.setItem('language', '{language}')")
+    for width, dark in ((1280, False), (820, True)):
+        desk.page.open(desk.server.url, width, 900, dark=dark)
+        desk.page.wait("app.page && app.items.length")
+        assert desk.page.run("document.documentElement.dir") == ("rtl" if language == "ar" else "ltr")
+        assert desk.page.run("document.documentElement.scrollWidth") <= width
+        assert desk.page.find_barriers() == []
+    assert desk.page.run("Object.keys(WORDS.en).filter(key => !(key in WORDS.ar))") == []
+    assert desk.page.run("KEYS.filter(key => key[3] && !(key[3] in WORDS.en))") == []
+
+
+def test_the_image_zooms_pans_and_turns(desk: Desk, tmp_path: Path) -> None:
+    desk.open(desk.project.pages[10].page_id)
+    desk.page.wait("at('image').naturalWidth > 0 && at('image').alt === at('name').textContent")
+    desk.page.run("at('stage').focus()")
+    desk.page.press("Equal", 187, "+", key="+")
+    desk.press("KeyR", ALT)
+    assert desk.page.run("[view.zoom, view.turn]") == [1.25, 90]
+    desk.open(desk.project.pages[11].page_id)
+    desk.page.wait("view.turn === 0")
+    assert desk.page.run("view.zoom") == 1.25

@@ -1,0 +1,150 @@
+"""`warraq review` over real HTTP: what is shown, what is saved, and who is refused."""
+
+import os
+import signal
+import subprocess
+import time
+
+import httpx2
+
+from support.label_project import content_answer
+from support.review_project import LINES, ReviewProject, Server, find_port
+from warraq import tasks
+from warraq.records import Review
+from warraq.reviewing.log import ReviewLog
+from warraq.reviewing.server import load_page
+
+
+def test_a_page_begins_with_the_best_that_is_known_and_ends_as_a_row(project: ReviewProject) -> None:
+    known, scan = project.add_page(1, text="A letter of many words, as the file itself has it."), project.add_page(2)
+    project.add_label(known.page_id, answer=content_answer("a label"), message="number_not_in_layer: 17")
+    with project.start() as server:
+        page = server.get(f"page/content/{known.page_id}")
+        assert [one["source"] for one in page["candidates"]] == ["label", "textlayer"]
+        assert page["candidates"][0]["doubts"] == [{"path": "", "message": "number_not_in_layer: 17"}]
+        assert server.get(f"page/content/{scan.page_id}")["candidates"] == []
+        (read,) = server.get(f"machine/content/{scan.page_id}")["candidates"]
+        assert read["source"] == "tesseract" and read["answer"] == content_answer("\n".join(LINES))
+
+        seen = page["candidates"][0]["seen"]
+        assert server.post("save", page_id=known.page_id, answer=content_answer("right"), seen=seen, seconds=4.5,
+                           base=page["base"]).json()["status"] == "answered"  # fmt: skip
+        again = server.get(f"page/content/{known.page_id}")
+        assert [one["source"] for one in again["candidates"]] == ["review", "label", "textlayer"]
+        assert server.post("undo", page_id=known.page_id, base=again["base"]).json()["status"] == "withdrawn"
+    first, second = project.reviews()
+    assert first.answer == content_answer("right") and (first.seen, first.seconds) == (seen, 4.5) and first.at
+    assert second.status == "withdrawn"
+    assert project.label("human", "textlayer").exit_code == 0
+    assert "human" not in {row.teacher for row in project.rows()}
+
+
+def test_what_does_not_fit_or_comes_second_is_not_saved(project: ReviewProject) -> None:
+    page_id = project.add_page(1).page_id
+    with project.start() as server:
+        bad = server.post("save", page_id=page_id, answer={"blocks": [{"kind": None, "text": "x", "level": "2"}]})
+        assert bad.status_code == 422
+        assert [one["path"] for one in bad.json()["problems"]] == ["blocks[0].kind", "blocks[0].level"]
+        assert server.get(f"page/content/{page_id}?tab=one&reviewer=r1")["holder"] is None
+        assert server.get(f"page/content/{page_id}?tab=two&reviewer=r2")["holder"] == "r1"
+        first = server.post("save", page_id=page_id, answer=content_answer("one"))
+        assert first.status_code == 200
+        assert server.post("save", page_id=page_id, answer=content_answer("one")).status_code == 200  # sent again
+        late = server.post("save", page_id=page_id, answer=content_answer("two"), reviewer="r2")
+        assert late.status_code == 409 and late.json()["answer"] == content_answer("one")
+        assert late.json()["base"] == first.json()["base"]
+    assert [row.answer for row in project.reviews()] == [content_answer("one")]
+
+
+def test_each_queue_has_what_pays(project: ReviewProject) -> None:
+    pages = [project.add_page(number) for number in range(40)]
+    for page in pages[:30]:
+        project.add_label(page.page_id, answer=content_answer("x"))
+    project.add_label(pages[30].page_id, reason="disagrees", message="with the layer")
+    project.add_label(pages[31].page_id, answer=content_answer("x"), message="date: 2099")
+    project.write_manifest("0.pdf,secret,archive", "1.pdf,public,archive")
+    project.add_review(pages[39], content_answer("done"))
+    with project.start("--sample", "20", "--second", "100") as server:
+        told = server.get("queue?queue=todo&task=content&reviewer=r2")
+        counts = told["counts"]
+        assert (counts["todo"], counts["quarantined"], counts["doubtful"], counts["done"]) == (7, 1, 1, 1)
+        assert 0 < counts["sample"] < 20 and counts["second"] == 1
+        assert server.get("queue?queue=second&task=content&reviewer=r1")["items"] == []
+        shown = server.get("queue?queue=all&task=content&sensitivity=secret")["items"]
+        assert [one["file"] for one in shown] == ["0.pdf"]
+        told = server.get("queue?queue=all&task=content&reason=disagrees")
+        assert [one["page_id"] for one in told["items"]] == [pages[30].page_id]
+        server.post("save", page_id=pages[32].page_id, status="skipped", reason="later", seconds=30)
+        told = server.get("queue?queue=todo&task=content")
+        assert told["items"][-1]["page_id"] == pages[32].page_id and told["left_s"] == 7 * 30
+        progress = server.get("progress")
+        assert progress["gold"] == {"content": 1, "metadata": 0, "invoice": 0} and progress["validation_needed"] == 73
+
+
+def test_a_thousand_pages_are_listed_at_once(project: ReviewProject) -> None:
+    page = project.add_page(1)
+    project.pages = [page.model_copy(update={"page_id": f"{page.document}-p{n:04}", "page": n}) for n in range(1000)]
+    with project.start() as server:
+        began = time.monotonic()
+        assert len(server.get("queue?queue=todo")["items"]) == 3000
+        assert time.monotonic() - began < 60  # 0.1 s on a quiet machine; a quadratic one takes minutes
+
+
+def test_nothing_is_lost_or_halved_by_kills(project: ReviewProject) -> None:
+    """A process that saves is killed twenty times; what it has confirmed is there, and every line is whole."""
+    log = ReviewLog(project.root / "reviews", tasks.load("content"))
+    told = 0
+    for turn in range(20):
+        receive, send = os.pipe()
+        if not (child := os.fork()):
+            for number in range(10_000):
+                log.add(
+                    Review(
+                        page_id=f"{turn}-{number}", task="content", answer=content_answer("x" * 20_000), reviewer="r"
+                    ),
+                    "",
+                )
+                os.write(send, b".")
+        os.close(send)
+        confirmed = sum(len(os.read(receive, 1)) for _ in range(1 + turn % 3))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        while piece := os.read(receive, 1000):
+            confirmed += len(piece)
+        os.close(receive)
+        rows = {row.page_id for row in project.reviews()}
+        assert {f"{turn}-{number}" for number in range(confirmed)} <= rows
+        told += confirmed
+    assert told <= len(project.reviews()) <= told + 20 and all(row.answer for row in project.reviews())
+
+
+def test_others_need_the_token_and_no_other_site_may_ask(project: ReviewProject) -> None:
+    page_id = project.add_page(1).page_id
+    with project.start() as server:
+        for headers, status in (({"Origin": "https://example.org"}, 403), ({"Host": "example.org"}, 421)):
+            assert httpx2.get(f"{server.url}/v1/start", headers=headers, trust_env=False).status_code == status
+        page = httpx2.get(server.url, trust_env=False)
+        assert "default-src 'none'" in page.headers["content-security-policy"]
+        image = httpx2.get(f"{server.url}/v1/image/{page_id}", trust_env=False)
+        assert image.headers["content-type"] == "image/png" and image.headers["cross-origin-resource-policy"]
+        assert httpx2.get(f"{server.url}/v1/image/../../x", trust_env=False).status_code == 404
+        assert server.post("save", page_id="x" * 12, answer=content_answer("")).status_code == 404
+    server = Server(project.root, ("--host", "0.0.0.0"), find_port())
+    done = subprocess.run(server.command, capture_output=True, text=True)
+    assert done.returncode == 2 and "WARRAQ_TOKEN" in done.stderr
+
+
+def test_the_page_loads_nothing_and_makes_no_markup_of_text() -> None:
+    text = load_page()
+    for forbidden in (
+        "http://",
+        "https://",
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "eval(",
+        "document.write",
+        "<script src",
+    ):
+        assert forbidden not in text, forbidden
+    assert "{{file" not in text  # every file is in it
