@@ -16,7 +16,7 @@ from warraq.tasks import Task
 from warraq.teachers.remote.gemini_responses import parse_reply
 from warraq.teachers.remote.ledger import Ledger
 from warraq.teachers.safety.label_checks import QUARANTINE
-from warraq.teachers.textlayer import find_fault, fold_letters, read_text_layer
+from warraq.teachers.textlayer import explain_unproved, find_fault, fold_letters, read_whole_layer
 
 Source = Literal["review", "quarantined", "label", "student", "textlayer", "tesseract"]
 
@@ -70,7 +70,7 @@ def read_page_text(project: ReviewProject, page: Page) -> str:
     answer = (review and review.answer) or (label and label.answer)
     if answer:
         return "\n\n".join(block["text"] for block in answer["blocks"])
-    return fold_letters(read_text_layer(project.folders.pages, page)).strip()
+    return fold_letters(read_whole_layer(project.folders.pages, page)).strip()
 
 
 def _from_review(review: Review) -> Candidate | None:
@@ -130,9 +130,9 @@ def _from_prediction(project: ReviewProject, name: str, prediction: Prediction) 
 
 
 def _from_text_layer(project: ReviewProject, page: Page) -> Candidate | None:
-    text = fold_letters(read_text_layer(project.folders.pages, page))
+    text = fold_letters(read_whole_layer(project.folders.pages, page))
     if not text.strip():
         return None
-    fault = "the file was damaged" if page.repaired or page.damage else find_fault(text)
+    fault = explain_unproved(page) or find_fault(text)
     doubts = (Doubt(path="", message=f"text_layer_unusable: {fault}"),) if fault else ()
     return Candidate(source="textlayer", name="", answer=paragraphs_answer(text), doubts=doubts)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from warraq.datasets.splits import assign_splits
+from warraq.datasets.splits import assign_splits, read_splits
 from warraq.files import JsonObject
 from warraq.metrics.review import count_documents_needed
 from warraq.metrics.statistics import Estimate, Weighings
@@ -108,7 +108,7 @@ def count_gold(project: ReviewProject, items: Sequence[Item], wanted: Wanted) ->
         if item.status == "answered" or (item.status != "unreadable" and item.label and item.label.answer is not None):
             labelled.add(item.document)
     splits = assign_splits(
-        {document: document for document in labelled}, set(), set(),
+        {document: document for document in labelled}, set(), set(), read_splits(project.folders.data / "splits.csv"),
         test_share=wanted.test_share, validation_share=wanted.validation_share,
     )  # fmt: skip
     has = sum(split == "val" for split in splits.values())

@@ -88,10 +88,11 @@ def read_text_layer(pages: Path, page: Page) -> str:
     Raises:
         InputError: its file is not there, or not UTF-8.
     """
-    return "" if explain_unproved(page) else _read_text(pages, page)
+    return "" if explain_unproved(page) else read_whole_layer(pages, page)
 
 
-def _read_text(pages: Path, page: Page) -> str:
+def read_whole_layer(pages: Path, page: Page) -> str:
+    """The page's own text, proved or not. Raises InputError as `read_text_layer`."""
     if page.text is None:
         return ""
     try:
@@ -112,13 +113,13 @@ class TextLayerTeacher:
 
     def identity(self, page: Page) -> JsonObject:
         """The hash of the layer."""
-        return {"text_sha256": hashlib.sha256(_read_text(self.pages, page).encode()).hexdigest()}
+        return {"text_sha256": hashlib.sha256(read_whole_layer(self.pages, page).encode()).hexdigest()}
 
     def answer(self, page: Page, key: str) -> Answer | Refusal:
         """A paragraph for each part between empty lines."""
         if self.task.name != "content":
             return Refusal("not_this_task", "a text layer has no fields")
-        text = fold_letters(_read_text(self.pages, page))
+        text = fold_letters(read_whole_layer(self.pages, page))
         if not text.strip():
             return Refusal("no_text_layer", "the page has no text of its own")
         reason = explain_unproved(page) or find_fault(text)
