@@ -17,6 +17,7 @@ from support import PARAMS
 from support.label_project import Project
 from support.waiting import wait_until
 from warraq.records import Label, Review, dump_row
+from warraq.reviews import lock_rows
 from warraq.teachers.remote.ledger import Ledger
 
 LINES = ("Ministry of Finance", "Ref. 4711/2024", "Date: 4 May 2024", "Subject: the budget", "Dear members,",
@@ -43,6 +44,10 @@ class ReviewProject(Project):
         with Ledger.open(self.root / "ledger", write=True) as ledger:
             number = ledger.begin_request(key, self.pages[0], "content", "m", "standard", 0.0)
             ledger.record_response(number, body, "stop", 0.0, (1, 1), 0.1, 0.1)
+
+    def add_row(self, row: Review) -> None:
+        with lock_rows(self.root / f"reviews/{row.task}.jsonl") as append:
+            append(row)
 
     def reviews(self, task: str = "content") -> list[Review]:
         path = self.root / f"reviews/{task}.jsonl"

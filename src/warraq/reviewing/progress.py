@@ -10,7 +10,7 @@ from warraq.files import JsonObject
 from warraq.metrics.review import count_documents_needed
 from warraq.metrics.statistics import Estimate, Weighings
 from warraq.reviewing.project import ReviewProject
-from warraq.reviewing.queues import Item
+from warraq.reviewing.queues import Item, list_items
 from warraq.tasks import Task, dumps
 from warraq.tasks.scoring import score_core
 
@@ -127,3 +127,17 @@ def describe_comparison(comparison: Comparison) -> str:
     if estimate.lo is not None and estimate.hi is not None:
         value += f" [{estimate.lo:.3f}, {estimate.hi:.3f}]"
     return f"{comparison.task}: {name} {value}, {comparison.pages} pages of {estimate.documents} documents"
+
+
+def describe_progress(project: ReviewProject, wanted: Wanted) -> str:
+    """What the page tells too, for the terminal."""
+    items = list_items(project)
+    told = count_gold(project, items, wanted)
+    lines = ["gold pages: " + ", ".join(f"{name} {count}" for name, count in told["gold"].items())]
+    lines.append(
+        f"validation documents: {told['validation_documents']} of {told['validation_needed']} that a threshold in "
+        "review.json needs"
+    )
+    lines += [f"teacher against people, {describe_comparison(one)}" for one in compare_teacher(project, items)]
+    lines += [f"two people, {describe_comparison(one)}" for one in compare_people(project)]
+    return "\n".join([*lines, f"next: {told['next']}"])
