@@ -25,7 +25,7 @@ def test_what_a_file_is_called_does_not_matter(raw: Raw, documents: dict[str, by
     (folder / os.fsdecode(b"caf\xe9.pdf")).write_bytes(documents["owner.pdf"])
     pages, rejected = render(folder, tmp_path / "out")
     assert {page.files for page in pages} == {("page.html",), ("scan.pdf",), ("caf\\xe9.pdf",)}
-    assert rejected == []
+    assert reasons_by_file(rejected) == {".hidden.pdf": "hidden"}
 
 
 def test_links_lead_only_inside_the_folder(raw: Raw, documents: dict[str, bytes], tmp_path: Path) -> None:

@@ -1,13 +1,25 @@
 """PNG, JPEG and TIFF files through render: each looks like its original, upright, and is never enlarged."""
 
+import struct
+import zlib
+from base64 import b85decode
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from support.rendering import Raw, encode_image, mean_difference, open_page, read_red, reasons_by_file, render
 
+HEIC = (  # 32 x 16 px, from black to white
+    "0000SW^{RQXk}?*00000ZE0pPXk}?*ZE0a<0004eZDn*}000000000XXk=`10000000000aA{+700000000000000000000B57=IV*mgE07O6l"
+    "0RRC200001pa1~?00000002k;001LtX>Mi!000000RR916=`l}WdZ;I000310BCk&F#rGn01j|zbZr0t000010002|X>f9I0002oX>en20001W"
+    "Xm(>m0RwOV0058x000009`FGC{rLC*01pFT0096PKmiN^|NjGU00093kN^M!000939=ZZRVE_RDDMA4O18@KU0|1Z!00RI30{|YNAb|yz>aLpR"
+    ";31&EfB*mtfB*mk0EA)y0RRR>0l{;@i2wiq6Ju{|a&BX6cmM$a4FCp!0000KX>)L8000000000$0000$0000eV{Bn?0000W000010000G00001"
+    "|NsBs00002|NsBc000020000GaA|mH000000|*ER0000OX>e^}0000000001009Mo0s{qv0000`ZDe6|0000)C;_hqG8#d~fXJd-UPg_oxw|?F"
+    "kNm=6_Z{GWv`c&I23f{_PS2?fG29p8KD}9i=I^rv{q$F}LzF}(v?0zosm%+("
+)
 GRADIENT = Image.linear_gradient("L").resize((120, 60))
 
 
@@ -75,6 +87,149 @@ def test_a_photograph_stands_upright(raw: Raw, tmp_path: Path, form: str) -> Non
     image = open_page(pages[0], tmp_path / "out")
     assert image.size == (60, 120)
     assert read_red(image, (30, 10)) < 20 and read_red(image, (30, 110)) > 235
+
+
+def encode_tiff(samples: np.ndarray, bits: int, photometric: int, planar: int = 1, compression: int = 1) -> bytes:
+    """A TIFF of (height, width, channels) written by hand: 12 bits packed, or 16 bits."""
+    height, width, channels = samples.shape
+    if bits == 12:
+        first, second = (samples.reshape(height, -1)[:, start::2].astype(np.uint16) for start in (0, 1))
+        packed = [first >> 4, (first & 15) << 4 | second >> 8, second & 255]
+        planes = [np.stack(packed, axis=-1).astype(np.uint8).tobytes()]
+    else:
+        parts = [samples] if planar == 1 else np.split(samples, channels, axis=2)
+        planes = [part.astype("<u2").tobytes() for part in parts]
+    planes = [zlib.compress(plane) for plane in planes] if compression == 8 else planes
+    data, blob, entries = b"".join(planes), b"", b""
+    places = [8 + sum(map(len, planes[:index])) for index in range(len(planes))]
+    sizes = list(map(len, planes))
+    for tag, kind, values in (
+        (256, "I", [width]), (257, "I", [height]), (258, "H", [bits] * channels), (259, "H", [compression]),
+        (262, "H", [photometric]), (273, "I", places), (277, "H", [channels]), (278, "I", [height]),
+        (279, "I", sizes), (284, "H", [planar]),
+    ):  # fmt: skip
+        raw = struct.pack(f"<{len(values)}{kind}", *values)
+        entries += struct.pack("<HHI", tag, 4 if kind == "I" else 3, len(values))
+        entries += raw.ljust(4, b"\0") if len(raw) <= 4 else struct.pack("<I", 8 + len(data) + len(blob))
+        blob += raw if len(raw) > 4 else b""
+    return b"II*\0" + struct.pack("<I", 8 + len(data) + len(blob)) + data + blob + b"\x0a\0" + entries + bytes(4)
+
+
+RAMP = np.linspace(0, 1, 120)[None, :, None] * np.ones((60, 1, 1))
+COLOURS = np.concatenate([RAMP, RAMP[:, ::-1], RAMP * 0 + 0.5], axis=2)
+
+
+@pytest.mark.parametrize(
+    ("samples", "bits", "layout"),
+    [
+        (RAMP, 12, {"photometric": 1}),
+        (1 - RAMP, 16, {"photometric": 0}),
+        (COLOURS, 16, {"photometric": 2}),
+        (COLOURS, 16, {"photometric": 2, "planar": 2}),
+        (COLOURS, 16, {"photometric": 2, "planar": 2, "compression": 8}),
+    ],
+)
+def test_deep_tiffs_look_like_the_original(
+    raw: Raw, tmp_path: Path, samples: np.ndarray, bits: int, layout: dict[str, int]
+) -> None:
+    data = encode_tiff(np.round(samples * (2**bits - 1)).astype(np.uint16), bits, **layout)
+    (page,), rejected = render(raw(**{"deep.tif": data}), tmp_path / "out", colour="rgb")
+    shown = 1 - samples if layout["photometric"] == 0 else samples
+    original = Image.fromarray(np.round(np.broadcast_to(shown, (60, 120, 3)) * 255).astype(np.uint8))
+    assert rejected == []
+    assert mean_difference(open_page(page, tmp_path / "out"), original) < 1
+
+
+@pytest.mark.parametrize("compression", [9, 34712])
+def test_a_tiff_that_nobody_reads_has_its_remedy(raw: Raw, tmp_path: Path, compression: int) -> None:
+    data = encode_tiff(np.zeros((60, 120, 1)), 16, 1, compression=compression)
+    _, rejected = render(raw("scan.pdf", **{"odd.tif": data}), tmp_path / "out")
+    assert reasons_by_file(rejected) == {"odd.tif": "unsupported"}
+    assert "save it as PNG" in rejected[0].message
+
+
+@pytest.mark.parametrize(("form", "options"), [("TIFF", {"dpi": (204, 98)}), ("PNG", {"dpi": (204, 98)})])
+def test_a_fax_is_as_high_as_its_paper(raw: Raw, tmp_path: Path, form: str, options: dict[str, object]) -> None:
+    data = encode_image(Image.new("L", (204, 98), 9), form, **options)
+    (page,), _ = render(raw(**{"fax": data}), tmp_path / "out")
+    assert (page.width_px, page.height_px) == (204, 204)
+
+
+def test_thumbnails_and_masks_are_no_pages(raw: Raw, tmp_path: Path) -> None:
+    frames = []
+    for number, kind in enumerate([2, 1, 2, 4]):
+        frames.append(Image.new("L", (50 + 10 * number, 40), 9))
+        frames[-1].encoderinfo = {"tiffinfo": {254: kind}}
+    data = encode_image(frames[0], "TIFF", save_all=True, append_images=frames[1:], tiffinfo={254: 2})
+    pages, rejected = render(raw(**{"camera.tif": data}), tmp_path / "out")
+    assert ([page.width_px for page in pages], rejected) == ([50, 70], [])
+
+
+def test_a_cut_tiff_keeps_its_whole_frames(raw: Raw, tmp_path: Path) -> None:
+    frames = [Image.effect_noise((100, 100), 60) for _ in range(5)]
+    data = encode_image(frames[0], "TIFF", save_all=True, append_images=frames[1:])
+    pages, rejected = render(raw(**{"cut.tif": data[: len(data) * 7 // 10]}), tmp_path / "out")
+    assert [page.page for page in pages] == [1, 2, 3]
+    assert [row.page for row in rejected] == [4, 5]
+
+
+def test_a_bad_frame_costs_one_page(raw: Raw, tmp_path: Path) -> None:
+    frames = [Image.effect_noise((100, 100), 60) for _ in range(3)]
+    data = bytearray(encode_image(frames[0], "TIFF", save_all=True, append_images=frames[1:], compression="tiff_lzw"))
+    middle = len(data) // 2
+    data[middle - 2000 : middle + 2000] = bytes(4000)
+    pages, rejected = render(raw(**{"bad.tif": bytes(data)}), tmp_path / "out")
+    assert [page.page for page in pages] == [1, 3]
+    assert [(row.page, row.reason) for row in rejected] == [(2, "damaged")]
+
+
+def test_a_jpeg_without_its_end_is_kept(raw: Raw, tmp_path: Path) -> None:
+    data = encode_image(Image.effect_noise((200, 200), 60), "JPEG")
+    pages, rejected = render(raw(**{"whole.jpg": data[:-2], "half.jpg": data[: len(data) // 2]}), tmp_path / "out")
+    damage = {page.files[0]: page.damage for page in pages}
+    assert rejected == []
+    assert damage == {"whole.jpg": None, "half.jpg": "the end of the JPEG is missing"}
+
+
+@pytest.mark.parametrize("form", ["WEBP", "BMP", "GIF", "JPEG2000", "AVIF", "PPM"])
+def test_other_formats_are_read(raw: Raw, tmp_path: Path, form: str) -> None:
+    (page,), rejected = render(raw(**{"picture": encode_image(GRADIENT, form)}), tmp_path / "out")
+    assert (rejected, page.engine) == ([], "pillow")
+    assert mean_difference(open_page(page, tmp_path / "out"), GRADIENT.convert("RGB")) < 3
+
+
+def test_heic_is_read(raw: Raw, tmp_path: Path) -> None:
+    (page,), _ = render(raw(**{"photo.heic": b85decode(HEIC)}), tmp_path / "out")
+    expected = Image.linear_gradient("L").resize((32, 16)).convert("RGB")
+    assert mean_difference(open_page(page, tmp_path / "out"), expected) < 5
+
+
+@pytest.mark.parametrize(
+    ("data", "remedy"),
+    [(b"PK\3\4" + bytes(99), "unpack it"), (b"\xd0\xcf\x11\xe0" + bytes(99), "save it as PDF"), (b"BMW", "convert it")],
+)
+def test_what_is_no_document_is_told_what_to_do(raw: Raw, tmp_path: Path, data: bytes, remedy: str) -> None:
+    _, rejected = render(raw("scan.pdf", **{"other": data}), tmp_path / "out")
+    assert reasons_by_file(rejected) == {"other": "not_a_document"}
+    assert remedy in rejected[0].message
+
+
+def test_a_long_picture_is_split_into_sheets_that_overlap(raw: Raw, tmp_path: Path) -> None:
+    chat = Image.linear_gradient("L").resize((200, 3000))
+    pages, _ = render(raw(**{"chat.png": encode_image(chat)}), tmp_path / "out")
+    assert [page.part for page in pages] == list(range(1, len(pages) + 1)) and len(pages) > 10
+    assert {(page.page, page.width_px, page.height_px) for page in pages} == {(1, 200, 282)}
+    assert len({page.page_id for page in pages}) == len(pages)
+    assert sum(page.height_px for page in pages) > 3000 * 1.05
+
+
+def test_a_plan_of_many_pixels_in_black_and_white_is_read_scaled_down(raw: Raw, tmp_path: Path) -> None:
+    plan = Image.new("1", (14_043, 19_866), 1)
+    plan.paste(0, (0, 0, 7000, 9000))
+    data = encode_image(plan, "TIFF", compression="group4")
+    (page,), rejected = render(raw(**{"plan.tif": data}), tmp_path / "out", max_memory_mib=700)
+    assert (rejected, page.height_px) == ([], 400)
+    assert read_red(open_page(page, tmp_path / "out"), (50, 50)) == 0
 
 
 def test_each_frame_of_a_tiff_is_a_page(raw: Raw, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pymupdf
 import pytest
 from PIL import Image
 
-from support.rendering import PARAMETERS, Raw, draw_pdf, encode_image, open_page, render
+from support.rendering import PARAMETERS, Raw, build_pdf, draw_pdf, encode_image, open_page, render
 from warraq import workers
 from warraq.records import Rejected
 from warraq.rendering import pdfium
@@ -249,3 +249,9 @@ def test_what_mupdf_refuses_pdfium_may_open(raw: Raw, tmp_path: Path) -> None:
     (page,), rejected = render(raw(**{"page.pdf": data}), tmp_path / "out")
     assert (page.engine, (page.ink or 0) > 0.01, rejected) == ("pdfium", True, [])
     assert page.damage and "no pages" in page.damage
+
+
+def test_a_blank_page_is_no_answer_to_a_refusal(raw: Raw, tmp_path: Path) -> None:
+    data = build_pdf(b"").replace(b"/Count 1/Kids[3 0 R]", b"/Count 0/Kids[3 0 R]")
+    _, rejected = render(raw("scan.pdf", **{"page.pdf": data}), tmp_path / "out")
+    assert [(row.file, row.reason) for row in rejected] == [("page.pdf", "no_pages")]

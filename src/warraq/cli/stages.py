@@ -22,7 +22,7 @@ def code(context: click.Context, source: Path, lock: Path, out: Path) -> None:
 
 
 @click.command()
-@path_option("--raw", "Folder of PDF, PNG, JPEG and TIFF files.")
+@path_option("--raw", "Folder of PDF files and images.")
 @path_option("--out", "Folder for page images, pages.jsonl and rejected.jsonl.", required=False)
 @click.option("--check", is_flag=True, help="Only tell what would be rejected, and why; keep nothing.")
 @click.pass_context

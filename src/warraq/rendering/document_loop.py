@@ -30,7 +30,7 @@ from warraq.rendering.settings import RenderLimits, RenderSettings
 from warraq.syntax import parse_module
 
 PASSING = ("encrypted", "wrong_password", "changed")  # a password may have come, or the whole file
-LIBRARIES = ("pymupdf", "pypdfium2", "pillow", "numpy", "isal")
+LIBRARIES = ("pymupdf", "pypdfium2", "pillow", "pi-heif", "numpy", "isal")
 
 
 def hash_build(settings: RenderSettings) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -12,6 +13,23 @@ from warraq.documents import read_documents
 from warraq.records import Rejected
 
 FileKind = Literal["pdf", "image"]
+IMAGES = (  # what files begin with: PNG, JPEG, TIFF, GIF, JPEG 2000 with and without a frame
+    b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"GIF87a", b"GIF89a",
+    b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51",
+)  # fmt: skip
+BRANDS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1")  # AVIF, HEIC
+BMP = re.compile(rb"BM.{4}\0{4}", re.DOTALL)
+PNM = re.compile(rb"P[1-6]\s(?:\s*#[^\n]*\n)*\s*\d+\s+\d+\s")
+REMEDIES = {  # of what else files begin with
+    b"PK\3\4": "The file is a ZIP or an office document; unpack it, or save it as PDF.",
+    b"\xd0\xcf\x11\xe0": "The file is an office document; save it as PDF.",
+    b"{\\rtf": "The file is an office document; save it as PDF.",
+    b"Rar!": "The file is an archive; unpack it.",
+    b"7z\xbc\xaf": "The file is an archive; unpack it.",
+    b"\x1f\x8b": "The file is an archive; unpack it.",
+    b"\x97JB2": "The file is a bare JBIG2 stream; save it as TIFF or PDF.",
+    b"%!PS": "The file is PostScript; convert it to PDF.",
+}
 
 
 @dataclass(frozen=True)
@@ -25,7 +43,7 @@ class SourceDocument:
 
 
 def find_documents(raw: Path) -> tuple[list[SourceDocument], list[Rejected]]:
-    """Everything under `raw`, except hidden names and its documents.csv. Links are followed to files inside only."""
+    """Everything under `raw` but its documents.csv and hidden names. Links are followed to files inside only."""
     left_out: list[Rejected] = []
     files = _walk(raw, left_out)
     sources, rejected = group_by_content(identify(path, _relative_name(raw, path)) for path in files)
@@ -33,19 +51,23 @@ def find_documents(raw: Path) -> tuple[list[SourceDocument], list[Rejected]]:
 
 
 def _walk(raw: Path, left_out: list[Rejected]) -> Iterator[Path]:
-    """Every file under `raw`; folders that cannot be read and links that leave it are added to `left_out`."""
+    """Every file under `raw`; hidden names, folders that cannot be read and links that leave it go to `left_out`."""
     root = os.path.realpath(raw)
 
     def leave_out(error: OSError) -> None:
         left_out.append(_unreadable(_relative_name(raw, error.filename), error))
 
     for folder, folders, names in os.walk(raw, onerror=leave_out):
+        everything = sorted([*folders, *names])
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted([*folders, *names]):
+        for name in everything:
             path = Path(folder, name)
-            if name.startswith(".") or path == raw / "documents.csv":
+            if path == raw / "documents.csv":
                 continue
-            if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
+            if name.startswith("."):
+                message = "What begins with a dot is passed over; give it another name if it is a document."
+                left_out.append(_rejected(_relative_name(raw, path), "hidden", message))
+            elif path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
                 message = "The link leads out of the folder; put a copy of the file in its place."
                 left_out.append(_rejected(_relative_name(raw, path), "link_outside", message))
             elif name not in folders:
@@ -62,7 +84,8 @@ def identify(path: Path, name: str) -> SourceDocument | Rejected:
         return _rejected(name, "empty", "The file has no bytes; copy it again from its source.", document)
     kind = detect_kind(head)
     if kind is None:
-        message = "The file is not a PDF, PNG, JPEG or TIFF, whatever its name; convert it to one of them."
+        message = "The file is not a PDF or an image, whatever its name; convert it to PDF or PNG."
+        message = next((told for start, told in REMEDIES.items() if head.startswith(start)), message)
         return _rejected(name, "not_a_document", message, document)
     return SourceDocument(document, kind, path, (name,))
 
@@ -92,7 +115,9 @@ def _unreadable(name: str, error: OSError) -> Rejected:
 
 def detect_kind(head: bytes) -> FileKind | None:
     """What a file's first 1,024 bytes say it is; names say nothing."""
-    if head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
+    if head.startswith(IMAGES) or (head[4:8] == b"ftyp" and head[8:12] in BRANDS) or BMP.match(head) or PNM.match(head):
+        return "image"
+    if head[8:12] == b"WEBP" and head.startswith(b"RIFF"):
         return "image"
     if head.startswith(b"PK\3\4"):  # a ZIP, out of which MuPDF would mend the PDF that lies in it
         return None

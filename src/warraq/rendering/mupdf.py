@@ -3,6 +3,7 @@
 MuPDF opens half a file without complaint and draws its missing pages blank; `_missing` tells these from blank paper.
 """
 
+import math
 import os
 import re
 import sys
@@ -13,10 +14,23 @@ from typing import Any
 
 from warraq.rendering.annotations import mend_annotations, place_annotations
 from warraq.rendering.mupdf_devices import draw_page, watch_page
-from warraq.rendering.page_object import mend_page
-from warraq.rendering.raster import Colour, Raster, RenderError, explain_lost_page
+from warraq.rendering.page_object import is_dynamic_form, mend_page
+from warraq.rendering.raster import (
+    LONG,
+    NARROW_PX,
+    PART,
+    Colour,
+    Raster,
+    RenderError,
+    explain_lost_page,
+    explain_small_text,
+    is_too_long,
+    split_rows,
+)
 from warraq.rendering.text_layer import TextLayer
 
+LEAST_PX = 7.0  # of most words, from the longest letters to the lowest: letters of 5 px
+READABLE_PX = 14.0  # the same on a long page that is not split
 SHORT_OF_MEMORY = re.compile(r"alloc \(|memory|system limits")  # as MuPDF, libjpeg and OpenJPEG say it
 HARMLESS = re.compile(  # complaints that cost nothing of the picture; any other is damage
     r"\.\.\. repeated|dropping unclosed|.* is no image dict|"
@@ -77,6 +91,10 @@ class MupdfReader:
             raise RenderError("damaged", "The file is cut off before its list of pages; copy it again from its source.")
         if self.count == 0:
             raise RenderError("no_pages", "The file has no pages; export it again from its source.")
+        if is_dynamic_form(self._library, self._document):
+            message = "The form is made by its own viewer as it opens; print it to a new PDF there."
+            raise RenderError("dynamic_form", message)
+        self.attached = _list_attached(self._document)
 
     def draw_page(self, number: int, long_side_px: int, colour: Colour) -> Raster | RenderError:
         """As PageReader.draw_page."""
@@ -90,8 +108,14 @@ class MupdfReader:
             layer = TextLayer(library, page)
             painted = watch_page(library, page)
             is_scan = painted.pictures and not painted.others
-            scale = long_side_px / max(page.rect.width, page.rect.height)
-            scale = min(scale, _native_scale(page)) if is_scan else scale
+            native = _native_scale(page) if is_scan else math.inf
+            scale = min(long_side_px / max(page.rect.width, page.rect.height), native)
+            letters = None if is_scan or painted.hidden_text else layer.measure_letters()
+            is_long = _is_long(page, letters, scale, long_side_px)
+            if is_long:
+                scale = min(long_side_px / (PART * page.rect.width), native)
+            elif letters and letters * scale < LEAST_PX:
+                return explain_small_text(letters * scale)
             samples = draw_page(library, page, scale, colour)
             layer_text = _as_utf8(layer.text)
             text = layer_text if any(map(str.isalnum, layer_text)) else None
@@ -111,6 +135,8 @@ class MupdfReader:
             missing = (repaired or raster.is_blank) and _is_missing(self._document, page)
             if repaired and (missing or (raster.is_blank and damage) or _is_cut_off(library.TOOLS, page)):
                 return explain_lost_page()
+            if is_long:
+                return self._split(page, layer, raster)
             return replace(raster, missing=True) if missing else raster
         except Exception as error:  # as in __init__
             _raise_if_memory(error)
@@ -118,6 +144,25 @@ class MupdfReader:
                 "page_failed",
                 f"The page cannot be rendered ({_shorten_error(error)}); print it to a new PDF and use that.",
             )
+
+    def _split(self, page: Any, layer: TextLayer, raster: Raster) -> Raster:
+        """A page too long for one image in parts, cut between its lines."""
+        height, width = raster.samples.shape[:2]
+        scale = raster.px_per_pt or 1.0
+        parts = []
+        for start, end in split_rows(width, height):
+            top = layer.move_off_words(start / scale, 1.0) if start else 0.0
+            bottom = layer.move_off_words(end / scale, -1.0) if end < height else height / scale
+            text = _as_utf8(TextLayer(self._library, page, (top, bottom)).text) if raster.text else ""
+            parts.append(
+                replace(
+                    raster,
+                    samples=raster.samples[round(top * scale) : round(bottom * scale)],
+                    text=text if any(map(str.isalnum, text)) else None,
+                    text_fault=raster.text_fault or ("the page is turned" if page.rotation else None),
+                )
+            )
+        return parts[0].followed_by(parts[1:])
 
     def _mend_page(self, number: int) -> list[Any]:
         """Change a page in memory before it is loaded. Returns its annotations that are shown."""
@@ -135,6 +180,23 @@ class MupdfReader:
         if damage:
             self._library.TOOLS.store_shrink(100)  # what it keeps, another page would take without a word
         return damage
+
+
+def _list_attached(document: Any) -> tuple[str, ...]:
+    """Names of the files in a document, of a damaged list none."""
+    try:
+        return tuple(_as_utf8(name) for name in document.embfile_names())
+    except Exception as error:  # as in __init__
+        _raise_if_memory(error)
+        return ()
+
+
+def _is_long(page: Any, letters_pt: float | None, scale: float, long_side_px: int) -> bool:
+    """Whether the page cannot be read as a whole since it is so long."""
+    width, height = page.rect.width, page.rect.height
+    if letters_pt is None:
+        return is_too_long(width, height, long_side_px) and width * scale < NARROW_PX
+    return bool(height > LONG * width and letters_pt * scale < READABLE_PX)
 
 
 def _unlock(document: Any, password: str | None) -> None:

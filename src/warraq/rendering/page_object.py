@@ -1,4 +1,4 @@
-"""A page's object in the file -> what other viewers take it for, before MuPDF loads it; the file itself stays."""
+"""Objects in a PDF: a page's -> what other viewers take it for, before MuPDF loads it; forms that are no pages yet."""
 
 from typing import Any
 
@@ -19,6 +19,17 @@ def mend_page(mupdf: Any, page_object: Any) -> None:
             mupdf.pdf_array_delete(contents, index)
     if _is_empty(mupdf, contents):
         mupdf.pdf_dict_dels(page_object, "Contents")
+
+
+def is_dynamic_form(pymupdf: Any, document: Any) -> bool:
+    """Whether its pages only ask to be patient, while a viewer makes the form of its XFA."""
+    mupdf = pymupdf.mupdf
+    catalog = mupdf.pdf_dict_gets(mupdf.pdf_trailer(pymupdf._as_pdf_document(document)), "Root")
+    form = mupdf.pdf_dict_gets(catalog, "AcroForm")
+    if not mupdf.pdf_dict_gets(form, "XFA").m_internal:
+        return False
+    made_anew = mupdf.pdf_to_bool(mupdf.pdf_dict_gets(catalog, "NeedsRendering"))
+    return bool(made_anew or not mupdf.pdf_array_len(mupdf.pdf_dict_gets(form, "Fields")))
 
 
 def _is_empty(mupdf: Any, part: Any) -> bool:

@@ -20,7 +20,7 @@ from warraq.rendering.settings import RenderLimits, RenderSettings, recipe_of
 from warraq.workers import Failure
 
 ARABIC = re.compile("[\u0620-\u064a\u0671-\u06d3\u0750-\u077f\u08a0-\u08ff\ufb50-\ufdff\ufe70-\ufefc]")
-ASKED_AGAIN = ("damaged", "no_pages")  # what another engine may see otherwise
+ASKED_AGAIN = ("damaged", "no_pages", "page_failed", "page_lost")  # what another engine may see otherwise
 LATIN = re.compile("[A-Za-z\u00c0-\u024f]")
 
 
@@ -48,6 +48,8 @@ def render_attempt(
         yield make_rejection(document, 0, explain_failure(failure, limits) if failure else error)
         return False
     yield count
+    if attached := readers.list_attached():
+        yield make_rejection(document, 0, explain_attached(attached))
     is_sound = not readers.refusals
     used_bytes = 0
     for number in range(attempt.first, min(attempt.last, count) + 1):
@@ -71,30 +73,44 @@ def _draw(
     attempt: Attempt, number: int, readers: "Readers", settings: RenderSettings, limits: RenderLimits
 ) -> Generator[Message, None, tuple[Engine, Raster | RenderError]]:
     """Returns the page and its engine: the next is asked where one refuses or sees nothing, and about annotations."""
-    failure = attempt.find_failure(number)
     answers: list[tuple[Engine, Raster | RenderError]] = []
     for engine in readers.list_engines(number):
         yield PageStart(number, engine)
         answer = readers.draw_page(engine, number, settings)
         answers.append((engine, answer))
-        if isinstance(answer, Raster) and not answer.is_blank and not (answer.annotated and not answer.damage):
+        if _is_final(answer):
             break
-    if not answers:  # one engine died of the page, the other does not open the file
-        assert failure
-        return ENGINES[attempt.source.kind][0], explain_failure(failure, limits)
-    (engine, first), *others = answers
-    other = others[0][1] if others else None
+    failure = attempt.find_failure(number)
+    refusal = readers.refusals.get(ENGINES[attempt.source.kind][0])
+    unseen = explain_failure(failure, limits) if failure else refusal  # to which a blank page is no answer
+    return _choose(answers, unseen, refusal) if answers else (attempt.list_engines(number)[0], _need(unseen))
+
+
+def _is_final(answer: Raster | RenderError) -> bool:
+    if isinstance(answer, RenderError):
+        return answer.reason not in ASKED_AGAIN
+    return not answer.is_blank and not (answer.annotated and not answer.damage)
+
+
+def _choose(
+    answers: list[tuple[Engine, Raster | RenderError]], unseen: RenderError | None, refusal: RenderError | None
+) -> tuple[Engine, Raster | RenderError]:
+    """Of the engines' answers the first that shows something, with what another has to say against it."""
+    (engine, first), (second, other) = answers[0], answers[1] if len(answers) > 1 else (None, None)
     if isinstance(first, Raster) and not first.is_blank:
         if isinstance(other, Raster) and are_different(first.samples, other.samples, first.annotated):
             first = replace(first, damage="a stamp, signature or field looks different to another reader")
-        return engine, _add_damage(first, readers.refusals.get(ENGINES[attempt.source.kind][0]))
-    if isinstance(other, Raster) and not other.is_blank:
-        return others[0][0], _add_damage(other, first)
-    if failure:
-        return engine, explain_failure(failure, limits)  # a blank page is no answer to a death
-    if isinstance(first, Raster) and first.missing:
-        return engine, explain_lost_page()
-    return engine, first
+        return engine, _add_damage(first, refusal)
+    if second and isinstance(other, Raster) and not other.is_blank:
+        return second, _add_damage(other, first)
+    if unseen:
+        return engine, unseen
+    return engine, explain_lost_page() if isinstance(first, Raster) and first.missing else first
+
+
+def _need(error: RenderError | None) -> RenderError:
+    assert error  # one engine died of the page, the other does not open the file
+    return error
 
 
 def _add_damage(page: Raster, refusal: Raster | RenderError | None) -> Raster:
@@ -118,6 +134,14 @@ def explain_output_limit(limits: RenderLimits) -> RenderError:
     return RenderError(
         "output",
         f"The document's pages take more than {limits.max_output_mib} MiB; raise max_output_mib or split the file.",
+    )
+
+
+def explain_attached(names: tuple[str, ...]) -> RenderError:
+    """What of a document is on none of its pages."""
+    shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+    return RenderError(
+        "container", f"The file carries {shown}, which are on no page; take them out and put them beside it."
     )
 
 
@@ -148,6 +172,10 @@ class Readers:
             if self.refusals[engine].reason not in ASKED_AGAIN:
                 break
         raise next(iter(self.refusals.values()))
+
+    def list_attached(self) -> tuple[str, ...]:
+        """Names of the files in the document."""
+        return next(iter(self._opened.values())).attached
 
     def list_engines(self, number: int) -> list[Engine]:
         """Who may draw a page, and has not refused the document."""

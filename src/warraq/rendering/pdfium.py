@@ -23,6 +23,7 @@ class PdfiumReader:
             self._document.init_forms()  # else their fields stay empty
         except pypdfium2.PdfiumError as error:
             raise RenderError("damaged", "The file cannot be opened; copy it again from its source.") from error
+        self.attached: tuple[str, ...] = ()
         self.count = len(self._document)
         if self.count == 0:
             raise RenderError("no_pages", "The file has no pages; export it again from its source.")
@@ -34,15 +35,16 @@ class PdfiumReader:
             native = _native_scale(page)
             scale = min(long_side_px / max(page.get_size()), native)
             bitmap = page.render(scale=scale, grayscale=colour == "grey", rev_byteorder=True)
-            text = page.get_textpage().get_text_range().replace("\r\n", "\n")
+            layer = page.get_textpage().get_text_range().replace("\r\n", "\n")
+            text = layer if any(map(str.isalnum, layer)) else None
         except MemoryError:
             raise
         except Exception:  # beside its own kind ValueError, ZeroDivisionError and more; the bytes are anybody's
             return RenderError("page_failed", "The page cannot be rendered; print it to a new PDF and use that.")
         return Raster(
             bitmap.to_numpy().reshape(bitmap.height, bitmap.width, -1).copy(),  # the bitmap's memory ends with it
-            text=text if any(map(str.isalnum, text)) else None,
-            text_fault="its words were not held against the page",
+            text=text,
+            text_fault=text and "its words were not held against the page",
             px_per_pt=round(scale, 6),
             rotation_deg=page.get_rotation(),
             origin="born_digital" if math.isinf(native) else "scan",

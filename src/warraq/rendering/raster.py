@@ -1,7 +1,9 @@
 """A page as samples, or why there is none."""
 
+import math
 import struct
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -10,6 +12,10 @@ from warraq.records import Origin
 if TYPE_CHECKING:
     import numpy as np
 
+LONG = 2.5  # times as high as wide: a receipt, a fax on a roll, a web page
+NARROW_PX = 600  # width at which the whole of such a page can still be read
+PART = 1.414  # height of a part of it, of its width: a sheet of paper
+OVERLAP = 0.06  # of a part with the next
 Colour = Literal["rgb", "grey"]
 
 
@@ -25,6 +31,14 @@ class RenderError(Exception):
 def explain_lost_page() -> RenderError:
     """Why there is no page where the file lacks its content."""
     return RenderError("page_lost", "The page's content is missing from the file; copy it again from its source.")
+
+
+def explain_small_text(height_px: float) -> RenderError:
+    """Why there is no page where nobody could read it."""
+    return RenderError(
+        "illegible",
+        f"Its words would be {height_px:.0f} px high; raise long_side_px, or print the page in parts to a new PDF.",
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +57,10 @@ class Raster:
     annotated: tuple[tuple[int, int, int, int], ...] = ()  # where annotations are: left, top, right, bottom, px
     rest: tuple["Raster", ...] = ()  # the parts that follow this one, of a page too long for one image
     missing: bool = False  # blank, since this engine found no content
+
+    def followed_by(self, rest: Iterable["Raster"]) -> "Raster":
+        """The same with further parts of its page."""
+        return replace(self, rest=tuple(rest))
 
     def measure_ink(self) -> float:
         """Share of the samples darker than half, in every fourth row: whole rows, as picking columns takes longer."""
@@ -76,6 +94,19 @@ class Raster:
             struct.pack(">I", len(data)) + tag + data + struct.pack(">I", isal_zlib.crc32(data, isal_zlib.crc32(tag)))
             for tag, data in ((b"IHDR", header), (b"IDAT", isal_zlib.compress(rows, 0)), (b"IEND", b""))
         )
+
+
+def is_too_long(width: float, height: float, long_side_px: int) -> bool:
+    """Whether a picture is so much higher than wide that it cannot be read as a whole."""
+    return height > LONG * width and height > long_side_px and width * long_side_px < NARROW_PX * height
+
+
+def split_rows(width: int, height: int) -> list[tuple[int, int]]:
+    """The rows (from, to) of each part of a picture that is too long, from top to bottom."""
+    part = int(PART * width)
+    count = max(2, math.ceil((height - OVERLAP * part) / (part - OVERLAP * part)))
+    starts = [round(index * (height - part) / (count - 1)) for index in range(count)]
+    return [(start, start + part) for start in starts]
 
 
 def make_canvas(height: int, width: int, channels: int) -> "np.ndarray":

@@ -16,6 +16,7 @@ class PageReader(Protocol):
     """An open document of `count` pages."""
 
     count: int
+    attached: tuple[str, ...]  # names of the files in it, which are on no page
 
     def draw_page(self, number: int, long_side_px: int, colour: Colour) -> Raster | RenderError:
         """The page `number`, from 1; its longer side is `long_side_px`, or less where that would enlarge a scan."""
@@ -39,5 +40,5 @@ def import_engines() -> None:
 
     mupdf.import_mupdf()
     Image.init()
-    for name in ("numpy", "PIL.ImageOps", "pypdfium2", "isal.isal_zlib"):
+    for name in ("numpy", "PIL.ImageOps", "pypdfium2", "pi_heif", "isal.isal_zlib"):
         importlib.import_module(name)

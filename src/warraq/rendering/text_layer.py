@@ -6,6 +6,7 @@ turns round the letters of a ligature ("األول" for "الأول").
 
 import re
 from itertools import pairwise
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from warraq.rendering.mupdf_devices import Painted, draw_text
@@ -16,16 +17,18 @@ if TYPE_CHECKING:
 
 RTL = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 TURNED = re.compile("ا[اأإآ]ل")  # as no word is written
+LONG_WORD = 3  # letters that make a word longer than high
 NO_GAP = 0.06  # of a word's height; the narrowest space is twice as wide
 
 
 class TextLayer:
     """The text of a page, read once."""
 
-    def __init__(self, pymupdf: Any, page: Any) -> None:
-        """Read it, with where pictures were drawn meanwhile."""
+    def __init__(self, pymupdf: Any, page: Any, rows_pt: tuple[float, float] | None = None) -> None:
+        """Read it, or what stands between two heights, with where pictures were drawn meanwhile."""
         self._pymupdf, self._page = pymupdf, page
-        self._textpage = page.get_textpage(flags=pymupdf.TEXTFLAGS_TEXT | pymupdf.TEXT_PRESERVE_IMAGES)
+        clip = pymupdf.Rect(-1e5, rows_pt[0], 1e5, rows_pt[1]) if rows_pt else None
+        self._textpage = page.get_textpage(clip, flags=pymupdf.TEXTFLAGS_TEXT | pymupdf.TEXT_PRESERVE_IMAGES)
         self.text: str = page.get_text("text", textpage=self._textpage)
         if TURNED.search(self.text):
             self._turn_ligatures()
@@ -50,6 +53,22 @@ class TextLayer:
                         for part, code in zip(sign, codes, strict=True):
                             part.c = code
                         sign = []
+
+    def measure_letters(self) -> float | None:
+        """The height of most words, from the longest letters to the lowest, points; None where there are none."""
+        heights = [
+            min(right - left, bottom - top)
+            for left, top, right, bottom, text, *_ in self._textpage.extractWORDS()
+            if len(text) >= LONG_WORD
+        ]
+        return median(heights) if heights else None
+
+    def move_off_words(self, y_pt: float, step_pt: float) -> float:
+        """The next height, by steps, at which a cut goes through no word."""
+        spans = sorted((word[1], word[3]) for word in self._textpage.extractWORDS())
+        while any(top < y_pt < bottom for top, bottom in spans):
+            y_pt += step_pt
+        return y_pt
 
     def find_fault(self, samples: "np.ndarray", scale: float, painted: Painted) -> str | None:
         """Why the text is not what the page shows, which was drawn at `scale` px a point; None where it is."""

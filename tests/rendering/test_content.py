@@ -1,10 +1,12 @@
-"""Stamps, signatures and fields: what every viewer shows is on the page, what MuPDF makes up is not."""
+"""What a PDF shows: stamps, signatures and fields as every viewer has them, long pages, and what is on no page."""
 
+from itertools import pairwise
 from pathlib import Path
 
+import pymupdf
 import pytest
 
-from support.rendering import Raw, build_pdf, open_page, pdf_stream, read_red, render
+from support.rendering import Raw, build_pdf, open_page, pdf_stream, read_red, reasons_by_file, render
 from warraq.records import Page
 
 APPEARANCE = pdf_stream(b"0 g 10 10 180 60 re f", "/Type/XObject/Subtype/Form/BBox[0 0 200 80]")
@@ -67,3 +69,41 @@ def test_a_crop_box_beside_the_page_crops_nothing(raw: Raw, tmp_path: Path) -> N
     data = build_pdf(b"0 g 0 0 400 300 re f", page="/CropBox[1000 1000 2000 2000]")
     (page,), _ = render(raw(**{"page.pdf": data}), tmp_path / "out")
     assert (page.width_px, page.height_px, page.ink) == (400, 300, 1.0)
+
+
+def test_a_dynamic_form_is_no_page(raw: Raw, tmp_path: Path) -> None:
+    form = build_pdf(
+        b"BT /F1 14 Tf 20 270 Td (Please wait) Tj ET", pdf_stream(b"<xdp/>"), catalog="/AcroForm<</XFA 6 0 R/Fields[]>>"
+    )
+    _, rejected = render(raw("scan.pdf", **{"form.pdf": form}), tmp_path / "out")
+    assert reasons_by_file(rejected) == {"form.pdf": "dynamic_form"}
+
+
+def test_attached_files_have_a_row_and_the_cover_is_kept(raw: Raw, tmp_path: Path) -> None:
+    document = pymupdf.open()
+    document.new_page(width=300, height=300).insert_text((20, 50), "Cover")
+    document.embfile_add("inv1.pdf", build_pdf(b"0 0 9 9 re f"))
+    (page,), rejected = render(raw(**{"portfolio.pdf": document.tobytes()}), tmp_path / "out")
+    assert (page.page, [(row.page, row.reason) for row in rejected]) == (1, [(None, "container")])
+    assert "inv1.pdf" in rejected[0].message
+
+
+def test_a_long_page_is_split_between_its_lines(raw: Raw, tmp_path: Path) -> None:
+    document = pymupdf.open()
+    page = document.new_page(width=200, height=3000)
+    for line in range(240):
+        page.insert_text((10, 20 + 12 * line), f"item {line} of the receipt", fontsize=8)
+    pages, rejected = render(raw(**{"receipt.pdf": document.tobytes()}), tmp_path / "out")
+    assert rejected == [] and len(pages) > 10 and {page.width_px for page in pages} == {283}
+    texts = [(tmp_path / "out" / (page.text or "")).read_text(encoding="utf-8").splitlines() for page in pages]
+    assert {line for text in texts for line in text} == {f"item {line} of the receipt" for line in range(240)}
+    assert all(len(set(above) & set(below)) >= 1 for above, below in pairwise(texts))
+
+
+def test_a_page_whose_text_nobody_could_read_is_a_reason(raw: Raw, tmp_path: Path) -> None:
+    document = pymupdf.open()
+    page = document.new_page(width=3370, height=2384)
+    for line in range(100):
+        page.insert_text((100, 100 + 20 * line), f"room {line}, 12.4 m2", fontsize=7)
+    _, rejected = render(raw("scan.pdf", **{"plan.pdf": document.tobytes()}), tmp_path / "out", long_side_px=1600)
+    assert reasons_by_file(rejected) == {"plan.pdf": "illegible"}
