@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rapidfuzz.distance import Levenshtein
 
-from warraq.metrics import arabic, dates, faithfulness, fields, loops, values
+from warraq.metrics import arabic, dates, faithfulness, fields, loops, notations, reading, values
 from warraq.records import Planted
 from warraq.tasks import table_qa
 
@@ -31,12 +31,21 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "parse_amount": values.parse_amount,
     "parse_dates": dates.parse_dates,
     "split_list": table_qa._split_list,
+    "rewrite_as_json": lambda text: [
+        notations.rewrite_as_json(before + text, {"kind", "text"}, labelled=labelled)
+        for labelled in (True, False)
+        for before in ("", "{'a': '", '{\\"a\\":')
+    ],
+    "convert_markdown_tables": notations.convert_markdown_tables,
+    "read_passages": lambda text: reading.read_passages(text, ()),
+    "read_loose_answer": lambda text: reading.read_loose_answer(text, ()),
     "repair_json": lambda text: next(fields.repair_json(text), None),
 }
 UNITS = (
     "a", "1", "1,234", "1 ", "1/", "-+", "a@", "a.b-", "www.", "www.a ", "+9", "01 234 ", "(", "<", "[", '{"a":[',
     '["\\', '"', "``` Sure, ", "ab.", "\u202ea ", "\u202ea\u202c", "ا\u064b\u200c", "ی\u064b", "\u0301\u0316\u064b",
-    "١٬٢", "½", "".join(Random(0).choices("abcdefg", k=SIZE)),
+    "١٬٢", "½", " ", "\n", "' ", "'x', ", "“", "|-|\n", "|a|\n|-|\n", "a: b\n", "<text>", "<text ",
+    '["a",', "`", "".join(Random(0).choices("abcdefg", k=SIZE)),
 )  # fmt: skip
 
 

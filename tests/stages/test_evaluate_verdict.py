@@ -8,6 +8,7 @@ import pytest
 from support.evaluate_project import (
     VARIANTS,
     evaluate,
+    make_gold,
     make_prediction,
     make_project,
     make_sample,
@@ -116,6 +117,47 @@ def test_nothing_is_a_gain_where_most_answers_are_empty(tmp_path: Path) -> None:
     silent = ["" if n < 12 else gold[n] for n in range(DOCUMENTS)]
     found = compare(tmp_path, gold, ["—"] * DOCUMENTS, silent)
     assert found["merged_empty_share"] == 0.6 and found["verdict"] == "no significant gain"
+
+
+@pytest.mark.parametrize("silence", [page(), page(""), '{"blocks":[', "{}"])
+def test_silence_in_any_form_is_silence(tmp_path: Path, silence: str) -> None:
+    gold = [page(make_text(n)) for n in range(DOCUMENTS)]
+    silent = [silence if n < 12 else gold[n] for n in range(DOCUMENTS)]
+    found = compare(tmp_path, gold, ["—"] * DOCUMENTS, silent)
+    assert found["merged_empty_share"] == 0.6 and found["verdict"] == "no significant gain"
+
+
+def test_no_answer_is_not_silence_about_a_blank_page(tmp_path: Path) -> None:
+    gold = [page(), *(page(make_text(n)) for n in range(3))]
+    failed = [
+        make_prediction(0, "content", "", finish_reason="error"),
+        *(make_prediction(n, "content", gold[n]) for n in range(1, 4)),
+    ]
+    compare(tmp_path, gold, gold, gold)
+    write_predictions(tmp_path / "predictions/base/predictions.jsonl", failed)
+    found = evaluate(tmp_path)
+    assert (found["base_words_true"], found["merged_words_true"]) == (0.75, 1)
+
+
+def test_who_invents_fields_where_there_are_none_is_worse_than_who_does_not(tmp_path: Path) -> None:
+    nothing = {
+        key: dict.fromkeys(part) if isinstance(part, dict) else [] if isinstance(part, list) else None
+        for key, part in make_gold(1, "invoice").items()
+    }
+    gold = [tasks.dumps(nothing | {"total": str(1000 + n)} if n % 2 else nothing) for n in range(2 * DOCUMENTS)]
+    invented = [one if n % 2 else tasks.dumps(make_gold(n, "invoice")) for n, one in enumerate(gold)]
+    found = compare(tmp_path, gold, gold, invented, "invoice")
+    assert found["base_field_f1"] == 1
+    assert found["merged_minus_base_field_f1_documents"] == found["independent_documents"]
+    assert found["merged_minus_base_field_f1"] < 0
+
+
+@pytest.mark.parametrize("form", ["Answer: {0}", '{{"reasoning":"","answer":"{0}","sure":1}}', "```\n{0}\n```"])
+def test_the_form_of_an_answer_is_no_gain_in_questions(tmp_path: Path, form: str) -> None:
+    gold = [question(str(1000 + n), "") for n in range(DOCUMENTS)]
+    found = compare(tmp_path, gold, [form.format(1000 + n) for n in range(DOCUMENTS)], gold, "table_qa")
+    assert (found["base_question_score"], found["verdict"]) == (1, "no significant gain")
+    assert found["verdict_form"] == "significant gain"
 
 
 def test_a_paragraph_in_place_of_another_is_lost_and_invented(tmp_path: Path) -> None:

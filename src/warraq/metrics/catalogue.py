@@ -119,7 +119,7 @@ GROUPS: dict[str, dict[str, Score]] = {
         "truncated_share": _down("cut at token limit", ""),
         "fenced_share": _down("in a fence", "the answer stands in a fence of Markdown"),
         "other_task_share": _down("of another task", "most keys are of another task"),
-        "empty_share": _down("empty answers", "no letter and no digit"),
+        "empty_share": _down("empty answers", "nothing said about a page that has something"),
         "failed_share": _down("no answer", ""),
         "needs_review_share": _down("needs review", "less sure than the threshold, cut or not of the schema"),
         "unread_field_error": _down("wrong in unread fields", "of the fields of answers that need no review"),

@@ -23,6 +23,11 @@ Kinds = Mapping[str, Kind]
 _ENDINGS = 32  # places tried from the end of a cut text
 _DEPTH = 32  # of nesting; no answer is as deep
 _TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+(?P<end>")?+|[]{}[,]', re.DOTALL)
+_START = re.compile(r"""[{[](?=\s*+(?:["{}[\]\d-]|true|false|null|NaN|Infinity|\Z))""")
+_HALF = re.compile(
+    r"(?<!\\)(?:\\\\)*+(\\u[dD][89abAB][0-9a-fA-F]{2}(?:\\(?:u[0-9a-fA-F]{0,3})?)?|\\(?:u[0-9a-fA-F]{0,3})?"
+    r"|<(?:/|/?[a-zA-Z][^<>]{0,60})?)\Z"
+)  # of an escape, of a pair of surrogates, or of a tag, at the end of a cut text
 _INDEX = re.compile(r"\[\d+\]")
 
 
@@ -156,6 +161,14 @@ def count_outcomes(gold: JsonObject, answer: JsonObject | None, kinds: Kinds | N
     return OutcomeCounts(**counts)
 
 
+def compute_f1(right: int, written: int, there: int, answered: bool) -> tuple[int, int]:
+    """Numerator and denominator of F1; to say that there is nothing where nothing is, is one thing that is right.
+
+    Else it would have no score, and who invents there could not be told from who does not.
+    """
+    return (2 * right, written + there) if written + there else (2 * answered, 2)
+
+
 def score_fields(gold: JsonObject, aligned: JsonObject | None, kinds: Kinds) -> ScoreSums:
     """Numerator and denominator of each score of the fields of an answer that has been aligned."""
     outcomes = compare_fields(gold, aligned, kinds)
@@ -169,7 +182,7 @@ def score_fields(gold: JsonObject, aligned: JsonObject | None, kinds: Kinds) -> 
     ]
     similarity = sum(anls(gold_texts.get(path) or "", answer_texts.get(path) or "") for path in texts)
     return {
-        "field_f1": (2 * counts.correct, counts.answer_count + counts.gold_count),
+        "field_f1": compute_f1(counts.correct, counts.answer_count, counts.gold_count, aligned is not None),
         "field_precision": (counts.correct, counts.answer_count),
         "field_recall": (counts.correct, counts.gold_count),
         "field_invention_rate": (counts.invented, counts.invented + counts.correct_null),
@@ -184,10 +197,9 @@ def repair_json(raw: str) -> Iterator[Any]:
     What surrounds one is taken off, and what is open where it was cut is closed. Nothing else is repaired, so that no
     value is made up.
     """
-    start = min((raw.find(mark) for mark in "{[" if mark in raw), default=-1)
-    if start < 0:
+    if (start := _START.search(raw)) is None:
         return
-    text = raw[start:]
+    text = raw[start.start() :]
     try:
         yield json.JSONDecoder().raw_decode(text)[0]
         return
@@ -218,4 +230,10 @@ def _list_endings(text: str) -> list[tuple[int, str]]:
             return []
         if not cut:
             places.append((token.start() if mark == "," else token.end(), closing))
-    return [*([(len(text), '"' + closing)] if cut else []), *reversed(places)]
+    return [*([(len(trim_cut(text)), '"' + closing)] if cut else []), *reversed(places)]
+
+
+def trim_cut(text: str) -> str:
+    """A cut string of JSON without the half of an escape or of a tag that it ends with."""
+    half = _HALF.search(text)
+    return text[: half.start(1)] if half else text

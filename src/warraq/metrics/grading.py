@@ -48,8 +48,7 @@ class AnswerScores:
         worth = 1.0 if self.answer is not None else 0.5
         for name in ("question_score", "field_f1"):
             if name in self.sums:
-                value = self.value(name)
-                return float(self.answer is not None) if value is None else worth * value
+                return worth * (self.value(name) or 0.0)
         errors, length = self.sums["cer"]
         return worth * (max(0.0, 1 - errors / length) if length else float(not errors))
 

@@ -14,12 +14,19 @@ from typing import get_args
 from warraq.files import JsonObject
 from warraq.metrics.arabic import normalize
 from warraq.metrics.catalogue import ScoreSums
-from warraq.metrics.fields import Kinds, flatten_texts, strip_indices
+from warraq.metrics.fields import Kinds, compute_f1, flatten_texts, strip_indices, trim_cut
+from warraq.metrics.notations import convert_markdown_tables
 from warraq.metrics.values import Kind, canonicalize
 
 _TOKEN = re.compile(r'"(?P<string>(?:[^"\\]++|\\.)*+)(?:(?P<end>")|\\?\Z)|(?P<number>-?\d++(?:\.\d++)?)', re.DOTALL)
 _KEY_END = re.compile(r"\s*+:")
-_MARKDOWN = re.compile(r"(?m)^[ \t]*+(?:```[^\n]{0,40}$|#{1,6} |[|:\- \t]++$)|\*\*|[ \t]*+\|[ \t]*+")
+_MARKDOWN = re.compile(
+    r"^[ \t]*+(?:```[^\n]{0,40}$|#{1,6} |[|:\- \t]++$)|\*\*|\|"
+    r"|<(?:style|script|title)\b[^<>]{0,200}>[^<]{0,2000}</|<(?:!|/?(?:html|head|body|meta|link|main|header|footer|section"
+    r"|article|div|span|p|br|hr|h[1-6]|b|i|u|em|strong|small|ul|ol|li|center|font|img|a|style|script|title)\b)[^<>]{0,200}>",
+    re.MULTILINE | re.IGNORECASE,
+)  # marks of Markdown, and of HTML outside tables
+LONGEST_CHOICE = 20  # characters of a word that answers choose from; a cut string is shorter only where little is lost
 _NO_TEXT = re.compile(r"<[^<>]{0,200}>|\b(?:true|false|null)\b")
 
 
@@ -35,19 +42,26 @@ class RawValue:
 def extract_values(raw: str) -> list[RawValue]:
     """The strings and numbers of a text that is roughly JSON, in their order; keys are no values.
 
-    The members of a list have its key. A string that is never closed is none.
+    The members of a list have its key. A string that is never closed is none, unless it is long and a key stands before
+    it; a text may have been cut behind a key.
     """
     values: list[RawValue] = []
-    key, last, end = None, None, 0
+    key, last, end, keyed, stop = None, None, 0, False, len(raw.rstrip())
     for match in _TOKEN.finditer(raw):
         between = raw[end : match.start()].strip() if match.start() - end < 200 else "…"
-        if _is_key(match):
-            key, last, end = _unescape(match["string"]), "key", match.end()
-        elif match["number"] or match["end"]:
+        is_cut_off = match["end"] and match.end() == stop and keyed and last != "list" and between.endswith(("{", ","))
+        if _is_key(match) or is_cut_off:
+            key, last, end, keyed = _unescape(match["string"]), "key", match.end(), True
+        elif (
+            match["number"]
+            or match["end"]
+            or (last == "key" and between == ":" and len(match["string"]) > LONGEST_CHOICE)
+        ):
             if not (last == "key" and between in (":", ":[")) and not (last == "list" and between == ","):
                 key = None
             last, end = "list" if key and between in (":[", ",") else "value", match.end()
-            values.append(RawValue(key, match["number"] or _unescape(match["string"]), match["number"] is None))
+            string = match["string"] if match["number"] or match["end"] else trim_cut(raw[match.start("string") :])
+            values.append(RawValue(key, match["number"] or _unescape(string), match["number"] is None))
     return values
 
 
@@ -79,8 +93,24 @@ def read_passages(raw: str, choices: Collection[str]) -> list[str]:
     strings = [value.text for value in extract_values(raw) if value.quoted]
     outside = _NO_TEXT.sub(" ", _TOKEN.sub(" ", raw))
     plain = sum(map(str.isalpha, outside)) > sum(map(str.isalpha, "".join(strings)))
-    parts = _MARKDOWN.sub(" ", raw).split("\n") if plain else [_MARKDOWN.sub(" ", one) for one in strings]
+    parts = (
+        _MARKDOWN.sub(" ", convert_markdown_tables(raw)).split("\n")
+        if plain
+        else [_MARKDOWN.sub(" ", one) for one in strings]
+    )
     return [part for one in parts if (part := one.strip()) and part not in choices]
+
+
+def read_loose_answer(raw: str, names: Collection[str]) -> JsonObject:
+    """What a raw text that does not fit the schema says for each of `names`, in whatever case; "" has the last value.
+
+    Where it has no values, "" has all of the text.
+    """
+    values = [one for one in extract_values(raw) if one.key or one.quoted]
+    named = {one.key.lower(): one.text for one in values if one.key and one.key.lower() in names}
+    others = [one.text for one in values if not one.key or one.key.lower() not in names]
+    whole = "" if values or extract_keys(raw) else _MARKDOWN.sub(" ", raw).strip()
+    return {"": others[-1] if others else whole} | named
 
 
 def score_loose_fields(
@@ -96,7 +126,7 @@ def score_loose_fields(
     for place, text in fields.items():
         kind = kinds.get(strip_indices(place), "exact")
         value = canonicalize(kind, text)
-        for name in (strip_indices(place).removesuffix("[]").rpartition(".")[2], None):
+        for name in {*strip_indices(place).replace("[]", "").split("."), None}:
             open_fields[name, kind, value].append(place)
     found: set[str] = set()
     invented = 0
@@ -113,7 +143,7 @@ def score_loose_fields(
             found.add(path)
     right, written = len(found), len(found) + invented
     return {
-        "field_f1": (2 * right, written + len(fields)),
+        "field_f1": compute_f1(right, written, len(fields), any(key in names for key in extract_keys(raw))),
         "field_precision": (right, written),
         "field_recall": (right, len(fields)),
     }

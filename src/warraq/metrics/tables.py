@@ -7,6 +7,7 @@ from html import unescape
 
 from warraq.metrics.arabic import normalize
 from warraq.metrics.catalogue import ScoreSums
+from warraq.metrics.notations import convert_markdown_tables
 from warraq.metrics.overlap import Bag, count_shared, count_trigrams
 from warraq.metrics.table_likeness import LARGEST, Cell, Table, expand_grid, grits, is_mirrored, teds
 
@@ -72,6 +73,7 @@ class _Reader:
 
 def _read(html: str) -> _Reader | None:
     """None where there is no tag of a table, as in most elements."""
+    html = convert_markdown_tables(html)
     if not _TAG.search(html):
         return None
     reader, start = _Reader(), 0

@@ -8,6 +8,7 @@ import pkgutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import chain
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,6 +17,7 @@ from warraq import tasks
 from warraq.metrics import faithfulness, fields, grading, reading, text
 from warraq.metrics.catalogue import ScoreSums
 from warraq.metrics.grading import AnswerScores
+from warraq.metrics.notations import rewrite_as_json
 from warraq.metrics.structure import Element, join_elements
 from warraq.records import Planted
 from warraq.tasks import BaseAnswer, JsonObject, Task, dumps
@@ -43,6 +45,10 @@ def score_answer(
     sums = grading.score_form(dumps(gold), raw, valid, core.strict, core.read is not None, finish_reason)
     of_other_task = not valid and reading.is_of_other_task(raw, list_words(task.answer).names, list_all_words().names)
     sums |= core.sums | {"other_task_share": (of_other_task, 1)}
+    if says_nothing(core):
+        sums["empty_share"] = (1, 1)
+    if finish_reason == "error" and "words_true" in sums:
+        sums["words_true"] = (0, 1)  # no answer is not silence about a blank page
     if task.list_elements is not None and core.gold_text is not None and core.answer_text is not None:
         sums |= faithfulness.score_faithfulness(core.gold_text, core.answer_text)
         sums |= faithfulness.score_planted_errors(planted, core.answer_text)
@@ -50,9 +56,19 @@ def score_answer(
     return replace(core, sums=sums)
 
 
+def says_nothing(core: AnswerScores) -> bool:
+    """Whether an answer has no words or no fields though its page has some."""
+    if core.gold_text is not None and core.answer_text is not None:
+        return any(map(str.isalnum, core.gold_text)) and not any(map(str.isalnum, core.answer_text))
+    return "field_f1" in core.sums and core.sums["field_precision"][1] == 0 < core.sums["field_recall"][1]
+
+
 def score_core(task: Task, gold: JsonObject, raw: str) -> AnswerScores:
     """The answer as it is read, and the scores that its `quality` rests on; tables and structure take far longer."""
     answer, strict = task.parse(raw)
+    words = list_words(task.answer)
+    if answer is None:
+        raw = rewrite_as_json(raw, words.names, labelled=task.kinds is not None)
     read = answer if answer is not None else repair_answer(task, raw)
     sums: ScoreSums = {}
     gold_text = answer_text = None
@@ -60,7 +76,6 @@ def score_core(task: Task, gold: JsonObject, raw: str) -> AnswerScores:
         read = fields.align_lists(gold, read, task.kinds)
         answer = read if answer is not None else None
         if task.score is None:
-            words = list_words(task.answer)
             sums |= (
                 fields.score_fields(gold, read, task.kinds)
                 if read is not None
@@ -71,7 +86,8 @@ def score_core(task: Task, gold: JsonObject, raw: str) -> AnswerScores:
         answer_text = join_elements(list_read_elements(task, read, raw))
         sums |= text.score_text(gold_text, answer_text)
     if task.score is not None:
-        sums |= {f"question_{name}": (value, 1) for name, value in task.score(gold, read).items()}
+        written = read if read is not None else reading.read_loose_answer(raw, words.names)
+        sums |= {f"question_{name}": (value, 1) for name, value in task.score(gold, written).items()}
     return AnswerScores(answer, read, strict, gold_text, answer_text, sums)
 
 
@@ -79,7 +95,8 @@ def list_read_elements(task: Task, read: JsonObject | None, raw: str) -> list[El
     """The elements of an answer that was read, else the passages of the raw text as paragraphs."""
     if read is not None and task.list_elements is not None:
         return task.list_elements(read)
-    return [("paragraph", passage) for passage in reading.read_passages(raw, list_all_words().choices)]
+    plain = rewrite_as_json(raw, list_words(task.answer).names, labelled=False)
+    return [("paragraph", passage) for passage in reading.read_passages(plain, list_all_words().choices)]
 
 
 def repair_answer(task: Task, raw: str) -> JsonObject | None:
@@ -90,7 +107,7 @@ def repair_answer(task: Task, raw: str) -> JsonObject | None:
     """
     schema = load_schema(task.answer)
     written = sum(len(value.text) for value in reading.extract_values(raw) if value.quoted)
-    for value in fields.repair_json(raw):
+    for value in chain.from_iterable(map(_unwrap, fields.repair_json(raw))):
         if not value:
             continue
         try:
@@ -102,6 +119,14 @@ def repair_answer(task: Task, raw: str) -> JsonObject | None:
         texts = (one for one in fields.flatten(answer).values() if isinstance(one, str))
         return answer if sum(map(len, texts)) >= KEPT * written else None
     return None
+
+
+def _unwrap(value: Any) -> Iterator[Any]:
+    """A value, and what it holds where it holds one thing alone."""
+    yield value
+    while isinstance(value, dict | list) and len(value) == 1:
+        (value,) = value.values() if isinstance(value, dict) else value
+        yield value
 
 
 def _complete(value: Any, part: JsonObject, schema: JsonObject) -> Any:

@@ -57,7 +57,7 @@ def compare_answers(gold: str, answer: str) -> dict[str, float]:
         equal = amount is not None and gold_amount[0] == amount[0]
         close = amount is not None and abs(gold_amount[0] - amount[0]) <= RELAXED * abs(gold_amount[0])
         return scores | {"exact": float(equal), "relaxed": float(close), "score": float(equal)}
-    return scores | {"score": scores["set_f1"] if len(parts) > 1 else scores["anls"]}
+    return scores | {"score": max(exact, scores["set_f1"] if len(parts) > 1 else scores["anls"])}
 
 
 def _normalize(text: str) -> str:
@@ -70,8 +70,9 @@ def _split_list(text: str) -> list[str]:
 
 
 def score(gold: JsonObject, answer: JsonObject | None) -> dict[str, float]:
-    """The scores of what an answer answers; of an answer that does not fit the schema those of silence."""
-    return compare_answers(gold["answer"], "" if answer is None else answer["answer"])
+    """The scores of what an answer answers; where its key is missing, of what stands under ""; None is silence."""
+    found = {"": ""} | (answer or {})
+    return compare_answers(gold["answer"], found["answer" if "answer" in found else ""])
 
 
 TASK = Task(
