@@ -140,7 +140,7 @@ def test_no_answer_is_not_silence_about_a_blank_page(tmp_path: Path) -> None:
 
 
 def test_who_invents_fields_where_there_are_none_is_worse_than_who_does_not(tmp_path: Path) -> None:
-    nothing = {
+    nothing: dict[str, Any] = {
         key: dict.fromkeys(part) if isinstance(part, dict) else [] if isinstance(part, list) else None
         for key, part in make_gold(1, "invoice").items()
     }
