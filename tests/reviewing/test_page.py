@@ -251,6 +251,12 @@ def test_it_is_usable_in_both_languages_and_on_a_tablet(desk: Desk, language: st
         assert desk.page.run("document.documentElement.dir") == ("rtl" if language == "ar" else "ltr")
         assert desk.page.run("document.documentElement.scrollWidth") <= width
         assert desk.page.find_barriers() == []
+        desk.open(desk.project.pages[6].page_id, "metadata")
+        desk.page.run("(at('more').click(), showKeys())")
+        desk.page.wait("at('progress').children.length")
+        assert desk.page.find_barriers() == []
+        desk.page.run("at('keys').close()")
+        assert desk.page.find_barriers() == []
     assert desk.page.run("Object.keys(WORDS.en).filter(key => !(key in WORDS.ar))") == []
     assert desk.page.run("KEYS.filter(key => key[3] && !(key[3] in WORDS.en))") == []
 

@@ -1,15 +1,20 @@
 """`warraq review` over real HTTP: what is shown, what is saved, and who is refused."""
 
+import json
 import os
 import signal
 import subprocess
+import threading
 import time
+from pathlib import Path
 
 import httpx2
 
 from support.label_project import content_answer
 from support.review_project import LINES, ReviewProject, Server, find_port
+from support.scripted_model import INVOICE, ScriptedModel, describe_model
 from warraq import tasks
+from warraq.files import write_json
 from warraq.records import Review
 from warraq.reviewing.log import ReviewLog
 from warraq.reviewing.server import load_page
@@ -37,6 +42,24 @@ def test_a_page_begins_with_the_best_that_is_known_and_ends_as_a_row(project: Re
     assert second.status == "withdrawn"
     assert project.label("human", "textlayer").exit_code == 0
     assert "human" not in {row.teacher for row in project.rows()}
+
+
+def test_a_finished_model_reads_what_nobody_has_answered(project: ReviewProject, tmp_path: Path) -> None:
+    page_id = project.add_page(1).page_id
+    with ScriptedModel() as model:
+        threading.Thread(target=model.serve_forever, daemon=True).start()
+        model.logprob = -0.5
+        folder = tmp_path / "nano/onnx"
+        url = f"http://127.0.0.1:{model.server_port}/v1"
+        write_json(folder / "config.json", {"runtime": "endpoint", "url": url, "model": "scripted"})
+        describe_model(folder, "invoice")
+        with project.start("--model", str(folder)) as server:
+            for _ in range(2):  # the second time from what was kept
+                (read,) = server.get(f"machine/invoice/{page_id}")["candidates"]
+                assert (read["source"], read["name"], read["answer"]) == ("student", "nano onnx", json.loads(INVOICE))
+                assert read["confidence"]["invoice_number"] == 0.6065
+        model.shutdown()
+    assert len(model.asked) == 1
 
 
 def test_what_does_not_fit_or_comes_second_is_not_saved(project: ReviewProject) -> None:

@@ -4,6 +4,7 @@ const app = {
   accepted: new Set(), problems: [], reverted: null, dirty: false, signs: false, opened: 0, saved: [], timer: 0, reviewer: "", busy: false,
 };
 const SILENT = new Set(["no_review", "not_this_task", "no_text_layer"]); // reasons that tell a person nothing
+const PLAIN_TEXT = { textlayer: true, tesseract: true }; // sources that know no kinds and levels
 const UNSURE = 0.9; // of a value: below it the model's confidence is a doubt
 function say(text, kind = "") { at("state").textContent = text; at("state").className = kind; }
 async function ask(path, body) {
@@ -44,7 +45,7 @@ async function begin() {
   fillSelect("queue", told.queues.map(name => [name, t(name)]));
   await loadQueue();
   const first = told.queues.find(name => app.counts[name]);
-  if (!app.items.length && first) { at("queue").value = first; await loadQueue(); }
+  if (!app.items.length && first) { at("queue").value = first; at("filters").hidden = true; await loadQueue(); }
 }
 const queryOf = names => new URLSearchParams(Object.fromEntries(names.map(name => [name, at(name).value])));
 async function loadQueue(open = true) {
@@ -60,7 +61,7 @@ async function loadQueue(open = true) {
     return make("li", {}, button);
   }));
   if (!open) return;
-  if (app.items.length) await openPage(0); else { app.at = -1; app.page = null; clearPage(); say(t("nothingLeft")); }
+  if (app.items.length) await openPage(0); else { app.at = -1; app.page = null; clearPage(); say(t("nothingLeft")); at("filters").hidden = false; at("more").setAttribute("aria-expanded", "true"); showProgress(); }
 }
 function showCounts(told) {
   app.counts = told.counts;
@@ -107,7 +108,7 @@ async function askMachine(page, fill) {
   if (app.page !== page) return;
   if (empty && at("state").textContent === t("reading")) say("");
   if (!told.candidates.length) return;
-  const proved = app.candidates.filter(one => one.source !== "textlayer" || !one.doubts.length), rest = app.candidates.filter(one => !proved.includes(one));
+  const proved = app.candidates.filter(one => !isUnproved(one)), rest = app.candidates.filter(one => !proved.includes(one));
   const better = told.candidates[0], old = app.candidates[app.base];
   app.candidates = [...proved, ...told.candidates, ...rest];
   if (fill && !app.dirty && (!old || rest.includes(old))) { const inForm = document.activeElement === document.body || at("form").contains(document.activeElement); fillFrom(app.candidates.indexOf(better)); if (inForm) focusFirst(); }
@@ -117,11 +118,12 @@ function load(answer) { buildForm(app.tasks[app.page.task], copy(answer)); }
 /** Fill the form with a source; -1 is an empty form. */
 function fillFrom(index) {
   app.base = index; app.accepted.clear(); app.problems = []; app.dirty = false;
-  app.other = app.candidates.findIndex((one, place) => place !== index && !same(one.answer, app.candidates[index]?.answer));
+  app.other = app.candidates.findIndex((one, place) => place !== index && !isUnproved(one) && !same(one.answer, app.candidates[index]?.answer));
   load(app.candidates[index]?.answer ?? null);
   app.start = copy(form.answer);
   showSources(); mark();
 }
+const isUnproved = one => one.source === "textlayer" && one.doubts.length > 0;
 const nameOf = one => t(one.source) + (one.name ? `, ${one.name}` : "");
 function showSources() {
   fillSelect("from", [["-1", t("empty")], ...app.candidates.map((one, index) => [String(index), nameOf(one)])]);
@@ -139,7 +141,11 @@ function flatten(value, path = "", found = {}) {
 function lineUp(ours, theirs) {
   if (Array.isArray(ours) && Array.isArray(theirs)) {
     const write = one => typeof one === "object" && one ? one.text ?? Object.values(flatten(one)).join(" ") : String(one);
-    return align(ours, theirs, write).map((place, index) => place === null ? undefined : lineUp(ours[index], theirs[place]));
+    const isPage = ours.some(one => one && "level" in one && "text" in one), texts = isPage ? spreadText(ours, theirs) : [];
+    return align(ours, theirs, write, isPage).map((place, index) => {
+      const found = place === null ? {} : lineUp(ours[index], theirs[place]);
+      return isPage ? { ...found, text: texts[index] } : place === null ? undefined : found;
+    });
   }
   if (ours && theirs && typeof ours === "object" && typeof theirs === "object") return Object.fromEntries(Object.keys(ours).map(key => [key, lineUp(ours[key], theirs[key])]));
   return theirs;
@@ -152,13 +158,14 @@ function mark() {
   for (const one of base?.doubts ?? []) if (one.path) doubt(one.path, one.message);
   for (const [path, value] of Object.entries(base?.confidence ?? {})) if (value < UNSURE) doubt(path, t("unsureOf", Math.round(100 * value)));
   app.others = other ? flatten(lineUp(form.answer, fitValue(form.schema, other.answer))) : {};
+  if (other && other.source in PLAIN_TEXT) app.others = Object.fromEntries(Object.entries(app.others).filter(([path]) => path.endsWith(".text")));
   const ours = flatten(form.answer);
   for (const old of at("form").querySelectorAll(".why:not(.item > .why), .problem, .diff, .hidden-signs")) old.remove();
   for (const field of at("form").querySelectorAll("[data-path]")) {
     const path = field.dataset.path, accepted = app.accepted.has(path), value = ours[path];
     field.classList.toggle("doubt", !accepted && doubts.has(path) || differs(path, value) && !accepted);
     if (!accepted) for (const why of doubts.get(path) ?? []) field.append(make("p", { className: "why", textContent: why }));
-    if (differs(path, value)) field.append(showDifference(nameOf(other), plain(value), plain(app.others[path])));
+    if (differs(path, value)) field.append(showDifference(nameOf(other), ...(field.querySelector("select") ? ["", named(String(app.others[path]))] : [plain(value), plain(app.others[path])])));
     if (app.signs && typeof value === "string" && SIGN.test(value)) field.append(showSigns(value));
     const problem = app.problems.find(one => one.path === path), control = field.querySelector("[data-input]");
     if (problem) control?.setAttribute("aria-invalid", "true"); else control?.removeAttribute("aria-invalid");
@@ -170,7 +177,7 @@ function mark() {
   at("notes").replaceChildren(...[...new Set(notes)].map(textContent => make("p", { textContent, dir: "auto" })),
     ...app.problems.filter(one => !shown.has(one.path)).map(one => make("p", { className: "bad", textContent: `${one.path}: ${one.message}` })));
 }
-const differs = (path, value) => app.others[path] !== undefined && (app.others[path] ?? "") !== (value ?? "") && plain(app.others[path]) !== plain(value);
+const differs = (path, value) => app.others[path] !== undefined && squash(plain(app.others[path])) !== squash(plain(value));
 form.mark = mark;
 form.changed = path => {
   app.dirty = true; app.reverted = null; app.problems = app.problems.filter(one => one.path !== path);

@@ -40,7 +40,7 @@ def write_reviews(rows: Sequence[Review], images: Mapping[str, str], form: Forma
 
 def _write_csv(rows: Iterable[Review]) -> str:
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n", quoting=csv.QUOTE_ALL)  # a lone CR too
     writer.writeheader()
     for row in rows:
         cells = {name: getattr(row, name) for name in COLUMNS}
@@ -94,7 +94,7 @@ def read_file(path: Path) -> Iterator[Review]:
         text = path.read_bytes().decode("utf-8-sig")
         if text.lstrip().startswith("["):
             rows = list(_read_label_studio(parse_strict_json(text)))
-        elif text.startswith("page_id"):
+        elif text.lstrip('"').startswith("page_id"):
             rows = list(_read_csv(text))
         else:
             rows = [Review.model_validate_json(line) for line in text.split("\n") if line.strip()]

@@ -20,6 +20,7 @@ from warraq.runtimes.loading import load_runtime, read_token_limit
 from warraq.runtimes.tesseract import list_languages, read_page
 from warraq.tasks import Task
 from warraq.tasks.scoring import repair_answer
+from warraq.teachers.textlayer import fold_letters
 
 logger = logging.getLogger(__name__)
 
@@ -92,8 +93,11 @@ class MachineReaders:
             return None
         path = self._cache(page, f"tesseract {self.languages}")
         if not path.exists():
+            # It writes direction marks that nobody printed, which are folded away.
             text = read_page(self.project.folders.pages / page.image, self.languages)
-            write_json(path, {"source": "tesseract", "name": self.languages, "answer": paragraphs_answer(text)})
+            write_json(
+                path, {"source": "tesseract", "name": self.languages, "answer": paragraphs_answer(fold_letters(text))}
+            )
         candidate: JsonObject = read_json(path)
         return candidate
 

@@ -1,7 +1,7 @@
 "use strict";
 const WORDS = {
   en: {
-    language: "العربية", queue: "Queue", task: "Task", filters: "Filters and progress", reader: "Your name", token: "Token", keys: "Keys (?)",
+    language: "العربية", queue: "Queue", task: "Task", filters: "Filters, progress", reader: "Your name", token: "Token", keys: "Keys (?)",
     document: "Document", reason: "Reason", sensitivity: "Sensitivity", pages: "Pages", image: "Page image", answer: "Answer",
     zoomIn: "Larger", zoomOut: "Smaller", fit: "Fit", turn: "Turn", from: "Filled from", against: "compared with", takeAll: "Take all",
     pageText: "Text of the page", saveNext: "Save, next", save: "Save", blank: "Blank page", unreadable: "Cannot be read", skip: "Skip …",
@@ -12,7 +12,7 @@ const WORDS = {
     add: "Add", remove: "Remove", up: "Move up", down: "Move down", split: "Split at the cursor", merge: "Merge with the one before", after: "Add below",
     row: "+ row", column: "+ column", dropRow: "− row", dropColumn: "− column", mergeRight: "Merge with next", mergeDown: "Merge with below",
     splitCell: "Split cell", head: "Header", rawTable: "This table holds markup that the grid would lose; it is edited as it is written.", asTable: "Cells",
-    left: (n, m, h) => `${n} left` + (m ? `, ${m} min a page, ${h} to go` : ""), minutes: m => `${m} min`, hours: h => `${h} h`,
+    left: (n, m, h) => `${n} left` + (m && n ? `, ${m} min each, ${h}` : ""), minutes: m => `${m} min`, hours: h => `${h} h`,
     saved: "Saved.", undone: "Taken back.", reverted: "Reverted; once more brings back what you wrote.", unreverted: "What you wrote is back.",
     nothingLeft: "This queue is empty. Choose another one.", noUndo: "Nothing was saved here yet.", named: "Please give your name first.",
     held: who => `${who} has this page open in another window.`, draftFound: "Your draft is here again; it is not saved yet.",
@@ -40,7 +40,7 @@ const WORDS = {
     add: "إضافة", remove: "حذف", up: "إلى أعلى", down: "إلى أسفل", split: "قسمة عند المؤشر", merge: "ضم إلى السابق", after: "إضافة تحته",
     row: "+ صف", column: "+ عمود", dropRow: "− صف", dropColumn: "− عمود", mergeRight: "دمج مع التالية", mergeDown: "دمج مع ما تحتها",
     splitCell: "فك الدمج", head: "رأس", rawTable: "في هذا الجدول ترميز تفقده الشبكة، فيحرر كما كتب.", asTable: "خلايا",
-    left: (n, m, h) => `بقي ${n}` + (m ? `، ${m} دقيقة للصفحة، ${h} للنهاية` : ""), minutes: m => `${m} دقيقة`, hours: h => `${h} ساعة`,
+    left: (n, m, h) => `بقي ${n}` + (m && n ? `، ${m} دقيقة للصفحة، ${h}` : ""), minutes: m => `${m} دقيقة`, hours: h => `${h} ساعة`,
     saved: "حُفظ.", undone: "تم التراجع.", reverted: "استُرجع؛ مرة أخرى تعيد ما كتبت.", unreverted: "عاد ما كتبت.",
     nothingLeft: "هذه القائمة فارغة. اختر غيرها.", noUndo: "لم يحفظ شيء هنا بعد.", named: "اكتب اسمك أولا.",
     held: who => `فتح ${who} هذه الصفحة في نافذة أخرى.`, draftFound: "عادت مسودتك؛ لم تحفظ بعد.",
