@@ -1,17 +1,21 @@
 """What the servers of this machine share: who may call, what their page may load, how they are started."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import re
 from dataclasses import dataclass
+from typing import ClassVar
 
 import uvicorn
 from fastapi import FastAPI, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from warraq.errors import InputError
 
+MOST_IDLE = 256  # connections
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -66,8 +70,8 @@ class Guard:
         if origin and origin.split("://", 1)[-1] != request.headers.get("host"):
             return make_error_response(403, "origin", "Another site may not use this server.")
         if self.token and request.url.path.startswith(("/v1/", "/metrics")):
-            token = request.headers.get("authorization", "").removeprefix("Bearer ")
-            if not hmac.compare_digest(token.encode(), self.token.encode()):
+            scheme, _, token = request.headers.get("authorization", "").partition(" ")
+            if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), self.token.encode()):
                 headers = {"WWW-Authenticate": "Bearer"}
                 return make_error_response(401, "token", "Send the token as Authorization: Bearer …", **headers)
         return None
@@ -89,6 +93,42 @@ def refuse_open_host(host: str, token: str | None) -> None:
         raise InputError(f"{host} can be reached by others; set WARRAQ_TOKEN to a secret that clients must send.")
 
 
+class Connection(H11Protocol):
+    """uvicorn's, but what asks nothing, or not yet all of it, makes room for what comes new."""
+
+    idle: ClassVar[dict["Connection", None]] = {}  # connections without a request, the one that is so longest first
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client came."""
+        super().connection_made(transport)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """A client went."""
+        self.idle.pop(self, None)
+        super().connection_lost(exc)
+
+    def handle_events(self) -> None:
+        """Something came, perhaps the end of a request's head."""
+        super().handle_events()
+        if self.cycle and not self.cycle.response_complete:
+            self.idle.pop(self, None)
+
+    def on_response_complete(self) -> None:
+        """A request is answered."""
+        super().on_response_complete()
+        if not self.transport.is_closing():
+            self._wait()
+
+    def _wait(self) -> None:
+        self.idle.pop(self, None)
+        self.idle[self] = None
+        if len(self.idle) > MOST_IDLE:
+            oldest = next(iter(self.idle))
+            del self.idle[oldest]
+            oldest.transport.close()
+
+
 def serve_app(app: FastAPI, host: str, port: int) -> None:
     """Serve until interrupted."""
-    uvicorn.run(app, host=host, port=port, log_level="warning", limit_concurrency=512)
+    uvicorn.run(app, host=host, port=port, log_level="warning", http=Connection)

@@ -10,6 +10,7 @@ import pytest
 
 from support import NANO
 from support.scripted_model import ScriptedModel, describe_model
+from support.serving import Start, start_server
 from warraq.files import write_json
 
 
@@ -28,6 +29,22 @@ def model(server: ScriptedModel, tmp_path: Path) -> Path:
     url = f"http://127.0.0.1:{server.server_port}/v1"
     write_json(folder / "config.json", {"runtime": "endpoint", "url": url, "model": "scripted"})
     return describe_model(folder, "content", "invoice")
+
+
+@pytest.fixture
+def start(model: Path) -> Iterator[Start]:
+    """Start a server with these options, of `model` or another folder; returns its address."""
+    running = []
+
+    def started(*options: str, folder: Path | None = None, **environment: str) -> str:
+        process, url = start_server(folder or model, *options, **environment)
+        running.append(process)
+        return url
+
+    yield started
+    for process in running:
+        process.terminate()
+        process.wait()
 
 
 @pytest.fixture(scope="session")

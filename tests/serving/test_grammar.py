@@ -62,10 +62,11 @@ def test_a_right_answer_is_left_as_it_is(task: str, answer: str) -> None:
 def test_any_logits_give_an_answer_of_the_schema_also_where_it_is_cut(task: str, seed: int, limit: int) -> None:
     tokenizer, words = vocabulary()
     draws = np.random.default_rng(seed)
-    row = GreedyDecoder(Request((), "", schema(task)), [1, STOP], limit, ConstrainedDecoder(words, schema(task)))
+    request = Request((), "", schema(task))
+    row = GreedyDecoder(request, [1, STOP], limit, tokenizer, ConstrainedDecoder(words, schema(task)))
     while not row.done:
         row.choose_token(draws.normal(size=len(words.tokens)).astype(np.float32))
-    answer = row.build_answer(tokenizer)
+    answer = row.build_answer(0)
     assert tasks.load(task).parse(answer.text)[0] is not None, answer.text
     assert answer.finish_reason == "length" or answer.tokens <= limit
 
@@ -77,6 +78,7 @@ def test_a_loop_is_ended_and_closed() -> None:
         Request((), "", schema("content"), stop_loops=True),
         [1, STOP],
         5000,
+        tokenizer,
         ConstrainedDecoder(words, schema("content")),
     )
     again = tokenizer.encode("la la ", add_special_tokens=False).ids
@@ -85,7 +87,7 @@ def test_a_loop_is_ended_and_closed() -> None:
         logits = np.zeros(len(words.tokens), dtype=np.float32)
         logits[start[place] if place < len(start) else again[(place - len(start)) % len(again)]] = 1.0
         row.choose_token(logits)
-    answer = row.build_answer(tokenizer)
+    answer = row.build_answer(0)
     assert answer.looped and answer.finish_reason == "length" and answer.tokens < 600
     assert tasks.load("content").parse(answer.text)[0] is not None
 

@@ -255,13 +255,30 @@ def test_thresholds_that_are_none_are_one_sentence(
     assert "no thresholds" in result.stderr
 
 
+def test_a_name_too_long_for_its_endings_is_read(model: Path, documents: dict[str, bytes], tmp_path: Path) -> None:
+    """255 bytes; the output has the name's beginning behind the hash."""
+    name = "م" * 125 + "a.png"
+    (tmp_path / name).write_bytes(documents["picture.png"])
+    result = read(model, tmp_path / "out", tmp_path / name, "--task", "content")
+    assert result.exit_code == 0, result.output
+    (written,) = (tmp_path / "out").glob("*.json")
+    assert held(written)["files"] == [name] and "م" * 100 in written.name
+    assert read(model, tmp_path / "out", tmp_path / name, "--task", "content").exit_code == 0
+
+
+def test_pages_that_are_none_are_told(model: Path, raw: Callable[..., Path], tmp_path: Path) -> None:
+    result = read(model, tmp_path / "out", raw("letter.pdf"), "--task", "content", "--pages", "2,9")
+    assert [page["page"] for page in held(tmp_path / "out/letter.pdf.json")["pages"]] == [2]
+    assert "letter.pdf, page 9: no_such_page: There is no page 9, the last is 3" in result.stderr
+
+
 @given(st.lists(st.tuples(st.integers(1, 50), st.integers(0, 20)), min_size=1, max_size=5), st.integers(1, 80))
 def test_page_ranges(ranges: list[tuple[int, int]], page: int) -> None:
     text = ",".join(str(first) if not more else f"{first}-{first + more}" for first, more in ranges)
-    assert parse_page_ranges(text)(page) == any(first <= page <= first + more for first, more in ranges)
+    assert (page in parse_page_ranges(text)) == any(first <= page <= first + more for first, more in ranges)
 
 
-@pytest.mark.parametrize("text", ["", "a", "-3", "1-2-3", "1,,2"])
+@pytest.mark.parametrize("text", ["", "a", "-3", "1-2-3", "1,,2", "0", "5-3", "²", "1" * 5000])
 def test_page_ranges_that_are_none(text: str) -> None:
     with pytest.raises(InputError):
         parse_page_ranges(text)

@@ -1,19 +1,16 @@
 """`warraq serve`, over real HTTP: files in, answers out, and whoever is refused is told why."""
 
-import base64
 import json
 import multiprocessing
 import os
 import re
-import socket
 import struct
 import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,47 +19,15 @@ import pytest
 
 from support import ROOT, browser
 from support.scripted_model import CONTENT, INVOICE, ScriptedModel
-from support.waiting import LONGEST_S, wait_until
+from support.serving import Start, send
+from support.waiting import LONGEST_S
 from warraq.local_server import hash_policy
+from warraq.rendering.page_ranges import ALL_PAGES
 from warraq.serving import queue
 from warraq.serving.finished_model import load_finished_model
 from warraq.serving.server import PAGE
 
 CORPUS = ROOT.parent / "shared" / "corpus"
-Start = Callable[..., str]
-
-
-@pytest.fixture
-def start(model: Path) -> Iterator[Start]:
-    """Start a server with these options; returns its address."""
-    running = []
-
-    def started(*options: str, **environment: str) -> str:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        command = [sys.executable, "-m", "warraq", "serve", "--model", str(model), "--port", str(port), *options]
-        running.append(subprocess.Popen(command, env=os.environ | environment, start_new_session=True))
-        url = f"http://127.0.0.1:{port}"
-        wait_until(lambda: healthy(url))
-        return url
-
-    yield started
-    for process in running:
-        process.terminate()
-        process.wait()
-
-
-def healthy(url: str) -> bool:
-    with suppress(httpx2.TransportError):
-        return httpx2.get(f"{url}/healthz", timeout=120, trust_env=False).status_code == 200
-    return False
-
-
-def send(url: str, data: bytes, name: str = "letter.pdf", query: str = "", **headers: str) -> httpx2.Response:
-    return httpx2.post(
-        f"{url}/v1/read{query}", files={"file": (name, data)}, headers=headers, timeout=LONGEST_S, trust_env=False
-    )
 
 
 def test_a_file_is_read_at_once_or_page_by_page(
@@ -98,28 +63,6 @@ def test_a_bad_file_is_told_as_in_render(start: Start, documents: dict[str, byte
     assert send(url, documents["scan.pdf"]).status_code == 200
 
 
-def test_chat_completions_of_an_image(start: Start, server: ScriptedModel, documents: dict[str, bytes]) -> None:
-    url = start()
-    image = f"data:image/png;base64,{base64.b64encode(documents['picture.png']).decode()}"
-    content = [{"type": "image_url", "image_url": {"url": image}}, {"type": "text", "text": "Copy."}]
-
-    def chat(content: object, **more: object) -> httpx2.Response:
-        body = {"model": "any", "messages": [{"role": "user", "content": content}], **more}
-        return httpx2.post(f"{url}/v1/chat/completions", json=body, timeout=120, trust_env=False)
-
-    reply = chat(content).json()
-    assert reply["choices"][0]["message"] == {"role": "assistant", "content": CONTENT}
-    assert server.asked[-1]["messages"][0]["content"][-1]["text"] == "Copy."
-    schema = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "object"}}}
-    assert chat(content, response_format=schema).status_code == 200
-    assert server.asked[-1]["response_format"]["json_schema"]["schema"] == {"type": "object"}
-    for wrong in ([{"type": "image_url", "image_url": {"url": "http://127.0.0.1/a.png"}}], [{"type": "image_url"}], 3):
-        assert chat(wrong).status_code == 400 or wrong == 3
-    bad = f"data:image/png;base64,{base64.b64encode(b'%PDF-').decode()}"
-    assert chat([{"type": "image_url", "image_url": {"url": bad}}]).status_code == 400
-    assert chat(content, stream=True).status_code == 400
-
-
 def test_two_hundred_uploads_against_a_queue_of_eight(
     start: Start, server: ScriptedModel, documents: dict[str, bytes]
 ) -> None:
@@ -151,9 +94,9 @@ def test_a_reader_that_dies_leaves_no_pages(
 
     monkeypatch.setattr(queue, "_CONTEXT", multiprocessing.get_context("fork"))
     monkeypatch.setattr(queue, "_render_and_send", die)
-    limits = queue.ServiceLimits(queue=1, max_mib=1, max_pages=1, max_seconds=60)
+    limits = queue.ServiceLimits(queue=1, max_mib=1, max_pages=1, max_seconds=60, max_images=1, max_prompt_tokens=1000)
     service = queue.ReadService(load_finished_model(model, (), None, None), limits)
-    job = queue.ReadJob(raw("picture.png") / "picture.png", (), lambda page: True, with_images=False)
+    job = queue.ReadJob(raw("picture.png") / "picture.png", "picture.png", (), ALL_PAGES, with_images=False)
     assert [event.event for event in service.read(job)] == ["rejected"]
 
 
@@ -175,7 +118,7 @@ def test_a_server_for_others_needs_a_token(start: Start, model: Path, documents:
     assert done.returncode == 2 and "WARRAQ_TOKEN" in done.stderr
     url = start(WARRAQ_TOKEN="secret")
     assert send(url, documents["scan.pdf"]).status_code == 401
-    assert send(url, documents["scan.pdf"], Authorization="Bearer secret").status_code == 200
+    assert send(url, documents["scan.pdf"], Authorization="bearer secret").status_code == 200
     assert httpx2.get(f"{url}/metrics", trust_env=False).status_code == 401
 
 

@@ -55,21 +55,27 @@ def read(
 )
 @click.option("--queue", type=click.IntRange(1, 1000), default=8, show_default=True, help="Requests that may wait.")
 @click.option("--max-mib", type=click.IntRange(1, 4096), default=64, show_default=True, help="Of a request.")
-@click.option("--max-pages", type=click.IntRange(1, 2000), default=50, show_default=True, help="Of a document.")
-@click.option("--max-seconds", type=click.IntRange(1, 86400), default=900, show_default=True, help="Of a document.")
+@click.option("--max-pages", type=click.IntRange(1, 2000), default=50, show_default=True, help="Read of a document.")
+@click.option(
+    "--max-seconds", type=click.IntRange(1, 86400), default=900, show_default=True, help="Of a request's turn."
+)
+@click.option("--max-images", type=click.IntRange(1, 1000), default=8, show_default=True, help="Of a chat completion.")
+@click.option(
+    "--max-prompt-tokens", type=click.IntRange(1, 10**6), default=4096, show_default=True,
+    help="Of a chat completion with its images.",
+)  # fmt: skip
 @exit_on_failure
 def serve(
     model: Path, host: str, port: int, runtime: str | None, review: Path | None, queue: int, max_mib: int,
-    max_pages: int, max_seconds: int,
+    max_pages: int, max_seconds: int, max_images: int, max_prompt_tokens: int,
 ) -> None:  # fmt: skip
     """Read documents over HTTP with a finished model, and in the browser."""
     from warraq.serving import server
     from warraq.serving.finished_model import load_finished_model
     from warraq.serving.queue import ReadService, ServiceLimits
 
-    service = ReadService(
-        load_finished_model(model, (), runtime, review), ServiceLimits(queue, max_mib, max_pages, max_seconds)
-    )
+    limits = ServiceLimits(queue, max_mib, max_pages, max_seconds, max_images, max_prompt_tokens)
+    service = ReadService(load_finished_model(model, (), runtime, review), limits)
     server.serve(service, host, port, os.environ.get("WARRAQ_TOKEN"))
 
 

@@ -11,6 +11,7 @@ from typing import Literal
 
 from warraq.documents import read_documents
 from warraq.records import Rejected
+from warraq.rendering.page_ranges import ALL_PAGES, PageRanges
 
 FileKind = Literal["pdf", "image"]
 IMAGES = (  # what files begin with: PNG, JPEG, TIFF, GIF, JPEG 2000 with and without a frame
@@ -40,6 +41,7 @@ class SourceDocument:
     kind: FileKind
     path: Path
     names: tuple[str, ...]  # sorted; relative to the folder, where it was found in one
+    pages: PageRanges = ALL_PAGES  # that are wanted of it
 
 
 def find_documents(raw: Path) -> tuple[list[SourceDocument], list[Rejected]]:

@@ -5,11 +5,11 @@ Runs in a process of its own, which may die at any line: who hears what it yield
 
 import hashlib
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from warraq.records import Engine, Page
+from warraq.records import Engine, Page, Rejected
 from warraq.rendering import enhance
 from warraq.rendering.annotations import are_different
 from warraq.rendering.document_cache import prepare_part
@@ -37,8 +37,9 @@ def render_attempt(
     readers = Readers(attempt)
     try:
         count = yield from readers.open_first()
-        if count > limits.max_pages:
-            raise explain_page_limit(count, limits)
+        wanted = len(attempt.source.pages.list_pages(count))
+        if wanted > limits.max_pages:
+            raise explain_page_limit(wanted, count, limits)
     except OSError as error:
         unreadable = RenderError("unreadable", f"It cannot be read ({error.strerror}); allow reading it.")
         yield make_rejection(document, 0, unreadable)
@@ -48,11 +49,10 @@ def render_attempt(
         yield make_rejection(document, 0, explain_failure(failure, limits) if failure else error)
         return False
     yield count
-    if attached := readers.list_attached():
-        yield make_rejection(document, 0, explain_attached(attached))
+    yield from _reject_beside(attempt, readers, count)
     is_sound = not readers.refusals
     used_bytes = 0
-    for number in range(attempt.first, min(attempt.last, count) + 1):
+    for number in attempt.list_pages(count):
         engine, page = yield from _draw(attempt, number, readers, settings, limits)
         if isinstance(page, RenderError):
             is_sound = False
@@ -67,6 +67,16 @@ def render_attempt(
         if used_bytes > limits.max_output_mib * 2**20:  # who hears it leaves out all that follows
             return False
     return is_sound
+
+
+def _reject_beside(attempt: Attempt, readers: "Readers", count: int) -> Iterator[Rejected]:
+    """What is not drawn: files that the document carries, and pages that are wanted and are none."""
+    document = attempt.source.document
+    if attached := readers.list_attached():
+        yield make_rejection(document, 0, explain_attached(attached))
+    for number in attempt.source.pages.find_missing(count) if attempt.first == 1 else ():
+        error = RenderError("no_such_page", f"There is no page {number}, the last is {count}; ask for others.")
+        yield make_rejection(document, number, error)
 
 
 def _draw(
@@ -145,11 +155,12 @@ def explain_attached(names: tuple[str, ...]) -> RenderError:
     )
 
 
-def explain_page_limit(count: int, limits: RenderLimits) -> RenderError:
-    """Why a document of more than `max_pages` is left out."""
+def explain_page_limit(wanted: int, count: int, limits: RenderLimits) -> RenderError:
+    """Why a document of which more than `max_pages` are wanted is left out."""
+    asked = f", of which {wanted} are asked for," if wanted < count else ""
     return RenderError(
         "too_many_pages",
-        f"It has {count} pages and {limits.max_pages} are allowed; raise max_pages or split the file.",
+        f"It has {count} pages{asked} and {limits.max_pages} are allowed; raise max_pages or split the file.",
     )
 
 

@@ -50,6 +50,10 @@ class Attempt:
     deaths: tuple[tuple[PageStart, Failure], ...] = ()  # of the attempts before at these pages
     number: int = 1
 
+    def list_pages(self, count: int) -> list[int]:
+        """The pages to draw of a document of `count`."""
+        return [page for page in self.source.pages.list_pages(count) if self.first <= page <= self.last]
+
     def list_engines(self, page: int) -> list[Engine]:
         """Who may draw a page, in order of preference; page 0 is opening the document."""
         dead = {start.engine for start, _ in self.deaths if start.page in (0, page)}

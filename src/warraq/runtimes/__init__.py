@@ -4,7 +4,7 @@ A page's image goes in as it is: what a model sees of it is decided by the proce
 the budget of px that training had.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -27,13 +27,16 @@ class Request:
     """One question: the images, which come first, and the prompt without their placeholders.
 
     With a `schema` the answer is JSON that fits it, whatever the model would rather write, also where it is cut. With
-    `stop_loops` an answer that goes round in circles ends there.
+    `stop_loops` an answer that goes round in circles ends there. The `listener` hears the text as it grows, at least
+    once a token, and ends the whole batch by raising; a server elsewhere gives all of it at once.
     """
 
     images: tuple[Path, ...]
     prompt: str
     schema: str | None = None  # JSON Schema, as JSON
     stop_loops: bool = False
+    instruction: str = ""  # of the system, before the question
+    listener: Callable[[str], None] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Answer:
     looped: bool = False  # it was ended because it went round in circles; its finish reason is `length`
     confidence: float | None = field(default=None, compare=False)  # geometric mean of its tokens' probabilities
     logprobs: tuple[tuple[int, float], ...] = field(default=(), compare=False)  # with each token's end in `text`
+    prompt_tokens: int | None = field(default=None, compare=False)  # of images, instruction and prompt, where told
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,8 @@ def read_requests(dataset: Path, pages: Path) -> list[tuple[Sample, Request]]:
 def build_messages(request: Request) -> list[JsonObject]:
     """The request as chat templates take it."""
     content = [*({"type": "image"} for _ in request.images), {"type": "text", "text": request.prompt}]
-    return [{"role": "user", "content": content}]
+    system = [{"role": "system", "content": [{"type": "text", "text": request.instruction}]}]
+    return [*(system if request.instruction else ()), {"role": "user", "content": content}]
 
 
 def open_image(path: Path) -> "Image":

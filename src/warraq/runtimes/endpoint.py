@@ -62,7 +62,9 @@ class EndpointRuntime:
         import httpx2
 
         images = map(_read_image, request.images)
-        body = build_request(self.model, request.prompt, images, max_new_tokens, logprobs=True)
+        body = build_request(
+            self.model, request.prompt, images, max_new_tokens, instruction=request.instruction, logprobs=True
+        )
         if request.schema:
             body["response_format"] = build_format("answer", json.loads(request.schema))
         try:
@@ -78,7 +80,10 @@ class EndpointRuntime:
         logprobs = response.logprobs
         confidence = math.exp(sum(one for _, one in logprobs) / len(logprobs)) if logprobs else None
         finish: Literal["length", "stop"] = "length" if response.finish_reason == "length" else "stop"
-        return Answer(response.text, finish, response.output_tokens or 0, False, confidence, logprobs)
+        if request.listener:
+            request.listener(response.text)
+        tokens = response.output_tokens or 0
+        return Answer(response.text, finish, tokens, False, confidence, logprobs, response.input_tokens)
 
 
 def _read_image(image: Path) -> bytes:

@@ -15,8 +15,18 @@ if TYPE_CHECKING:
 class GreedyDecoder:
     """One row of a batch. A constrained answer that is cut or loops is closed, with up to `CLOSING` tokens more."""
 
-    def __init__(self, request: Request, stops: Sequence[int], limit: int, decoder: ConstrainedDecoder | None) -> None:
+    def __init__(
+        self, request: Request, stops: Sequence[int], limit: int, tokenizer: "Tokenizer",
+        decoder: ConstrainedDecoder | None,
+    ) -> None:  # fmt: skip
+        from tokenizers.decoders import DecodeStream
+
         self.stops, self.limit, self.decoder, self.stop_loops = stops, limit, decoder, request.stop_loops
+        self.tokenizer, self.listener, self.stream = (
+            tokenizer,
+            request.listener,
+            DecodeStream(skip_special_tokens=False),
+        )
         self.ids: list[int] = []
         self.logprobs: list[float] = []
         self.closing = self.looped = self.done = False
@@ -34,16 +44,19 @@ class GreedyDecoder:
             self.looped = self.closing = True
         ended = len(self.ids) >= self.limit + CLOSING if self.decoder else self.closing or len(self.ids) >= self.limit
         self.done = token in self.stops or ended
+        if self.listener:
+            self.listener("" if token in self.stops else self.stream.step(self.tokenizer, token) or "")
         return token
 
-    def build_answer(self, tokenizer: "Tokenizer") -> Answer:
+    def build_answer(self, prompt_tokens: int) -> Answer:
         """The answer of the tokens chosen so far, at least one."""
+        tokenizer = self.tokenizer
         ids, reason = cut_at_stop(self.ids, self.stops)
         text = tokenizer.decode(ids, skip_special_tokens=False)
         ends = find_token_ends(tokenizer, ids)
         return Answer(
             text, "length" if self.closing else reason, len(ids), self.looped, float(np.exp(np.mean(self.logprobs))),
-            tuple(zip(ends, self.logprobs, strict=False)),
+            tuple(zip(ends, self.logprobs, strict=False)), prompt_tokens,
         )  # fmt: skip
 
 

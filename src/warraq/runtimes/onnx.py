@@ -19,6 +19,8 @@ def _open_session(graph: Path, count: int | None, mapped: bool = False) -> onnxr
     options = onnxruntime.SessionOptions()
     if mapped:  # a weight that is packed for its product is a copy of what the file holds
         options.add_session_config_entry("session.disable_prepacking", "1")
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # a core that waits is another's
+    options.enable_cpu_mem_arena = False  # it would keep what the largest request took for good
     options.intra_op_num_threads = count or 0
     options.log_severity_level = 3  # errors
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
@@ -44,15 +46,19 @@ class OnnxRuntime:
 
     def answer(self, requests: Sequence[Request], max_new_tokens: int) -> list[Answer]:
         """As Runtime.answer."""
-        run = _Batch(self, self.processor(requests))
+        inputs = self.processor(requests)
+        run, lengths = _Batch(self, inputs), inputs.attention_mask.sum(axis=1)
         rows = [
-            GreedyDecoder(request, self.stops, max_new_tokens, self._constraints.start(request)) for request in requests
+            GreedyDecoder(
+                request, self.stops, max_new_tokens, self.processor.tokenizer, self._constraints.start(request)
+            )
+            for request in requests
         ]
         logits = run.read_prompt([-1])[:, 0]
         while True:
             tokens = [row.choose_token(scores) for row, scores in zip(rows, logits, strict=True)]
             if all(row.done for row in rows):
-                return [row.build_answer(self.processor.tokenizer) for row in rows]
+                return [row.build_answer(int(length)) for row, length in zip(rows, lengths, strict=True)]
             logits = run.add_tokens(np.array(tokens))
 
     def trace(self, requests: Sequence[Request], places: Sequence[int], forced: np.ndarray) -> Trace:

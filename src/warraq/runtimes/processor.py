@@ -5,6 +5,7 @@ One class a model family, by the `model_type` of config.json. The px are those o
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,7 @@ class Processor:
 
     marks: tuple[str, ...]  # tokens that no prompt may hold; the template writes the first for an image
     image_id: int  # the token whose embedding is a feature of the image
+    least_image_tokens: int  # of any image
 
     def __init__(self, folder: Path) -> None:
         self.config = read_json(folder / "config.json")
@@ -63,10 +65,15 @@ class Processor:
         """The inputs of the vision encoder."""
         raise NotImplementedError
 
+    @cached_property
+    def longest_token(self) -> int:
+        """Characters that a token stands for, at most."""
+        return max(map(len, self.tokenizer.get_vocab()))
+
     def encode_prompt(self, request: Request) -> list[int]:
         """The prompt's tokens, each image spelled out as its block of tokens."""
         for mark in self.marks:
-            if mark in request.prompt:
+            if mark in request.prompt or mark in request.instruction:
                 raise InputError(
                     f"The prompt {request.prompt[:40]!r} holds {mark}, which stands for an image; take it out."
                 )
@@ -117,6 +124,7 @@ class Gemma3Processor(Processor):
         first, image, last = (self.tokenizer.id_to_token(self.config[f"{name}_index"]) for name in names)
         self.marks = (first, image, last)
         count = read_json(folder / "processor_config.json")["image_seq_length"]
+        self.least_image_tokens = count
         self._image_text = f"\n\n{first}{image * count}{last}\n\n"
 
     def spell_image(self, image: Path) -> str:
@@ -142,6 +150,7 @@ class QwenVLProcessor(Processor):
         self.image_id = self.config["image_token_id"]
         self.marks = (self.tokenizer.id_to_token(self.image_id),)
         self.patch, self.merge = self.settings["patch_size"], self.settings["merge_size"]
+        self.least_image_tokens = self.settings["min_pixels"] // (self.patch * self.merge) ** 2
 
     def fit(self, width: int, height: int) -> tuple[int, int]:
         """(width, height) in px of what the model sees."""

@@ -56,8 +56,10 @@ class TorchRuntime:
         import torch
 
         inputs = self._inputs(requests)
+        tokenizer = self.processor.tokenizer.backend_tokenizer
         rows = [
-            GreedyDecoder(request, self.stops, max_new_tokens, self._constraints.start(request)) for request in requests
+            GreedyDecoder(request, self.stops, max_new_tokens, tokenizer, self._constraints.start(request))
+            for request in requests
         ]
 
         def choose(_: Any, scores: Any) -> Any:
@@ -71,7 +73,8 @@ class TorchRuntime:
 
         most = max_new_tokens + (CLOSING if any(request.schema for request in requests) else 0)
         self._generate(inputs, most, self.stops, logits_processor=[choose], stopping_criteria=[done])
-        return [row.build_answer(self.processor.tokenizer.backend_tokenizer) for row in rows]
+        lengths = inputs["attention_mask"].sum(dim=1).tolist()
+        return [row.build_answer(length) for row, length in zip(rows, lengths, strict=True)]
 
     def trace(self, requests: Sequence[Request], places: Sequence[int], new_tokens: int) -> Trace:
         """Generate up to `new_tokens` for each request, until all have stopped, and keep the numbers."""

@@ -8,7 +8,7 @@ The rules, which the answer tells of itself:
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -65,23 +65,26 @@ class PageQuery:
         """The same as of its PageAnswer."""
         return self.document, self.page, self.task.name
 
-    def build_request(self) -> Request:
+    def build_request(self, listener: Callable[[str], None] | None) -> Request:
         """The free question, as the model was asked in training."""
-        return Request((self.image,), self.task.prompt, stop_loops=True)
+        return Request((self.image,), self.task.prompt, stop_loops=True, listener=listener)
 
 
-def answer_queries(model: FinishedModel, queries: Sequence[PageQuery], batch_size: int) -> Iterator[PageAnswer]:
-    """The answers in the order of `queries`, asked `batch_size` at once.
+def answer_queries(
+    model: FinishedModel, queries: Sequence[PageQuery], batch_size: int, listener: Callable[[str], None] | None = None
+) -> Iterator[PageAnswer]:
+    """The answers in the order of `queries`, asked `batch_size` at once; `listener` is that of each Request.
 
     Raises:
+        whatever `listener` raises.
         ImageError: a page image cannot be opened, which a rendered one can.
     """
     for start in range(0, len(queries), batch_size):
         batch = queries[start : start + batch_size]
-        free = model.runtime.answer([query.build_request() for query in batch], model.max_new_tokens)
+        free = model.runtime.answer([query.build_request(listener) for query in batch], model.max_new_tokens)
         checks = [check_answer(query.task, answer) for query, answer in zip(batch, free, strict=True)]
         repeats = [
-            replace(query.build_request(), schema=json.dumps(query.task.schema))
+            replace(query.build_request(listener), schema=json.dumps(query.task.schema))
             for query, check in zip(batch, checks, strict=True)
             if isinstance(check, str)
         ]

@@ -8,10 +8,11 @@ was in flight.
 import itertools
 import json
 import logging
+import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -23,14 +24,14 @@ from warraq.records import Journal, Page, Rejected, Row, write_rows
 from warraq.rendering.document_cache import DocumentResult
 from warraq.rendering.document_loop import render_documents
 from warraq.rendering.folder import SourceDocument, escape_name, group_by_content, identify
+from warraq.rendering.page_ranges import ALL_PAGES, PageRanges
 from warraq.serving.answers import PageAnswer, PageQuery, answer_queries
 from warraq.serving.finished_model import LIMITS, FinishedModel, Thresholds
 from warraq.serving.output import DocumentAnswers, collect_answers, render_markdown
 
 logger = logging.getLogger(__name__)
 
-PageFilter = Callable[[int], bool]
-"""Whether a page, counted from 1, is wanted."""
+LONGEST_NAME = 255 - len(".json.part")  # bytes
 
 
 class ReadOptions(Row):
@@ -46,21 +47,23 @@ class WrittenDocument(DocumentAnswers):
     asked: ReadOptions
 
 
-def parse_page_ranges(text: str | None) -> PageFilter:
-    """Which pages are among `1-3,7,9-`; all where there is no text.
+def parse_page_ranges(text: str | None) -> PageRanges:
+    """The pages of `1-3,7,9-`; all where there is no text.
 
     Raises:
         InputError: the text is not of this form.
     """
     if text is None:
-        return lambda page: True
+        return ALL_PAGES
     ranges = []
     for part in text.split(","):
-        first, dash, last = part.strip().partition("-")
-        if not first.isdigit() or (last and not last.isdigit()):
-            raise InputError(f"--pages is {text!r}; write it like 1-3,7,9- with pages counted from 1.")
-        ranges.append((int(first), int(last) if last else None if dash else int(first)))
-    return lambda page: any(first <= page and (last is None or page <= last) for first, last in ranges)
+        found = re.fullmatch(r"\s*([0-9]{1,9})(-([0-9]{1,9})?)?\s*", part)
+        first = int(found[1]) if found else 0
+        last = int(found[3]) if found and found[3] else None if found and found[2] else first
+        if not first or (last is not None and last < first):
+            raise InputError(f"--pages is {text[:100]!r}; write it like 1-3,7,9- with pages counted from 1.")
+        ranges.append((first, last))
+    return PageRanges(tuple(ranges))
 
 
 def list_files(files: Sequence[Path]) -> list[Path]:
@@ -86,23 +89,27 @@ class RenderedDocument:
     rejected: tuple[Rejected, ...]
 
 
-def select_pages(source: SourceDocument, result: DocumentResult, is_wanted: PageFilter) -> RenderedDocument:
+def select_pages(source: SourceDocument, result: DocumentResult) -> RenderedDocument:
     """What is wanted of a document that was rendered."""
-    rejected = (row for row in result.rejected if not row.page or is_wanted(row.page))
+    rejected = (row for row in result.rejected if not row.page or row.page in source.pages)
     return RenderedDocument(
         source.document,
         source.names,
-        tuple(page for page in result.pages if is_wanted(page.page)),
+        tuple(page for page in result.pages if page.page in source.pages),
         tuple(row.model_copy(update={"file": source.names[0]}) for row in rejected),
     )
 
 
 def name_outputs(sources: Sequence[SourceDocument], out: Path) -> dict[str, Path]:
-    """Document -> its files in OUT without their endings: its own name, after its hash where another has the same."""
+    """Document -> its files in OUT without their endings: its own name, after its hash where another has the same or
+    where it is too long for the endings; then its beginning."""
     names: dict[str, str] = {}
     for source in sources:
         name = source.names[0]
-        names[source.document] = f"{source.document}-{name}" if name in names.values() else name
+        if name in names.values() or len(name.encode()) > LONGEST_NAME:
+            room = LONGEST_NAME - len(source.document) - 1
+            name = f"{source.document}-{name.encode()[:room].decode(errors='ignore')}"
+        names[source.document] = name
     return {document: out / name for document, name in names.items()}
 
 
@@ -114,17 +121,18 @@ def run(
     Raises:
         InputError: `pages` or `files` cannot be used, or no document has a page.
     """
-    is_wanted = parse_page_ranges(pages or None)
+    wanted = parse_page_ranges(pages or None)
     options = ReadOptions(pages=pages, tasks={name: task.threshold for name, task in model.tasks.items()})
     part = out / ".part" / short_hash(f"{model.key} {json.dumps(options.model_dump())}")
     paths = list_files(files)
     sources, rejected = group_by_content(identify(path, escape_name(path.name)) for path in paths)
+    sources = [replace(source, pages=wanted) for source in sources]
     places = name_outputs(sources, out)
     entries = {document: load_written(place, document, model, options) for document, place in places.items()}
     written = {document: entry for document, entry in entries.items() if entry}
     todo = [source for source in sources if source.document not in written]
     results, _ = render_documents(todo, {}, part / "pages", model.settings, LIMITS)
-    documents = [select_pages(source, results[source.document], is_wanted) for source in todo]
+    documents = [select_pages(source, results[source.document]) for source in todo]
     rejected += [row for document in documents for row in document.rejected]
     rejected += [
         Rejected(file=entry.files[0], document=entry.document, **row.model_dump())

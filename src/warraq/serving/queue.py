@@ -1,20 +1,21 @@
-"""An uploaded file -> its pages and answers, one job after another: what stands behind `warraq serve`.
+"""An uploaded file -> its pages and answers; a question -> its answer: what stands behind `warraq serve`.
 
 Files are parsed in processes forked from a server of their own, which holds no model and no thread: what kills one
-takes nothing else with it. A job beyond the queue is refused before its bytes are read.
+takes nothing else with it. A job ends within a token, or a tenth of a second, once nobody waits for it.
 """
 
 import base64
 import multiprocessing
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from io import BytesIO
 from multiprocessing.connection import Connection
 from pathlib import Path
+from queue import SimpleQueue
 
 from warraq import runtimes
 from warraq.errors import InputError
@@ -22,14 +23,19 @@ from warraq.records import Rejected
 from warraq.rendering.document_cache import DocumentResult
 from warraq.rendering.document_loop import render_documents
 from warraq.rendering.folder import SourceDocument, escape_name, identify
+from warraq.rendering.page_ranges import ALL_PAGES, PageRanges
 from warraq.rendering.settings import RenderLimits, RenderSettings
-from warraq.runtimes import Answer, Request
+from warraq.runtimes import Answer, ImageError, Request
 from warraq.serving.answers import PageAnswer, PageQuery, answer_queries
+from warraq.serving.chat import ChatRequest
+from warraq.serving.context import Context, load_context
 from warraq.serving.events import AnswerEvent, DocumentEvent, PageEvent, PagesEvent, ReadEvent, RejectedEvent
-from warraq.serving.files import PageFilter, RenderedDocument, select_pages
+from warraq.serving.files import RenderedDocument, select_pages
 from warraq.serving.finished_model import LIMITS, FinishedModel
 from warraq.serving.output import collect_answers, render_markdown, shorten_rejection
+from warraq.serving.turns import ClientLeftError, JobLimit, TimeOverError
 
+PAUSE_S = 0.1  # after which a job that draws asks whether it is to end
 SHOWN_PX = 1200  # longer side of a page as it is shown beside its answer
 _CONTEXT = multiprocessing.get_context("forkserver")
 
@@ -40,16 +46,10 @@ class ServiceLimits:
 
     queue: int  # jobs that wait or run
     max_mib: int  # MiB of a request
-    max_pages: int  # pages a document
+    max_pages: int  # pages read of a document
     max_seconds: int  # s of a job, from its turn on; what is not read then is left out and said so
-
-
-class QueueFullError(Exception):
-    """The queue is full; `retry_s` is when there should be room."""
-
-    def __init__(self, retry_s: int) -> None:
-        super().__init__(retry_s)
-        self.retry_s = retry_s
+    max_images: int  # of a chat completion
+    max_prompt_tokens: int  # of a chat completion with its images
 
 
 @dataclass(frozen=True)
@@ -57,22 +57,25 @@ class ReadJob:
     """An uploaded file, and what is asked of it."""
 
     path: Path
+    name: str  # as the client calls it
     tasks: tuple[str, ...]  # empty: all that the model knows
-    is_wanted: PageFilter
+    pages: PageRanges
     with_images: bool  # whether the events show the pages
-    cancelled: threading.Event = field(default_factory=threading.Event)  # nobody waits for the rest
+    limit: JobLimit = field(default_factory=JobLimit)
 
 
 @dataclass
 class ReadService:
-    """The one model, and the jobs that wait for it."""
+    """The one model, asked for one job at a time."""
 
     model: FinishedModel
     limits: ServiceLimits
-    waiting: int = 0
-    totals: dict[str, float] = field(default_factory=lambda: {"jobs": 0, "pages": 0, "answers": 0, "seconds": 0.0})
-    _turn: threading.Lock = field(default_factory=threading.Lock)
-    _count: threading.Lock = field(default_factory=threading.Lock)
+    totals: dict[str, int] = field(default_factory=lambda: {"pages": 0, "answers": 0})
+
+    @cached_property
+    def context(self) -> Context:
+        """How long a question may be."""
+        return load_context(self.model.folder, self.limits.max_prompt_tokens)
 
     def start(self) -> None:
         """Load the weights and start the server that forks the readers of files."""
@@ -80,111 +83,124 @@ class ReadService:
         process = _CONTEXT.Process(target=time.monotonic)
         process.start()
         process.join()
-        self.model.runtime  # noqa: B018  # loads it
-
-    @contextmanager
-    def reserve_place(self) -> Iterator[None]:
-        """A place in the queue. Raises QueueFullError."""
-        with self._count:
-            if self.waiting >= self.limits.queue:
-                mean_s = self.totals["seconds"] / max(self.totals["jobs"], 1)
-                raise QueueFullError(max(1, round(mean_s * self.waiting)))
-            self.waiting += 1
-        try:
-            yield
-        finally:
-            with self._count:
-                self.waiting -= 1
-
-    @contextmanager
-    def take_turn(self) -> Iterator[float]:
-        """The model for oneself; yields the deadline, by the monotonic clock."""
-        with self._turn:
-            began = time.monotonic()
-            try:
-                yield began + self.limits.max_seconds
-            finally:
-                self.totals["jobs"] += 1
-                self.totals["seconds"] += time.monotonic() - began
+        self.model.runtime, self.context  # noqa: B018  # loads them
 
     def read(self, job: ReadJob) -> Iterator[ReadEvent]:
-        """Read one file: events `pages`, `page`, `answer`, at the end `document` or `rejected`."""
-        with self.take_turn() as deadline, tempfile.TemporaryDirectory() as folder:
-            document, rejected = self._render(job.path, Path(folder), job.is_wanted)
+        """Read one file: events `pages`, `page`, `answer`, at the end `document` or `rejected`.
+
+        Raises:
+            ClientLeftError: nobody waits for it any more.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                document, rejected = self._render(job.path, job.name, Path(folder), job.pages, job.limit)
+            except TimeOverError:
+                document, rejected = None, (self._explain_time(None, None),)
             if document is None or not document.pages:
                 yield RejectedEvent(rejected=tuple(map(shorten_rejection, rejected)))
                 return
             yield PagesEvent(pages=tuple(page.page for page in document.pages), rejected=len(rejected))
-            yield from self._read_pages(job, document, Path(folder), deadline)
+            yield from self._read_pages(job, document, Path(folder))
 
-    def _read_pages(
-        self, job: ReadJob, document: RenderedDocument, folder: Path, deadline: float
-    ) -> Iterator[ReadEvent]:
+    def _read_pages(self, job: ReadJob, document: RenderedDocument, folder: Path) -> Iterator[ReadEvent]:
         tasks = [self.model.tasks[name] for name in job.tasks or self.model.tasks]
         answers: list[PageAnswer] = []
         rejected = list(document.rejected)
         for page in document.pages:
-            if job.cancelled.is_set():
-                return
-            if time.monotonic() > deadline:
-                message = f"The time for one document, {self.limits.max_seconds} s, was over; ask for fewer pages."
-                rejected.append(
-                    Rejected(file="", document=page.document, page=page.page, reason="timeout", message=message)
-                )
-                continue
             image = folder / page.image
-            if job.with_images:
-                yield PageEvent(page=page.page, image=encode_image(image))
             queries = [PageQuery(page.document, page.page, image, task) for task in tasks]
-            for answer in answer_queries(self.model, queries, len(queries)):
-                answers.append(answer)
-                self.totals["answers"] += 1
+            try:
+                job.limit.check()
+                if job.with_images:
+                    yield PageEvent(page=page.page, image=encode_image(image))
+                new = list(answer_queries(self.model, queries, len(queries), lambda _: job.limit.check()))
+            except TimeOverError:
+                rejected.append(self._explain_time(page.document, page.page))
+                continue
+            for answer in new:
                 yield AnswerEvent(**answer.model_dump(exclude={"document"}))
+            answers += new
+            self.totals["answers"] += len(new)
             self.totals["pages"] += 1
         answered = {answer.page for answer in answers}
         pages = [page for page in document.pages if page.page in answered]
         read = collect_answers(self.model, document.document, document.names, pages, answers, rejected)
         yield DocumentEvent(document=read, markdown=render_markdown(self.model, read))
 
-    def complete(self, images: Sequence[Path], prompt: str, schema: str | None, max_new_tokens: int | None) -> Answer:
-        """The model's answer to images and a prompt as they are.
+    def _explain_time(self, document: str | None, page: int | None) -> Rejected:
+        message = f"The time for one document, {self.limits.max_seconds} s, was over; ask for fewer pages."
+        return Rejected(file="", document=document, page=page, reason="timeout", message=message)
+
+    def complete(self, chat: ChatRequest, limit: JobLimit) -> Iterator[str | Answer]:
+        """The model's answer to images and a prompt as they are: its text as it grows, then all of it.
 
         Raises:
-            InputError: an image cannot be read.
+            InputError: an image cannot be read, or question and answer are too long.
+            ClientLeftError, TimeOverError: the job is to end.
         """
-        with self.take_turn(), tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder:
             pages = []
-            for number, image in enumerate(images, start=1):
-                document, rejected = self._render(image, Path(folder), lambda page: True)
+            for number, image in enumerate(chat.images, start=1):
+                document, rejected = self._render(image, image.name, Path(folder), ALL_PAGES, limit)
                 if document is None or len(document.pages) != 1:
                     reasons = " ".join(row.message for row in rejected)
                     raise InputError(f"Image {number} is no image of one page. {reasons}".strip())
                 pages.append(Path(folder) / document.pages[0].image)
-            limit = min(max_new_tokens or self.model.max_new_tokens, self.model.max_new_tokens)
-            (answer,) = self.model.runtime.answer([Request(tuple(pages), prompt, schema, stop_loops=True)], limit)
-            self.totals["answers"] += 1
-            return answer
+            request = Request(tuple(pages), chat.prompt, chat.schema, stop_loops=True, instruction=chat.instruction)
+            try:
+                most = self.context.fit_answer(request, chat.max_new_tokens, self.model.max_new_tokens)
+                yield from self._follow_answer(request, most, limit)
+            except ImageError as error:
+                raise InputError(str(error)) from None
+        self.totals["answers"] += 1
+
+    def _follow_answer(self, request: Request, max_new_tokens: int, limit: JobLimit) -> Iterator[str | Answer]:
+        """The pieces of an answer while it is written in a thread, then the answer."""
+        pieces = SimpleQueue[str | None]()
+
+        def hear(piece: str) -> None:
+            limit.check()
+            pieces.put(piece)
+
+        with ThreadPoolExecutor(1) as pool:
+            asked = replace(request, listener=hear)
+            job = pool.submit(self.model.runtime.answer, [asked], max_new_tokens)
+            job.add_done_callback(lambda _: pieces.put(None))
+            while (piece := pieces.get()) is not None:
+                if piece:
+                    yield piece
+            yield from job.result()
 
     def _render(
-        self, path: Path, out: Path, is_wanted: PageFilter
+        self, path: Path, name: str, out: Path, pages: PageRanges, limit: JobLimit
     ) -> tuple[RenderedDocument | None, Sequence[Rejected]]:
-        """An uploaded file's pages, drawn in a process of their own, and what is rejected; None where that dies."""
-        source = identify(path, escape_name(path.name))
+        """An uploaded file's pages, drawn in a process of their own, and what is rejected; None where that dies.
+
+        Raises:
+            ClientLeftError, TimeOverError: the job is to end.
+        """
+        source = identify(path, escape_name(name))
         if isinstance(source, Rejected):
             return None, (source,)
+        source = replace(source, pages=pages)
         limits = LIMITS.model_copy(update={"max_pages": self.limits.max_pages})
         receiver, sender = _CONTEXT.Pipe(duplex=False)
         process = _CONTEXT.Process(target=_render_and_send, args=(source, out, self.model.settings, limits, sender))
         process.start()
         sender.close()  # the child's is then the only one, and its death is an end of file
         try:
+            while not receiver.poll(PAUSE_S):
+                limit.check()
             result: DocumentResult = receiver.recv()
         except (EOFError, OSError):  # it died, perhaps amid the result
             return None, ()
+        except (ClientLeftError, TimeOverError):
+            process.kill()  # what it started ends with it
+            raise
         finally:
             process.join()
             receiver.close()
-        document = select_pages(source, result, is_wanted)
+        document = select_pages(source, result)
         return document, document.rejected
 
 

@@ -1,32 +1,44 @@
-"""HTTP over a model: `POST /v1/read`, `POST /v1/chat/completions`, `/healthz`, `/metrics`, and one page at `/`.
+"""HTTP over a model: `POST /v1/read`, `POST /v1/chat/completions`, `GET /v1/models`, `/healthz`, `/metrics`, and one
+page at `/`; `/openapi.json` describes them.
 
-Refused early: a foreign host or origin, no token where one is set, a body without or beyond a length, a full queue. The
-page loads nothing from elsewhere, which its Content-Security-Policy enforces.
+Refused early: a foreign host or origin, no token where one is set, a body without or beyond a length, a full queue. A
+place in the queue is taken when the body is there, so that who sends slowly keeps nobody waiting.
 """
 
 import asyncio
 import json
+import logging
 import tempfile
-import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import ExitStack
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack, aclosing
 from pathlib import Path
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
 from warraq.errors import InputError
-from warraq.files import short_hash
 from warraq.local_server import Guard, make_error_response, make_page_response, refuse_open_host, serve_app
 from warraq.runtimes import Answer
-from warraq.serving.chat import parse_chat_request
+from warraq.serving.bodies import Bodies, BodiesFullError, SlowBodyError, finish_unless_left, receive_file
+from warraq.serving.chat import ChatRequest, UnknownModelError, parse_chat_request
+from warraq.serving.completions import make_chunks, make_completion
+from warraq.serving.context import ContextError
+from warraq.serving.description import CHAT, READ, add_schemas
 from warraq.serving.events import DocumentEvent, FailedEvent, ReadEvent, RejectedEvent
 from warraq.serving.files import parse_page_ranges
-from warraq.serving.queue import QueueFullError, ReadJob, ReadService
+from warraq.serving.queue import ReadJob, ReadService
+from warraq.serving.turns import JobLimit, QueueFullError, TimeOverError, Turns
 
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
 PAGE = Path(__file__).with_name("page.html")
-PATHS = ("/", "/healthz", "/metrics", "/v1/read", "/v1/chat/completions")
+PATHS = ("/", "/healthz", "/metrics", "/openapi.json", "/v1/read", "/v1/models", "/v1/chat/completions")
+LEFT = 499  # status of whom nobody hears, for /metrics
 
 
 class Api:
@@ -34,6 +46,9 @@ class Api:
 
     def __init__(self, service: ReadService, host: str, token: str | None) -> None:
         self.service = service
+        self.turns = Turns(service.limits.queue, service.limits.max_seconds)
+        self.bodies = Bodies()
+        self._parsing = asyncio.Lock()  # one body at a time is held in memory as a whole
         self._guard = Guard(host, token, service.limits.max_mib)
         self.page = PAGE.read_text(encoding="utf-8")
         self.requests: Counter[tuple[str, int]] = Counter()  # by path and status
@@ -42,97 +57,169 @@ class Api:
 
     def build_app(self) -> FastAPI:
         """The application for uvicorn."""
-        app = FastAPI(title="warraq", docs_url=None, redoc_url=None, openapi_url=None)
+        app = FastAPI(title="warraq", docs_url=None, redoc_url=None)
         app.middleware("http")(self.guard)
-        app.get("/")(self.show_page)
+        for kind in (HTTPException, RequestValidationError):
+            app.exception_handler(kind)(self.explain_error)
+        app.get("/", include_in_schema=False)(self.show_page)
         app.get("/healthz")(self.show_health)
-        app.get("/metrics")(self.show_metrics)
-        app.post("/v1/read")(self.read)
-        app.post("/v1/chat/completions")(self.chat)
+        app.get("/metrics", response_class=PlainTextResponse)(self.show_metrics)
+        app.get("/v1/models")(self.list_models)
+        app.post("/v1/read", **READ)(self.read)
+        app.post("/v1/chat/completions", **CHAT)(self.chat)
+        add_schemas(app)
         return app
 
     async def guard(self, request: Request, follow: Callable[[Request], Awaitable[Response]]) -> Response:
         """Refuse what may not come in, and count what came."""
-        response = self._guard.refuse(request) or await follow(request)
+        try:
+            response = self._guard.refuse(request) or await follow(request)
+        except Exception as error:
+            response = await self.explain_error(request, error)
         path = request.url.path if request.url.path in PATHS else "other"
         self.requests[path, response.status_code] += 1
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response
 
-    def _refuse_full_queue(self, error: QueueFullError) -> Response:
-        message = f"{self.service.limits.queue} requests wait already; try again in {error.retry_s} s."
-        return make_error_response(429, "queue_full", message, **{"Retry-After": str(error.retry_s)})
+    async def explain_error(self, request: Request, error: Exception) -> Response:
+        """Why there is no answer, whatever it was."""
+        limits = self.service.limits
+        if isinstance(error, QueueFullError):
+            message = f"{limits.queue} requests wait already; try again in {error.retry_s} s."
+            return make_error_response(429, "queue_full", message, **{"Retry-After": str(error.retry_s)})
+        if isinstance(error, BodiesFullError):
+            message = "Too many requests are being received; try again in 5 s."
+            return make_error_response(429, "busy", message, **{"Retry-After": "5"})
+        if isinstance(error, SlowBodyError):
+            return make_error_response(408, "slow_body", "The request's body did not come in time; send it faster.")
+        if isinstance(error, ClientDisconnect):
+            return Response(status_code=LEFT)
+        if isinstance(error, TimeOverError):
+            message = f"The time for one request, {limits.max_seconds} s, was over; ask for less."
+            return make_error_response(503, "timeout", message)
+        if isinstance(error, RequestValidationError):
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"][1:])
+            return make_error_response(400, "bad_request", f"{where}: {first['msg']}.")
+        if isinstance(error, HTTPException):
+            return make_error_response(error.status_code, "http", f"{error.detail}.", **(error.headers or {}))
+        if isinstance(error, UnknownModelError):
+            return make_error_response(404, "model_not_found", str(error))
+        if isinstance(error, InputError):
+            code = "context_length_exceeded" if isinstance(error, ContextError) else "bad_request"
+            return make_error_response(400, code, str(error))
+        logger.error("%s failed", request.url.path, exc_info=error)
+        return make_error_response(500, "failed", f"The job failed: {type(error).__name__}")
 
     async def show_page(self) -> Response:
         """`/`: the page for people."""
         return make_page_response(self.page, self.page.replace("{{tasks}}", ",".join(self.service.model.tasks)))
 
-    async def show_health(self) -> Response:
-        """`/healthz`: which model answers."""
+    async def show_health(self) -> dict[str, Any]:
+        """Which model answers."""
         model = self.service.model
-        return JSONResponse({"status": "ok", "model": self.name, "sha256": model.key, "tasks": list(model.tasks)})
+        return {"status": "ok", "model": self.name, "sha256": model.key, "tasks": list(model.tasks)}
 
     async def show_metrics(self) -> Response:
-        """`/metrics`: counts in Prometheus' text format."""
-        service = self.service
+        """Counts in Prometheus' text format."""
+        totals = self.turns.totals | self.service.totals
         lines = [f'warraq_requests_total{{path="{p}",status="{s}"}} {n}' for (p, s), n in sorted(self.requests.items())]
-        lines += [f"warraq_{key}_total {value}" for key, value in service.totals.items()]
-        lines += [f"warraq_queue {service.waiting}", f"warraq_queue_limit {service.limits.queue}"]
+        lines += [f"warraq_{key}_total {value}" for key, value in totals.items()]
+        lines += [f"warraq_queue {self.turns.waiting}", f"warraq_queue_limit {self.turns.places}"]
         return PlainTextResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")
 
-    async def read(self, request: Request, task: str = "", pages: str = "", stream: bool = False) -> Response:
-        """`/v1/read`: one file of a form; its document, or with `stream` its events, a line each."""
-        stack = ExitStack()  # the place in the queue and the file, until the job's end
-        try:
-            stack.enter_context(self.service.reserve_place())
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            job = await self._receive(request, folder, task, pages, stream)
-        except QueueFullError as error:
-            stack.close()
-            return self._refuse_full_queue(error)
-        except InputError as error:
-            stack.close()
-            return make_error_response(400, "bad_request", str(error))
-        except BaseException:
-            stack.close()
-            raise
-        events = run_job(self.service, job, stack)
-        if stream:
-            lines = (json.dumps(event.model_dump(mode="json"), ensure_ascii=False) + "\n" async for event in events)
-            return StreamingResponse(lines, media_type="application/x-ndjson", headers={"X-Accel-Buffering": "no"})
-        return make_final_response([event async for event in events][-1])
+    async def list_models(self) -> dict[str, Any]:
+        """The one model, in the form of OpenAI's API."""
+        created = int(self.service.model.folder.stat().st_mtime)
+        model = {"id": self.name, "object": "model", "created": created, "owned_by": "warraq"}
+        return {"object": "list", "data": [model]}
 
-    async def _receive(self, request: Request, folder: Path, task: str, pages: str, stream: bool) -> ReadJob:
-        """The job that a request asks for, its file in `folder`. Raises InputError."""
+    async def read(self, request: Request, task: str = "", pages: str = "", stream: bool = False) -> Response:
+        """One file of a form: its document, or with `stream` its events, a line each."""
+        wanted = parse_page_ranges(pages or None)
         tasks = tuple(one for one in task.split(",") if one)
         if unknown := set(tasks) - set(self.service.model.tasks):
             names = ", ".join(self.service.model.tasks)
             raise InputError(f"There is no task {min(unknown)}; the model knows {names}.")
-        is_wanted = parse_page_ranges(pages or None)
-        async with request.form(max_files=1, max_fields=0) as form:
-            upload = form.get("file")
-            if upload is None or isinstance(upload, str):
-                raise InputError("Send one file in the field `file` of a form.")
-            path = folder / (Path(upload.filename or "").name.lstrip(".")[:200] or "file")
-            with path.open("wb") as copy:
-                while piece := await upload.read(2**20):
-                    copy.write(piece)
-        return ReadJob(path, tasks, is_wanted, with_images=stream)
+        self.turns.refuse_if_full()
+        with ExitStack() as own:
+            folder = Path(own.enter_context(tempfile.TemporaryDirectory()))
+            name = await receive_file(request, self.bodies, folder / "file")
+            own.enter_context(self.turns.reserve_place())
+            job = ReadJob(folder / "file", name, tasks, wanted, with_images=stream)
+            events = self.turns.run(lambda: self.service.read(job), job.limit, own.pop_all())
+        if stream:
+            return StreamingResponse(
+                write_events(events), media_type="application/x-ndjson", headers={"X-Accel-Buffering": "no"}
+            )
+        return make_final_response(await finish_unless_left(request, find_last(events)))
 
     async def chat(self, request: Request) -> Response:
-        """`/v1/chat/completions`: the model's own answer to images and a prompt, as OpenAI's API has it."""
+        """The model's own answer to images and a prompt, whole or as server-sent events."""
+        self.turns.refuse_if_full()
+        with ExitStack() as own:
+            folder = Path(own.enter_context(tempfile.TemporaryDirectory()))
+            with (folder / "body").open("wb") as file:
+                async for piece in self.bodies.receive(request):
+                    file.write(piece)
+            own.enter_context(self.turns.reserve_place())
+            async with self._parsing:
+                chat = await asyncio.to_thread(self._parse, folder)
+            limit = JobLimit()
+            parts = self.turns.run(lambda: self.service.complete(chat, limit), limit, own.pop_all())
+        if not chat.stream:
+            answer = await finish_unless_left(request, find_last(parts))
+            assert isinstance(answer, Answer)
+            return JSONResponse(make_completion(self.name, chat, answer).model_dump())
+        first = await finish_unless_left(request, _take(parts))  # what cannot be asked is told before the stream begins
+        return StreamingResponse(
+            self._write_chunks(chat, first, parts), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
+        )
+
+    def _parse(self, folder: Path) -> ChatRequest:
+        body = folder / "body"
+        chat = parse_chat_request(body.read_bytes(), folder, self.name, self.service.limits.max_images)
+        body.unlink()
+        self.service.context.check_text(chat.instruction, chat.prompt, len(chat.images))
+        return chat
+
+    async def _write_chunks(
+        self, chat: ChatRequest, first: str | Answer, parts: AsyncGenerator[str | Answer, None]
+    ) -> AsyncIterator[str]:
+        async def join() -> AsyncIterator[str | Answer]:
+            yield first
+            async for part in parts:
+                yield part
+
+        async with aclosing(parts):
+            try:
+                async for chunk in make_chunks(self.name, chat, join()):
+                    yield f"data: {json.dumps(chunk, ensure_ascii=False)}\n\n"
+                yield "data: [DONE]\n\n"
+            except TimeOverError:
+                message = f"The time for one request, {self.service.limits.max_seconds} s, was over; ask for less."
+                yield f"data: {json.dumps({'error': {'code': 'timeout', 'message': message}})}\n\n"
+
+
+async def write_events(events: AsyncGenerator[ReadEvent, None]) -> AsyncIterator[str]:
+    """The events of a reading as lines."""
+    async with aclosing(events):
         try:
-            with self.service.reserve_place(), tempfile.TemporaryDirectory() as folder:
-                body = json.loads(await request.body())
-                chat = parse_chat_request(body, Path(folder))
-                answer = await asyncio.to_thread(
-                    self.service.complete, chat.images, chat.prompt, chat.schema, chat.max_new_tokens
-                )
-        except QueueFullError as error:
-            return self._refuse_full_queue(error)
-        except (InputError, ValueError, KeyError, AttributeError, TypeError) as error:
-            return make_error_response(400, "bad_request", str(error))
-        return make_chat_response(self.name, answer)
+            async for event in events:
+                yield json.dumps(event.model_dump(mode="json"), ensure_ascii=False) + "\n"
+        except Exception as error:  # the job's end, told to whoever waits, and not the server's
+            logger.error("a reading failed", exc_info=error)
+            yield FailedEvent(message=f"The job failed: {type(error).__name__}").model_dump_json() + "\n"
+
+
+async def find_last(items: AsyncGenerator[T, None]) -> T:
+    """The last of at least one of `items`."""
+    async with aclosing(items):
+        return [item async for item in items][-1]
+
+
+async def _take(items: AsyncGenerator[T, None]) -> T:
+    return await anext(items)
 
 
 def make_final_response(event: ReadEvent) -> Response:
@@ -143,49 +230,7 @@ def make_final_response(event: ReadEvent) -> Response:
         rejected = [row.model_dump(mode="json") for row in event.rejected]
         error = {"code": "rejected", "message": "No page can be read."}
         return JSONResponse({"error": error, "rejected": rejected}, 422)
-    if isinstance(event, FailedEvent):
-        return make_error_response(500, "failed", event.message)
     raise AssertionError(event)
-
-
-def make_chat_response(model: str, answer: Answer) -> Response:
-    """An answer as a chat completion."""
-    message = {"role": "assistant", "content": answer.text}
-    return JSONResponse(
-        {
-            "id": "chatcmpl-" + short_hash(str(time.time_ns())),
-            "object": "chat.completion",
-            "created": int(time.time()),
-            "model": model,
-            "choices": [{"index": 0, "finish_reason": answer.finish_reason, "message": message}],
-            "usage": {"completion_tokens": answer.tokens},
-        }
-    )
-
-
-async def run_job(service: ReadService, job: ReadJob, stack: ExitStack) -> AsyncIterator[ReadEvent]:
-    """The events of a job, which runs in a thread to its end or until nobody listens; then `stack` is closed."""
-    loop, queue = asyncio.get_running_loop(), asyncio.Queue[ReadEvent | None]()
-
-    def work() -> None:
-        try:
-            for event in service.read(job):
-                loop.call_soon_threadsafe(queue.put_nowait, event)
-        except Exception as error:  # the job's end, told to whoever waits, and not the server's
-            failure = FailedEvent(message=f"The job failed: {type(error).__name__}")
-            loop.call_soon_threadsafe(queue.put_nowait, failure)
-            raise
-        finally:
-            stack.close()
-            loop.call_soon_threadsafe(queue.put_nowait, None)
-
-    thread = asyncio.create_task(asyncio.to_thread(work))
-    try:
-        while (event := await queue.get()) is not None:
-            yield event
-        await asyncio.gather(thread, return_exceptions=True)
-    finally:
-        job.cancelled.set()
 
 
 def serve(service: ReadService, host: str, port: int, token: str | None) -> None:

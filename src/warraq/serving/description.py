@@ -1,0 +1,58 @@
+"""What the routes take and give, for `/openapi.json`: FastAPI cannot tell, as a body is received in pieces."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic.json_schema import models_json_schema
+
+from warraq.records import Row
+from warraq.serving.chat import ChatBody
+from warraq.serving.completions import ChatCompletion
+from warraq.serving.output import DocumentAnswers
+
+PLACE = "#/components/schemas/{model}"
+
+
+class Problem(Row):
+    """Why there is no answer."""
+
+    code: str
+    message: str
+
+
+class ErrorBody(Row):
+    """What is sent with any status of 400 and above; with 422 the rows of what was rejected beside it."""
+
+    error: Problem
+
+
+def _describe(model: str) -> dict[str, Any]:
+    return {"content": {"application/json": {"schema": {"$ref": PLACE.format(model=model)}}}}
+
+
+def _describe_route(body: dict[str, Any], answer: str) -> dict[str, Any]:
+    return {
+        "openapi_extra": {"requestBody": body | {"required": True}},
+        "responses": {
+            200: {"description": "The answer.", **_describe(answer)},
+            "4XX": {"description": "Why there is none.", **_describe("ErrorBody")},
+        },
+    }
+
+
+FORM = {"type": "object", "required": ["file"], "properties": {"file": {"type": "string", "format": "binary"}}}
+READ = _describe_route({"content": {"multipart/form-data": {"schema": FORM}}}, "DocumentAnswers")
+CHAT = _describe_route(_describe("ChatBody"), "ChatCompletion")
+
+
+def add_schemas(app: FastAPI) -> None:
+    """Let the description hold the schemas that its routes name."""
+    document = app.openapi()
+    _, schemas = models_json_schema(
+        [
+            (ChatBody, "validation"),
+            *((model, "serialization") for model in (ChatCompletion, DocumentAnswers, ErrorBody)),
+        ],
+        ref_template=PLACE,
+    )
+    document.setdefault("components", {}).setdefault("schemas", {}).update(schemas["$defs"])
