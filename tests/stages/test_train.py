@@ -1,13 +1,7 @@
 """base + dataset -> adapter, through `warraq train`, killed and taken up again."""
 
 import itertools
-import json
 import math
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,9 +11,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support import NANO, PARAMS, ROOT
-from support.train_project import invoice_answer, train_arguments
-from support.waiting import wait_until
+from support import NANO, PARAMS
+from support.train_project import invoice_answer
 from warraq import params as tree
 from warraq import tasks
 from warraq.files import write_json
@@ -31,71 +24,6 @@ from warraq.training.audit import SampleSize
 from warraq.training.tier_training import collect_tier
 
 pytestmark = pytest.mark.slow
-
-Params = Callable[..., Path]
-
-
-def start(params: Path, training_data: Path, out: Path) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "warraq", *train_arguments(params, training_data, out)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT)
-
-
-def inside(folder: Path) -> list[int]:
-    """Processes that work in a folder."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                found += [int(entry.name)] * ((entry / "cwd").readlink() == folder)
-            except OSError:
-                continue  # ended meanwhile, or another user's
-    return found
-
-
-def test_killed_training_goes_on_and_ends_as_if_never_killed(
-    params: Params, training_data: Path, tmp_path: Path
-) -> None:
-    settings, whole, out = params(tuning="full"), tmp_path / "whole/adapter", tmp_path / "killed/adapter"
-    part = out.with_name("adapter.part")
-    child = start(settings, training_data, out)
-    wait_until(lambda: (part / "1/output/checkpoint-2/trainer_state.json").exists() or child.poll() is not None)
-    assert inside(part / "1"), child.communicate()[1]
-    child.send_signal(signal.SIGKILL)
-    child.wait()
-    wait_until(lambda: not inside(part / "1"))  # the trainer does not outlive us
-    log = (part / "1/train.log").read_text()
-    samples = json.loads((training_data / "dataset/train.json").read_text())
-    assert not any(
-        turn["content"] in log for sample in samples for turn in sample["conversations"]
-    )  # documents are private
-    steps = sorted(int(path.name.split("-")[1]) for path in (part / "1/output").glob("checkpoint-*"))
-    torn = part / "1/output" / f"checkpoint-{steps[-1] + 1}"
-    torn.mkdir()
-    (torn / "model.safetensors").write_bytes(b"half")
-
-    again = start(settings, training_data, out)
-    assert again.communicate()[1].count("going on from step") == 1
-    assert again.returncode == 0
-    assert not part.exists()
-
-    assert start(settings, training_data, whole).communicate()[1].count("from the base") == 1
-    names = sorted(str(path.relative_to(whole)) for path in whole.rglob("*") if path.is_file())
-    assert names == sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
-    assert [name for name in names if (whole / name).read_bytes() != (out / name).read_bytes()] == []
-    assert {"lineage.json", "1/training_loss.png"} <= set(names)
-    assert not {"1/README.md", "1/training_args.bin"} & set(names)
-
-    tier = whole / "1"
-    state = json.loads((tier / "trainer_state.json").read_text())
-    assert [row["step"] for row in state["log_history"] if "eval_loss" in row] == [2, 4, 6, 8]
-    rows = [json.loads(line) for line in (tier / "trainer_log.jsonl").read_text().splitlines()]
-    assert [row["current_steps"] for row in rows if "loss" in row] == list(range(1, 9))
-    assert rows[-1]["eval_loss"] < rows[2]["eval_loss"]
-    texts = [(tier / name).read_text() for name in ("train.yaml", "config.json", "trainer_state.json")]
-    texts.append((whole / "lineage.json").read_text())
-    assert not any('"/' in text or "_runtime" in text for text in texts)  # no absolute path, no clock
-
 
 ANSWERS = {
     "content": [{"blocks": [{"kind": "paragraph", "text": text, "level": None}]} for text in ("Total 5", "Totl 6")],

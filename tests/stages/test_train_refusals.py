@@ -23,11 +23,11 @@ Params = Callable[..., Path]
 def refused(params: Params, training_data: Path, tmp_path: Path) -> Callable[..., str]:
     """The sentence that refuses to train on the training_data once `spoil` has changed a copy of them."""
 
-    def sentence(spoil: Callable[[Path], None] = lambda folder: None, base: Path = NANO, **changes: object) -> str:
+    def sentence(spoil: Callable[[Path], None] = lambda folder: None, place: Path = NANO, **changes: object) -> str:
         copy = tmp_path / "training_data"
         shutil.copytree(training_data, copy)
         spoil(copy)
-        result = CliRunner().invoke(main, train_arguments(params(**changes), copy, tmp_path / "adapter", base))
+        result = CliRunner().invoke(main, train_arguments(params(**changes), copy, tmp_path / "adapter", place))
         assert result.exit_code == 2, result.output
         assert not (tmp_path / "adapter.part").exists()
         return result.output
@@ -128,7 +128,7 @@ def test_other_weights_than_params_names_are_refused(refused: Callable[..., str]
     with (base / "model.safetensors").open("r+b") as weights:
         weights.seek(-1, os.SEEK_END)
         weights.write(b"\x01")
-    assert "has SHA-256" in refused(base=base)
+    assert "has SHA-256" in refused(place=base)
 
 
 def test_an_answer_that_is_none_of_its_task_is_named(refused: Callable[..., str]) -> None:
@@ -139,6 +139,30 @@ def test_an_answer_that_is_none_of_its_task_is_named(refused: Callable[..., str]
         rewrite(copy / "dataset/val.json", change)
 
     assert "the answer of sample 000000000009-p0001 invoice does not fit its task" in refused(spoil)
+
+
+HEAD, EMBEDDING = "language_model.lm_head.weight", "language_model.model.embed_tokens.weight"
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    (lambda one: one.pop("language_model.model.norm.weight"), "lacks model.language_model.norm.weight, which its"),
+    (lambda one: one.update({"model.language_model.norm.weight": one["language_model.model.norm.weight"] + 1}),
+     "stores model.language_model.norm.weight twice"),
+    (lambda one: one.update({"language.norm": one["language_model.model.norm.weight"] + 1}),
+     "stores language.norm, which no gemma3 model has"),
+    (lambda one: one.update({EMBEDDING: one[EMBEDDING][:-1].clone()}), "model.language_model.embed_tokens.weight is ["),
+    (lambda one: one.update({HEAD: one[EMBEDDING] + 1}), "stores lm_head.weight with other values than"),
+])  # fmt: skip
+def test_a_base_that_transformers_would_not_load_whole_is_refused(
+    refused: Callable[..., str], tmp_path: Path, change: Callable[[dict[str, Any]], None], said: str
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(NANO, base := tmp_path / "base")
+    tensors = load_file(NANO / "model.safetensors")
+    change(tensors)
+    save_file(tensors, base / "model.safetensors", {"format": "pt"})
+    assert said in refused(place=base, base="tiny/x", revision="0" * 40)
 
 
 LEAK = """

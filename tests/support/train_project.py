@@ -29,3 +29,15 @@ def invoice_answer(number: str) -> dict[str, Any]:
         "items": [],
     }
     return fields | {"currency": "JOD", "subtotal": None, "tax": None, "total": None}
+
+
+def find_processes(folder: Path) -> list[int]:
+    """Processes that work in a folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                found += [int(entry.name)] * ((entry / "cwd").readlink() == folder)
+            except OSError:
+                continue  # ended meanwhile, or another user's
+    return found

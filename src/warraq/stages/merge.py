@@ -21,11 +21,13 @@ from warraq.rendering.settings import read_recipe
 from warraq.runtimes import Request, manifest
 from warraq.runtimes.manifest import TaskPrompt, hash_schema
 from warraq.section import Section
-from warraq.students import Student
+from warraq.students import Student, families
+from warraq.students.layout import open_alike
 from warraq.students.model_files import PROCESSOR
 from warraq.students.weights import round_weights
-from warraq.training.merge_proof import prove_answers, prove_tensors
+from warraq.training.answer_proof import prove_answers
 from warraq.training.merging import check_adapters, copy_configuration, merge_float32
+from warraq.training.tensor_proof import prove_files, prove_tensors
 
 logger = logging.getLogger(__name__)
 
@@ -77,10 +79,12 @@ def run(
     try:
         logger.info("merge %s and %s; LLaMA-Factory exports", base, adapter)
         exact, merged = merge_float32(base, adapters, part, student), part / "merged"
-        round_weights(base, exact, merged)
+        whole = open_alike(exact, base, families.load(student.family))
+        round_weights(base, whole, merged)
         for folder in (exact, merged):
             copy_configuration(base, folder, student)
-        tensors = prove_tensors(base, exact, merged, adapters, student)
+        prove_files(base, merged, lineage, student)
+        tensors = prove_tensors(base, whole, merged, adapters, student)
         answers = prove_answers(
             part / "base", adapters, exact, merged, asked,
             tokens=parameters.max_new_tokens, logit_bound=parameters.logit_bound,
@@ -89,8 +93,7 @@ def run(
             merged, drawing.settings.model_dump() if drawing.settings else {}, drawing.recipe, prompts
         )
         processor = {name: hash_file(merged / name) for name in PROCESSOR if (merged / name).exists()}
-        applied = {"image_max_pixels": student.image_max_pixels, "processor_sha256": processor}
-        write_json(parity, {**lineage, **tensors, **answers, **applied})
+        write_json(parity, {**lineage, **tensors, **answers, "processor_sha256": processor})
         merged.replace(out)
     finally:
         shutil.rmtree(part)

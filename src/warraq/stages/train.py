@@ -21,6 +21,8 @@ from warraq.files import write_json, write_text
 from warraq.records import read_samples
 from warraq.section import Section
 from warraq.students import Student, families, weights
+from warraq.students.layout import check_layout
+from warraq.students.model_files import hash_settings
 from warraq.training import audit, hardware, llamafactory, tier_training, trainable_modules, trainer_output, workdir
 from warraq.training.audit import Samples
 from warraq.training.lineage import Lineage, TierRecord
@@ -58,7 +60,9 @@ def run(  # noqa: PLR0913 - each file of a stage is an argument of its own
         RuntimeError: the trainer ended before its end.
     """
     weights.verify_weights(student, base)
-    shapes = weights.read_shapes(base, families.load(student.family))
+    family = families.load(student.family)
+    shapes = weights.read_shapes(base, family)
+    check_layout(base, shapes, family)
     targets = trainable_modules.choose_targets(shapes, student)
     every: Samples = {"train": read_samples(dataset / "train.json"), "val": read_samples(dataset / "val.json")}
     sizes = audit.measure_samples(base, student, every, pages)
@@ -75,57 +79,65 @@ def run(  # noqa: PLR0913 - each file of a stage is an argument of its own
     if dry_run:
         return
 
-    part, base_sha256 = out.with_name(out.name + ".part"), weights.digest_model(base)
-    largest_px = workdir.measure_largest_image(pages, samples)
-    settings = [
-        llamafactory.training_settings(
-            student, tier, layers, sizes,
-            largest_px=largest_px, seed=parameters.seed, checkpoints=parameters.checkpoints,
-        )
-        for tier, layers in zip(student.tiers, targets, strict=True)
-    ]  # fmt: skip
-    contracts = [
-        make_contract(student, tier, layers, sizes, samples["val"]).model_dump(mode="json")
-        for tier, layers in zip(student.tiers, targets, strict=True)
-    ]
-    decisive = [base_sha256, settings, contracts, student.image_max_pixels]
-    workdir.open_workdir(part, base, dataset, pages, student, samples, decisive)
-    final = part / "final"
-    shutil.rmtree(final, ignore_errors=True)
-    adopted: list[Path] = []
-    tiers: list[TierRecord] = []
-    for number, (setting, contract) in enumerate(zip(settings, contracts, strict=True), start=1):
-        place, adapter = part / str(number), final / str(number)
-        (place / "output").mkdir(parents=True, exist_ok=True)
-        write_json(place / CONTRACT, contract)
-        paths = {"model_name_or_path": [part / "base"], "dataset_dir": [part / "data"], "media_dir": [pages]}
-        paths |= {"adapter_name_or_path": adopted} if adopted else {}
-        chain = {"create_new_adapter": True} if adopted else {}
-        llamafactory.write_settings(place / "train.yaml", setting | chain, paths)
-        if not trainer_output.is_finished(place / "output"):
-            tier_training.run_trainer(place, student, len(samples["train"]), bool(adopted))
-        record = tier_training.collect_tier(place, adapter, part / "base", student)
-        tiers.append(tier_training.judge_tier(record, place / "output") if adopted else record)
-        if tiers[-1]["adopted"]:
-            adopted.append(adapter)
-        else:
-            shutil.rmtree(adapter)
-    lineage: Lineage = {
-        "base": student.base,
-        "revision": student.revision,
-        "tuning": student.tuning,
-        "base_sha256": base_sha256,
-        "image_max_pixels": student.image_max_pixels,
-        "left_out": left_out,
-        "tiers": tiers,
-    }
-    write_json(final / "lineage.json", lineage)
-    shutil.rmtree(out, ignore_errors=True)
-    final.replace(out)
-    evaluations = [
-        trainer_output.read_evaluations(part / str(number) / "output") for number in range(1, len(tiers) + 1)
-    ]
-    write_text(losses, tier_training.format_losses(evaluations))
-    kept = {str(number): tier_training.select_metrics(record) for number, record in enumerate(tiers, start=1)}
-    write_json(metrics, {**summary, "tiers": kept})
-    shutil.rmtree(part)
+    part = out.with_name(out.name + ".part")
+    with workdir.lock_workdir(part):
+        base_sha256 = weights.digest_model(base)
+        largest_px = workdir.measure_largest_image(pages, samples)
+        settings = [
+            llamafactory.training_settings(
+                student, tier, layers, sizes,
+                largest_px=largest_px, seed=parameters.seed, checkpoints=parameters.checkpoints,
+            )
+            for tier, layers in zip(student.tiers, targets, strict=True)
+        ]  # fmt: skip
+        contracts = [
+            make_contract(student, tier, layers, sizes, samples["val"]).model_dump(mode="json")
+            for tier, layers in zip(student.tiers, targets, strict=True)
+        ]
+        dealt = llamafactory.share_batch(student, devices := hardware.count_devices())
+        decisive = [base_sha256, settings, contracts, student.image_max_pixels, devices, dealt]
+        workdir.open_workdir(part, base, dataset, pages, student, samples, decisive)
+        final = part / "final"
+        shutil.rmtree(final, ignore_errors=True)
+        adopted: list[Path] = []
+        tiers: list[TierRecord] = []
+        for number, (setting, contract) in enumerate(zip(settings, contracts, strict=True), start=1):
+            place, adapter = part / str(number), final / str(number)
+            (place / "output").mkdir(parents=True, exist_ok=True)
+            write_json(place / CONTRACT, contract)
+            paths = {
+                "model_name_or_path": [part / "base"],
+                "dataset_dir": [part / "data"],
+                "media_dir": [part / "pages"],
+            }
+            paths |= {"adapter_name_or_path": adopted} if adopted else {}
+            chain = {"create_new_adapter": True} if adopted else {}
+            llamafactory.write_settings(place / "train.yaml", setting | chain, paths)
+            if not trainer_output.is_finished(place / "output"):
+                tier_training.run_trainer(place, student, len(samples["train"]), bool(adopted))
+            record = tier_training.collect_tier(place, adapter, part / "base", student)
+            tiers.append(tier_training.judge_tier(record, place / "output") if adopted else record)
+            if tiers[-1]["adopted"]:
+                adopted.append(adapter)
+            else:
+                shutil.rmtree(adapter)
+        lineage: Lineage = {
+            "base": student.base,
+            "revision": student.revision,
+            "tuning": student.tuning,
+            "base_sha256": base_sha256,
+            "settings_sha256": hash_settings(base),
+            "image_max_pixels": student.image_max_pixels,
+            "left_out": left_out,
+            "tiers": tiers,
+        }
+        write_json(final / "lineage.json", lineage)
+        shutil.rmtree(out, ignore_errors=True)
+        final.replace(out)
+        evaluations = [
+            trainer_output.read_evaluations(part / str(number) / "output") for number in range(1, len(tiers) + 1)
+        ]
+        write_text(losses, tier_training.format_losses(evaluations))
+        kept = {str(number): tier_training.select_metrics(record) for number, record in enumerate(tiers, start=1)}
+        write_json(metrics, {**summary, "tiers": kept})
+        shutil.rmtree(part)

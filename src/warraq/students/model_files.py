@@ -1,5 +1,10 @@
 """The files of a model's folder beside its weights, for all who copy, check or hash them."""
 
+from pathlib import Path
+
+from warraq.files import hash_file
+
+ADAPTER_CONFIG = "adapter_config.json"
 CONFIGURATION = ("config.json", "generation_config.json")
 PROCESSOR = (
     "added_tokens.json", "chat_template.jinja", "chat_template.json", "merges.txt", "preprocessor_config.json",
@@ -13,3 +18,8 @@ GRAPHS = ("preprocessor_config.json", "tokenizer.json", "tokenizer_config.json")
 
 WRITTEN = (*GRAPHS, "chat_template.jinja", "processor_config.json")
 """What transformers of today writes of a processor, and onnxruntime reads."""
+
+
+def hash_settings(folder: Path) -> dict[str, str]:
+    """SHA-256 of a model's configuration and processor, by file."""
+    return {name: hash_file(folder / name) for name in (*CONFIGURATION, *PROCESSOR) if (folder / name).exists()}

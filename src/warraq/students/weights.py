@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,8 @@ def read_shapes(base: Path, family: Family) -> Shapes:
     """The shape of every parameter of a model folder, by its name in transformers; from the files' heads alone.
 
     Raises:
-        InputError: the model is of another family, a weight file is missing that the index names, or one is cut.
+        InputError: the model is of another family, a weight file is missing that the index names, one is cut, or a
+            parameter stands in two.
     """
     paths = list_weight_files(base)
     kind = read_json(base / "config.json").get("model_type")
@@ -34,7 +35,11 @@ def read_shapes(base: Path, family: Family) -> Shapes:
         raise InputError(
             f"{base} is a {kind} model, not a {family.model_type}; correct the student's family in params.yaml."
         )
-    return {family.module_name(name): shape for path in paths for name, shape in read_stored_shapes(path).items()}
+    shapes: Shapes = {}
+    for name, shape in (entry for path in paths for entry in read_stored_shapes(path).items()):
+        if shapes.setdefault(family.module_name(name), shape) is not shape:
+            raise InputError(f"{base} stores {family.module_name(name)} twice; fetch the base model again.")
+    return shapes
 
 
 def read_stored_shapes(path: Path) -> Shapes:
@@ -106,23 +111,38 @@ def verify_weights(student: Student, folder: Path) -> None:
 
 
 class Weights:
-    """The tensors of a model folder by their stored name, read one at a time; no file stays open."""
+    """The tensors of a folder by their stored names, or as `called` makes of these; read one at a time, no file stays
+    open."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, called: Callable[[str], str] = str) -> None:
         from safetensors import safe_open
 
-        self.paths: dict[str, Path] = {}  # of each tensor, file by file
+        self.places: dict[str, tuple[Path, str]] = {}  # file and stored name of each tensor, file by file
         for path in sorted(folder.glob("*.safetensors")):
             with safe_open(path, "pt") as file:
-                self.paths |= dict.fromkeys(list(file.keys()), path)
-        self.names = frozenset(self.paths)
+                self.places |= {called(name): (path, name) for name in file.keys()}  # noqa: SIM118 - no dict
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Of all tensors."""
+        return frozenset(self.places)
 
     def __getitem__(self, name: str) -> "torch.Tensor":
         from safetensors import safe_open
 
-        with safe_open(self.paths[name], "pt") as file:
-            tensor: torch.Tensor = file.get_tensor(name)
+        path, stored = self.places[name]
+        with safe_open(path, "pt") as file:
+            tensor: torch.Tensor = file.get_tensor(stored)
         return tensor
+
+    def shape(self, name: str) -> list[int]:
+        """Of a tensor, which is not read."""
+        from safetensors import safe_open
+
+        path, stored = self.places[name]
+        with safe_open(path, "pt") as file:
+            shape: list[int] = file.get_slice(stored).get_shape()
+        return shape
 
     def sha256(self, name: str) -> str:
         """Of the bytes of a tensor."""
@@ -131,27 +151,26 @@ class Weights:
         return hashlib.sha256(self[name].reshape(-1).view(torch.uint8).numpy().data).hexdigest()
 
 
-def find_changed_tensors(names: Iterable[str], adapter: Weights, family: Family) -> set[str]:
-    """The stored names of the tensors that an adapter changes, by LoRA or whole.
-
-    Raises:
-        InputError: the base, which stores `names`, lacks one.
-    """
-    keys = {key.removeprefix("base_model.model.") for key in adapter.names}
-    changed = {key.rsplit(".lora_", 1)[0] + ".weight" if ".lora_" in key else key for key in keys}
-    stored = {family.module_name(name): name for name in names}
-    if changed - stored.keys():
-        raise InputError(f"the adapter changes {min(changed - stored.keys())}, which the base does not have.")
-    return {stored[name] for name in changed}
-
-
 def find_idle_modules(adapter: Weights) -> list[str]:
     """The modules on which a LoRA adapter does nothing, because a factor is zero."""
     zero = [name for name in adapter.names if ".lora_" in name and not adapter[name].any()]
     return sorted({name.split(".lora_")[0].removeprefix("base_model.model.") for name in zero})
 
 
-def round_weights(base: Path, exact: Path, folder: Path) -> None:
+def check_names(base: Weights, merged: Weights) -> None:
+    """Hold the names and shapes of a merged model's tensors against its base's.
+
+    Raises:
+        RuntimeError: they are not the same; names the tensor.
+    """
+    for name in sorted(base.names ^ merged.names):
+        raise RuntimeError(f"{name} is {'missing from' if name in base.names else 'new in'} the merged model")
+    for name in sorted(base.names):
+        if base.shape(name) != merged.shape(name):
+            raise RuntimeError(f"{name} is {merged.shape(name)} in the merged model, {base.shape(name)} in the base")
+
+
+def round_weights(base: Path, exact: Weights, folder: Path) -> None:
     """Write the tensors of `exact` to `folder` in the types and files of `base`, each rounded once.
 
     Raises:
@@ -160,18 +179,12 @@ def round_weights(base: Path, exact: Path, folder: Path) -> None:
     from safetensors import safe_open
     from safetensors.torch import save_file
 
-    old, new = Weights(base), Weights(exact)
-    if old.names != new.names:
-        odd = min(old.names ^ new.names)
-        raise RuntimeError(f"{odd} is {'missing from' if odd in old.names else 'new in'} the merged model")
+    old = Weights(base)
+    check_names(old, exact)
     folder.mkdir()
-    for path in sorted(set(old.paths.values())):
-        tensors = {}
-        for name in sorted(name for name, own in old.paths.items() if own == path):
-            like, value = old[name], new[name]
-            if like.shape != value.shape:
-                raise RuntimeError(f"{name} is {[*value.shape]} in the merged model, {[*like.shape]} in the base")
-            tensors[name] = value.to(like.dtype).contiguous()
+    for path in sorted({path for path, _ in old.places.values()}):
+        own = sorted(name for name, place in old.places.items() if place[0] == path)
+        tensors = {name: exact[name].to(old[name].dtype).contiguous() for name in own}
         with safe_open(path, "pt") as file:
             save_file(tensors, folder / path.name, file.metadata())
     if (base / INDEX).exists():

@@ -73,7 +73,7 @@ def training_settings(
         "eval_strategy": "steps", "eval_steps": steps, "save_strategy": "steps", "save_steps": steps,
         "save_total_limit": checkpoints, "load_best_model_at_end": True,
         "metric_for_best_model": "eval_choice" if is_scored else "eval_loss", "greater_is_better": is_scored,
-        "early_stopping_steps": tier.patience,
+        "early_stopping_steps": tier.patience, "restore_callback_states_from_checkpoint": True,  # its counter
         "logging_steps": student.logging_steps, "plot_loss": True, "report_to": "none",
     }  # fmt: skip
 
@@ -156,8 +156,13 @@ def link_model(folder: Path, base: Path, weights: Path, changed: Mapping[str, ob
 
 
 def write_settings(path: Path, settings: Settings, places: Mapping[str, Sequence[Path]]) -> None:
-    """Write a YAML file for LLaMA-Factory, one line a setting; the paths in it are relative to its folder."""
-    relative = {key: ",".join(os.path.relpath(one, path.parent) for one in many) for key, many in places.items()}
+    """Write a YAML file for LLaMA-Factory, one line a setting; the paths in it are relative to its folder, as that is
+    on its disk: a folder above may be a link."""
+    here = path.parent.resolve()
+    relative = {
+        key: ",".join(os.path.relpath(one.parent.resolve() / one.name, here) for one in many)
+        for key, many in places.items()
+    }
     write_text(path, "".join(f"{key}: {json.dumps(value)}\n" for key, value in {**relative, **settings}.items()))
 
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from warraq.errors import InputError
-from warraq.files import read_json, write_json
+from warraq.files import hash_file, read_json, write_json
 from warraq.students import Student, families
-from warraq.students.model_files import CONFIGURATION, PROCESSOR
+from warraq.students.model_files import ADAPTER_CONFIG, CONFIGURATION, PROCESSOR, hash_settings
 from warraq.students.weights import Weights, digest_adapter, digest_model, find_idle_modules, verify_weights
 from warraq.training import llamafactory
 from warraq.training.lineage import Lineage, read_lineage
@@ -17,8 +17,8 @@ def check_adapters(base: Path, adapter: Path, student: Student) -> tuple[Lineage
     """Where the adapters come from, and the folders of those to merge, in their order.
 
     Raises:
-        InputError: the base is not the one that they were trained on, one is not the one that was trained or does
-            nothing, or they are of another kind than params.yaml says.
+        InputError: the base is not the one that they were trained on, in weights, configuration or processor; one is
+            not the one that was trained or does nothing; or params.yaml says another thing than when they were trained.
     """
     verify_weights(student, base)
     lineage = read_lineage(adapter)
@@ -26,8 +26,7 @@ def check_adapters(base: Path, adapter: Path, student: Student) -> tuple[Lineage
         raise InputError(
             f"{adapter} was trained on other weights of {lineage['base']} than {base} holds: restore or train anew."
         )
-    if lineage["tuning"] != student.tuning:
-        raise InputError(f"{adapter} is tuned as {lineage['tuning']}, params.yaml says {student.tuning}; train again.")
+    hold_lineage(lineage, adapter, base, student)
     folders = []
     for number, tier in enumerate(lineage["tiers"], start=1):
         folder = adapter / str(number)
@@ -35,11 +34,35 @@ def check_adapters(base: Path, adapter: Path, student: Student) -> tuple[Lineage
             continue
         if digest_adapter(folder) != tier["sha256"]:
             raise InputError(f"{folder} is not the adapter that was trained there: restore it or train anew.")
+        if student.tuning == "lora" and hash_file(folder / ADAPTER_CONFIG) != tier["adapter_config_sha256"]:
+            raise InputError(
+                f"{folder / ADAPTER_CONFIG} is not what it was when trained there: restore it or train anew."
+            )
         idle = find_idle_modules(Weights(folder)) if student.tuning == "lora" else []
         if idle:
             raise InputError(f"{folder} does nothing on {idle[0]} (and {len(idle) - 1} more): train anew.")
         folders.append(folder)
     return lineage, folders
+
+
+def hold_lineage(lineage: Lineage, adapter: Path, base: Path, student: Student) -> None:
+    """Hold configuration and processor of a base, and what params.yaml says of a student, against what was trained.
+
+    Raises:
+        InputError: something is another; names it.
+    """
+    found = hash_settings(base)
+    for name in sorted(found.keys() | lineage["settings_sha256"].keys()):
+        if found.get(name) != lineage["settings_sha256"].get(name):
+            raise InputError(f"{base / name} is not what it was when {adapter} was trained: restore it or train anew.")
+    told = {
+        name: (lineage[name], getattr(student, name)) for name in ("base", "revision", "tuning", "image_max_pixels")
+    }
+    for name, (trained, asked) in told.items():
+        if trained != asked:
+            raise InputError(
+                f"{adapter} was trained with {name} {trained}, params.yaml says {asked}: set it back or train again."
+            )
 
 
 def merge_float32(base: Path, adapters: Sequence[Path], part: Path, student: Student) -> Path:

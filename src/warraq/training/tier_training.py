@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from warraq.errors import InputError
-from warraq.files import read_json, write_json
+from warraq.files import hash_file, read_json, write_json
 from warraq.students import Student
-from warraq.students.model_files import CONFIGURATION, PROCESSOR
+from warraq.students.model_files import ADAPTER_CONFIG, CONFIGURATION, PROCESSOR
 from warraq.students.weights import digest_adapter
 from warraq.training import hardware, llamafactory, trainer, trainer_output
 from warraq.training.lineage import TierRecord
@@ -98,7 +98,7 @@ def collect_tier(part: Path, final: Path, base: Path, student: Student) -> TierR
     best = trainer_output.find_best_checkpoint(output)
     final.mkdir(parents=True)
     if student.tuning == "lora":
-        adapter = read_json(best / "adapter_config.json")
+        adapter = read_json(best / ADAPTER_CONFIG)
         adapter |= {"base_model_name_or_path": student.base, "revision": student.revision}
         adapter["target_modules"] = sorted(adapter["target_modules"])  # a set in no order
         write_json(final / "adapter_config.json", adapter)
@@ -116,6 +116,7 @@ def collect_tier(part: Path, final: Path, base: Path, student: Student) -> TierR
     evaluation: dict[str, float] = next((row for row in reversed(history) if row["step"] == chosen), {})
     return {
         "sha256": digest_adapter(final),
+        "adapter_config_sha256": hash_file(final / ADAPTER_CONFIG) if student.tuning == "lora" else None,
         "step": chosen,
         "eval_loss": evaluation.get("eval_loss"),
         "eval_score": evaluation.get("eval_score"),

@@ -7,8 +7,10 @@ fixed validation samples may be answered, and the best checkpoint is then that o
 or FORCE_TORCHRUN=1, LLaMA-Factory's own launcher starts torchrun.
 """
 
+import ctypes
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -42,6 +44,8 @@ def main() -> None:
         sys.argv.insert(1, "train")
         launcher.launch()
         return
+    if "LOCAL_RANK" in os.environ:
+        die_with_parent()
     from llamafactory.data.processor import supervised
     from llamafactory.train import tuner
 
@@ -51,6 +55,14 @@ def main() -> None:
     except InputError as error:
         Path(REFUSAL).write_text(str(error), encoding="utf-8")
         sys.exit(2)
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process with its parent: torchrun begins a session for each of its processes, which
+    leaves them out of the group that is killed with us (prctl(2), PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    if os.getppid() == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def check_contract(contract: TrainerContract, model: Any, lengths: Sequence[int]) -> ComponentTable:

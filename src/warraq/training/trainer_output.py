@@ -6,17 +6,22 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
-from warraq.files import read_json, write_json, write_text
+from warraq.files import JsonObject, read_json, write_json, write_text
 
 
 def find_resumable_step(output: Path) -> int:
-    """Remove the checkpoints that a kill left half written or half deleted; the step of the last whole one, else 0."""
+    """Remove the checkpoints that a kill left half written or half deleted; the step of the last whole one, else 0.
+
+    One at which early stopping ended the training is removed, too: the trainer, which takes a step before it looks, is
+    to come to it once more.
+    """
     last = 0
     for folder in output.glob("checkpoint-*"):
         names = {path.name for path in folder.iterdir()}
         try:
-            json.loads((folder / "trainer_state.json").read_bytes())
+            state = json.loads((folder / "trainer_state.json").read_bytes())
             whole = "scheduler.pt" in names and any(name.startswith("rng_state") for name in names)
+            whole = whole and not has_waited(state)
         except (FileNotFoundError, ValueError):
             whole = False
         optimizer = {"optimizer.pt", "optimizer.bin", "latest"} & names  # on one device, under FSDP, under DeepSpeed
@@ -27,6 +32,14 @@ def find_resumable_step(output: Path) -> int:
     return last
 
 
+def has_waited(state: JsonObject) -> bool:
+    """Whether early stopping has waited for a gain as long as it may, by a trainer_state.json."""
+    stopping = state.get("stateful_callbacks", {}).get("EarlyStoppingCallback", {})
+    patience = stopping.get("args", {}).get("early_stopping_patience", 0)
+    waited = stopping.get("attributes", {}).get("early_stopping_patience_counter", 0)
+    return bool(waited >= patience > 0)
+
+
 def is_finished(output: Path) -> bool:
     """Whether the trainer came to its end: all steps or early stopping, weights and results written."""
     weights = ("adapter_model.safetensors", "model.safetensors", "model.safetensors.index.json")
@@ -34,10 +47,7 @@ def is_finished(output: Path) -> bool:
     if not any((output / name).exists() for name in weights) or not all((output / name).exists() for name in results):
         return False
     state = read_json(output / "trainer_state.json")
-    stopping = state["stateful_callbacks"].get("EarlyStoppingCallback", {})
-    patience = stopping.get("args", {}).get("early_stopping_patience", 0)
-    waited = stopping.get("attributes", {}).get("early_stopping_patience_counter", 0)
-    return bool(state["global_step"] >= state["max_steps"] or waited >= patience > 0)
+    return bool(state["global_step"] >= state["max_steps"] or has_waited(state))
 
 
 def find_best_checkpoint(output: Path) -> Path:

@@ -3,13 +3,17 @@
 A training that was killed is gone on with there, if it was begun with the same.
 """
 
+import fcntl
 import hashlib
 import json
 import logging
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from warraq.errors import InputError
 from warraq.files import hash_file, read_json, write_json, write_text
 from warraq.students import Student, families
 from warraq.training import llamafactory
@@ -18,8 +22,25 @@ from warraq.training.audit import Samples
 logger = logging.getLogger(__name__)
 
 
-def write_workdir(folder: Path, base: Path, dataset: Path, student: Student, samples: Samples) -> None:
-    """Write the samples as this student's template takes them, and the base with its cap on px in the processor."""
+@contextmanager
+def lock_workdir(folder: Path) -> Iterator[None]:
+    """Keep others out of `folder` as long as this process lives.
+
+    Raises:
+        InputError: another one is in it.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f"{folder.stem}.lock.part").open("ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"{folder} is being trained in by another `warraq train`; wait for its end.") from None
+        yield
+
+
+def write_workdir(folder: Path, base: Path, dataset: Path, pages: Path, student: Student, samples: Samples) -> None:
+    """Write the samples as this student's template takes them, and the base with its cap on px in the processor; the
+    pages are linked."""
     family = families.load(student.family)
     for split, part in samples.items():
         records = [one.model_dump(mode="json") for one in part]
@@ -33,6 +54,7 @@ def write_workdir(folder: Path, base: Path, dataset: Path, student: Student, sam
     capped = family.cap_pixels(settings, student.image_max_pixels)
     changed = {"preprocessor_config.json": capped} if capped != settings else {}
     llamafactory.link_model(folder / "base", base, base, changed)
+    (folder / "pages").symlink_to(pages.resolve())
 
 
 def compute_fingerprint(decisive: list[Any], folder: Path, pages: Path, samples: Samples) -> str:
@@ -59,13 +81,16 @@ def open_workdir(
     """
     fresh = folder.with_name(folder.stem + ".new.part")
     shutil.rmtree(fresh, ignore_errors=True)
-    write_workdir(fresh, base, dataset, student, samples)
+    write_workdir(fresh, base, dataset, pages, student, samples)
     ours, written = compute_fingerprint(decisive, fresh, pages, samples), folder / "fingerprint"
     if written.exists() and written.read_text() == ours:
+        shutil.rmtree(folder / "base")
+        (fresh / "base").replace(folder / "base")  # the project may have moved
+        (fresh / "pages").replace(folder / "pages")
         shutil.rmtree(fresh)
         return
     if folder.exists():
-        logger.info("%s was begun with other data or parameters: starting afresh", folder)
+        logger.info("%s was begun with other data, parameters or devices: starting afresh", folder)
         shutil.rmtree(folder)
     write_text(fresh / "fingerprint", ours)
     fresh.replace(folder)

@@ -29,7 +29,7 @@ Weight = Callable[[], torch.Tensor]
 def find_tensors(merged: Path) -> dict[str, Weight]:
     """How to get each tensor of a model's files in fp32, by its name there."""
     stored = Weights(merged)
-    return {name: partial(_read_float32, stored, name) for name in stored.paths}
+    return {name: partial(_read_float32, stored, name) for name in stored.places}
 
 
 def _read_float32(stored: Weights, name: str) -> torch.Tensor:

@@ -116,6 +116,6 @@ def build_vision(merged: Path, config: Any) -> Any:
         if node.op_type == function.name:
             node.domain = own.domain
     stored = Weights(merged)
-    state = {name.removeprefix("model."): stored[name] for name in stored.paths if "visual." in name}
+    state = {name.removeprefix("model."): stored[name] for name in stored.places if "visual." in name}
     mobius.apply_weights(model, module.preprocess_weights(state))  # made fp32 one at a time, as it is written
     return model

@@ -1,4 +1,4 @@
-"""base + adapters against the merged model -> the proof that the two are one and the same, or its refusal."""
+"""base + adapters and the merged model are asked alike -> the proof that they answer alike, or its refusal."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,22 +6,8 @@ from typing import TypedDict
 
 from warraq.records import Sample
 from warraq.runtimes import Request, Trace
-from warraq.students import Student, families
-from warraq.students.families import COMPONENTS
-from warraq.students.weights import Weights, find_changed_tensors
 
 Asked = Sequence[tuple[Sample, Request]]
-
-
-class TensorProof(TypedDict):
-    """Which tensors changed, and what rounding them did."""
-
-    tensors: int  # of the model
-    changed: dict[str, int]  # by component
-    expected: int  # that were trained
-    changed_sha256: dict[str, str]
-    largest_rounding: float
-    lost_in_rounding: list[str]  # trained, and the same once rounded
 
 
 class Rounding(TypedDict):
@@ -43,34 +29,6 @@ class AnswerProof(TypedDict):
     rounding: Rounding
 
 
-def prove_tensors(base: Path, exact: Path, merged: Path, adapters: Sequence[Path], student: Student) -> TensorProof:
-    """Each tensor that was trained changed in `exact`, the float32 model, and no other in `merged`, its rounding.
-
-    Raises:
-        RuntimeError: another one did, or one of them did not; names it.
-    """
-    old, whole, new = Weights(base), Weights(exact), Weights(merged)
-    family = families.load(student.family)
-    trained = set(old.names)
-    if student.tuning == "lora":
-        trained = set().union(*(find_changed_tensors(old.names, Weights(adapter), family) for adapter in adapters))
-    changed = {name: new.sha256(name) for name in sorted(old.names) if new.sha256(name) != old.sha256(name)}
-    if changed.keys() - trained:
-        raise RuntimeError(f"{min(changed.keys() - trained)} changed, although it was not trained")
-    same = [name for name in sorted(trained) if whole[name].equal(old[name].to(whole[name].dtype))]
-    if same:
-        raise RuntimeError(f"{same[0]} did not change, although it was trained (so {len(same)} of {len(trained)})")
-    parts = [family.component_of(family.module_name(name)) for name in changed]
-    return {
-        "tensors": len(old.names),
-        "changed": {part: parts.count(part) for part in COMPONENTS},
-        "expected": len(trained),
-        "changed_sha256": changed,
-        "largest_rounding": max(float((whole[name] - new[name].float()).abs().max()) for name in changed),
-        "lost_in_rounding": sorted(trained - changed.keys()),
-    }
-
-
 def trace_answers(folder: Path, adapters: Sequence[Path], asked: Asked, tokens: int) -> Trace:
     """Ask a model in float32 for so many tokens, with the adapters beside its weights where there are any."""
     from warraq.runtimes.torch import TorchRuntime
@@ -78,11 +36,17 @@ def trace_answers(folder: Path, adapters: Sequence[Path], asked: Asked, tokens: 
     runtime = TorchRuntime(folder, "float32")
     if adapters:
         from peft import PeftModel
+        from peft.tuners.tuners_utils import BaseTunerLayer
+        from peft.utils import ModulesToSaveWrapper
 
         tuned = PeftModel.from_pretrained(runtime.model, str(adapters[0]), "1")  # layers go into the runtime's model
         for number, adapter in enumerate(adapters[1:], start=2):
             tuned.load_adapter(str(adapter), str(number))
-        tuned.base_model.set_adapter([str(number) for number in range(1, len(adapters) + 1)])
+        for part in tuned.modules():  # changes add up, of what is trained whole the last counts
+            if isinstance(part, ModulesToSaveWrapper):
+                part.set_adapter(max(part.modules_to_save))
+            elif isinstance(part, BaseTunerLayer):
+                part.set_adapter([str(number) for number in range(1, len(adapters) + 1)])
         tuned.eval()
     return runtime.trace([request for _, request in asked], [-1], tokens)
 
