@@ -22,6 +22,8 @@ from warraq.training.selection import correlate_ranks, measure_gain
 
 logger = logging.getLogger(__name__)
 
+LONGEST_S = 180_000_000  # that one process waits for another, which preprocesses: for hours where pages are many
+
 
 def follow_log(child: "subprocess.Popen[bytes]", log: Path) -> None:
     """Log steps, loss, rate and time left from the trainer's log, until the trainer ends."""
@@ -71,6 +73,8 @@ def run_trainer(part: Path, student: Student, samples: int, is_chained: bool) ->
     wandb = os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_MODE") == "offline"
     loaders = min(len(os.sched_getaffinity(0)) - 1, 8)  # a page is decoded while another is learned
     options = [f"report_to={'wandb' if wandb else 'none'}", f"dataloader_num_workers={loaders}"]
+    options += [f"run_name={part.parent.parent.resolve().name}-{part.name}", f"ddp_timeout={LONGEST_S}"]
+    options.append(f"preprocessing_num_workers={min(loaders, samples // 500) or 1}")  # a process takes 2 s to start
     options += llamafactory.share_batch(student, hardware.count_devices())
     if is_chained and not step:
         options.append("eval_on_start=true")  # what the tier must beat
