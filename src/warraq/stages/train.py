@@ -81,7 +81,7 @@ def run(  # noqa: PLR0913 - each file of a stage is an argument of its own
 
     part = out.with_name(out.name + ".part")
     with workdir.lock_workdir(part):
-        base_sha256 = weights.digest_model(base)
+        base_sha256, settings_sha256 = weights.digest_model(base), hash_settings(base)
         largest_px = workdir.measure_largest_image(pages, samples)
         settings = [
             llamafactory.training_settings(
@@ -95,7 +95,7 @@ def run(  # noqa: PLR0913 - each file of a stage is an argument of its own
             for tier, layers in zip(student.tiers, targets, strict=True)
         ]
         dealt = llamafactory.share_batch(student, devices := hardware.count_devices())
-        decisive = [base_sha256, settings, contracts, student.image_max_pixels, devices, dealt]
+        decisive = [base_sha256, settings_sha256, settings, contracts, student.image_max_pixels, devices, dealt]
         workdir.open_workdir(part, base, dataset, pages, student, samples, decisive)
         final = part / "final"
         shutil.rmtree(final, ignore_errors=True)
@@ -126,7 +126,7 @@ def run(  # noqa: PLR0913 - each file of a stage is an argument of its own
             "revision": student.revision,
             "tuning": student.tuning,
             "base_sha256": base_sha256,
-            "settings_sha256": hash_settings(base),
+            "settings_sha256": settings_sha256,
             "image_max_pixels": student.image_max_pixels,
             "left_out": left_out,
             "tiers": tiers,
