@@ -7,52 +7,45 @@ page's text, and nothing else, and looking for its shapes on the page.
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
 
-Box = tuple[float, float, float, float]  # left, top, right, bottom, px
+SAYS_SOMETHING = re.compile(r"[^\W_]")
 CONTRAST = 24  # grey levels; fainter is the paper
 LIKENESS = 0.3  # least correlation of a word's shape with the page: what shows through a cover or a photograph has less
 LEFT = 0.9  # least share of a word's ink that nothing covers
 GRID = (6, 16)  # points of a word that are looked at first
 
 
-@dataclass(frozen=True)
-class Word:
-    """A word of a text layer."""
-
-    text: str
-    box: Box
-    covered: bool  # a picture was drawn over it, or may have been
-    line: tuple[int, int]  # block and line of the layer
-
-
 def measure_inkless(
-    samples: "np.ndarray", words: Sequence[Word], draw_text: Callable[[], tuple["np.ndarray", "np.ndarray"]]
+    samples: "np.ndarray",
+    texts: Sequence[str],
+    boxes: "np.ndarray",
+    covered: "np.ndarray",
+    draw_text: Callable[[], tuple["np.ndarray", "np.ndarray"]],
 ) -> float:
     """The share of the words with a letter or digit that put no ink on the page.
 
     Args:
         samples: the page, (height, width, channels).
-        words: its text layer.
+        texts: the words of its text layer.
+        boxes: left, top, right and bottom of each, px; (words, 4).
+        covered: whether a picture was drawn over each, or may have been.
         draw_text: draws the text alone, black on white, (height, width): all of it, and what nothing clips or covers.
     """
     import numpy as np
 
-    words = [word for word in words if re.search(r"[^\W_]", word.text)]
-    if not words:
+    if not len(boxes):
         return 0.0
-    boxes = np.array([word.box for word in words], np.float32)
-    covered = np.array([word.covered for word in words])
     doubtful = covered | _are_overlapped(boxes, samples.shape) | ~_have_contrast(samples, boxes)
-    if not doubtful.any():
+    suspects = [index for index in np.flatnonzero(doubtful).tolist() if SAYS_SOMETHING.search(texts[index])]
+    if not suspects:
         return 0.0
     drawn = draw_text()
-    inkless = sum(not _has_ink(samples, *drawn, boxes[index]) for index in np.flatnonzero(doubtful))
-    return round(inkless / len(words), 4)
+    inkless = sum(not _has_ink(samples, *drawn, boxes[index]) for index in suspects)
+    return round(inkless / sum(bool(SAYS_SOMETHING.search(text)) for text in texts), 4)
 
 
 def _have_contrast(samples: "np.ndarray", boxes: "np.ndarray") -> "np.ndarray":

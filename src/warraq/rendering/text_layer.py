@@ -5,12 +5,11 @@ turns round the letters of a ligature ("األول" for "الأول").
 """
 
 import re
-from itertools import pairwise
-from statistics import median
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from warraq.rendering.mupdf_devices import Painted, draw_text
-from warraq.rendering.text_ink import Word, measure_inkless
+from warraq.rendering.text_ink import measure_inkless
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
 RTL = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 TURNED = re.compile("ا[اأإآ]ل")  # as no word is written
 LONG_WORD = 3  # letters that make a word longer than high
+NO_WIDTH = 0.01  # points
+LEVEL = 0.6  # of a word's height that it shares with another on its line
 NO_GAP = 0.06  # of a word's height; the narrowest space is twice as wide
 
 
@@ -37,77 +38,106 @@ class TextLayer:
     def _turn_ligatures(self) -> None:
         """Put the letters of each sign in the order of reading: those without a width come before the one with it."""
         for block in self._textpage.this:
-            if block.m_internal.type != self._pymupdf.mupdf.FZ_STEXT_BLOCK_TEXT:
-                continue
-            for line in block:
-                sign: list[Any] = []
-                for item in line:
-                    letter = item.m_internal
-                    if not RTL.match(chr(letter.c)):
-                        sign = []
-                    elif abs(letter.quad.ur.x - letter.quad.ul.x) < 0.01:
-                        sign.append(letter)
-                    else:
-                        sign.append(letter)
-                        codes = [part.c for part in reversed(sign)]
-                        for part, code in zip(sign, codes, strict=True):
-                            part.c = code
-                        sign = []
+            if block.m_internal.type == self._pymupdf.mupdf.FZ_STEXT_BLOCK_TEXT:
+                for line in block:
+                    self._turn_line(line.m_internal)
+
+    def _turn_line(self, line: Any) -> None:
+        sign: list[Any] = []
+        letter = line.first_char  # as MuPDF lists them: its iterators take ten times as long
+        while letter:
+            quad = letter.quad
+            sign.append(letter)
+            if not RTL.match(chr(letter.c)):
+                sign = []
+            elif abs(quad.ur.x - quad.ul.x) >= NO_WIDTH:
+                if len(sign) > 1:
+                    for part, code in zip(sign, [part.c for part in reversed(sign)], strict=True):
+                        part.c = code
+                sign = []
+            letter = letter.next
+
+    @cached_property
+    def _words(self) -> list[tuple[float, float, float, float, str, int, int, int]]:
+        """Box in points, text, block, line and number of each word."""
+        words: list[tuple[float, float, float, float, str, int, int, int]] = self._textpage.extractWORDS()
+        return words
+
+    @cached_property
+    def _boxes(self) -> "np.ndarray":
+        import numpy as np
+
+        return np.array([word[:4] for word in self._words], np.float32).reshape(-1, 4)
 
     def measure_letters(self) -> float | None:
         """The height of most words, from the longest letters to the lowest, points; None where there are none."""
-        heights = [
-            min(right - left, bottom - top)
-            for left, top, right, bottom, text, *_ in self._textpage.extractWORDS()
-            if len(text) >= LONG_WORD
-        ]
-        return median(heights) if heights else None
+        import numpy as np
+
+        is_long = [len(word[4]) >= LONG_WORD for word in self._words]
+        sides = (self._boxes[:, 2:] - self._boxes[:, :2])[is_long]
+        return float(np.median(sides.min(axis=1))) if len(sides) else None
 
     def move_off_words(self, y_pt: float, step_pt: float) -> float:
         """The next height, by steps, at which a cut goes through no word."""
-        spans = sorted((word[1], word[3]) for word in self._textpage.extractWORDS())
+        spans = sorted((word[1], word[3]) for word in self._words)
         while any(top < y_pt < bottom for top, bottom in spans):
             y_pt += step_pt
         return y_pt
 
     def find_fault(self, samples: "np.ndarray", scale: float, painted: Painted) -> str | None:
         """Why the text is not what the page shows, which was drawn at `scale` px a point; None where it is."""
+        import numpy as np
+
         if painted.pictures and not painted.others:
             return "100.0% of its words have no ink of their own: it is somebody's reading of a picture"
-        words = self._list_words(scale, painted.hidden_text)
-        if inkless := measure_inkless(samples, words, lambda: draw_text(self._pymupdf, self._page, scale)):
+        boxes = self._boxes
+        covered = np.full(len(boxes), painted.hidden_text)
+        for number, (x0, y0, x1, y1) in self._list_pictures():
+            x, y = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
+            before = np.array([word[5] < number for word in self._words])
+            covered |= before & (x0 < x) & (x < x1) & (y0 < y) & (y < y1)
+        texts = [word[4] for word in self._words]
+        shown = self._place(boxes) * np.float32(scale)
+        inkless = measure_inkless(samples, texts, shown, covered, lambda: draw_text(self._pymupdf, self._page, scale))
+        if inkless:
             return f"{inkless:.1%} of its words have no ink on the page"
-        if cut := sum(self._is_cut(*pair) for pair in pairwise(words)):
-            return f"{cut} of its {len(words)} words are cut in two"
+        if cut := self._count_cut(boxes):
+            return f"{cut} of its {len(boxes)} words are cut in two"
         return None
 
-    def _is_cut(self, word: Word, following: Word) -> bool:
-        """Whether two words stand so close that they are one on the page."""
-        if not (word.text[-1].isalpha() and following.text[0].isalpha()) or "\u2e80" <= word.text[-1] < "\ufb00":
-            return False  # Chinese and Japanese have no spaces
-        height = min(word.box[3] - word.box[1], following.box[3] - following.box[1])
-        if min(word.box[3], following.box[3]) - max(word.box[1], following.box[1]) < 0.6 * height:
-            return False
-        is_rtl = bool(RTL.match(word.text[-1]))
-        gap = word.box[0] - following.box[2] if is_rtl else following.box[0] - word.box[2]
-        together = is_rtl == bool(RTL.match(following.text[0])) and abs(gap) < NO_GAP * height
-        return together and (word.line != following.line or f"{word.text} {following.text}" in self.text)
+    def _place(self, boxes: "np.ndarray") -> "np.ndarray":
+        """Boxes of the page as it lies in the file as they are when it is turned."""
+        import numpy as np
 
-    def _list_words(self, scale: float, all_covered: bool) -> list[Word]:
-        matrix = self._page.rotation_matrix * self._pymupdf.Matrix(scale, scale)
-        rotated = bool(self._page.rotation)
-        covers = [] if all_covered else self._list_pictures()
-        words = []
-        for left, top, right, bottom, text, block, line, _ in self._textpage.extractWORDS():
-            x, y = (left + right) / 2, (top + bottom) / 2
-            covered = all_covered or any(
-                block < number and x0 < x < x1 and y0 < y < y1 for number, (x0, y0, x1, y1) in covers
+        if not self._page.rotation:
+            return boxes
+        matrix = self._page.rotation_matrix
+        return np.array([tuple(self._pymupdf.Rect(*box) * matrix) for box in boxes.tolist()], np.float32)
+
+    def _count_cut(self, boxes: "np.ndarray") -> int:
+        """How many words stand so close to the one before that both are one on the page."""
+        import numpy as np
+
+        left, top, right, bottom = boxes.T
+        height = np.minimum(bottom[:-1] - top[:-1], bottom[1:] - top[1:])
+        level = np.minimum(bottom[:-1], bottom[1:]) - np.maximum(top[:-1], top[1:]) >= LEVEL * height
+        to_the_right, to_the_left = left[1:] - right[:-1], left[:-1] - right[1:]
+        close = np.minimum(np.abs(to_the_right), np.abs(to_the_left)) < NO_GAP * height
+        return sum(
+            self._is_cut(
+                index, (to_the_left if RTL.match(self._words[index][4][-1]) else to_the_right)[index], height[index]
             )
-            box = (left * scale, top * scale, right * scale, bottom * scale)
-            if rotated:
-                box = tuple(self._pymupdf.Rect(left, top, right, bottom) * matrix)
-            words.append(Word(text, box, covered, (block, line)))
-        return words
+            for index in np.flatnonzero(level & close).tolist()
+        )
+
+    def _is_cut(self, index: int, gap: float, height: float) -> bool:
+        """Whether a word and the next are one, which stand level and so far apart."""
+        (*_, text, block, line, _), (*_, following, next_block, next_line, _) = self._words[index : index + 2]
+        if not (text[-1].isalpha() and following[0].isalpha()) or "\u2e80" <= text[-1] < "\ufb00":
+            return False  # Chinese and Japanese have no spaces
+        if bool(RTL.match(text[-1])) != bool(RTL.match(following[0])) or abs(gap) >= NO_GAP * height:
+            return False
+        return (block, line) != (next_block, next_line) or f"{text} {following}" in self.text
 
     def _list_pictures(self) -> list[tuple[int, tuple[float, float, float, float]]]:
         """Their places in the order of drawing, and where they are."""
