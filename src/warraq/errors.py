@@ -1,13 +1,16 @@
 """What a bad input is told."""
 
-from pydantic import ValidationError
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class InputError(ValueError):
     """A bad input, told in one sentence that names the file and the remedy. The command line exits with 2."""
 
 
-def first_problem(error: ValidationError) -> str:
+def first_problem(error: "ValidationError") -> str:
     """The first thing that does not fit, in one sentence without its value: `items.0.total: Field required`."""
     first = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(str(part) for part in first["loc"])

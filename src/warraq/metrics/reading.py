@@ -42,9 +42,10 @@ class RawValue:
 def extract_values(raw: str) -> list[RawValue]:
     """The strings and numbers of a text that is roughly JSON, in their order; keys are no values.
 
-    The members of a list have its key. A string that is never closed is none, unless it is long and a key stands before
-    it; a text may have been cut behind a key.
+    The members of a list have its key. A string that is never closed is none, unless it is long, a key stands before it
+    and the text begins as JSON does, so that it was cut there and not left in pieces; it may be cut behind a key too.
     """
+    begins = '"' not in raw[: min((place for mark in "{[" if (place := raw.find(mark)) >= 0), default=len(raw))]
     values: list[RawValue] = []
     key, last, end, keyed, stop = None, None, 0, False, len(raw.rstrip())
     for match in _TOKEN.finditer(raw):
@@ -55,7 +56,7 @@ def extract_values(raw: str) -> list[RawValue]:
         elif (
             match["number"]
             or match["end"]
-            or (last == "key" and between == ":" and len(match["string"]) > LONGEST_CHOICE)
+            or (begins and last == "key" and between == ":" and len(match["string"]) > LONGEST_CHOICE)
         ):
             if not (last == "key" and between in (":", ":[")) and not (last == "list" and between == ","):
                 key = None

@@ -30,6 +30,10 @@ def state_nothing(answer: JsonObject) -> None:
     """The confidence of an answer whose task does not ask for any."""
 
 
+def find_none(answer: JsonObject) -> None:
+    """The problem of an answer whose schema says all there is to say."""
+
+
 @dataclass(frozen=True)
 class Task:
     """What is asked about a page, and how its answers are read, compared and shown.
@@ -49,6 +53,7 @@ class Task:
     read_confidence: Callable[[JsonObject], float | None] = state_nothing  # how sure an answer says it is, 0 to 1
     write_markdown: Callable[[JsonObject], str] = fence_json  # an answer as a person reads it
     label: type[BaseAnswer] | None = None  # what a label holds, where it holds its question too
+    find_problem: Callable[[JsonObject], str | None] = find_none  # what its schema cannot say, in a label
     pose_question: Callable[[JsonObject], tuple[str, JsonObject]] | None = None  # of a label that holds its question
 
     @property

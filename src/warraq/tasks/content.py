@@ -3,9 +3,7 @@
 Only blocks are asked for; Markdown is derived from them, so the text is paid for once and cannot disagree with itself.
 """
 
-from typing import Annotated, Literal
-
-from pydantic import AfterValidator
+from typing import Literal
 
 from warraq.metrics.structure import Element
 from warraq.tasks import COPYING, BaseAnswer, JsonObject, Task
@@ -23,20 +21,13 @@ INSTRUCTION = (
 MAX_LEVEL = 20
 
 
-def check_level(level: int) -> int:
-    """A level as it is; none that no document has, which the schema, part of each label's key, does not say."""
-    if not 0 <= level <= MAX_LEVEL:
-        raise ValueError(f"no heading has the level {level:.3g}")
-    return level
-
-
 class Block(BaseAnswer):
     kind: Literal[
         "heading", "paragraph", "list", "table", "figure", "formula", "form_field", "page_header", "page_footer",
         "page_number", "footnote", "stamp", "signature", "handwriting", "barcode", "other",
     ]  # fmt: skip
     text: str
-    level: Annotated[int, AfterValidator(check_level)] | None
+    level: int | None
 
 
 class Answer(BaseAnswer):
@@ -52,6 +43,13 @@ def write_markdown(answer: JsonObject) -> str:
     return "\n\n".join(parts)
 
 
+def find_problem(answer: JsonObject) -> str | None:
+    """A level that no heading has; a portable schema has no bounds."""
+    levels = (block["level"] for block in answer["blocks"] if block["level"] is not None)
+    absurd = next((level for level in levels if not 0 <= level <= MAX_LEVEL), None)
+    return None if absurd is None else f"no heading has the level {absurd:.3g}"
+
+
 def list_elements(answer: JsonObject) -> list[Element]:
     """Kind and text of each block in reading order; what the running text is scored on."""
     return [(block["kind"], block["text"]) for block in answer["blocks"]]
@@ -59,5 +57,5 @@ def list_elements(answer: JsonObject) -> list[Element]:
 
 TASK = Task(
     name="content", prompt=PROMPT, instruction=INSTRUCTION, answer=Answer, list_elements=list_elements,
-    write_markdown=write_markdown,
+    write_markdown=write_markdown, find_problem=find_problem,
 )  # fmt: skip

@@ -91,6 +91,8 @@ class ResponseReader:
 
     def _check_answer(self, written: JsonObject, model: str, ink: float | None, page: Page) -> Answer | Refusal:
         value = written["answer"]
+        if problem := self.task.find_problem(value):
+            return Refusal("schema_invalid", problem)
         texts = "\n".join(collect_texts(value).values())
         if repeated := find_loop(texts, MAX_REPETITIONS):
             loops = (find_loop(line, MAX_REPETITIONS) for line in _ROW_END.split(texts))
