@@ -104,7 +104,7 @@ def test_a_json_object_is_one(url: str) -> None:
 )  # fmt: skip
 def test_what_cannot_be_done_is_refused(url: str, more: dict[str, Any]) -> None:
     status, code, message = told(ask(url, "Read.", **({"max_tokens": 1} | more)))
-    assert (status, code) == (400, "bad_request") and message.endswith(".")
+    assert (status, code) == (400, "bad_request") and message
 
 
 @pytest.mark.parametrize(
