@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image, ImageDraw, ImageFont
 
 from support import ROOT
 from support.scripted_model import CONTENT, ScriptedModel, describe_model
@@ -61,6 +62,19 @@ def test_without_out_each_document_is_a_line_of_json(model: Path, raw: Callable[
     documents = [json.loads(line) for line in result.stdout.splitlines()]
     assert [(one["files"], [page["page"] for page in one["pages"]]) for one in documents] == [(["letter.pdf"], [2, 3])]
     assert all(set(page["answers"]) == {"invoice"} for page in documents[0]["pages"])
+
+
+def test_each_part_of_a_long_page_has_its_answers(model: Path, tmp_path: Path) -> None:
+    receipt = Image.new("L", (300, 9000), 255)
+    for top in range(40, 8900, 60):
+        ImageDraw.Draw(receipt).text((20, top), f"Item {top}", 0, font=ImageFont.load_default(24))
+    receipt.save(tmp_path / "receipt.png")
+    result = read(model, tmp_path / "out", tmp_path / "receipt.png", "--task", "content")
+    assert result.exit_code == 0, result.output
+    parts = [(page["page"], page["part"]) for page in held(tmp_path / "out/receipt.png.json")["pages"]]
+    assert len(parts) > 1 and parts == [(1, part + 1) for part in range(len(parts))]
+    assert all(page["answers"]["content"] for page in held(tmp_path / "out/receipt.png.json")["pages"])
+    assert "<!-- page 1, part 2 -->" in (tmp_path / "out/receipt.png.md").read_text(encoding="utf-8")
 
 
 def test_the_page_is_asked_as_in_training(model: Path, server: ScriptedModel, raw: Callable[..., Path]) -> None:

@@ -39,12 +39,13 @@ class AnswerKey(Row):
 
     document: str
     page: int  # from 1
+    part: int = 0  # of a page too long for one image, from 1; 0 is the whole page
     task: str
 
     @property
-    def key(self) -> tuple[str, int, str]:
+    def key(self) -> tuple[str, int, int, str]:
         """The same as of its PageQuery."""
-        return self.document, self.page, self.task
+        return self.document, self.page, self.part, self.task
 
 
 class PageAnswer(CheckedAnswer, AnswerKey):
@@ -57,13 +58,14 @@ class PageQuery:
 
     document: str
     page: int  # from 1
+    part: int  # as in `records.Page`
     image: Path
     task: ModelTask
 
     @property
-    def key(self) -> tuple[str, int, str]:
+    def key(self) -> tuple[str, int, int, str]:
         """The same as of its PageAnswer."""
-        return self.document, self.page, self.task.name
+        return self.document, self.page, self.part, self.task.name
 
     def build_request(self, listener: Callable[[str], None] | None) -> Request:
         """The free question, as the model was asked in training."""
@@ -136,8 +138,8 @@ def _make_page_answer(
     query: PageQuery, answer: Answer, value: JsonObject, reasons: tuple[Reason, ...], forced: bool
 ) -> PageAnswer:
     return PageAnswer(
-        document=query.document, page=query.page, task=query.task.name, answer=value, needs_review=bool(reasons),
-        reasons=reasons, forced=forced, confidence=_round(answer.confidence),
+        document=query.document, page=query.page, part=query.part, task=query.task.name, answer=value,
+        needs_review=bool(reasons), reasons=reasons, forced=forced, confidence=_round(answer.confidence),
         confidence_by_field=measure_fields(answer), tokens=answer.tokens,
     )  # fmt: skip
 

@@ -177,7 +177,7 @@ def _answer_documents(
         for document in documents
         for page in document.pages
         for task in model.tasks.values()
-        if (query := PageQuery(document.document, page.page, images / page.image, task)).key not in answered
+        if (query := PageQuery(document.document, page.page, page.part, images / page.image, task)).key not in answered
     ]
     missing = Counter(query.document for query in queries)
     new = workers.log_progress(answer_queries(model, queries, batch_size), len(queries), "read", "answers")

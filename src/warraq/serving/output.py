@@ -26,6 +26,7 @@ class AnsweredPage(Row):
     """A page, and its answers by task."""
 
     page: int
+    part: int  # of a page too long for one image, from 1; 0 is the whole page
     width_px: int
     height_px: int
     answers: dict[str, CheckedAnswer]
@@ -63,16 +64,17 @@ def collect_answers(
     rejected: Sequence[Rejected],
 ) -> DocumentAnswers:  # fmt: skip
     """The document with its pages in order, each with its answers by task."""
-    by_page: dict[int, dict[str, CheckedAnswer]] = {page.page: {} for page in pages}
-    for one in sorted(answers, key=lambda one: (one.page, one.task)):
-        by_page[one.page][one.task] = one
+    by_page: dict[tuple[int, int], dict[str, CheckedAnswer]] = {(page.page, page.part): {} for page in pages}
+    for one in sorted(answers, key=lambda one: (one.page, one.part, one.task)):
+        by_page[one.page, one.part][one.task] = one
     return DocumentAnswers(
         document=document,
         files=files,
         model=ModelName(name=model.folder.name, sha256=model.key),
         pages=tuple(
             AnsweredPage(
-                page=page.page, width_px=page.width_px, height_px=page.height_px, answers=by_page[page.page]
+                page=page.page, part=page.part, width_px=page.width_px, height_px=page.height_px,
+                answers=by_page[page.page, page.part],
             )
             for page in pages
         ),
@@ -84,7 +86,7 @@ def render_markdown(model: FinishedModel, document: DocumentAnswers) -> str:
     """The text of each page, then what else was asked as JSON; what needs a person says so."""
     parts = []
     for page in document.pages:
-        parts.append(f"<!-- page {page.page} -->")
+        parts.append(f"<!-- page {page.page}{f', part {page.part}' if page.part else ''} -->")
         for name, checked in page.answers.items():
             if checked.needs_review:
                 reasons = "; ".join(REASONS[reason] for reason in checked.reasons)

@@ -108,7 +108,7 @@ class ReadService:
         rejected = list(document.rejected)
         for page in document.pages:
             image = folder / page.image
-            queries = [PageQuery(page.document, page.page, image, task) for task in tasks]
+            queries = [PageQuery(page.document, page.page, page.part, image, task) for task in tasks]
             try:
                 job.limit.check()
                 if job.with_images:
@@ -122,8 +122,8 @@ class ReadService:
             answers += new
             self.totals["answers"] += len(new)
             self.totals["pages"] += 1
-        answered = {answer.page for answer in answers}
-        pages = [page for page in document.pages if page.page in answered]
+        answered = {(answer.page, answer.part) for answer in answers}
+        pages = [page for page in document.pages if (page.page, page.part) in answered]
         read = collect_answers(self.model, document.document, document.names, pages, answers, rejected)
         yield DocumentEvent(document=read, markdown=render_markdown(self.model, read))
 
