@@ -45,6 +45,10 @@ class Desk:
     def press(self, code: str, modifiers: int = 0) -> None:
         self.page.press(code, 0, modifiers=modifiers, key={"Enter": "Enter", "Escape": "Escape"}.get(code, code))
 
+    def base(self, page_id: str) -> str:
+        told: str = self.server.get(f"page/content/{page_id}")["base"]
+        return told
+
     def last(self, task: str = "content") -> Any:
         return self.project.reviews(task)[-1].answer
 
@@ -64,7 +68,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     project.add_label(ids[6], answer=content_answer("one two"))
     project.keep_refused("q", content_answer("the qick fox"))
     project.pages[4] = project.pages[4].model_copy(update={"files": (HOSTILE + ".pdf",)})
-    with project.start() as server, browser.browser(folder / "profile") as page:
+    with project.start("--second", "100") as server, browser.browser(folder / "profile") as page:
         page.open(server.url, 1280, 860, dark=False)
         page.wait("app.page")
         yield Desk(project, server, page)
@@ -186,13 +190,15 @@ def test_what_does_not_fit_says_where(desk: Desk) -> None:
     assert not (desk.project.root / "reviews/metadata.jsonl").exists()
     for path, value in (
         ("classification.document_type", "letter"), ("physical.script_direction", "rtl"),
-        ("physical.production", "scanned"), ("quality.confidence", "high"),
+        ("quality.confidence", "high"),
     ):  # fmt: skip
         desk.page.run(f"document.querySelector('[data-input=\"{path}\"]').focus()")
         for letter in value:  # a choice is made by its first letters
             desk.page.press("Key" + letter.upper(), ord(letter.upper()), letter, key=letter)
     desk.save()
-    assert desk.last("metadata")["classification"]["document_type"] == "letter"
+    answer = desk.last("metadata")
+    assert answer["classification"]["document_type"] == "letter"
+    assert answer["physical"]["production"] == "born_digital"  # as render had it
 
 
 def test_a_draft_outlives_the_tab_and_the_other_source_is_one_key_away(desk: Desk) -> None:
@@ -226,6 +232,20 @@ def test_another_person_is_told(desk: Desk) -> None:
     desk.press("KeyS", CTRL)
     desk.page.wait("at('state').className === 'error' && app.candidates.at(-1)?.answer.blocks[0].text === 'hers'")
     assert desk.last() == content_answer("hers")
+
+
+def test_a_second_reader_does_not_see_the_first(desk: Desk) -> None:
+    page_id = desk.project.pages[3].page_id
+    desk.server.post("save", page_id=page_id, answer=content_answer("of the first"), base=desk.base(page_id))
+    desk.page.run("(at('reviewer').value = 'r2', app.reviewer = 'r2', 0)")
+    desk.open(page_id, queue="second")
+    assert desk.page.run("app.candidates.map(one => one.source)") == ["label"]
+    desk.press("KeyU", ALT)  # leaves what the first said
+    desk.open(page_id, queue="second")
+    desk.save()
+    first, second = [row for row in desk.project.reviews() if row.page_id == page_id][-2:]
+    assert (first.answer, second.status, second.reviewer) == (content_answer("of the first"), "second", "r2")
+    desk.page.run("(at('reviewer').value = 'r1', app.reviewer = 'r1', 0)")
 
 
 def test_pages_without_an_answer(desk: Desk) -> None:

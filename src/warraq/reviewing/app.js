@@ -230,7 +230,7 @@ async function save(next, extra = {}) {
     if (!reply.ok) return say(told.error?.message ?? reply.status, "error");
     page.base = told.base; app.dirty = false; app.start = copy(form.answer);
     localStorage.removeItem(keyOf(page));
-    app.saved.push({ page_id: page.page_id, task: page.task, status, base: told.base, index: app.at });
+    if (status !== "second") app.saved.push({ page_id: page.page_id, task: page.task, status, base: told.base, index: app.at });
     app.items[app.at].status = told.status;
     const button = at("list").querySelectorAll("button")[app.at];
     if (button) button.className = told.status;
@@ -279,6 +279,7 @@ function prompt(question) {
   return new Promise(done => dialog.addEventListener("close", () => done(dialog.returnValue ? at("why").value : null), { once: true }));
 }
 async function leave(status, question) {
+  if (isSecond()) return go(1); // what the first reader said stands
   const reason = await prompt(question);
   if (reason !== null) await save(true, { status, reason: reason || null });
 }

@@ -18,7 +18,7 @@ from warraq.teachers.remote.ledger import Ledger
 from warraq.teachers.safety.label_checks import QUARANTINE
 from warraq.teachers.textlayer import explain_unproved, find_fault, fold_letters, read_whole_layer
 
-Source = Literal["review", "quarantined", "label", "student", "textlayer", "tesseract"]
+Source = Literal["review", "quarantined", "label", "student", "textlayer", "tesseract", "page"]
 
 
 class Doubt(Row):
@@ -51,9 +51,21 @@ def collect_candidates(project: ReviewProject, page: Page, task: Task, *, blind:
     found += [_from_prediction(project, *one) for one in project.predictions.get((page.page_id, task.name), ())]
     if task.name == "content":
         found.append(_from_text_layer(project, page))
+    if task.name == "metadata":
+        found.append(Candidate(source="page", name="", answer=describe_page(page)))
     candidates = [one for one in found if one is not None]
     candidates.sort(key=lambda one: one.source == "textlayer" and bool(one.doubts))  # an unproved layer comes last
     return candidates
+
+
+def describe_page(page: Page) -> JsonObject:
+    """What render knows of a page, as the part of its metadata that it is; the rest is a person's to say."""
+    scripts: dict[str | None, JsonObject] = {
+        "arabic": {"languages": ["ar"], "script_direction": "rtl"},
+        "latin": {"script_direction": "ltr"},
+    }
+    made = {"born_digital": "born_digital", "scan": "scanned"}.get(page.origin)
+    return {"physical": {"production": made, "is_blank": page.ink == 0.0} | scripts.get(page.script, {})}
 
 
 def paragraphs_answer(text: str) -> JsonObject:
