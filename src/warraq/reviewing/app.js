@@ -169,7 +169,7 @@ function mark() {
     if (app.signs && typeof value === "string" && SIGN.test(value)) field.append(showSigns(value));
     const problem = app.problems.find(one => one.path === path), control = field.querySelector("[data-input]");
     if (problem) control?.setAttribute("aria-invalid", "true"); else control?.removeAttribute("aria-invalid");
-    if (problem) field.append(make("p", { className: "problem", textContent: problem.message }));
+    if (problem) field.append(make("p", { className: "problem", textContent: control?.matches("select") ? t("choose") : problem.message }));
   }
   const page = app.page, notes = [...(base?.doubts ?? []).filter(one => !one.path).map(one => one.message)];
   if (page.reason && base?.source !== "quarantined" && !SILENT.has(page.reason)) notes.unshift(page.reason + (page.message ? `: ${page.message}` : ""));
