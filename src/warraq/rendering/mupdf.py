@@ -29,6 +29,7 @@ from warraq.rendering.raster import (
 )
 from warraq.rendering.text_layer import TextLayer
 
+LARGE_PT = 1250  # longer side of a sheet beyond A3; of smaller ones long_side_px alone decides what can be read
 LEAST_PX = 7.0  # of most words, from the longest letters to the lowest: letters of 5 px
 READABLE_PX = 14.0  # the same on a long page that is not split
 SHORT_OF_MEMORY = re.compile(r"alloc \(|memory|system limits")  # as MuPDF, libjpeg and OpenJPEG say it
@@ -114,7 +115,7 @@ class MupdfReader:
             is_long = _is_long(page, letters, scale, long_side_px)
             if is_long:
                 scale = min(long_side_px / (PART * page.rect.width), native)
-            elif letters and letters * scale < LEAST_PX:
+            elif letters and letters * scale < LEAST_PX and max(page.rect.width, page.rect.height) > LARGE_PT:
                 return explain_small_text(letters * scale)
             samples = draw_page(library, page, scale, colour)
             layer_text = _as_utf8(layer.text)

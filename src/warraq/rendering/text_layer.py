@@ -70,9 +70,15 @@ class TextLayer:
         return np.array([word[:4] for word in self._words], np.float32).reshape(-1, 4)
 
     def measure_letters(self) -> float | None:
-        """The height of most words, from the longest letters to the lowest, points; None where there are none."""
+        """The height of most words, from the longest letters to the lowest, points.
+
+        None where there are none, or a picture fills the page, whose letters are what is read.
+        """
         import numpy as np
 
+        page = self._page.rect.width * self._page.rect.height
+        if any((x1 - x0) * (y1 - y0) > page / 2 for _, (x0, y0, x1, y1) in self._list_pictures()):
+            return None
         is_long = [len(word[4]) >= LONG_WORD for word in self._words]
         sides = (self._boxes[:, 2:] - self._boxes[:, :2])[is_long]
         return float(np.median(sides.min(axis=1))) if len(sides) else None
