@@ -24,7 +24,8 @@ def read_review_rows(path: Path, task: str) -> list[Review]:
     A line that is no review of this task is one of status `invalid`, if it says of which page; else it is warned of.
     """
     rows = []
-    for number, line in enumerate(path.read_bytes().splitlines() if path.exists() else (), start=1):
+    content = path.read_bytes().removeprefix(b"\xef\xbb\xbf") if path.exists() else b""
+    for number, line in enumerate(content.splitlines(), start=1):
         text = line.decode("utf-8", "replace").strip()
         try:
             row = Review.model_validate_json(line)

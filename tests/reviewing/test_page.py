@@ -288,6 +288,14 @@ def test_the_image_zooms_pans_and_turns(desk: Desk, tmp_path: Path) -> None:
     desk.page.press("Equal", 187, "+", key="+")
     desk.press("KeyR", ALT)
     assert desk.page.run("[view.zoom, view.turn]") == [1.25, 90]
+    left, top = desk.page.run("(box => [box.left + 100, box.top + 100])(at('stage').getBoundingClientRect())")
+    desk.page.mouse("mouseWheel", left, top, deltaX=0, deltaY=-200)
+    desk.page.wait("view.zoom > 1.25")
+    before = desk.page.run("view.x")
+    for kind, by in (("mousePressed", 0), ("mouseMoved", -40), ("mouseReleased", -40)):
+        desk.page.mouse(kind, left + by, top)
+    desk.page.wait(f"view.x < {before}")
+    zoom = desk.page.run("view.zoom")
     desk.open(desk.project.pages[11].page_id)
     desk.page.wait("view.turn === 0")
-    assert desk.page.run("view.zoom") == 1.25
+    assert desk.page.run("view.zoom") == zoom

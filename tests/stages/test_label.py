@@ -6,7 +6,10 @@ import pymupdf
 import pytest
 
 from support.label_project import Project, content_answer
+from warraq import tasks
 from warraq.records import Review, dump_row
+from warraq.teachers import Answer
+from warraq.teachers.human import HumanTeacher
 
 ENGLISH = "Minutes of the meeting of 4 May\nAll members were present.\n\nThe budget was approved."
 ARABIC = "محضر اجتماع اللجنة المالية\nحضر جميع الأعضاء، وأقرت الميزانية إلى نهاية العام."
@@ -83,6 +86,15 @@ def test_a_review_without_an_answer_is_one_page_s_reason(project: Project, row: 
     assert [(one.reason, one.answer) for one in project.rows()] == [(reason, None), (None, content_answer("kept"))]
     assert "content.jsonl, line 3 is left out, as it names no page" in result.output
     assert (page.page_id in result.output) == (reason == "review_invalid")
+
+
+def test_a_review_of_a_question_holds_it(project: Project) -> None:
+    page, answer = project.add_page(1), {"reasoning": "r", "answer": "a", "question": "q"}
+    project.add_review(page, answer, task="table_qa")
+
+    outcome = HumanTeacher(tasks.load("table_qa"), project.root / "reviews", [page]).answer(page, "")
+
+    assert isinstance(outcome, Answer) and outcome.value == answer
 
 
 def test_only_rows_that_count_replace_an_answer(project: Project) -> None:

@@ -67,7 +67,7 @@ function showCounts(told) {
   app.counts = told.counts;
   for (const choice of at("queue").options) choice.textContent = `${t(choice.value)} (${told.counts[choice.value]})`;
   const minutes = told.pace_s && (told.pace_s / 60).toFixed(1), all = told.left_s / 60;
-  at("left").textContent = t("left", told.items.length, minutes, all < 100 ? t("minutes", Math.ceil(all)) : t("hours", (all / 60).toFixed(1)));
+  at("left").textContent = t("left", told.left, minutes, all < 100 ? t("minutes", Math.ceil(all)) : t("hours", (all / 60).toFixed(1)));
 }
 function clearPage() {
   showImage(null, ""); at("form").replaceChildren(); at("notes").replaceChildren(); at("text").hidden = true; at("name").textContent = "";
@@ -236,7 +236,7 @@ async function save(next, extra = {}) {
     if (button) button.className = told.status;
     say(t("saved"), "good");
   } catch { keepLocally(page); return say(t("gone"), "error"); } finally { app.busy = false; }
-  get("queue?" + queryOf(["queue", "task", "document", "reason", "sensitivity", "reviewer"])).then(showCounts).catch(() => {});
+  get("queue?limit=0&" + queryOf(["queue", "task", "document", "reason", "sensitivity", "reviewer"])).then(showCounts).catch(() => {});
   if (next) await go(1);
 }
 function keepLocally(page) { localStorage.setItem(keyOf(page), JSON.stringify({ answer: form.answer })); }

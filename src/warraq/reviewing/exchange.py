@@ -137,7 +137,7 @@ def _add(project: ReviewProject, row: Review, *, keep_reviewed: bool) -> str:
         return "of a page that is not there"
     if row.answer is not None:
         try:
-            log.task.build_example(row.answer)
+            log.task.validate_label(row.answer)
         except ValidationError:
             return "do not fit the task"
     current = log.current.get(row.page_id)
@@ -171,7 +171,7 @@ def _read_plain(project: ReviewProject, folder: Path, path: Path, reviewer: str)
     fitting = []
     for name, task in project.tasks.items():
         try:
-            (task.label or task.answer).model_validate(value, strict=True)
+            task.validate_label(value, strict=True)
             fitting.append(name)
         except ValidationError:
             continue

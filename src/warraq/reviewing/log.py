@@ -61,7 +61,7 @@ class ReviewLog:
             ValidationError: the answer does not fit the task.
         """
         if row.answer is not None:
-            self.task.build_example(row.answer)
+            self.task.validate_label(row.answer)
         with lock_rows(self.path) as append:
             self.refresh()
             last = (self.second if row.status == "second" else self.last).get(row.page_id)

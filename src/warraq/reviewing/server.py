@@ -26,6 +26,7 @@ from warraq.reviewing.queues import QUEUES, Filters, Item, Queue, Shares, fill_q
 from warraq.tasks import Task
 
 ROOM = Path(__file__).parent
+MAX_ITEMS = 5000  # of a queue that the page lists at once; the others come when these are done
 MAX_MIB = 16  # of a request: an answer
 ROW_FIELDS = ("page_id", "task", "answer", "reviewer", "status", "reason", "seen", "seconds")
 
@@ -120,9 +121,9 @@ class Api:
 
     async def list_queue(
         self, queue: Queue = "todo", task: str = "", document: str = "", reason: str = "", sensitivity: str = "",
-        reviewer: str = "",
+        reviewer: str = "", limit: int = MAX_ITEMS,
     ) -> Response:  # fmt: skip
-        """A queue in its order, how many each queue has, and how long the rest will take."""
+        """The next of a queue in its order, how many each queue has, and how long the rest will take."""
         items = list_items(self.project)
         wanted = [one for one in items if Filters(task, document, "", sensitivity).accept(one)]
         queues = {name: fill_queue(name, wanted, self.project, self.shares, reviewer) for name in QUEUES}
@@ -130,7 +131,8 @@ class Api:
         chosen = [one for one in queues[queue] if not reason or one.reason == reason]
         pace = measure_pace(self.project, reviewer)
         return JSONResponse({
-            "items": [_show_item(one) for one in chosen], "counts": {name: len(part) for name, part in queues.items()},
+            "items": [_show_item(one) for one in chosen[:limit]], "left": len(chosen),
+            "counts": {name: len(part) for name, part in queues.items()},
             "reasons": reasons, "pace_s": pace, "left_s": None if pace is None else pace * len(chosen),
         })  # fmt: skip
 
@@ -204,7 +206,7 @@ class Api:
         try:
             row = Review.model_validate(said.model_dump(include=set(ROW_FIELDS)))
             if row.answer is not None:
-                (task.label or task.answer).model_validate(row.answer, strict=True)
+                task.validate_label(row.answer, strict=True)
             self.project.logs[said.task].add(row, said.base)
         except ValidationError as error:
             return _refuse_answer(error)

@@ -69,6 +69,14 @@ class Task:
         """
         return self.answer.model_validate(value).model_dump(mode="json")
 
+    def validate_label(self, value: Any, *, strict: bool = False) -> JsonObject:
+        """The same for what a label or a review holds, which may be more than the answer.
+
+        Raises:
+            ValidationError: it does not fit the schema.
+        """
+        return (self.label or self.answer).model_validate(value, strict=strict).model_dump(mode="json")
+
     def parse(self, raw: str) -> tuple[JsonObject | None, bool]:
         """Read a model's raw answer without repairing it.
 

@@ -60,6 +60,6 @@ def _check_review(task: Task, review: Review) -> Answer | Refusal:
     if review.answer is None:
         return Refusal("review_invalid", review.reason or "the review has no answer")
     try:
-        return Answer(task.validate(review.answer))
+        return Answer(task.validate_label(review.answer))
     except ValidationError as error:
         return Refusal("review_invalid", f"the review does not fit the task: {first_problem(error)}")
