@@ -299,3 +299,21 @@ def test_the_image_zooms_pans_and_turns(desk: Desk, tmp_path: Path) -> None:
     desk.open(desk.project.pages[11].page_id)
     desk.page.wait("view.turn === 0")
     assert desk.page.run("view.zoom") == zoom
+
+
+def test_a_killed_server_costs_nothing(desk: Desk) -> None:
+    page_id = desk.project.pages[11].page_id
+    desk.open(page_id)
+    desk.page.wait("app.candidates.length")
+    desk.page.run("(document.activeElement.select(), 0)")
+    desk.page.type("kept")
+    desk.server.process.kill()
+    desk.server.process.wait()
+    desk.press("KeyS", CTRL)
+    desk.page.wait("at('state').textContent === t('gone')")
+    desk.server.__enter__()
+    desk.page.call("Page.reload")
+    desk.page.wait("typeof app !== 'undefined' && app.page")
+    desk.open(page_id)
+    desk.save()
+    assert desk.last() == content_answer("kept")

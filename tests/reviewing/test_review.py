@@ -15,7 +15,7 @@ from support.review_project import LINES, ReviewProject, Server, find_port
 from support.scripted_model import INVOICE, ScriptedModel, describe_model
 from warraq import tasks
 from warraq.files import write_json
-from warraq.records import Review
+from warraq.records import Prediction, Review, write_rows
 from warraq.reviewing.log import ReviewLog
 from warraq.reviewing.server import load_page
 
@@ -85,6 +85,12 @@ def test_each_queue_has_what_pays(project: ReviewProject) -> None:
         project.add_label(page.page_id, answer=content_answer("x"))
     project.add_label(pages[30].page_id, reason="disagrees", message="with the layer")
     project.add_label(pages[31].page_id, answer=content_answer("x"), message="date: 2099")
+    answers = [
+        Prediction(page_id=page.page_id, task="content", split="test", text=json.dumps(content_answer("read")), tokens=1,
+                   finish_reason="stop", seconds=0.1, confidence=sure, confidence_by_field={"blocks[0].text": sure})
+        for page, sure in zip(pages[33:36], (0.9, 0.2, 0.5), strict=True)
+    ]  # fmt: skip
+    write_rows(project.root / "reports/nano/merged/predictions.jsonl", answers, lambda row: row.page_id)
     project.write_manifest("0.pdf,secret,archive", "1.pdf,public,archive")
     project.add_review(pages[39], content_answer("done"))
     with project.start("--sample", "20", "--second", "100") as server:
@@ -95,6 +101,10 @@ def test_each_queue_has_what_pays(project: ReviewProject) -> None:
         assert server.get("queue?queue=second&task=content&reviewer=r1")["items"] == []
         shown = server.get("queue?queue=all&task=content&sensitivity=secret")["items"]
         assert [one["file"] for one in shown] == ["0.pdf"]
+        unsure = [one["page_id"] for one in server.get("queue?queue=unsure&task=content")["items"]]
+        assert unsure == [pages[number].page_id for number in (34, 35, 33)]
+        (read,) = server.get(f"page/content/{unsure[0]}")["candidates"]
+        assert (read["name"], read["confidence"]) == ("nano merged", {"blocks[0].text": 0.2})
         told = server.get("queue?queue=all&task=content&reason=disagrees")
         assert [one["page_id"] for one in told["items"]] == [pages[30].page_id]
         server.post("save", page_id=pages[32].page_id, status="skipped", reason="later", seconds=30)

@@ -196,7 +196,7 @@ async function keepDraft(closing = false) {
 const bodyOf = page => ({ page_id: page.page_id, task: page.task, reviewer: app.reviewer, base: page.base, tab: app.tab });
 const inputs = () => [...at("form").querySelectorAll("textarea, select, input")].filter(one => one.offsetParent);
 function focusFirst() {
-  const control = at("form").querySelector(".doubt [data-input]") ?? at("form").querySelector("textarea") ?? inputs()[0];
+  const control = at("form").querySelector(".doubt [data-input]") ?? at("form").querySelector("textarea") ?? inputs()[0] ?? at("form").querySelector("button");
   control?.focus({ preventScroll: true }); control?.setSelectionRange?.(0, 0);
   const place = control?.closest(".item, .field");
   if (place) place.scrollIntoView({ block: place.offsetHeight > at("form").clientHeight ? "start" : "nearest" });
