@@ -86,8 +86,9 @@ def test_each_queue_has_what_pays(project: ReviewProject) -> None:
     project.add_label(pages[30].page_id, reason="disagrees", message="with the layer")
     project.add_label(pages[31].page_id, answer=content_answer("x"), message="date: 2099")
     answers = [
-        Prediction(page_id=page.page_id, task="content", split="test", text=json.dumps(content_answer("read")), tokens=1,
-                   finish_reason="stop", seconds=0.1, confidence=sure, confidence_by_field={"blocks[0].text": sure})
+        Prediction(page_id=page.page_id, task="content", split="test", text=json.dumps(content_answer("read")),
+                   tokens=1, finish_reason="stop", seconds=0.1, confidence=sure,
+                   confidence_by_field={"blocks[0].text": sure})
         for page, sure in zip(pages[33:36], (0.9, 0.2, 0.5), strict=True)
     ]  # fmt: skip
     write_rows(project.root / "reports/nano/merged/predictions.jsonl", answers, lambda row: row.page_id)
