@@ -65,7 +65,7 @@ class Api:
     """The routes over one project."""
 
     def __init__(self, project: ReviewProject, shares: Shares, wanted: Wanted, reviewer: str, guard: Guard) -> None:
-        self.project, self.shares, self.wanted, self.reviewer, self.guard_ = project, shares, wanted, reviewer, guard
+        self.project, self.shares, self.wanted, self.reviewer, self._guard = project, shares, wanted, reviewer, guard
         self.drafts, self.claims, self.machine = Drafts(project.folders.drafts), Claims(), MachineReaders(project)
         self.page = load_page()
 
@@ -88,7 +88,7 @@ class Api:
 
     async def guard(self, request: Request, follow: Callable[[Request], Awaitable[Response]]) -> Response:
         """Refuse what may not come in; tell what is wrong with what did."""
-        response = self.guard_.refuse(request)
+        response = self._guard.refuse(request)
         if response is None:
             try:
                 response = await follow(request)
