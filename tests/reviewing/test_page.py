@@ -317,3 +317,30 @@ def test_a_killed_server_costs_nothing(desk: Desk) -> None:
     desk.open(page_id)
     desk.save()
     assert desk.last() == content_answer("kept")
+
+
+def test_whatever_is_done_to_a_table_it_stays_one(desk: Desk) -> None:
+    """Rows and columns come and go, cells are merged and split: each place has one cell, and HTML says the same."""
+    fault = desk.page.run("""(() => {
+      let seed = 7;
+      const random = n => { seed = (seed * 1103515245 + 12345) % 2147483648; return Math.floor(seed / 65536) % n; };
+      for (let round = 0; round < 300; round++) {
+        const table = parseTable("");
+        for (let n = 0; n < 12; n++) {
+          const cell = table.cells[random(table.cells.length)], axis = ["row", "column"][random(2)];
+          [() => addLine(table, axis, cell[axis]), () => mergeCells(table, cell, axis), () => splitCell(table, cell),
+           () => mergeCells(table, cell, axis), () => dropLine(table, axis, cell[axis])][random(5)]();
+          cell.text = String(n);
+          const places = new Map();
+          for (const one of table.cells) for (let i = 0; i < one.rows; i++) for (let j = 0; j < one.columns; j++) {
+            const place = `${one.row + i} ${one.column + j}`;
+            places.set(place, (places.get(place) ?? 0) + 1);
+          }
+          if (places.size !== table.sections.length * table.columns || Math.max(...places.values()) > 1) return writeTable(table);
+          const again = parseTable(writeTable(table));
+          if (!again || writeTable(again) !== writeTable(table)) return "again " + writeTable(table);
+        }
+      }
+      return null;
+    })()""")
+    assert fault is None
