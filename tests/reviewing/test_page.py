@@ -336,7 +336,8 @@ def test_whatever_is_done_to_a_table_it_stays_one(desk: Desk) -> None:
             const place = `${one.row + i} ${one.column + j}`;
             places.set(place, (places.get(place) ?? 0) + 1);
           }
-          if (places.size !== table.sections.length * table.columns || Math.max(...places.values()) > 1) return writeTable(table);
+          const all = table.sections.length * table.columns;
+          if (places.size !== all || Math.max(...places.values()) > 1) return writeTable(table);
           const again = parseTable(writeTable(table));
           if (!again || writeTable(again) !== writeTable(table)) return "again " + writeTable(table);
         }
