@@ -33,7 +33,7 @@ const ACTIONS = {
 function watchKeys() {
   addEventListener("keydown", event => {
     if (document.querySelector("dialog[open]")) return;
-    if ("?؟".includes(event.key) && !event.target.matches("input:not([type=checkbox]), textarea")) { event.preventDefault(); return showKeys(); }
+    if (["?", "؟"].includes(event.key) && !event.target.matches("input:not([type=checkbox]), textarea")) { event.preventDefault(); return showKeys(); }
     const held = (event.ctrlKey || event.metaKey ? "C" : "") + (event.altKey ? "A" : "") + (event.shiftKey ? "S" : "");
     const key = KEYS.find(one => one[0] === event.code && one[1] === held);
     if (!key) return;
