@@ -74,7 +74,8 @@ function clearPage() {
   fillSelect("from", []); fillSelect("against", []);
 }
 const keyOf = page => `draft ${page.task} ${page.page_id} ${app.reviewer}`;
-async function openPage(index) {
+/** Open a page of the list, and say what came of the one before. */
+async function openPage(index, message = "", kind = "") {
   const item = app.items[index];
   if (!item) return;
   await keepDraft();
@@ -87,7 +88,7 @@ async function openPage(index) {
   button?.setAttribute("aria-current", "true"); button?.scrollIntoView({ block: "nearest" });
   at("name").textContent = `${page.file}, ${page.page}`;
   at("text").hidden = !page.text; at("text").querySelector("p").textContent = page.text;
-  say(page.holder ? t("held", page.holder) : "", page.holder ? "error" : "");
+  if (page.holder) say(t("held", page.holder), "error"); else say(message, kind);
   ask("image/" + page.page_id).then(reply => reply.blob()).then(blob => { if (app.page === page) showImage(blob, `${page.file}, ${page.page}`); });
   const local = localStorage.getItem(keyOf(page)), draft = local ? JSON.parse(local) : page.draft;
   fillFrom(app.candidates.length ? 0 : -1);
@@ -250,9 +251,7 @@ async function go(by) {
   const index = app.at + by;
   if (by > 0 && index >= app.items.length) return loadQueue();
   if (index < 0) return;
-  const message = at("state").textContent, kind = at("state").className;
-  await openPage(index);
-  if (!at("state").textContent) say(message, kind);
+  await openPage(index, at("state").textContent, at("state").className);
   if (by > 0 && app.page?.holder && index + 1 < app.items.length) await go(1);
 }
 function revert() {
@@ -268,8 +267,8 @@ async function undo() {
   let index = app.items.findIndex(one => one.page_id === last.page_id && one.task === last.task);
   if (index < 0) { await loadQueue(false); index = app.items.findIndex(one => one.page_id === last.page_id && one.task === last.task); }
   const told = await reply.json();
-  if (index >= 0) { app.items[index].status = told.status === "withdrawn" ? "" : told.status; at("list").querySelectorAll("button")[index].className = app.items[index].status; await openPage(index); }
-  say(t("undone"), "good");
+  if (index >= 0) { app.items[index].status = told.status === "withdrawn" ? "" : told.status; at("list").querySelectorAll("button")[index].className = app.items[index].status; await openPage(index, t("undone"), "good"); }
+  else say(t("undone"), "good");
 }
 function prompt(question) {
   const dialog = at("ask");
