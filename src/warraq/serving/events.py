@@ -20,12 +20,14 @@ class PageEvent(Row):
 
     event: Literal["page"] = "page"
     page: int
+    part: int = 0  # of a page too long for one image, from 1
     image: str
 
 
 class _AnswerHead(Row):
     event: Literal["answer"] = "answer"
     page: int
+    part: int = 0
     task: str
 
 

@@ -112,7 +112,7 @@ class ReadService:
             try:
                 job.limit.check()
                 if job.with_images:
-                    yield PageEvent(page=page.page, image=encode_image(image))
+                    yield PageEvent(page=page.page, part=page.part, image=encode_image(image))
                 new = list(answer_queries(self.model, queries, len(queries), lambda _: job.limit.check()))
             except TimeOverError:
                 rejected.append(self._explain_time(page.document, page.page))
