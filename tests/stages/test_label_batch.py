@@ -20,6 +20,13 @@ def right(project: Project) -> bool:
     return [row.answer for row in project.rows()] == [content_answer(page.image_sha256) for page in project.pages]
 
 
+def leave_jobs(project: Project, server: GeminiServer, pages: int) -> None:
+    """A run that is killed while its jobs, of as many pages, are not over."""
+    server.jobs_over = False
+    with project.start("gemini", lane="batch"):
+        server.await_requests(pages)
+
+
 def test_results_find_their_pages_in_any_order(
     project: Project, server: GeminiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -60,9 +67,7 @@ def test_an_answer_for_another_page_is_not_taken(project: Project, server: Gemin
 def test_a_killed_run_leaves_its_job_to_the_next_one(project: Project, server: GeminiServer, lane: str) -> None:
     """Whichever lane that one takes: the pages are paid for."""
     project.add_cleared_pages(5)
-    server.jobs_over = False
-    with project.start("gemini", lane="batch"):
-        server.await_requests(5)
+    leave_jobs(project, server, 5)
 
     server.jobs_over = True
     result = project.label("gemini", lane=lane)
@@ -75,9 +80,7 @@ def test_a_killed_run_leaves_its_job_to_the_next_one(project: Project, server: G
 def test_a_reservation_without_a_job_is_given_up_in_the_end(project: Project, server: GeminiServer) -> None:
     """As after a kill between the two: its price counts, and the pages are asked again."""
     project.add_cleared_pages(2)
-    server.jobs_over = False
-    with project.start("gemini", lane="batch"):
-        server.await_requests(2)
+    leave_jobs(project, server, 2)
     server.unlisted = {name for name, _ in server.jobs}
     server.jobs_over = True
     with sqlite3.connect(project.root / "ledger/ledger.sqlite") as ledger:
@@ -161,9 +164,7 @@ def test_what_an_old_job_finds_confidential_is_sent_by_no_other_lane(project: Pr
     project.add_page(1, document="0" * 12)
     project.declare_public([1])
     server.script = ["marked"]
-    server.jobs_over = False
-    with project.start("gemini", lane="batch"):
-        server.await_requests(1)
+    leave_jobs(project, server, 1)
     other = project.add_page(2, document="0" * 12)
     project.declare_public([1, 2])
 
@@ -194,9 +195,7 @@ def test_results_that_cannot_be_had_free_their_pages(
 def test_a_job_that_is_not_over_keeps_up_no_other_lane(project: Project, server: GeminiServer) -> None:
     """Its pages are collected by a later run, or asked again after its deadline."""
     project.add_cleared_pages(2)
-    server.jobs_over = False
-    with project.start("gemini", lane="batch"):
-        server.await_requests(2)
+    leave_jobs(project, server, 2)
     for number in (2, 3):
         project.add_page(number)
     project.declare_public(range(4))
@@ -217,9 +216,7 @@ def test_a_job_that_is_not_over_keeps_up_no_other_lane(project: Project, server:
 
 def test_jobs_that_cannot_be_listed_keep_up_no_other_lane(project: Project, server: GeminiServer) -> None:
     project.add_cleared_pages(1)
-    server.jobs_over = False
-    with project.start("gemini", lane="batch"):
-        server.await_requests(1)
+    leave_jobs(project, server, 1)
     project.add_page(1)
     project.declare_public(range(2))
     server.listed = [1, "two"]

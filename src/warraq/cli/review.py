@@ -2,11 +2,18 @@
 
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
 from warraq.cli.terminal import exit_on_failure, load_params, path_option
+
+
+def percent_option(name: str, default: float, description: str) -> Callable[[Any], Any]:
+    """An option from 0 to 100."""
+    return click.option(name, type=click.FloatRange(0, 100), default=default, show_default=True, help=description)
 
 
 @click.command()
@@ -20,27 +27,9 @@ from warraq.cli.terminal import exit_on_failure, load_params, path_option
 )  # fmt: skip
 @path_option("--model", "Folder of a finished model, which then reads the pages that nobody has answered.", False)
 @click.option("--reviewer", envvar="USER", default="", help="Your name in the reviews. Default: that of your account.")
-@click.option(
-    "--share",
-    type=click.FloatRange(0, 100),
-    default=100,
-    show_default=True,
-    help="Percent of each document's pages without a label that people label.",
-)
-@click.option(
-    "--sample",
-    type=click.FloatRange(0, 100),
-    default=10,
-    show_default=True,
-    help="Percent of accepted labels looked at at random.",
-)
-@click.option(
-    "--second",
-    type=click.FloatRange(0, 100),
-    default=0,
-    show_default=True,
-    help="Percent of reviewed pages that a second person reads, blind.",
-)
+@percent_option("--share", 100, "Percent of each document's pages without a label that people label.")
+@percent_option("--sample", 10, "Percent of accepted labels looked at at random.")
+@percent_option("--second", 0, "Percent of reviewed pages that a second person reads, blind.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Another one needs a token in WARRAQ_TOKEN.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8090, show_default=True, help="Where it listens.")
 @click.option(

@@ -9,7 +9,7 @@ from warraq.metrics.catalogue import PRIMARY, READING, SCORES, ScoreSums
 from warraq.metrics.duplicates import Fingerprint, cluster_documents, hash_shingles
 from warraq.metrics.fields import Outcome, compare_fields, flatten_texts, strip_indices
 from warraq.metrics.grading import GradedAnswer, GradedVariants
-from warraq.metrics.statistics import CONFIDENCE, Estimate, Weighings, holm, subtract
+from warraq.metrics.statistics import CONFIDENCE, Estimate, Weighings, bound_score, holm, subtract
 
 LOST = 0.1  # the best reading score of a document below which it counts as lost
 
@@ -42,13 +42,7 @@ def score_document(graded: Sequence[GradedAnswer]) -> dict[str, float | None]:
     """Each score of one document, 0 to 1: its pages' sums, errors beyond the reference's length cut at 1; None where it
     has none."""
     sums = sum_scores(graded)
-    return {name: _bound(*sums[name]) for name, score in SCORES.items() if not score.pooled}
-
-
-def _bound(numerator: float, denominator: float) -> float | None:
-    if not denominator:
-        return 1.0 if numerator else None
-    return min(1.0, numerator / denominator)
+    return {name: bound_score(*sums[name]) for name, score in SCORES.items() if not score.pooled}
 
 
 def compute_metrics(graded: GradedVariants, drawings: int, seed: int, copies: Mapping[str, str]) -> Numbers:
@@ -96,9 +90,9 @@ def _flatten_estimate(key: str, estimate: Estimate) -> Numbers:
 def _compare_with_base(weighings: Weighings, names: Sequence[str]) -> Numbers:
     """Gains of merged over base; each p is corrected for its kind: the primary scores, or all others looked at."""
     numbers: Numbers = {}
-    tests = sum(weighings.estimate(f"merged_minus_base_{name}").documents > 0 for name in PRIMARY)
     for family in (PRIMARY, [name for name in names if name not in PRIMARY]):
         chances = {name: weighings.compute_p_value(f"merged_minus_base_{name}") for name in family}
+        tests = sum(chance is not None for chance in chances.values())
         for name, corrected in holm(chances).items():
             key = f"merged_minus_base_{name}"
             gain = weighings.estimate(key, worst=-1.0)

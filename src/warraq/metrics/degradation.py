@@ -7,7 +7,7 @@ from warraq.files import JsonObject
 from warraq.metrics import fields, text
 from warraq.metrics.catalogue import ScoreSums
 from warraq.metrics.fields import Kinds
-from warraq.metrics.statistics import Weighings, subtract
+from warraq.metrics.statistics import Weighings, bound_score, subtract
 
 DRAWINGS, SEED = 10_000, 1
 NAMES: Mapping[str, tuple[str, str]] = {
@@ -49,9 +49,7 @@ def measure_degradation(pairs: Sequence[AnswerPair]) -> dict[str, float | int | 
             f1 = fields.score_fields(pair.gold, aligned, kinds)["field_f1"] if pair.kinds is not None else (0.0, 0.0)
             _add(sums, f"{precision}_field_f1", f1)
     values = {
-        name: [min(1.0, part / whole) if whole else None for part, whole in (sums[name] for sums in documents.values())]
-        for pair in NAMES.values()
-        for name in pair
+        name: [bound_score(*sums[name]) for sums in documents.values()] for pair in NAMES.values() for name in pair
     }
     losses = {name: subtract(values[first], values[second]) for name, (first, second) in NAMES.items()}
     weighings = Weighings(losses, DRAWINGS, SEED)

@@ -7,9 +7,10 @@ testing; Geifman and El-Yaniv 2017, NeurIPS, "Selective classification").
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import groupby
+from operator import itemgetter
 
 from warraq.files import parse_strict_json
 from warraq.metrics.fields import align_lists, compare_fields
@@ -48,41 +49,50 @@ def count_errors(one: GradedAnswer) -> tuple[float, float]:
     return min(wrong, size), size
 
 
+def measure_confidence(graded: GradedVariants) -> dict[str, float | None]:
+    """Both AUROCs of each variant, in the names of metrics.json."""
+    return {f"{variant}_confidence_auroc": compute_auroc(part) for variant, part in graded.items()} | {
+        f"{variant}_field_confidence_auroc": compute_field_auroc(part) for variant, part in graded.items()
+    }
+
+
 def compute_auroc(graded: Sequence[GradedAnswer]) -> float | None:
     """AUROC of the confidence: how often a right field has more of it than a wrong one, ties half.
 
     0.5 is no information. None without confidence, right or wrong fields.
     """
     stated = [one for one in graded if one.confidence is not None and one.kinds is not None]
-    won, wrong_below, right_all = 0.0, 0.0, 0.0
-    for _, group in groupby(sorted(stated, key=read_confidence), key=read_confidence):
-        wrong, size = (sum(parts) for parts in zip(*map(count_errors, group), strict=True))
-        won += (size - wrong) * (wrong_below + wrong / 2)
-        wrong_below, right_all = wrong_below + wrong, right_all + size - wrong
-    return won / (right_all * wrong_below) if right_all and wrong_below else None
+    return _compute_auroc((read_confidence(one), *count_errors(one)) for one in stated)
 
 
 def compute_field_auroc(graded: Sequence[GradedAnswer]) -> float | None:
-    """AUROC of the confidence in each field: how often a right one has more of it than a wrong one, ties half.
+    """The same of the confidence in each field.
 
     None where the runtime tells no field's confidence, or all fields are right or all wrong. Each list is aligned with
     the reference's, which stands at the answer's places here, where the confidences are.
     """
-    from scipy.stats import mannwhitneyu
-
-    right: list[float] = []
-    wrong: list[float] = []
+    rows: list[tuple[float, float, float]] = []
     for one in graded:
         sure = {} if one.prediction is None else one.prediction.confidence_by_field
         if sure and one.answer is not None and one.prediction and one.kinds is not None and "field_f1" in one.sums:
             answer = parse_strict_json(one.prediction.text)
             outcomes = compare_fields(align_lists(answer, one.gold, one.kinds), answer, one.kinds)
-            for path, outcome in outcomes.items():
-                if path in sure and outcome in ("correct", "wrong", "invented"):
-                    (right if outcome == "correct" else wrong).append(sure[path])
-    if not right or not wrong:
-        return None
-    return float(mannwhitneyu(right, wrong).statistic) / (len(right) * len(wrong))
+            rows += [
+                (sure[path], outcome != "correct", 1)
+                for path, outcome in outcomes.items()
+                if path in sure and outcome in ("correct", "wrong", "invented")
+            ]
+    return _compute_auroc(rows)
+
+
+def _compute_auroc(rows: Iterable[tuple[float, float, float]]) -> float | None:
+    """Of (confidence, wrong ones, all of them)."""
+    won, wrong_below, right_all = 0.0, 0.0, 0.0
+    for _, group in groupby(sorted(rows), key=itemgetter(0)):
+        _, wrong, size = (sum(parts) for parts in zip(*group, strict=True))
+        won += (size - wrong) * (wrong_below + wrong / 2)
+        wrong_below, right_all = wrong_below + wrong, right_all + size - wrong
+    return won / (right_all * wrong_below) if right_all and wrong_below else None
 
 
 def choose_threshold(validation: Sequence[GradedAnswer], accepted_error: float) -> float | None:

@@ -37,6 +37,13 @@ Values = Sequence[float | None]
 """A value of each document, None where it has none."""
 
 
+def bound_score(numerator: float, denominator: float) -> float | None:
+    """A document's score of its sums, at most 1; errors with nothing to divide them by are 1."""
+    if not denominator:
+        return 1.0 if numerator else None
+    return min(1.0, numerator / denominator)
+
+
 def subtract(left: Values, right: Values) -> list[float | None]:
     """`left - right` in each document where both have a value."""
     pairs = zip(left, right, strict=True)

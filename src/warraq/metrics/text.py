@@ -78,7 +78,7 @@ def cut_texts(left: str, right: str) -> list[tuple[str, str]]:
     (patience diff). A piece may still be too long: such a one has no common word that would tell its parts, and counts
     as lost and added as a whole.
     """
-    if left == right or is_alignable(left, right):
+    if is_alignable(left, right):
         return [(left, right)]
     ours, theirs = _find_single_words(left), _find_single_words(right)
     anchors = _find_longest_rise(sorted((ours[word], theirs[word]) for word in ours.keys() & theirs.keys()))

@@ -117,11 +117,8 @@ def decide_verdict(metrics: StudentMetrics) -> Verdict:
     shape = metrics.get_gain(FORM)
     formed = f"Form: {form}" + ("" if shape is None else f", {_format_change(metrics, FORM)}, {format_gain(shape)}")
     gain = gains[first]
-    better, worse = gain.higher_documents, gain.lower_documents
-    if SCORES[first].lower:
-        better, worse = worse, better
     documents = format_count(gain.documents, "held-out document")
-    rest = f"{format_gain(gain)} on {documents} ({better} better, {worse} worse)"
+    rest = f"{format_gain(gain)} on {documents} ({gain.higher_documents} better, {gain.lower_documents} worse)"
     for name, gain in gains.items():
         if name != first:
             but = {"worse": "but ", "unclear": "no clear difference in "}.get(judged[name], "")

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from warraq.files import write_json, write_text
 from warraq.metrics import plot_tables
-from warraq.metrics.aggregate import compute_metrics, count_field_outcomes, find_copies, group_answers
+from warraq.metrics.aggregate import compute_metrics, count_field_outcomes, group_answers
 from warraq.metrics.grading import GradedVariants
 from warraq.metrics.review import Thresholds
 from warraq.records import Page
@@ -27,6 +27,7 @@ class Results:
     metrics: StudentMetrics
     thresholds: Thresholds
     graded: GradedVariants
+    copies: Mapping[str, str]  # document -> the one that it nearly is
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def write_reports(results: Results, sources: Sources, out: Path, settings: Repor
     content = ReportContent(
         title=sources.title,
         metrics=results.metrics,
-        tasks=measure_tasks(results.graded, settings),
+        tasks=measure_tasks(results, settings),
         plots=plots,
         fields=count_field_outcomes(results.graded),
         views=build_views(results.graded, sources.pages, sources.images, out, settings.image_mib),
@@ -73,13 +74,13 @@ def write_reports(results: Results, sources: Sources, out: Path, settings: Repor
     write_text(out / "report.html", render_report(content))
 
 
-def measure_tasks(graded: GradedVariants, settings: ReportSettings) -> dict[str, StudentMetrics]:
+def measure_tasks(results: Results, settings: ReportSettings) -> dict[str, StudentMetrics]:
     """The scores of each task alone, where there are several."""
-    tasks = group_answers(graded, lambda one: one.sample.task)
+    tasks = group_answers(results.graded, lambda one: one.sample.task)
     if len(tasks) == 1:
         return {}
-    copies, variants = find_copies(graded["merged"]), " ".join(graded)
-    numbers = {task: compute_metrics(part, settings.drawings, settings.seed, copies) for task, part in tasks.items()}
+    drawings, variants = min(settings.drawings, TASK_DRAWINGS), " ".join(results.graded)
+    numbers = {task: compute_metrics(part, drawings, settings.seed, results.copies) for task, part in tasks.items()}
     return {task: StudentMetrics.collect({"variants": variants, **part}) for task, part in numbers.items()}
 
 

@@ -8,7 +8,7 @@ from statistics import median
 from warraq.datasets.splits import assign_splits, read_splits
 from warraq.files import JsonObject
 from warraq.metrics.review import count_documents_needed
-from warraq.metrics.statistics import Estimate, Weighings
+from warraq.metrics.statistics import Estimate, Weighings, bound_score
 from warraq.reviewing.project import ReviewProject
 from warraq.reviewing.queues import Item, list_items
 from warraq.tasks import Task, dumps
@@ -87,10 +87,7 @@ def compare_answers(task: Task, pairs: Sequence[tuple[str, JsonObject, JsonObjec
             if name in sums:
                 sums[name][document][0] += numerator
                 sums[name][document][1] += denominator
-    columns = {
-        name: [min(1.0, numerator / denominator) for numerator, denominator in part.values() if denominator]
-        for name, part in sums.items()
-    }
+    columns = {name: [bound_score(*one) for one in part.values() if one[1]] for name, part in sums.items()}
     found = []
     for name, column in columns.items():
         if column:

@@ -104,16 +104,16 @@ def aggregate(inputs: Inputs, grades: Grades, parameters: Evaluate) -> Results:
         graded |= {variant: review.score_review(graded[variant], chosen) for variant, chosen in thresholds.items()}
     if "teacher" in graded:
         graded |= {variant: compare_with_teacher(graded[variant], graded["teacher"]) for variant in thresholds}
+    copies = find_copies(graded["merged"])
     numbers: dict[str, MetricValue] = {
         **describe(inputs),
         "validation_documents_needed": review.count_documents_needed(parameters.accepted_error),
-        **{f"{variant}_confidence_auroc": review.compute_auroc(part) for variant, part in graded.items()},
-        **{f"{variant}_field_confidence_auroc": review.compute_field_auroc(part) for variant, part in graded.items()},
-        **compute_metrics(graded, parameters.drawings, parameters.seed, find_copies(graded["merged"])),
+        **review.measure_confidence(graded),
+        **compute_metrics(graded, parameters.drawings, parameters.seed, copies),
     }
     verdict = decide_verdict(StudentMetrics.collect(numbers))
     words = {"verdict": verdict.word, "verdict_form": verdict.form}
-    return Results(StudentMetrics.collect({**numbers, **words}), thresholds, graded)
+    return Results(StudentMetrics.collect({**numbers, **words}), thresholds, graded, copies)
 
 
 def describe(inputs: Inputs) -> dict[str, MetricValue]:
