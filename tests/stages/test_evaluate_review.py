@@ -13,6 +13,8 @@ from support.evaluate_project import (
     add_validation,
     change_prediction,
     evaluate,
+    make_gold,
+    make_page_id,
     make_prediction,
     make_sample,
     run_evaluate,
@@ -20,6 +22,7 @@ from support.evaluate_project import (
 )
 from warraq.metrics import plot_tables, review
 from warraq.metrics.grading import GradedAnswer
+from warraq.records import Review, write_rows
 
 
 def chosen(folder: Path) -> dict[str, dict[str, float | None]]:
@@ -133,3 +136,26 @@ def test_fifths_of_confidence_keep_equals_together_and_lose_no_answer() -> None:
     ]  # fmt: skip
     assert rows[0]["error"] == pytest.approx(sum(range(7)) / 70) and rows[-1]["coverage"] == 1
     assert rows[-1]["error_above"] == pytest.approx(sum(range(10)) / 100)
+
+
+def test_how_far_two_people_agree_is_the_ceiling_of_the_report(folder: Path) -> None:
+    """The second invoice differs in one field of seven, in one document of two; a page that is gone is no pair."""
+    rows = [Review(page_id=make_page_id(n), task="invoice", answer=make_gold(n, "invoice"), reviewer="one")
+            for n in (0, 1, 99)]  # fmt: skip
+    rows += [row.model_copy(update={"status": "second", "reviewer": "two"}) for row in rows]
+    rows[-2] = rows[-2].model_copy(update={"answer": make_gold(1, "invoice") | {"currency": "SYP"}})
+    rows.append(rows[0].model_copy(update={"page_id": make_page_id(2), "status": "skipped", "answer": None}))
+    write_rows(folder / "reviews/invoice.jsonl", rows, key=lambda row: row.status)
+    found = evaluate(folder)
+    assert [found[f"people_{name}"] for name in ("invoice_answers", "invoice_documents", "answers")] == [2, 2, 2]
+    assert found["people_field_f1"] == found["people_invoice_field_f1"] == pytest.approx((1 + 6 / 7) / 2, abs=1e-6)
+    assert 0 < found["people_field_f1_lo"] < found["people_field_f1"] < found["people_field_f1_hi"] <= 1
+    said = "Two people, the second blind, agree to: invoice field F1 0.929 ["
+    assert said in " ".join(run_evaluate(folder).stdout.split())
+    html = (folder / "out/report.html").read_text(encoding="utf-8")
+    assert said in html and '<span class="who">people</span><span class="num">0.929' in html
+
+
+def test_without_second_readings_nothing_is_said_of_people(folder: Path) -> None:
+    assert not any(name.startswith("people") for name in evaluate(folder))
+    assert "people" not in run_evaluate(folder).stdout

@@ -108,7 +108,7 @@ def rewrite(text: str) -> Callable[[Prediction], list[Prediction]]:
 
 
 def run_evaluate(folder: Path, out: str = "out") -> Result:
-    paths = [f"--{name}={folder / name}" for name in ("dataset", "pages", "labels", "predictions")]
+    paths = [f"--{name}={folder / name}" for name in ("dataset", "pages", "labels", "reviews", "predictions")]
     paths += [f"--proof={folder / 'proof.json'}", f"--out={folder / out}"]
     return CliRunner().invoke(main, ["--params", str(folder / "params.yaml"), "evaluate", *paths])
 

@@ -180,20 +180,22 @@ def predict(context: click.Context, model: Path, dataset: Path, pages: Path, out
 @path_option("--dataset", "What dataset wrote.")
 @path_option("--pages", "What render wrote.")
 @path_option("--labels", "What label wrote: the teacher is scored where people answered too.", required=False)
+@path_option("--reviews", "What people said: how far two of them agree is the ceiling of every score.", required=False)
 @path_option("--predictions", "Folder of <variant>/predictions.jsonl.")
 @path_option("--proof", "The parity.json that merge wrote: which base, tuned how.")
 @path_option("--out", "Folder for metrics.json, review.json, report.html, model_card.md and plots.")
 @click.pass_context
 @exit_on_failure
 def evaluate(
-    context: click.Context, dataset: Path, pages: Path, labels: Path | None, predictions: Path, proof: Path, out: Path
-) -> None:
+    context: click.Context, dataset: Path, pages: Path, labels: Path | None, reviews: Path | None, predictions: Path,
+    proof: Path, out: Path,
+) -> None:  # fmt: skip
     """Predictions to metrics and a report; prints the comparison."""
     params = load_params(context)
     from warraq.stages import evaluate as stage
 
     text = stage.run(
-        dataset=dataset, pages=pages, labels=labels, predictions=predictions, proof=proof, out=out,
+        dataset=dataset, pages=pages, labels=labels, reviews=reviews, predictions=predictions, proof=proof, out=out,
         parameters=params.evaluate,
     )  # fmt: skip
     click.echo(text)

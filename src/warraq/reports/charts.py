@@ -48,10 +48,13 @@ class LineChart:
 
 
 def build_bars(metrics: StudentMetrics, name: str) -> BarChart:
-    """A score of all variants on a scale from 0 to 1; what lies beyond 1, as a CER may, is drawn at the end."""
+    """A score of all variants, and of two people against each other where they read the same pages, on a scale from 0
+    to 1; what lies beyond 1, as a CER may, is drawn at the end."""
     bars = []
-    for variant in metrics.variants:
+    for variant in (*metrics.variants, "people"):
         score = metrics.get_score(variant, name)
+        if variant == "people" and score.value is None:
+            continue
         lo, value, hi = (_to_percent(one) for one in (score.lo, score.value, score.hi))
         interval = comparison.format_interval(score)
         bars.append(Bar(variant, comparison.format_number(score.value), interval, lo, value, hi))

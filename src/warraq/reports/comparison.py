@@ -1,5 +1,6 @@
 """metrics.json -> the verdict in a sentence, and the comparison as plain text."""
 
+import re
 import textwrap
 from dataclasses import dataclass
 from typing import Literal
@@ -197,6 +198,18 @@ def list_left_out(metrics: StudentMetrics) -> list[str]:
     return sentences
 
 
+def describe_people(metrics: StudentMetrics) -> str:
+    """How far two people agree, by task: the ceiling of every score; empty where no page was read twice."""
+    sentences = []
+    for task in (found[1] for name in metrics.values if (found := re.fullmatch(r"people_(\w+)_answers", name))):
+        scores = {name: metrics.get_score("people", f"{task}_{name}") for name in ("cer", *READING[:2])}
+        told = [f"{SCORES[name].label} {format_score(one)}" for name, one in scores.items() if one.value is not None]
+        counts = (("answers", "answer"), ("documents", "document"))
+        size = " of ".join(format_count(metrics.get_count(f"people_{task}_{key}"), noun) for key, noun in counts)
+        sentences.append(f"{task} {', '.join(told)} on {size}")
+    return f"Two people, the second blind, agree to: {'; '.join(sentences)}." if sentences else ""
+
+
 def describe_review(metrics: StudentMetrics) -> str:
     """Why answers go unread or do not; empty without validation documents."""
     documents, needed = (metrics.get_count(f"validation_documents{end}") for end in ("", "_needed"))
@@ -222,8 +235,12 @@ def format_terminal(metrics: StudentMetrics, report: str) -> str:
             lines.append(f"{'merged − base':<24}{SCORES[name].label} {format_gain(gain)}{below}")
     verdict = decide_verdict(metrics)
     scored = f"{describe_size(metrics)}, scored against {describe_reference(metrics)}."
-    counts = [scored, "Brackets: 95 % intervals over documents.", *list_left_out(metrics)]
+    counts = [scored, "Brackets: 95 % intervals over documents.", *list_left_out(metrics), describe_people(metrics)]
     conclusion = [f"{verdict.sentence}, {verdict.rest}.", describe_losses(metrics), describe_lost(metrics)]
-    for paragraph in (" ".join(counts), f"{describe_tuning(metrics)}.", " ".join(filter(None, conclusion))):
+    for paragraph in (
+        " ".join(filter(None, counts)),
+        f"{describe_tuning(metrics)}.",
+        " ".join(filter(None, conclusion)),
+    ):
         lines += ["", *textwrap.wrap(paragraph, 100)]
     return "\n".join(line.rstrip() for line in [*lines, "", f"Report: {report}"])

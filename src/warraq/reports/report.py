@@ -83,6 +83,7 @@ def render_report(content: ReportContent) -> str:
         verdict=comparison.decide_verdict(metrics),
         left_out=comparison.list_left_out(metrics),
         lost=comparison.describe_lost(metrics),
+        people=comparison.describe_people(metrics),
         primary=[SCORES[name].label for name in PRIMARY],
         losses=comparison.describe_losses(metrics),
         charts=[

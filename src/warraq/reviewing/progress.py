@@ -1,18 +1,16 @@
 """How far the reading is, how good the teacher is and how well people agree, and what to do next."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from warraq.datasets.splits import assign_splits, read_splits
 from warraq.files import JsonObject
 from warraq.metrics.review import count_documents_needed
-from warraq.metrics.statistics import Estimate, Weighings, bound_score
+from warraq.metrics.statistics import Estimate
 from warraq.reviewing.project import ReviewProject
 from warraq.reviewing.queues import Item, list_items
-from warraq.tasks import Task, dumps
-from warraq.tasks.scoring import score_core
+from warraq.tasks.agreement import Pair, measure_agreement, pair_readings
 
 LATEST = 50  # reviews by whose time the next ones are estimated
 DRAWINGS = 2000  # times that the documents are weighed for an interval
@@ -48,52 +46,29 @@ def measure_pace(project: ReviewProject, reviewer: str) -> float | None:
 
 def compare_teacher(project: ReviewProject, items: Iterable[Item]) -> list[Comparison]:
     """What people made of the teacher's labels that they looked at."""
-    pairs: dict[str, list[tuple[str, JsonObject, JsonObject]]] = defaultdict(list)
+    pairs = []
     for item in items:
         review = project.logs[item.task].current.get(item.page_id)
         if review is None or review.answer is None or item.label is None or item.label.teacher == "human":
             continue
         if item.label.answer is not None:
-            pairs[item.task].append((item.document, review.answer, item.label.answer))
-    return _compare_all(project, pairs)
+            pairs.append(Pair(project.tasks[item.task], item.document, review.answer, item.label.answer))
+    return list(_compare(project, pairs))
 
 
 def compare_people(project: ReviewProject) -> list[Comparison]:
     """What second readers, who did not see it, made of the pages of the first."""
     project.refresh()
-    pairs: dict[str, list[tuple[str, JsonObject, JsonObject]]] = defaultdict(list)
-    for name, log in project.logs.items():
-        for page_id, second in log.second.items():
-            first, page = log.current.get(page_id), project.pages.get(page_id)
-            if page is not None and first is not None and first.answer is not None and second.answer is not None:
-                pairs[name].append((page.document, first.answer, second.answer))
-    return _compare_all(project, pairs)
+    pairs = [pair for log in project.logs.values() for pair in pair_readings(log.rows, log.task, project.pages)]
+    return list(_compare(project, pairs))
 
 
-def _compare_all(
-    project: ReviewProject, pairs: Mapping[str, Sequence[tuple[str, JsonObject, JsonObject]]]
-) -> list[Comparison]:
-    return [one for name, part in pairs.items() for one in compare_answers(project.tasks[name], part)]
-
-
-def compare_answers(task: Task, pairs: Sequence[tuple[str, JsonObject, JsonObject]]) -> list[Comparison]:
-    """The scores of answers against others, of (document, reference, answer); what fits no schema is left out."""
-    sums: dict[str, dict[str, list[float]]] = {name: defaultdict(lambda: [0.0, 0.0]) for name in SCORES}
-    for document, reference, answer in pairs:
-        gold, _ = task.parse(dumps(reference))
-        if gold is None:
-            continue
-        for name, (numerator, denominator) in score_core(task, gold, dumps(answer)).sums.items():
-            if name in sums:
-                sums[name][document][0] += numerator
-                sums[name][document][1] += denominator
-    columns = {name: [bound_score(*one) for one in part.values() if one[1]] for name, part in sums.items()}
-    found = []
-    for name, column in columns.items():
-        if column:
-            estimate = Weighings({name: column}, DRAWINGS, seed=1).estimate(name)
-            found.append(Comparison(task.name, name, len(pairs), estimate))
-    return found
+def _compare(project: ReviewProject, pairs: Sequence[Pair]) -> Iterator[Comparison]:
+    for name in project.task_names:
+        agreement = measure_agreement([pair for pair in pairs if pair.task.name == name], DRAWINGS, seed=1)
+        for score in SCORES:
+            if score in agreement.scores:
+                yield Comparison(name, score, agreement.answers, agreement.scores[score])
 
 
 def count_gold(project: ReviewProject, items: Sequence[Item], wanted: Wanted) -> JsonObject:

@@ -3,8 +3,8 @@
 Variants are base, merged, onnx, whatever else has predictions beside theirs, and the teacher where people answered for
 the same pages. Every test sample counts for every variant: one without an answer is scored as if nothing had been
 copied. Only the samples with the strongest reference present are scored, so that a person's answers and a teacher's are
-never in one number. On validation samples it is only chosen which answers may go unread. The models themselves are not
-needed: what they answered is on disk.
+never in one number. On validation samples it is only chosen which answers may go unread. How far two people agree about
+the same pages stands beside it all. The models themselves are not needed: what they answered is on disk.
 """
 
 from collections import Counter
@@ -23,7 +23,7 @@ from warraq.reports.comparison import VARIANTS, decide_verdict, format_terminal
 from warraq.reports.folder import Results, Sources, write_reports
 from warraq.reports.student_metrics import MetricValue, StudentMetrics
 from warraq.section import Section
-from warraq.tasks import cases
+from warraq.tasks import agreement, cases
 from warraq.workers import log_progress
 
 
@@ -46,19 +46,14 @@ class Inputs:
     validation: list[cases.Case]
     answers: dict[str, cases.Predictions]
     teacher: cases.TeacherAnswers
+    readings: list[agreement.Pair]  # of two people, wherever their page stands
     hashes: dict[str, str]
     sources: Sources
 
 
-@dataclass(frozen=True)
-class Grades:
-    """Every variant's graded answers; a teacher has none to validation samples."""
-
-    test: GradedVariants
-    validation: GradedVariants
-
-
-def load(*, dataset: Path, pages: Path, labels: Path | None, predictions: Path, proof: Path) -> Inputs:
+def load(
+    *, dataset: Path, pages: Path, labels: Path | None, reviews: Path | None, predictions: Path, proof: Path
+) -> Inputs:
     """Read and check all that is scored.
 
     Raises:
@@ -78,38 +73,42 @@ def load(*, dataset: Path, pages: Path, labels: Path | None, predictions: Path, 
         answers["teacher"] = teacher.predictions
     hashes = cases.hash_inputs(dataset / "test.json", proof, test, rendered)
     sources = Sources(predictions.resolve().name, lineage, dataset, pages, rendered)
-    return Inputs(references, strongest, test, validation, answers, teacher, hashes, sources)
+    readings = agreement.read_pairs(reviews, sorted({case.sample.task for case in test}), rendered)
+    return Inputs(references, strongest, test, validation, answers, teacher, readings, hashes, sources)
 
 
-def grade(inputs: Inputs) -> Grades:
-    """Score every answer to every sample."""
-    grades = Grades({variant: [] for variant in inputs.answers}, {v: [] for v in inputs.answers if v != "teacher"})
+def grade(inputs: Inputs) -> tuple[GradedVariants, GradedVariants]:
+    """Score every answer to every test and validation sample; a teacher has none to the latter."""
+    test: GradedVariants = {variant: [] for variant in inputs.answers}
+    validation: GradedVariants = {variant: [] for variant in inputs.answers if variant != "teacher"}
     work = [
         (rows, case, inputs.answers[variant].get(case.key))
-        for graded, samples in ((grades.validation, inputs.validation), (grades.test, inputs.test))
+        for graded, samples in ((validation, inputs.validation), (test, inputs.test))
         for variant, rows in graded.items()
         for case in samples
     ]
     for rows, case, prediction in log_progress(work, len(work), "evaluate", "answers"):
         rows.append(cases.grade_answer(case, prediction))
-    return grades
+    return test, validation
 
 
-def aggregate(inputs: Inputs, grades: Grades, parameters: Evaluate) -> Results:
+def aggregate(inputs: Inputs, graded: GradedVariants, validation: GradedVariants, parameters: Evaluate) -> Results:
     """Choose the thresholds of review on validation, and sum the scores up over documents."""
     tasks = sorted({case.sample.task for case in inputs.test})
-    thresholds = review.choose_thresholds(grades.validation, tasks, parameters.accepted_error)
-    graded = dict(grades.test)
+    thresholds = review.choose_thresholds(validation, tasks, parameters.accepted_error)
     if inputs.validation:
-        graded |= {variant: review.score_review(graded[variant], chosen) for variant, chosen in thresholds.items()}
+        graded = graded | {
+            variant: review.score_review(graded[variant], chosen) for variant, chosen in thresholds.items()
+        }
     if "teacher" in graded:
-        graded |= {variant: compare_with_teacher(graded[variant], graded["teacher"]) for variant in thresholds}
+        graded = graded | {variant: compare_with_teacher(graded[variant], graded["teacher"]) for variant in thresholds}
     copies = find_copies(graded["merged"])
     numbers: dict[str, MetricValue] = {
         **describe(inputs),
         "validation_documents_needed": review.count_documents_needed(parameters.accepted_error),
         **review.measure_confidence(graded),
         **compute_metrics(graded, parameters.drawings, parameters.seed, copies),
+        **agreement.measure_people(inputs.readings, parameters.drawings, parameters.seed),
     }
     verdict = decide_verdict(StudentMetrics.collect(numbers))
     words = {"verdict": verdict.word, "verdict_form": verdict.form}
@@ -134,8 +133,9 @@ def describe(inputs: Inputs) -> dict[str, MetricValue]:
 
 
 def run(
-    *, dataset: Path, pages: Path, labels: Path | None, predictions: Path, proof: Path, out: Path, parameters: Evaluate
-) -> str:
+    *, dataset: Path, pages: Path, labels: Path | None, reviews: Path | None = None, predictions: Path, proof: Path,
+    out: Path, parameters: Evaluate,
+) -> str:  # fmt: skip
     """Write metrics.json, review.json, plots/*.csv, report.html and model_card.md to `out`.
 
     Returns:
@@ -144,7 +144,7 @@ def run(
     Raises:
         InputError: a file is missing or stale; nothing has been written then.
     """
-    inputs = load(dataset=dataset, pages=pages, labels=labels, predictions=predictions, proof=proof)
-    results = aggregate(inputs, grade(inputs), parameters)
+    inputs = load(dataset=dataset, pages=pages, labels=labels, reviews=reviews, predictions=predictions, proof=proof)
+    results = aggregate(inputs, *grade(inputs), parameters)
     write_reports(results, inputs.sources, out, parameters)
     return format_terminal(results.metrics, str(out / "report.html"))

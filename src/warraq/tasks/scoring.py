@@ -172,7 +172,11 @@ def _list_choices(part: Any) -> Iterator[Any]:
 @cache
 def list_all_words() -> Vocabulary:
     """The words of every task there is."""
-    names = (module.name for module in pkgutil.iter_modules(tasks.__path__) if module.name not in ("cases", "scoring"))
+    names = (
+        module.name
+        for module in pkgutil.iter_modules(tasks.__path__)
+        if module.name not in ("agreement", "cases", "scoring")
+    )
     words = [list_words(tasks.load(name).answer) for name in names]
     return Vocabulary(
         frozenset().union(*(one.names for one in words)), frozenset().union(*(one.choices for one in words))
