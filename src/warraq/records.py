@@ -42,6 +42,7 @@ ReviewStatus = Literal[
     "unreadable",  # nobody can read the page: it has no answer, and no teacher is asked for one
     "skipped",  # left for later; counts for nothing
     "withdrawn",  # what was said before counts no more
+    "second_withdrawn",  # what a second person said before counts no more
     "invalid",  # of no file: a row that is none, `reason` says why
 ]
 """What became of a page that a person looked at."""

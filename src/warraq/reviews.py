@@ -11,9 +11,12 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from warraq.errors import first_problem
-from warraq.records import Review, Row, dump_row
+from warraq.records import Review, ReviewStatus, Row, dump_row
 
 logger = logging.getLogger(__name__)
+
+SECOND: tuple[ReviewStatus, ...] = ("second", "second_withdrawn")
+"""What a second reader says, which touches nothing of what the first one said."""
 
 _PAGE_ID = re.compile(r'"page_id"\s*:\s*"([^"\\]+)"')
 
@@ -54,9 +57,20 @@ def select_reviews(rows: Iterable[Review]) -> dict[str, Review]:
     for row in rows:
         if row.status == "withdrawn":
             reviews.pop(row.page_id, None)
-        elif row.status not in ("second", "skipped"):
+        elif row.status not in (*SECOND, "skipped"):
             reviews[row.page_id] = row
     return reviews
+
+
+def select_second_readings(rows: Iterable[Review]) -> dict[str, Review]:
+    """Of rows in their order the one of each page by a second reader that counts."""
+    readings: dict[str, Review] = {}
+    for row in rows:
+        if row.status == "second":
+            readings[row.page_id] = row
+        elif row.status == "second_withdrawn":
+            readings.pop(row.page_id, None)
+    return readings
 
 
 @contextmanager

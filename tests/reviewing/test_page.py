@@ -245,6 +245,10 @@ def test_a_second_reader_does_not_see_the_first(desk: Desk) -> None:
     desk.save()
     first, second = [row for row in desk.project.reviews() if row.page_id == page_id][-2:]
     assert (first.answer, second.status, second.reviewer) == (content_answer("of the first"), "second", "r2")
+    desk.press("KeyZ", ALT)
+    desk.page.wait("at('state').textContent === t('undone')")
+    assert desk.project.reviews()[-1].status == "second_withdrawn"
+    assert desk.page.run("[app.page.page_id, app.page.status]") == [page_id, ""]
     desk.page.run("(at('reviewer').value = 'r1', app.reviewer = 'r1', 0)")
 
 
@@ -260,6 +264,19 @@ def test_pages_without_an_answer(desk: Desk) -> None:
     desk.press("KeyB", ALT)
     desk.page.wait(f"app.page.page_id !== '{second}'")
     assert desk.last() == {"blocks": []}
+
+
+def test_labels_that_have_come_are_told_of_and_listed(desk: Desk) -> None:
+    first, second = (page.page_id for page in desk.project.pages[8:10])
+    desk.open(first, task="invoice")
+    desk.project.add_label(second, "invoice", answer=INVOICE, message="arithmetic: total")
+    desk.press("KeyJ", ALT)
+    desk.page.press("Enter", 13, "\r")
+    desk.page.wait(f"app.page.page_id === '{second}' && app.stale")
+    desk.press("PageDown", ALT)
+    desk.page.wait("at('state').textContent === t('renewed') && !app.stale")
+    desk.open(second, task="invoice", queue="doubtful")
+    desk.page.wait("app.candidates[0]?.source === 'label'")
 
 
 @pytest.mark.parametrize("language", ["en", "ar"])
@@ -299,6 +316,31 @@ def test_the_image_zooms_pans_and_turns(desk: Desk, tmp_path: Path) -> None:
     desk.open(desk.project.pages[11].page_id)
     desk.page.wait("view.turn === 0")
     assert desk.page.run("view.zoom") == zoom
+
+
+def test_two_fingers_zoom_and_one_moves_the_image(desk: Desk) -> None:
+    """On a tablet: the place between the fingers stays under them, and the page itself neither zooms nor scrolls."""
+    desk.page.open(desk.server.url, 820, 1180, dark=False)
+    desk.page.wait("app.page")
+    desk.open(desk.project.pages[10].page_id)
+    desk.page.wait("at('image').naturalWidth > 0 && at('image').alt === at('name').textContent")
+    desk.page.run("(view.zoom = 1, view.x = view.y = 0, drawPage())")
+    x, y = desk.page.run("(box => [box.left + 200, box.top + 80])(at('stage').getBoundingClientRect())")
+    desk.page.touch("touchStart", (x - 40, y), (x + 40, y))
+    for step in (50, 65, 80):
+        desk.page.touch("touchMove", (x - step, y), (x + step, y))
+    desk.page.touch("touchEnd")
+    desk.page.wait("view.zoom > 1.9 && !view.pointers.size")
+    zoom, left = desk.page.run("[view.zoom, view.x]")
+    assert zoom == pytest.approx(2, rel=0.02) and left == pytest.approx(200 - 200 * zoom, abs=2)
+    desk.page.touch("touchStart", (x, y))
+    desk.page.touch("touchMove", (x - 30, y - 20))
+    desk.page.touch("touchEnd")
+    desk.page.wait(f"view.x < {left - 25}")
+    assert desk.page.run("[visualViewport.scale, scrollY, view.zoom]") == [1, 0, zoom]
+    assert desk.page.run(
+        "[...document.querySelectorAll('button')].every(one => one.offsetHeight === 0 || one.offsetHeight >= 24)"
+    )
 
 
 def test_a_killed_server_costs_nothing(desk: Desk) -> None:

@@ -16,7 +16,7 @@ from support.scripted_model import INVOICE, ScriptedModel, describe_model
 from warraq import tasks
 from warraq.files import write_json
 from warraq.records import Prediction, Review, write_rows
-from warraq.reviewing.log import ReviewLog
+from warraq.reviewing.log import ReviewLog, hash_review
 from warraq.reviewing.server import load_page
 
 
@@ -77,6 +77,53 @@ def test_what_does_not_fit_or_comes_second_is_not_saved(project: ReviewProject) 
         assert late.status_code == 409 and late.json()["answer"] == content_answer("one")
         assert late.json()["base"] == first.json()["base"]
     assert [row.answer for row in project.reviews()] == [content_answer("one")]
+
+
+def test_a_second_reading_is_taken_back_alone(project: ReviewProject) -> None:
+    page_id = project.add_page(1).page_id
+    project.add_review(project.pages[0], content_answer("first"))
+    with project.start("--second", "100") as server:
+        second = {"page_id": page_id, "status": "second", "reviewer": "r2"}
+        told = server.post("save", **second, answer=content_answer("one")).json()
+        told = server.post("save", **second, answer=content_answer("two"), base=told["base"]).json()
+        told = server.post("undo", **second, base=told["base"]).json()
+        assert told["status"] == "second" and project.reviews()[-1].answer == content_answer("one")
+        assert server.post("undo", **second, base="0").status_code == 409
+        assert server.get("queue?queue=second&task=content&reviewer=r2")["items"] == []
+    log = ReviewLog(project.root / "reviews", tasks.load("content"))
+    row = Review.model_validate({**second, "task": "content", "answer": content_answer("three")})
+    log.add(row, told["base"])
+    log.undo(page_id, "r2", hash_review(log.second[page_id]), second=True)
+    assert log.second[page_id].answer == content_answer("one")
+    assert log.current[page_id].answer == content_answer("first")
+
+
+def test_the_only_second_reading_taken_back_is_none(project: ReviewProject) -> None:
+    page_id = project.add_page(1).page_id
+    project.add_review(project.pages[0], content_answer("first"))
+    with project.start("--second", "100") as server:
+        second = {"page_id": page_id, "status": "second", "reviewer": "r2"}
+        told = server.post("save", **second, answer=content_answer("one")).json()
+        assert server.post("undo", **second, base=told["base"]).json() == {"base": "", "status": ""}
+        assert len(server.get("queue?queue=second&task=content&reviewer=r2")["items"]) == 1
+        assert server.get("progress")["people"] == [] and server.get("progress")["gold"]["content"] == 1
+
+
+def test_what_has_come_since_the_start_is_seen(project: ReviewProject) -> None:
+    page_id = project.add_page(1).page_id
+    with project.start() as server:
+        before = server.get("queue?task=content")
+        assert server.get("queue?task=content")["version"] == before["version"]
+        project.add_label(page_id, answer=content_answer("a label"))
+        project.add_page(2)
+        project.write_pages()
+        after = server.get("queue?task=content")
+        assert (len(before["items"]), len(after["items"])) == (1, 1) and after["version"] > before["version"]
+        assert after["items"][0]["page_id"] != page_id
+        assert [one["source"] for one in server.get(f"page/content/{page_id}")["candidates"]] == ["label"]
+        (project.root / "labels/content.jsonl").write_text("{}\n")
+        reply = httpx2.get(f"{server.url}/v1/queue", trust_env=False)
+        assert reply.status_code == 503 and "content.jsonl" in reply.json()["error"]["message"]
 
 
 def test_each_queue_has_what_pays(project: ReviewProject) -> None:

@@ -93,6 +93,11 @@ class Browser:
         button = {} if kind == "mouseWheel" else {"button": "left", "buttons": int(kind != "mouseReleased")}
         self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, clickCount=1, **button, **parameters)
 
+    def touch(self, kind: str, *points: tuple[float, float]) -> None:
+        """`touchStart`, `touchMove` or `touchEnd` of a finger at each of these places in px."""
+        fingers = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(points)]
+        self.call("Input.dispatchTouchEvent", type=kind, touchPoints=fingers)
+
     def find_barriers(self) -> list[str]:
         """What axe-core calls serious or critical in the page as it is shown: rule and element."""
         if not self.run("'axe' in window"):

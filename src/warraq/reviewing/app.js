@@ -36,21 +36,25 @@ async function start() {
 async function begin() {
   let told;
   try { told = await get("start"); } catch (error) { return say(error.message || t("gone"), "error"); }
-  Object.assign(app, { tasks: told.tasks, told });
   at("reviewer").value = app.reviewer = localStorage.getItem("reviewer") || told.reviewer;
-  fillSelect("task", [["", t("all")], ...Object.keys(told.tasks).map(name => [name, named(name)])]);
+  fillLists(told);
   at("task").value = Object.keys(told.tasks)[0];
-  fillSelect("document", [["", t("all")], ...told.documents]);
-  fillSelect("sensitivity", [["", t("all")], ...told.sensitivities.map(one => [one, one])]);
-  fillSelect("queue", told.queues.map(name => [name, t(name)]));
   await loadQueue();
   const first = told.queues.find(name => app.counts[name]);
   if (!app.items.length && first) { at("queue").value = first; at("filters").hidden = true; await loadQueue(); }
+}
+function fillLists(told) {
+  Object.assign(app, { tasks: told.tasks, told });
+  fillSelect("task", [["", t("all")], ...Object.keys(told.tasks).map(name => [name, named(name)])]);
+  fillSelect("document", [["", t("all")], ...told.documents]);
+  fillSelect("sensitivity", [["", t("all")], ...told.sensitivities.map(one => [one, one])]);
+  fillSelect("queue", told.queues.map(name => [name, t(name)]));
 }
 const queryOf = names => new URLSearchParams(Object.fromEntries(names.map(name => [name, at(name).value])));
 async function loadQueue(open = true) {
   const told = await get("queue?" + queryOf(["queue", "task", "document", "reason", "sensitivity", "reviewer"])).catch(error => { say(error.message, "error"); });
   if (!told) return;
+  if (told.version !== app.version) await renew(told.version);
   app.items = told.items;
   showCounts(told);
   fillSelect("reason", [["", t("all")], ...told.reasons.map(one => [one, one])]);
@@ -60,10 +64,16 @@ async function loadQueue(open = true) {
     if (item.reason) button.append(make("small", { textContent: item.reason }));
     return make("li", {}, button);
   }));
-  if (!open) return;
+  if (!open) { app.at = app.items.findIndex(one => one.page_id === app.page?.page_id && one.task === app.page.task); return markPlace(); }
   if (app.items.length) await openPage(0); else { app.at = -1; app.page = null; clearPage(); say(t("nothingLeft")); at("filters").hidden = false; at("more").setAttribute("aria-expanded", "true"); showProgress(); }
 }
+/** Pages, labels or answers of a model have come since the lists were filled. */
+async function renew(version) {
+  if (app.version !== undefined) fillLists(await get("start"));
+  app.version = version;
+}
 function showCounts(told) {
+  if (told.version !== app.version) { app.stale = true; say(t("renewed"), "good"); }
   app.counts = told.counts;
   for (const choice of at("queue").options) choice.textContent = `${t(choice.value)} (${told.counts[choice.value]})`;
   const minutes = told.pace_s && (told.pace_s / 60).toFixed(1), all = told.left_s / 60;
@@ -72,6 +82,11 @@ function showCounts(told) {
 function clearPage() {
   showImage(null, ""); at("form").replaceChildren(); at("notes").replaceChildren(); at("text").hidden = true; at("name").textContent = "";
   fillSelect("from", []); fillSelect("against", []);
+}
+function markPlace() {
+  for (const current of at("list").querySelectorAll("[aria-current]")) current.removeAttribute("aria-current");
+  const button = at("list").querySelectorAll("button")[app.at];
+  button?.setAttribute("aria-current", "true"); button?.scrollIntoView({ block: "nearest" });
 }
 const keyOf = page => `draft ${page.task} ${page.page_id} ${app.reviewer}`;
 /** Open a page of the list, and say what came of the one before. */
@@ -83,9 +98,7 @@ async function openPage(index, message = "", kind = "") {
   let page;
   try { page = await get(`page/${item.task}/${item.page_id}?${query}`); } catch (error) { return say(error.message || t("gone"), "error"); }
   Object.assign(app, { at: index, page, candidates: page.candidates, accepted: new Set(), problems: [], reverted: null, dirty: false, opened: performance.now(), base: -1, other: -1 });
-  for (const current of at("list").querySelectorAll("[aria-current]")) current.removeAttribute("aria-current");
-  const button = at("list").querySelectorAll("button")[index];
-  button?.setAttribute("aria-current", "true"); button?.scrollIntoView({ block: "nearest" });
+  markPlace();
   at("name").textContent = `${page.file}, ${page.page}`;
   at("text").hidden = !page.text; at("text").querySelector("p").textContent = page.text;
   if (page.holder) say(t("held", page.holder), "error"); else say(message, kind);
@@ -186,15 +199,6 @@ form.changed = path => {
   clearTimeout(app.timer);
   app.timer = setTimeout(() => { mark(); keepDraft(); }, 400);
 };
-async function keepDraft(closing = false) {
-  clearTimeout(app.timer);
-  const page = app.page;
-  if (closing && !app.dirty) return ask("release", { page_id: "", task: "", reviewer: "", tab: app.tab }).catch(() => {});
-  if (!page || !app.dirty) return;
-  const told = await ask("draft", { ...bodyOf(page), closing, draft: { answer: form.answer } }).then(reply => reply.json()).catch(() => ({}));
-  if (told.holder && app.page === page) say(t("held", told.holder), "error");
-}
-const bodyOf = page => ({ page_id: page.page_id, task: page.task, reviewer: app.reviewer, base: page.base, tab: app.tab });
 const inputs = () => [...at("form").querySelectorAll("textarea, select, input")].filter(one => one.offsetParent);
 function focusFirst() {
   const control = at("form").querySelector(".doubt [data-input]") ?? at("form").querySelector("textarea") ?? inputs()[0] ?? at("form").querySelector("button");
@@ -210,83 +214,6 @@ function step(list, by) {
   (target.matches("textarea, select, input") ? target : target.querySelector("[data-input], textarea"))?.focus();
   target.scrollIntoView({ block: "nearest" });
   return true;
-}
-async function save(next, extra = {}) {
-  const page = app.page;
-  if (!page || app.busy) return;
-  if (!app.reviewer.trim()) { at("reviewer").focus(); return say(t("named"), "error"); }
-  app.busy = true;
-  clearTimeout(app.timer);
-  const answer = extra.status ? null : form.answer, seen = app.candidates[app.base]?.seen ?? null, seconds = Math.round((performance.now() - app.opened) / 100) / 10;
-  const status = extra.status ?? (isSecond() ? "second" : "answered");
-  try {
-    const reply = await ask("save", { ...bodyOf(page), answer, seen, seconds, ...extra, status }), told = await reply.json();
-    if (reply.status === 422 && told.problems) {
-      app.problems = told.problems; mark();
-      say(t("fits", told.problems.length), "error");
-      const first = at("form").querySelector(`[data-input="${CSS.escape(told.problems[0].path)}"]`);
-      first?.focus(); return;
-    }
-    if (reply.status === 409) { page.base = told.base; return showConflict(told); }
-    if (!reply.ok) return say(told.error?.message ?? reply.status, "error");
-    page.base = told.base; app.dirty = false; app.start = copy(form.answer);
-    localStorage.removeItem(keyOf(page));
-    if (status !== "second") app.saved.push({ page_id: page.page_id, task: page.task, status, base: told.base, index: app.at });
-    app.items[app.at].status = told.status;
-    const button = at("list").querySelectorAll("button")[app.at];
-    if (button) button.className = told.status;
-    say(t("saved"), "good");
-  } catch { keepLocally(page); return say(t("gone"), "error"); } finally { app.busy = false; }
-  get("queue?limit=0&" + queryOf(["queue", "task", "document", "reason", "sensitivity", "reviewer"])).then(showCounts).catch(() => {});
-  if (next) await go(1);
-}
-function keepLocally(page) { localStorage.setItem(keyOf(page), JSON.stringify({ answer: form.answer })); }
-/** Somebody else saved first: their answer is shown beside ours, and saving again puts ours in its place. */
-function showConflict(told) {
-  if (told.answer) { app.candidates.push({ source: "review", name: "", answer: told.answer, doubts: [], confidence: {}, seen: "review" }); app.other = app.candidates.length - 1; showSources(); mark(); }
-  say(told.error.message, "error");
-}
-/** The next page that nobody has open, or the one before. */
-async function go(by) {
-  const index = app.at + by;
-  if (by > 0 && index >= app.items.length) return loadQueue();
-  if (index < 0) return;
-  await openPage(index, at("state").textContent, at("state").className);
-  if (by > 0 && app.page?.holder && index + 1 < app.items.length) await go(1);
-}
-function revert() {
-  if (app.reverted) { load(app.reverted); app.reverted = null; app.dirty = true; say(t("unreverted")); }
-  else if (!same(form.answer, app.start)) { const mine = copy(form.answer); load(app.start); app.reverted = mine; app.dirty = false; localStorage.removeItem(keyOf(app.page)); ask("draft", { ...bodyOf(app.page), draft: null }).catch(() => {}); say(t("reverted")); }
-  mark(); focusFirst();
-}
-async function undo() {
-  const last = app.saved.pop();
-  if (!last) return say(t("noUndo"));
-  const reply = await ask("undo", { ...last, index: undefined, reviewer: app.reviewer, tab: app.tab }).catch(() => null);
-  if (!reply?.ok) return say(reply ? (await reply.json()).error.message : t("gone"), "error");
-  let index = app.items.findIndex(one => one.page_id === last.page_id && one.task === last.task);
-  if (index < 0) { await loadQueue(false); index = app.items.findIndex(one => one.page_id === last.page_id && one.task === last.task); }
-  const told = await reply.json();
-  if (index >= 0) { app.items[index].status = told.status === "withdrawn" ? "" : told.status; at("list").querySelectorAll("button")[index].className = app.items[index].status; await openPage(index, t("undone"), "good"); }
-  else say(t("undone"), "good");
-}
-function prompt(question) {
-  const dialog = at("ask");
-  at("question").textContent = question; at("why").value = "";
-  dialog.returnValue = "";
-  dialog.showModal();
-  return new Promise(done => dialog.addEventListener("close", () => done(dialog.returnValue ? at("why").value : null), { once: true }));
-}
-async function leave(status, question) {
-  if (isSecond()) return go(1); // what the first reader said stands
-  const reason = await prompt(question);
-  if (reason !== null) await save(true, { status, reason: reason || null });
-}
-function blank() {
-  load(null);
-  if (form.answer.physical && "is_blank" in form.answer.physical) form.answer.physical.is_blank = true;
-  load(form.answer);
-  return save(true);
 }
 /** The other source's value in the field that has the focus, or all of it. */
 function takeOther(all) {

@@ -145,7 +145,7 @@ def _add(project: ReviewProject, row: Review, *, keep_reviewed: bool) -> str:
         return "there already"
     if keep_reviewed and current is not None:
         return "of a page that has a review"
-    last = (log.second if row.status == "second" else log.last).get(row.page_id)
+    last = log.find_last(row.page_id, row.status)
     if last is not None and (row.at or "") < (last.at or ""):
         return "older than what is there"
     with lock_rows(log.path) as append:

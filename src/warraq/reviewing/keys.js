@@ -57,5 +57,6 @@ function watchKeys() {
   at("against").addEventListener("change", () => { app.other = Number(at("against").value); mark(); });
   at("reviewer").addEventListener("change", () => { app.reviewer = at("reviewer").value.trim(); localStorage.setItem("reviewer", app.reviewer); loadQueue(); });
   at("token").addEventListener("change", () => { sessionStorage.setItem("token", at("token").value); begin(); });
+  addEventListener("focus", () => { if (app.page) count(); else if (app.told) loadQueue(); });
   addEventListener("pagehide", () => { keepDraft(true); });
 }

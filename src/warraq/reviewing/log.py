@@ -5,7 +5,7 @@ from pathlib import Path
 
 from warraq.files import JsonObject, short_hash
 from warraq.records import Review, dump_row
-from warraq.reviews import lock_rows, read_review_rows, select_reviews
+from warraq.reviews import SECOND, lock_rows, read_review_rows, select_reviews, select_second_readings
 from warraq.tasks import Task
 
 
@@ -31,7 +31,7 @@ class ReviewLog:
         self.rows: list[Review] = []
         self.current: dict[str, Review] = {}  # page_id -> the review that counts
         self.last: dict[str, Review] = {}  # page_id -> the last row but those of second readers
-        self.second: dict[str, Review] = {}  # page_id -> the last row of a second reader
+        self.second: dict[str, Review] = {}  # page_id -> the second reader's that counts
         self._stamp: tuple[int, int] | None = None
 
     def refresh(self) -> None:
@@ -46,8 +46,12 @@ class ReviewLog:
 
     def _index(self) -> None:
         self.current = select_reviews(self.rows)
-        self.last = {row.page_id: row for row in self.rows if row.status != "second"}
-        self.second = {row.page_id: row for row in self.rows if row.status == "second"}
+        self.last = {row.page_id: row for row in self.rows if row.status not in SECOND}
+        self.second = select_second_readings(self.rows)
+
+    def find_last(self, page_id: str, status: str) -> Review | None:
+        """What a row of that status would come after: the last of a page by first readers, or by second ones."""
+        return (self.second if status in SECOND else self.last).get(page_id)
 
     def add(self, row: Review, base: str) -> None:
         """Append a row to the file; the same said twice in a row is there once.
@@ -64,7 +68,7 @@ class ReviewLog:
             self.task.validate_label(row.answer)
         with lock_rows(self.path) as append:
             self.refresh()
-            last = (self.second if row.status == "second" else self.last).get(row.page_id)
+            last = self.find_last(row.page_id, row.status)
             if last is not None and _say_the_same(last, row):
                 return  # sent again, as the answer to it got lost
             if hash_review(last) != base:
@@ -75,16 +79,18 @@ class ReviewLog:
             self._stamp = self._read_stamp()
         self._index()
 
-    def undo(self, page_id: str, reviewer: str, base: str) -> None:
-        """Append a row by which what was said before the last one counts again, or nothing does.
+    def undo(self, page_id: str, reviewer: str, base: str, *, second: bool = False) -> None:
+        """Append a row by which what was said before the last one counts again, or nothing does; with `second` of what
+        second readers said.
 
         Raises:
             ConflictError: another row has come since.
         """
         self.refresh()
-        rows = [row for row in self.rows if row.page_id == page_id and row.status != "second"]
-        before = select_reviews(rows[:-1]).get(page_id)
-        again: JsonObject = {"page_id": page_id, "task": self.task.name, "reviewer": reviewer, "status": "withdrawn"}
+        rows = [row for row in self.rows if row.page_id == page_id and (row.status in SECOND) == second]
+        before = (select_second_readings if second else select_reviews)(rows[:-1]).get(page_id)
+        again: JsonObject = {"page_id": page_id, "task": self.task.name, "reviewer": reviewer}
+        again["status"] = "second_withdrawn" if second else "withdrawn"
         if before is not None and before.status != "invalid":
             again |= {"answer": before.answer, "status": before.status, "reviewer": before.reviewer}
             again |= {"reason": before.reason, "seen": before.seen}

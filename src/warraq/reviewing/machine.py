@@ -34,18 +34,13 @@ class MachineReaders:
 
     project: ReviewProject
     _turn: threading.Lock = field(default_factory=threading.Lock)
+    _model: tuple[str, Runtime] | None = None  # with the hash of what it is, as a new one may take its place
 
     @cached_property
     def languages(self) -> str:
         """Of Tesseract; empty where it is not installed."""
         installed = list_languages()
         return "+".join(language for language in LANGUAGES if language in installed)
-
-    @cached_property
-    def model(self) -> Runtime | None:
-        """The finished model, if one was named."""
-        folder = self.project.folders.model
-        return None if folder is None else load_runtime(folder)
 
     @cached_property
     def model_tasks(self) -> frozenset[str]:
@@ -75,13 +70,15 @@ class MachineReaders:
         folder = self.project.folders.model
         if folder is None or task.name not in self.model_tasks:
             return None
-        path = self._cache(page, f"{task.name} {short_hash(str(folder.resolve()))}")
+        identity = short_hash(b"".join((folder / name).read_bytes() for name in ("config.json", manifest.NAME)))
+        path = self._cache(page, f"{task.name} {identity}")
         if path.exists():
             kept: JsonObject | None = read_json(path)
             return kept
-        assert self.model is not None
+        if self._model is None or self._model[0] != identity:
+            self._model = identity, load_runtime(folder)
         request = Request((self.project.folders.pages / page.image,), task.prompt, stop_loops=True)
-        (answer,) = self.model.answer([request], read_token_limit(folder, MOST_TOKENS))
+        (answer,) = self._model[1].answer([request], read_token_limit(folder, MOST_TOKENS))
         value = task.parse(answer.text)[0] or repair_answer(task, answer.text)
         name = f"{folder.resolve().parent.name} {folder.name}"
         candidate = {"source": "student", "name": name, "answer": value, "confidence": measure_fields(answer)}

@@ -45,11 +45,13 @@ class ReviewFolders:
 
 @dataclass
 class ReviewProject:
-    """All that is known before anybody says anything; read once, but for the reviews."""
+    """All that is known before anybody says anything, read again when its files have changed."""
 
     folders: ReviewFolders
     task_names: Sequence[str]
     logs: dict[str, ReviewLog] = field(init=False)
+    version: int = 0  # one more whenever pages, labels or predictions were read again
+    _stamps: list[tuple[str, int, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.logs = {name: ReviewLog(self.folders.reviews, task) for name, task in self.tasks.items()}
@@ -106,9 +108,21 @@ class ReviewProject:
         return answer if answer is not None else repair_answer(task, prediction.text)
 
     def refresh(self) -> None:
-        """Read the reviews again where they have changed."""
+        """Read again what has changed, but for pages that are being written just now."""
         for log in self.logs.values():
             log.refresh()
+        stamps = self._read_stamps()
+        if stamps != self._stamps and (self.folders.pages / "pages.jsonl").exists():
+            self._stamps, self.version = stamps, self.version + 1
+            for name in ("pages", "sensitivity", "labels", "predictions"):
+                self.__dict__.pop(name, None)
+
+    def _read_stamps(self) -> list[tuple[str, int, int]]:
+        paths = [self.folders.pages / "pages.jsonl", self.folders.data / "raw/documents.csv"]
+        paths += [self.folders.data / f"labels/{name}.jsonl" for name in self.task_names]
+        paths += sorted(self.folders.reports.glob("*/*/predictions.jsonl"))
+        found = [(str(path), path.stat()) for path in paths if path.exists()]
+        return [(path, stat.st_mtime_ns, stat.st_size) for path, stat in found]
 
     def iterate_keys(self) -> Iterator[Key]:
         """Every page and task."""

@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request
 from pydantic import ValidationError
 from starlette.responses import FileResponse, JSONResponse, Response
 
-from warraq.errors import first_problem
+from warraq.errors import InputError, first_problem
 from warraq.files import JsonObject, parse_strict_json
 from warraq.local_server import Guard, make_error_response, make_page_response, refuse_open_host, serve_app
 from warraq.records import Page, Review, Row
@@ -23,6 +23,7 @@ from warraq.reviewing.machine import MachineReaders
 from warraq.reviewing.progress import Wanted, compare_people, compare_teacher, count_gold, measure_pace
 from warraq.reviewing.project import ReviewProject
 from warraq.reviewing.queues import QUEUES, Filters, Item, Queue, Shares, fill_queue, list_items
+from warraq.reviews import SECOND
 from warraq.tasks import Task
 
 ROOM = Path(__file__).parent
@@ -94,6 +95,8 @@ class Api:
                 response = await follow(request)
             except NoPageError as error:
                 response = make_error_response(404, "no_page", str(error.args[0]))
+            except InputError as error:  # of a file that has changed
+                response = make_error_response(503, "bad_file", str(error))
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
         response.headers.setdefault("Cache-Control", "no-store")
@@ -133,7 +136,8 @@ class Api:
         return JSONResponse({
             "items": [_show_item(one) for one in chosen[:limit]], "left": len(chosen),
             "counts": {name: len(part) for name, part in queues.items()},
-            "reasons": reasons, "pace_s": pace, "left_s": None if pace is None else pace * len(chosen),
+            "reasons": reasons, "version": self.project.version,
+            "pace_s": pace, "left_s": None if pace is None else pace * len(chosen),
         })  # fmt: skip
 
     async def tell_progress(self) -> Response:
@@ -155,12 +159,11 @@ class Api:
         self, task: str, page_id: str, tab: str = "", reviewer: str = "", second: bool = False
     ) -> Response:
         """All that is known of a page, its draft, and whether another tab has it open."""
+        self.project.refresh()
         page, definition = self._find(task, page_id)
-        log = self.project.logs[task]
-        log.refresh()
         holder = self.claims.take(task, page_id, tab, reviewer)
         candidates = collect_candidates(self.project, page, definition, blind=second)
-        last = (log.second if second else log.last).get(page_id)
+        last = self.project.logs[task].find_last(page_id, "second" if second else "answered")
         label = self.project.labels.get((page_id, task))
         return JSONResponse({
             "page_id": page_id, "task": task, "file": page.files[0], "files": page.files, "page": page.page,
@@ -222,14 +225,13 @@ class Api:
             return said
         self._find(said.task, said.page_id)
         try:
-            self.project.logs[said.task].undo(said.page_id, said.reviewer, said.base)
+            self.project.logs[said.task].undo(said.page_id, said.reviewer, said.base, second=said.status in SECOND)
         except ConflictError as error:
             return _tell_conflict(error)
         return self._tell_saved(said)
 
     def _tell_saved(self, said: SaveRequest) -> Response:
-        log = self.project.logs[said.task]
-        last = (log.second if said.status == "second" else log.last).get(said.page_id)
+        last = self.project.logs[said.task].find_last(said.page_id, said.status)
         return JSONResponse({"base": hash_review(last), "status": last.status if last else ""})
 
     async def release(self, request: Request) -> Response:

@@ -13,7 +13,7 @@ from warraq import tasks
 from warraq.metrics.catalogue import READING
 from warraq.metrics.statistics import Estimate, Weighings, bound_score
 from warraq.records import Page, Review
-from warraq.reviews import read_review_rows, select_reviews
+from warraq.reviews import read_review_rows, select_reviews, select_second_readings
 from warraq.tasks import JsonObject, Task, dumps
 from warraq.tasks.scoring import score_core
 
@@ -48,10 +48,10 @@ def read_pairs(reviews: Path | None, task_names: Iterable[str], pages: Mapping[s
 
 def pair_readings(rows: Sequence[Review], task: Task, pages: Mapping[str, Page]) -> list[Pair]:
     """What second readers made of the pages of the first, of one task's reviews in their order."""
-    current, second = select_reviews(rows), {row.page_id: row for row in rows if row.status == "second"}
+    current = select_reviews(rows)
     return [
         Pair(task, pages[page_id].document, first.answer, row.answer)
-        for page_id, row in second.items()
+        for page_id, row in select_second_readings(rows).items()
         if page_id in pages and (first := current.get(page_id)) and first.answer is not None and row.answer is not None
     ]
 
