@@ -4,14 +4,15 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
-VENV ?= $(CURDIR)/.venv
+VENV ?= .venv
+ENVIRONMENT := $(if $(filter /%,$(VENV)),$(VENV),$(CURDIR)/$(VENV))
 STUDENT ?= nano
 DOCUMENTS ?= 200
 SEED ?= 1
 REVIEW := $(addprefix --review ,$(wildcard reports/$(STUDENT)/review.json))
 NEED_GIB := 9
 
-export PATH := $(VENV)/bin:$(PATH)
+export PATH := $(ENVIRONMENT)/bin:$(PATH)
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM := false
 # No library reports to its maker: TELEMETRY_OFF of src/warraq/environment.py.
@@ -27,14 +28,21 @@ export RAY_USAGE_STATS_ENABLED := 0
 export VLLM_NO_USAGE_STATS := 1
 export WANDB_ERROR_REPORTING := false
 
-.PHONY: help setup lock demo test quick docs check repro fetch review read serve image shell clean
+.PHONY: help setup lock demo test quick docs check repro fetch status review read serve image shell clean
 
 help: ## List the verbs
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@echo "make status tells how far the project is, and the next command."
 
 setup: $(VENV)/.stamp ## Create the environment (.venv) from requirements.lock
 
+# Scripts of an environment hold its path, and the package that of the checkout: where either has moved, it is made anew.
+ifneq ($(shell cat "$(VENV)/.stamp" 2>/dev/null),$(ENVIRONMENT) $(CURDIR))
+.PHONY: $(VENV)/.stamp
+endif
+
 $(VENV)/.stamp: requirements.lock pyproject.toml
+	@[ ! -s "$@" ] || [ "$$(head -n 1 "$@")" = "$(ENVIRONMENT)" ] || rm -r "$(VENV)"
 	@fail() { echo "warraq: $$1" >&2; exit 2; }; \
 	command -v "$(PYTHON)" >/dev/null || fail "there is no $(PYTHON); install Python 3.11 or 3.12, or name it: make setup PYTHON=/path/to/python3.11"; \
 	"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' \
@@ -52,7 +60,7 @@ $(VENV)/.stamp: requirements.lock pyproject.toml
 	fi
 	@"$(VENV)/bin/uv" pip sync --quiet --python "$(VENV)/bin/python" --require-hashes requirements.lock
 	@"$(VENV)/bin/uv" pip install --quiet --python "$(VENV)/bin/python" --no-deps --no-build-isolation --editable .
-	@touch "$@"
+	@printf '%s\n' "$(ENVIRONMENT)" "$(CURDIR)" >"$@"
 	@echo "environment ready: $(VENV)"
 
 lock: ## Write requirements.lock anew from pyproject.toml
@@ -61,6 +69,7 @@ lock: ## Write requirements.lock anew from pyproject.toml
 
 demo: setup ## The main job on synthetic documents with the nano student; no GPU, no key
 	@warraq synth data --documents $(DOCUMENTS) --seed $(SEED)
+	@warraq prepare
 	@dvc repro evaluate@nano
 	@warraq show reports/nano
 
@@ -83,10 +92,13 @@ fetch: setup ## Put the base model of STUDENT into models/STUDENT/base
 	@HF_HUB_OFFLINE=0 warraq fetch $(STUDENT)
 
 repro: fetch ## The pipeline on your own files in data/raw, for STUDENT
-	@mkdir -p data/raw data/reviews
+	@warraq prepare
 	@if dvc remote list | grep -q .; then dvc pull --allow-missing label; dvc repro --pull --allow-missing evaluate@$(STUDENT); \
 	else dvc repro evaluate@$(STUDENT); fi
 	@warraq show reports/$(STUDENT)
+
+status: setup ## How far the project is for STUDENT, and the next command
+	@warraq status $(STUDENT)
 
 review: setup ## Label, correct and check pages in the browser
 	@warraq review $(addprefix --model ,$(patsubst %/warraq.json,%,$(wildcard models/$(STUDENT)/onnx/warraq.json))) $(OPTIONS)
@@ -103,5 +115,7 @@ image: ## Build the container
 shell: ## A shell in the container, with the checkout and the GPUs
 	docker run --rm --interactive --tty --gpus all --shm-size 8g --volume "$(CURDIR)":/workspace warraq bash
 
-clean: ## Remove what the demo made; your own files in data/raw stay
-	rm -rf data/pages data/labels data/dataset models/*/adapter* models/*/merged* models/*/onnx* reports/*/*/predictions.jsonl*
+clean: ## Remove what was made of STUDENT; checkpoints, pages, labels and what people wrote stay, and DVC's cache
+	@for path in models/$(STUDENT)/{adapter,merged,merged.parity.json,onnx} \
+	  reports/$(STUDENT)/{*/predictions.jsonl,report.html,model_card.md,review.json,plots}; do \
+	  [ ! -e "$$path" ] || { echo "removing $$path"; rm -rf "$$path"; }; done

@@ -5,6 +5,7 @@ import base64
 import hashlib
 import hmac
 import re
+import socket
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -127,6 +128,30 @@ class Connection(H11Protocol):
             oldest = next(iter(self.idle))
             del self.idle[oldest]
             oldest.transport.close()
+
+
+def refuse_taken_port(host: str, port: int) -> None:
+    """Refuse a port on which another program listens, before anything is loaded.
+
+    Raises:
+        InputError: it is taken, or this machine has no such address; names the next port that is free.
+    """
+    free = next((other for other in range(port, min(port + 100, 65536)) if not _find_fault(host, other)), None)
+    if free != port:
+        advice = f"port {free} is free: --port {free}" if free else "name another one with --host and --port"
+        raise InputError(f"nothing can listen on {host}, port {port} ({_find_fault(host, port)}); {advice}.")
+
+
+def _find_fault(host: str, port: int) -> str | None:
+    """Why nothing can listen there, in the system's words."""
+    try:
+        (family, kind, protocol, _, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        with socket.socket(family, kind, protocol) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+    except OSError as error:
+        return error.strerror
+    return None
 
 
 def serve_app(app: FastAPI, host: str, port: int) -> None:

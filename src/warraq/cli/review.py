@@ -68,8 +68,10 @@ def review(
     if imported or progress:
         click.echo(describe_progress(project, wanted))
         return
+    from warraq.local_server import refuse_taken_port
     from warraq.reviewing import server
 
+    refuse_taken_port(host, port)
     logging.getLogger("warraq").info("%s", describe_progress(project, wanted))
     logging.getLogger("warraq").info("http://%s:%d, %d pages; end it with Ctrl+C", host, port, len(project.pages))
     token = os.environ.get("WARRAQ_TOKEN")

@@ -70,10 +70,12 @@ def serve(
     max_pages: int, max_seconds: int, max_images: int, max_prompt_tokens: int,
 ) -> None:  # fmt: skip
     """Read documents over HTTP with a finished model, and in the browser."""
+    from warraq.local_server import refuse_taken_port
     from warraq.serving import server
     from warraq.serving.finished_model import load_finished_model
     from warraq.serving.queue import ReadService, ServiceLimits
 
+    refuse_taken_port(host, port)
     limits = ServiceLimits(queue, max_mib, max_pages, max_seconds, max_images, max_prompt_tokens)
     service = ReadService(load_finished_model(model, (), runtime, review), limits)
     server.serve(service, host, port, os.environ.get("WARRAQ_TOKEN"))
@@ -149,6 +151,50 @@ def doctor(context: click.Context, student: str | None) -> None:
     for right, text in lines:
         click.echo(f"{'ok ' if right else '!! '} {text}")
     sys.exit(0 if all(right for right, _ in lines) else 1)
+
+
+@click.command()
+@click.argument("student", default="nano")
+@click.pass_context
+@exit_on_failure
+def status(context: click.Context, student: str) -> None:
+    """Tell how far the project is, what would run again for STUDENT (default: nano), and the next command."""
+    params = load_params(context)
+    params.find_student(student)
+    from warraq.status import describe_project, read_project
+
+    lines = describe_project(read_project(Path(), params.tasks, student), student)
+    width = max(len(heading) for heading, _ in lines)
+    for heading, text in lines:
+        click.echo(f"{heading:{width}}  {text}")
+
+
+@click.command()
+@exit_on_failure
+def prepare() -> None:
+    """Mend what an interrupted run or a lost cache left, before `dvc repro`; bring data/raw where it is versioned."""
+    from warraq.dvc_repo import prepare_checkout
+
+    prepare_checkout(Path())
+
+
+@click.command()
+@click.argument("task")
+@click.option("--template", is_flag=True, help="An answer to fill in instead, with every field once.")
+@click.pass_context
+@exit_on_failure
+def schema(context: click.Context, task: str, template: bool) -> None:
+    """Print the JSON Schema of the answers of TASK, one of params.yaml."""
+    import json
+
+    names = load_params(context).tasks
+    if task not in names:
+        raise click.BadParameter(f"params.yaml has the tasks {', '.join(names)}.", param_hint="TASK")
+    from warraq import tasks
+
+    loaded = tasks.load(task)
+    value = tasks.fill_template(loaded.label or loaded.answer) if template else loaded.schema
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
 
 
 @click.command()
@@ -229,4 +275,19 @@ def pretrain_nano(out: Path, steps: int, seed: int, batch_size: int) -> None:
     click.echo(", ".join(f"{name} {value:.3f}" for name, value in sorted(scores.items())))
 
 
-COMMANDS = (read, serve, synth, fetch, import_, doctor, show, compare, cost, track, pretrain_nano)
+COMMANDS = (
+    status,
+    prepare,
+    schema,
+    read,
+    serve,
+    synth,
+    fetch,
+    import_,
+    doctor,
+    show,
+    compare,
+    cost,
+    track,
+    pretrain_nano,
+)

@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -100,6 +100,20 @@ class Task:
         """
         prompt, answer = (self.prompt, label) if self.pose_question is None else self.pose_question(label)
         return prompt, self.validate(answer)
+
+
+def fill_template(annotation: Any) -> Any:
+    """A value of this type with every field once: "…" for text, one item a list, the first of several choices."""
+    kind, parts = get_origin(annotation), get_args(annotation)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return {name: fill_template(field.annotation) for name, field in annotation.model_fields.items()}
+    if kind is Literal:
+        return parts[0]
+    if kind is list:
+        return [fill_template(parts[0])]
+    if parts:
+        return fill_template(parts[0])
+    return {str: "…", bool: False, int: 1}[annotation]
 
 
 COPYING = (

@@ -1,0 +1,96 @@
+"""What DVC knows of a checkout, and what it needs before it starts: no lock cut off, no result lost to a lost cache."""
+
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+from warraq.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+LOCK = ".dvc/tmp/rwlock"
+CACHE = ".dvc/cache/files"
+
+
+def prepare_checkout(root: Path) -> None:
+    """Mend what an interrupted run or a lost cache left, and bring the files of people where they are versioned.
+
+    Raises:
+        InputError: data/raw is neither there nor versioned, or cannot be brought.
+    """
+    if mend_lock(root):
+        logger.info("%s was cut off by an interrupted run and is removed.", LOCK)
+    for stage in commit_intact(root):
+        logger.info("%s is whole and was in no cache; it need not run again.", stage)
+    for name in ("data/raw", "data/reviews"):
+        if not (root / name).exists() and (root / f"{name}.dvc").exists():
+            pull(root, name)
+    if not (root / "data/raw").exists():
+        raise InputError("data/raw is missing; put your files there: `cp -r YOUR_FILES data/raw`.")
+    (root / "data/reviews").mkdir(exist_ok=True)
+
+
+def pull(root: Path, name: str) -> None:
+    """Bring a folder that is versioned by `<name>.dvc` from DVC's cache, else its remote.
+
+    Raises:
+        InputError: it is in neither.
+    """
+    for verb in ("checkout", "pull"):
+        done = subprocess.run(
+            [sys.executable, "-m", "dvc", verb, f"{name}.dvc"], cwd=root, capture_output=True, text=True, check=False
+        )
+        if done.returncode == 0 and (root / name).exists():
+            return
+    last = (done.stderr.strip() or "no reason given").splitlines()[-1]
+    raise InputError(f"{name} is versioned by {name}.dvc and cannot be brought: {last}")
+
+
+def list_stale_stages(root: Path, student: str) -> list[str]:
+    """The stages up to the student's report that `dvc repro` would run, in the graph's order.
+
+    `code`, which runs whenever anything of the source has changed, is none of them. Without DVC there are none.
+    """
+    command = [sys.executable, "-m", "dvc", "status", "--json", "--with-deps", f"evaluate@{student}"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    return [name for name in json.loads(done.stdout) if name != "code"] if done.returncode == 0 else []
+
+
+def mend_lock(root: Path) -> bool:
+    """Remove DVC's list of readers and writers where it is cut off; every later command of DVC would end at it.
+
+    DVC writes it in place when a stage begins and ends: killed amid that, it leaves an empty file.
+    """
+    path = root / LOCK
+    try:
+        json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return False
+    except ValueError:
+        path.unlink(missing_ok=True)
+        return True
+    return False
+
+
+def commit_intact(root: Path) -> list[str]:
+    """Put results that stand as dvc.lock has them and are in no cache into it; return their stages, which need not run.
+
+    It is looked for where the whole cache is gone: the results of all stages are there, and DVC would make them anew.
+    """
+    if (root / CACHE).exists() or not (root / "dvc.lock").exists():
+        return []
+    from dvc.repo import Repo
+
+    with Repo(str(root)) as repo:
+        intact = [
+            stage.addressing
+            for stage in repo.index.stages
+            if any(out.use_cache and out.hash_info and out.exists and out.changed_cache() for out in stage.outs)
+            and not any(out.workspace_status() for out in stage.outs)
+            and not any(dependency.workspace_status() for dependency in stage.deps)
+        ]
+        for name in intact:
+            repo.commit(name)
+    return intact

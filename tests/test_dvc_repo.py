@@ -1,0 +1,98 @@
+"""`warraq prepare`: what an interrupted run, a lost cache or a fresh clone lacks is mended before DVC starts."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from warraq.cli.main import main
+
+STAGES = """\
+stages:
+  copy:
+    cmd: cp data/raw/letter copied && echo copy >>ran
+    deps: [data/raw]
+    outs: [copied]
+  again:
+    cmd: cp copied again && echo again >>ran
+    deps: [copied]
+    outs: [again]
+"""
+
+
+def dvc(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "dvc", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two stages that have run, without git."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "data/raw").mkdir(parents=True)
+    (folder / "data/raw/letter").write_text("Dear Sir", encoding="utf-8")
+    (folder / "dvc.yaml").write_text(STAGES, encoding="utf-8")
+    for arguments in (["init", "--no-scm", "--quiet"], ["repro", "--quiet"]):
+        subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=folder, check=True)
+    return folder
+
+
+@pytest.fixture
+def checkout(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, which the test is in."""
+    copy = shutil.copytree(finished, tmp_path / "checkout")
+    monkeypatch.chdir(copy)
+    return copy
+
+
+def prepare() -> Result:
+    return CliRunner().invoke(main, ["prepare"])
+
+
+def test_a_lock_that_was_cut_off_stops_no_later_run(checkout: Path) -> None:
+    Path(".dvc/tmp/rwlock").write_text('{"write": {"/pa', encoding="utf-8")
+    assert dvc("repro").returncode != 0
+    assert prepare().exit_code == 0
+    assert dvc("repro").returncode == 0
+
+
+def test_a_lost_cache_runs_nothing_again_that_is_whole(checkout: Path) -> None:
+    shutil.rmtree(".dvc/cache")
+    assert prepare().exit_code == 0
+    shutil.rmtree(".dvc/tmp/runs", ignore_errors=True)
+    assert dvc("repro").returncode == 0
+    assert Path("ran").read_text(encoding="utf-8").split() == ["copy", "again"]
+
+
+def test_a_changed_result_is_never_taken_for_whole(checkout: Path) -> None:
+    shutil.rmtree(".dvc/cache")
+    Path("again").write_text("not what the stage wrote", encoding="utf-8")
+    assert prepare().exit_code == 0
+    assert dvc("repro").returncode == 0
+    assert Path("again").read_text(encoding="utf-8") == "Dear Sir"
+
+
+def test_missing_files_are_told_in_a_sentence(checkout: Path) -> None:
+    shutil.rmtree("data/raw")
+    result = prepare()
+    assert result.exit_code == 2 and "data/raw is missing; put your files there" in result.output
+    assert not Path("data/raw").exists()
+
+
+def test_versioned_files_are_brought_and_never_replaced_by_an_empty_folder(checkout: Path) -> None:
+    Path("data/reviews").mkdir()
+    Path("data/reviews/content.jsonl").write_text("{}", encoding="utf-8")
+    assert dvc("add", "data/reviews").returncode == 0
+    shutil.rmtree("data/reviews")
+    assert prepare().exit_code == 0
+    assert Path("data/reviews/content.jsonl").read_text(encoding="utf-8") == "{}"
+    shutil.rmtree("data/reviews")
+    shutil.rmtree(".dvc/cache")
+    result = prepare()
+    assert (
+        result.exit_code == 2 and "data/reviews is versioned by data/reviews.dvc and cannot be brought" in result.output
+    )
+    assert not Path("data/reviews").exists()

@@ -1,0 +1,58 @@
+"""The verbs of the Makefile that touch files, run in a folder of their own."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from support import ROOT
+
+KEPT = (
+    "models/nano/base/config.json", "models/nano/adapter.part/checkpoint-5/state", "models/other/merged/weights",
+    "reports/nano/metrics.json", "data/labels/content.jsonl", "data/raw/letter.pdf", "data/reviews/content.jsonl",
+)  # fmt: skip
+REMOVED = (
+    "models/nano/adapter/weights", "models/nano/merged/weights", "models/nano/onnx/graph",
+    "reports/nano/merged/predictions.jsonl", "reports/nano/report.html",
+)  # fmt: skip
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The Makefile alone, in a folder whose name has a space and Arabic letters."""
+    folder = tmp_path / "my papers ورق"
+    folder.mkdir()
+    shutil.copy(ROOT / "Makefile", folder)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def make(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["make", *arguments], capture_output=True, text=True, check=False)
+
+
+def test_clean_takes_one_students_derived_files_and_names_them(checkout: Path) -> None:
+    for name in (*KEPT, *REMOVED):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text("x", encoding="utf-8")
+    done = make("clean")
+    assert done.returncode == 0, done.stderr
+    assert [name for name in (*KEPT, *REMOVED) if Path(name).exists()] == list(KEPT)
+    assert "removing models/nano/adapter\n" in done.stdout and "removing reports/nano/report.html\n" in done.stdout
+
+
+def test_without_a_verb_it_lists_them_and_points_to_the_next_command(checkout: Path) -> None:
+    done = make()
+    assert "make demo" in done.stdout and "make status tells how far the project is" in done.stdout
+
+
+def test_an_environment_that_was_moved_is_made_anew(checkout: Path) -> None:
+    for name in ("requirements.lock", "pyproject.toml"):
+        Path(name).touch()
+    Path(".venv").mkdir()
+    stamp = Path(".venv/.stamp")
+    stamp.write_text(f"{checkout}/.venv\n{checkout}\n", encoding="utf-8")
+    assert "uv" not in make("--just-print", "setup").stdout
+    stamp.write_text("/before/.venv\n/before\n", encoding="utf-8")
+    assert "uv" in make("--just-print", "setup").stdout
