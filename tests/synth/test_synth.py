@@ -24,7 +24,7 @@ from warraq.synth.words import load_words
 DEMO, TRAIN = load_words("demo"), load_words("train")
 UNPRINTED = {  # what describes the page without standing on it
     "document_type", "calendar", "languages", "script_direction", "production", "is_blank", "kind", "condition_notes",
-    "confidence", "needs_human_review", "level",
+    "confidence", "needs_human_review", "level", "language", "direction",
 }  # fmt: skip
 
 

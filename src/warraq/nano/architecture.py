@@ -29,7 +29,10 @@ CHARACTERS = (
     + "".join(map(chr, [*range(0x20, 0x7F), *range(0xA0, 0x180), *range(0x600, 0x700)]))  # Latin, Arabic
     + "\u200b\u200c\u200d\u200e\u200f‐‑‒–—―‘’‚“”„†‡•…‰′″‹›⁄₪€₺₹№™←↑→↓↔−√∞≈≠≤≥■□▪▫▲▼◆◇○●★☆☐☑☒✓✔✗✘⟦⟧﴾﴿ﷲﷺ﷼"
 )
-TABLE = ("<table><tr><td>", "</td><td>", "</td></tr><tr><td>", "</td></tr></table>")
+TABLE = (
+    "<table><tr><th>", "</th><th>", "</th></tr><tr><td>", "<table><tr><td>", "</td><td>", "</td></tr><tr><td>",
+    "</td></tr></table>",
+)  # fmt: skip
 CHAT_TEMPLATE = """\
 {%- macro written(content) -%}
     {%- if content is string -%}

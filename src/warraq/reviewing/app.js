@@ -88,6 +88,8 @@ function markPlace() {
   const button = at("list").querySelectorAll("button")[app.at];
   button?.setAttribute("aria-current", "true"); button?.scrollIntoView({ block: "nearest" });
 }
+/** Whether a draft is of today's schema; of an earlier one the server's copy is taken, which it brings into shape. */
+const fits = (answer, schema) => same(Object.keys(answer), Object.keys(schema.properties));
 const keyOf = page => `draft ${page.task} ${page.page_id} ${app.reviewer}`;
 /** Open a page of the list, and say what came of the one before. */
 async function openPage(index, message = "", kind = "") {
@@ -103,7 +105,7 @@ async function openPage(index, message = "", kind = "") {
   at("text").hidden = !page.text; at("text").querySelector("p").textContent = page.text;
   if (page.holder) say(t("held", page.holder), "error"); else say(message, kind);
   ask("image/" + page.page_id).then(reply => reply.blob()).then(blob => { if (app.page === page) showImage(blob, `${page.file}, ${page.page}`); });
-  const local = localStorage.getItem(keyOf(page)), draft = local ? JSON.parse(local) : page.draft;
+  const local = localStorage.getItem(keyOf(page)), draft = local && fits(JSON.parse(local).answer, app.tasks[page.task]) ? JSON.parse(local) : page.draft;
   fillFrom(app.candidates.length ? 0 : -1);
   if (draft && !same(draft.answer, form.answer)) { load(draft.answer); app.dirty = true; say(t("draftFound")); mark(); }
   focusFirst();

@@ -53,7 +53,7 @@ def collect_candidates(project: ReviewProject, page: Page, task: Task, *, blind:
         found.append(_from_text_layer(project, page))
     if task.name == "metadata":
         found.append(Candidate(source="page", name="", answer=describe_page(page)))
-    candidates = [one for one in found if one is not None]
+    candidates = [one.model_copy(update={"answer": task.upgrade(one.answer)}) for one in found if one is not None]
     candidates.sort(key=lambda one: one.source == "textlayer" and bool(one.doubts))  # an unproved layer comes last
     return candidates
 
@@ -71,7 +71,7 @@ def describe_page(page: Page) -> JsonObject:
 def paragraphs_answer(text: str) -> JsonObject:
     """An answer to `content`: a paragraph for each part between empty lines."""
     parts = ("\n".join(line.strip() for line in part.strip().split("\n")) for part in re.split(r"\n\s*\n", text))
-    return {"blocks": [{"kind": "paragraph", "text": part, "level": None} for part in parts if part]}
+    return {"blocks": [{"kind": "paragraph", "text": part, "level": None, "language": None} for part in parts if part]}
 
 
 def read_page_text(project: ReviewProject, page: Page) -> str:

@@ -135,6 +135,7 @@ def _add(project: ReviewProject, row: Review, *, keep_reviewed: bool) -> str:
         return "of a task that params.yaml does not have"
     if row.page_id not in project.pages:
         return "of a page that is not there"
+    row = log.upgrade(row)
     if row.answer is not None:
         try:
             log.task.validate_label(row.answer)

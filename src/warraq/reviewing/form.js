@@ -155,7 +155,8 @@ function fillBlock(card, tools, path, items, block) {
     redraw();
   });
   const level = buildNumber(`${path}.level`, "level", describe(items.properties.level), block.level, value => { block.level = value; });
-  tools.prepend(kind, level);
+  const language = buildChoice(`${path}.language`, "language", describe(items.properties.language), block.language, value => { block.language = value; });
+  tools.prepend(kind, level, language);
   card.kind = number => {
     const choice = describe(items.properties.kind).enum[number - 1];
     if (!choice) return;

@@ -37,8 +37,13 @@ class ReviewLog:
     def refresh(self) -> None:
         """Read the file again if it is another than before."""
         if (stamp := self._read_stamp()) != self._stamp:
-            self._stamp, self.rows = stamp, read_review_rows(self.path, self.task.name)
+            self._stamp = stamp
+            self.rows = [self.upgrade(row) for row in read_review_rows(self.path, self.task.name)]
             self._index()
+
+    def upgrade(self, row: Review) -> Review:
+        """A row with its answer in today's shape, whatever class of the task it was written for."""
+        return row if row.answer is None else row.model_copy(update={"answer": self.task.upgrade(row.answer)})
 
     def _read_stamp(self) -> tuple[int, int] | None:
         stat = self.path.stat() if self.path.exists() else None
@@ -64,6 +69,7 @@ class ReviewLog:
             ConflictError: another row has come since.
             ValidationError: the answer does not fit the task.
         """
+        row = self.upgrade(row)
         if row.answer is not None:
             self.task.validate_label(row.answer)
         with lock_rows(self.path) as append:

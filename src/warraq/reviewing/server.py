@@ -165,6 +165,7 @@ class Api:
         candidates = collect_candidates(self.project, page, definition, blind=second)
         last = self.project.logs[task].find_last(page_id, "second" if second else "answered")
         label = self.project.labels.get((page_id, task))
+        draft = self.drafts.read(task, page_id, reviewer)
         return JSONResponse({
             "page_id": page_id, "task": task, "file": page.files[0], "files": page.files, "page": page.page,
             "width_px": page.width_px, "height_px": page.height_px, "ink": page.ink, "holder": holder,
@@ -173,7 +174,7 @@ class Api:
             "reason": (last.reason if last and last.reason else None) or (label.reason if label else None),
             "message": label.message if label and label.answer is None else None,
             "candidates": [_show_candidate(one) for one in candidates],
-            "draft": self.drafts.read(task, page_id, reviewer),
+            "draft": draft and draft | {"answer": definition.upgrade(draft["answer"])},
             "text": "" if task == "content" else read_page_text(self.project, page),
         })  # fmt: skip
 

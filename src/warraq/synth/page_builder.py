@@ -3,6 +3,7 @@
 So the answers can hold nothing that is not printed on that very page.
 """
 
+import re
 from random import Random
 
 from warraq.synth import layout
@@ -10,6 +11,11 @@ from warraq.synth.answers import FIELDS, fill_field, make_blank_answers, make_in
 from warraq.synth.layout import PageLayout, Point, Stamp, TextBox, set_direction
 from warraq.synth.scan import Scan
 from warraq.synth.style import MARGIN_PT, ZONE_PT, Style
+from warraq.synth.words import Language
+
+BOXES = {True: ("checkbox_checked", "☒"), False: ("checkbox_empty", "☐")}
+TITLE = "metadata.classification.title"
+LETTERHEAD = ("metadata.source.issuing_body", "invoice.sender.name")
 
 
 class PageBuilder:
@@ -26,13 +32,18 @@ class PageBuilder:
         self._handwritten = False
         self._footer: str | None = None
 
-    def _add(self, kind: str, text: str, html: str, height_pt: float, level: int | None = None) -> None:
+    def _add(
+        self, kind: str, text: str, html: str, height_pt: float, level: int | None = None,
+        language: Language | None = None,
+    ) -> None:  # fmt: skip
         self._html.append(html)
-        self._add_block(kind, text, level)
+        self._add_block(kind, text, level, language)
         self._height_pt += height_pt
 
-    def _add_block(self, kind: str, text: str, level: int | None = None) -> None:
-        self.answers["content"]["blocks"].append({"kind": kind, "text": text, "level": level})
+    def _add_block(self, kind: str, text: str, level: int | None = None, language: Language | None = None) -> None:
+        spoken = any(map(str.isalpha, re.sub(r"<[^>]+>", "", text)))
+        named = (language or self.style.language) if spoken else None
+        self.answers["content"]["blocks"].append({"kind": kind, "text": text, "level": level, "language": named})
 
     def fill_fields(self, paths: tuple[str, ...], value: str) -> None:
         """Note a value as the answer of the fields at `paths`."""
@@ -49,24 +60,43 @@ class PageBuilder:
         self._add("page_header", f"{word} {number}", f"<p>{word} {number}</p>", self.style.line_pt)
         self.fill_fields(FIELDS["number"], number)
 
-    def add_line(self, label: str, value: str, unit: str = "") -> None:
-        """`label: value unit`."""
-        word = self.style.labels[label] + ":"
+    def add_line(self, label: str, value: str, unit: str = "", detail: str = "") -> None:
+        """`label detail: value unit`."""
+        word = f"{self.style.labels[label]} {detail}".rstrip() + ":"
         rest = f"{value} {unit}".rstrip()
         html = f"<p>{f'<b>{word}</b>' if self.style.bold_labels else word} {rest}</p>"
-        self._add("paragraph", f"{word} {rest}", html, self.style.count_lines(f"{word} {rest}") * self.style.line_pt)
+        self._add("form_field", f"{word} {rest}", html, self.style.count_lines(f"{word} {rest}") * self.style.line_pt)
         self.fill_fields(FIELDS[label], value)
 
-    def add_text(self, text: str, *paths: str) -> None:
-        """A line without a label, or a sentence, which may run on to a second line."""
-        self._add("paragraph", text, f"<p>{text}</p>", self.style.count_lines(text) * self.style.line_pt)
+    def add_date(self, label: str, date: str, calendar: str) -> None:
+        """A line with a date."""
+        self.add_line(label, date)
+        self.answers["metadata"]["dates"][-1]["calendar"] = calendar
+
+    def add_registration(self, direction: str, number: str, date: str | None, wording: str) -> None:
+        """A line with the number of what came in or went out and, in `wording`, its date."""
+        self.add_line(direction, number if date is None else wording.format(number=number, date=date))
+        row = {"direction": direction, "number": number, "date": date}
+        self.answers["metadata"]["registrations"].append(row)
+
+    def add_text(self, text: str, *paths: str, language: Language | None = None, ink: str | None = None) -> None:
+        """A line without a label, or a sentence, which may run on to a second line; in the page's language and ink."""
+        html = f'<p style="color:{ink}">{text}</p>' if ink else f"<p>{text}</p>"
+        height_pt = self.style.count_lines(text) * self.style.line_pt
+        self._add("paragraph", text, html, height_pt, language=language)
         self.fill_fields(paths, text)
+
+    def add_boxes(self, texts: list[str], checked: int) -> None:
+        """Boxes to be ticked, a line each, of which one is."""
+        for index, text in enumerate(texts):
+            kind, box = BOXES[index == checked]
+            self._add(kind, text, f"<p>{box} {text}</p>", self.style.line_pt)
 
     def add_table(self, rows: list[dict[str, str]]) -> None:
         """Goods; the keys of a row are fields of an invoice item. In Arabic the first column is the right one."""
         cells = [[self.style.columns[key] for key in rows[0]], *(list(row.values()) for row in rows)]
         shown = [row[::-1] for row in cells] if self.style.rtl else cells  # MuPDF sets columns from the left always
-        self._add("table", _table_html(cells), _table_html(shown), len(cells) * self.style.row_pt + 5)
+        self._add("table", _table_html(cells, "th"), _table_html(shown), len(cells) * self.style.row_pt + 5)
         self.answers["invoice"]["items"] += map(make_invoice_item, rows)
 
     def add_foot(
@@ -129,17 +159,21 @@ class PageBuilder:
     def _describe_page(self, scan: Scan | None) -> None:
         """What is true of the page as a whole."""
         metadata = self.answers["metadata"]
+        blocks = self.answers["content"]["blocks"]
+        languages = sorted({self.style.language, *(block["language"] for block in blocks if block["language"])})
         metadata["physical"] |= {
-            "languages": [self.style.language],
-            "script_direction": "rtl" if self.style.rtl else "ltr",
+            "languages": languages,
+            "script_direction": "mixed" if len(languages) > 1 else "rtl" if self.style.rtl else "ltr",
             "production": "scanned" if scan else "born_digital",
         }
         notes = list(scan.notes) if scan else []
         confidence = "medium" if {"noise", "faded"}.intersection(notes) else "high"
         metadata["quality"] = {"condition_notes": notes, "confidence": confidence, "needs_human_review": False}
-        if self._kind == "letter":
+        if self._kind not in ("receipt", "invoice"):
             del self.answers["invoice"]
 
 
-def _table_html(rows: list[list[str]]) -> str:
-    return "<table>" + "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows) + "</table>"
+def _table_html(rows: list[list[str]], head: str = "td") -> str:
+    tags = [head, *["td"] * (len(rows) - 1)]
+    lines = ("".join(f"<{tag}>{cell}</{tag}>" for cell in row) for row, tag in zip(rows, tags, strict=True))
+    return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"

@@ -22,7 +22,7 @@ class Phrases:
     company: str  # order of {company} and {trade}
     invoice_titles: tuple[str, ...]
     receipt_titles: tuple[str, ...]
-    running_heads: dict[str, str]  # kind of document -> top of its later pages
+    running_heads: dict[str, str]  # kind of document -> its name, at the top of its later pages
     bodies: tuple[str, ...]  # who issues letters, besides companies
     departments: tuple[str, ...]
     roles: tuple[str, ...]
@@ -34,6 +34,12 @@ class Phrases:
     closings: tuple[str, ...]
     instructions: tuple[str, ...]
     attachments: tuple[str, ...]
+    registration: str  # order of {number} and {date}
+    marginal_notes: tuple[str, ...]
+    boxes: tuple[str, ...]  # what stands beside boxes to be ticked, on a letter
+    payments: tuple[str, ...]  # the same on a receipt
+    statuses: tuple[str, ...]
+    notes: tuple[str, ...]
     currencies: tuple[str, ...]
     months: tuple[str, ...]  # Gregorian, short
     hijri_months: tuple[str, ...]

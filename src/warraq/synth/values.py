@@ -7,7 +7,7 @@ from typing import Literal
 from warraq.synth.phrases import Phrases, load_phrases
 from warraq.synth.words import Language, Vocabulary
 
-ARABIC_INDIC = str.maketrans("0123456789.", "٠١٢٣٤٥٦٧٨٩٫")
+ARABIC_INDIC = str.maketrans("0123456789.%", "٠١٢٣٤٥٦٧٨٩٫٪")
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,18 @@ class Values:
         if shape == 1 and self.language == "en":
             return "".join(self.rng.choices("ABCDEFGHJKLMNPRSTUVWXYZ", k=2)) + str(self.rng.randint(100, 9999))
         return self.format_digits(str(self.rng.randint(1000, 999_999)))
+
+    def draw_stamp(self, share: float) -> tuple[str, ...]:
+        """The lines of a stamp in a share of cases, else none."""
+        if self.rng.random() >= share:
+            return ()
+        return (self.rng.choice(self.phrases.stamps), *([self.draw_place()] if self.rng.random() < 0.4 else []))
+
+    def draw_signature(self, share: float) -> tuple[str, ...]:
+        """A signer's name and, often, role in a share of cases, else none."""
+        if self.rng.random() >= share:
+            return ()
+        return (self.draw_name(), *([self.rng.choice(self.phrases.roles)] if self.rng.random() < 0.4 else []))
 
     def draw_cents(self) -> int:
         """A price of at most 99.50."""

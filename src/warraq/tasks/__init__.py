@@ -14,6 +14,8 @@ from warraq.files import parse_strict_json
 from warraq.metrics.fields import Kinds
 from warraq.metrics.structure import Element
 
+Language = Literal["ar", "en", "fr", "fa", "ur", "ku", "tr", "he", "other"]
+
 
 class BaseAnswer(BaseModel):
     """Base of every answer: each field is required, what is not on the page is null, an unknown key is an error."""
@@ -28,6 +30,11 @@ def fence_json(answer: JsonObject) -> str:
 
 def state_nothing(answer: JsonObject) -> None:
     """The confidence of an answer whose task does not ask for any."""
+
+
+def keep_shape(answer: JsonObject) -> JsonObject:
+    """An answer whose class has always been as it is."""
+    return answer
 
 
 def find_none(answer: JsonObject) -> None:
@@ -55,6 +62,7 @@ class Task:
     label: type[BaseAnswer] | None = None  # what a label holds, where it holds its question too
     find_problem: Callable[[JsonObject], str | None] = find_none  # what its schema cannot say, in a label
     pose_question: Callable[[JsonObject], tuple[str, JsonObject]] | None = None  # of a label that holds its question
+    upgrade: Callable[[JsonObject], JsonObject] = keep_shape  # of what an earlier class was written for
 
     @property
     def schema(self) -> JsonObject:
@@ -62,12 +70,12 @@ class Task:
         return self.answer.model_json_schema()
 
     def validate(self, value: Any) -> JsonObject:
-        """`value` with every field, as it is written.
+        """`value` with every field, as it is written; an answer of an earlier class in today's shape.
 
         Raises:
             ValidationError: it does not fit the schema.
         """
-        return self.answer.model_validate(value).model_dump(mode="json")
+        return self.answer.model_validate(self._upgrade(value)).model_dump(mode="json")
 
     def validate_label(self, value: Any, *, strict: bool = False) -> JsonObject:
         """The same for what a label or a review holds, which may be more than the answer.
@@ -75,7 +83,11 @@ class Task:
         Raises:
             ValidationError: it does not fit the schema.
         """
-        return (self.label or self.answer).model_validate(value, strict=strict).model_dump(mode="json")
+        answer = (self.label or self.answer).model_validate(self._upgrade(value), strict=strict)
+        return answer.model_dump(mode="json")
+
+    def _upgrade(self, value: Any) -> Any:
+        return self.upgrade(value) if isinstance(value, dict) else value
 
     def parse(self, raw: str) -> tuple[JsonObject | None, bool]:
         """Read a model's raw answer without repairing it.

@@ -6,7 +6,7 @@ Only blocks are asked for; Markdown is derived from them, so the text is paid fo
 from typing import Literal
 
 from warraq.metrics.structure import Element
-from warraq.tasks import COPYING, BaseAnswer, JsonObject, Task
+from warraq.tasks import COPYING, BaseAnswer, JsonObject, Language, Task
 
 PROMPT = (
     "You are a professional OCR details extractor. Task: content. Copy the page in reading order as structural "
@@ -15,19 +15,25 @@ PROMPT = (
 INSTRUCTION = (
     COPYING
     + " Give the page as blocks in reading order, right to left for Arabic columns. Tables are HTML with rowspan and "
-    "colspan. level is the depth of a heading from 1, else null. A blank page has no blocks."
+    "colspan; cells that head a row or column are th, all others td. A key with its value is a form_field, written "
+    "key: value. A box to be ticked is checkbox_checked or checkbox_empty, its text what stands beside it without the "
+    "box. level is the depth of a heading from 1, else null. language is that of most words of the block, null where "
+    "it has none. A blank page has no blocks."
 )
 
 MAX_LEVEL = 20
+BOXES = {"checkbox_checked": "- [x] ", "checkbox_empty": "- [ ] "}
 
 
 class Block(BaseAnswer):
     kind: Literal[
         "heading", "paragraph", "list", "table", "figure", "formula", "form_field", "page_header", "page_footer",
-        "page_number", "footnote", "stamp", "signature", "handwriting", "barcode", "other",
+        "page_number", "footnote", "stamp", "signature", "handwriting", "barcode", "checkbox_checked", "checkbox_empty",
+        "other",
     ]  # fmt: skip
     text: str
     level: int | None
+    language: Language | None
 
 
 class Answer(BaseAnswer):
@@ -35,12 +41,21 @@ class Answer(BaseAnswer):
 
 
 def write_markdown(answer: JsonObject) -> str:
-    """Write the page as Markdown: headings with their level, tables as HTML, one blank line between blocks."""
+    """Write the page as Markdown: headings with their level, boxes as of a task list, tables as HTML, one blank line
+    between blocks."""
     parts = []
     for block in answer["blocks"]:
-        prefix = "#" * (block["level"] or 1) + " " if block["kind"] == "heading" else ""
-        parts.append(prefix + block["text"])
+        heading = "#" * (block["level"] or 1) + " " if block["kind"] == "heading" else ""
+        parts.append(BOXES.get(block["kind"], heading) + block["text"])
     return "\n\n".join(parts)
+
+
+def upgrade(answer: JsonObject) -> JsonObject:
+    """An answer whose blocks have no language: nothing was said of it."""
+    blocks = answer.get("blocks")
+    if not isinstance(blocks, list) or any(not isinstance(block, dict) or "language" in block for block in blocks):
+        return answer
+    return {**answer, "blocks": [{**block, "language": None} for block in blocks]}
 
 
 def find_problem(answer: JsonObject) -> str | None:
@@ -57,5 +72,5 @@ def list_elements(answer: JsonObject) -> list[Element]:
 
 TASK = Task(
     name="content", prompt=PROMPT, instruction=INSTRUCTION, answer=Answer, list_elements=list_elements,
-    write_markdown=write_markdown, find_problem=find_problem,
+    write_markdown=write_markdown, find_problem=find_problem, upgrade=upgrade,
 )  # fmt: skip

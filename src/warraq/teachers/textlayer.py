@@ -128,5 +128,5 @@ class TextLayerTeacher:
         paragraphs = [
             "\n".join(line.strip() for line in part.strip().split("\n")) for part in re.split(r"\n\s*\n", text)
         ]
-        blocks = [{"kind": "paragraph", "text": part, "level": None} for part in paragraphs if part]
+        blocks = [{"kind": "paragraph", "text": part, "level": None, "language": None} for part in paragraphs if part]
         return Answer(self.task.validate({"blocks": blocks}))

@@ -14,7 +14,7 @@ from warraq import tasks
 from warraq.files import JsonObject
 from warraq.metrics.arabic import fold_letters, normalize, to_ascii_digits
 from warraq.metrics.dates import parse_date
-from warraq.metrics.fields import flatten
+from warraq.metrics.fields import flatten, strip_indices
 from warraq.metrics.values import parse_amount
 from warraq.teachers.safety.marks import find_mark_in
 from warraq.teachers.textlayer import MIN_LETTERS, find_fault
@@ -42,6 +42,7 @@ _DECLINED = re.compile(  # an apology and "I cannot", or "I cannot" and what a m
     r"comply|fulfil|identify|analy[sz]e|access|answer|aider|lire|ساعد|قراء|استخراج|نسخ|تقديم|معالج|تلبي|تحليل|طلب))"
 )
 _SHOWN = frozenset({"figure", "barcode", "signature"})  # blocks that say what the ink is, without a word
+_CHOICES = {"kind", "document_type", "language", "languages[]", "calendar", "direction"}  # fields of the schema's words
 _DATE = re.compile(r"^\W*\d{1,4}\s?[-/.]\s?\d{1,2}\s?[-/.]\s?\d{1,4}\W*$")
 
 
@@ -55,15 +56,18 @@ class AnswerIssue:
 
 def collect_texts(answer: JsonObject) -> dict[str, str]:
     """The texts of an answer by their path; the names of kinds and languages are the schema's words, not the page's."""
-    flat = flatten(answer)
-    return {path: text for path, text in flat.items() if isinstance(text, str) and not path.endswith((".kind", "type"))}
+    return {
+        path: text
+        for path, text in flatten(answer).items()
+        if isinstance(text, str) and strip_indices(path).rpartition(".")[2] not in _CHOICES
+    }
 
 
 def find_issues(task: str, answer: JsonObject, ink: float | None, layer: str) -> list[AnswerIssue]:
     """All issues of an answer; `ink` is the image's share of dark pixels, `layer` the page's own text or nothing."""
     texts = collect_texts(answer)
     full_text = "\n".join(texts.values())
-    issues = [*_check_words(task, answer, ink, layer), *_check_script(full_text, ink), *_check_dates(texts)]
+    issues = [*_check_words(task, answer, ink, layer), *_check_script(full_text, ink), *_check_dates(task, texts)]
     if mark := find_mark_in(answer):
         issues.append(AnswerIssue("marked_confidential", mark))
     issues += _check_text_layer(task, full_text, clean_layer(layer))
@@ -108,10 +112,11 @@ def _check_script(full_text: str, ink: float | None) -> Iterator[AnswerIssue]:
         yield AnswerIssue("vowel_marks", f"{marks} on {arabic} letters")
 
 
-def _check_dates(texts: dict[str, str]) -> Iterator[AnswerIssue]:
+def _check_dates(task: str, texts: dict[str, str]) -> Iterator[AnswerIssue]:
     """A date in numbers that is none, or of a year that no document has. A percentage or a term is no date."""
+    kinds = tasks.load(task).kinds or {}
     for path, text in texts.items():
-        if path.rpartition(".")[2] not in {"date", "due_date"} or not _DATE.search(to_ascii_digits(text)):
+        if kinds.get(strip_indices(path)) != "date" or not _DATE.search(to_ascii_digits(text)):
             continue
         when = parse_date(text)
         if when is None or not (1300 <= when[1] <= 1500 if when[0] == "hijri" else 1800 <= when[1] <= 2100):
@@ -141,17 +146,27 @@ def _split_words(text: str) -> list[str]:
 
 
 def _check_sums(answer: JsonObject) -> Iterator[AnswerIssue]:
-    """Sums that do not hold. True invoices have discounts and errors of their own, so these are doubts only."""
+    """Sums that do not hold. True invoices have discounts and errors of their own, so these are doubts only.
+
+    The total of an item may be with its tax, and then the items add up to the total of the whole.
+    """
     totals = []
     for index, item in enumerate(answer["items"]):
-        quantity, price, total = (_parse_decimal(item[name]) for name in ("quantity", "unit_price", "total"))
+        quantity, price, taxed, total = (
+            _parse_decimal(item[name]) for name in ("quantity", "unit_price", "tax_amount", "total")
+        )
         totals.append(total)
-        if quantity is not None and price is not None and total is not None and _differ(quantity * price, total):
+        if quantity is None or price is None or total is None:
+            continue
+        if all(_differ(quantity * price + more, total) for more in (Decimal(), taxed or Decimal())):
             yield AnswerIssue("arithmetic", f"items[{index}]: {quantity} x {price} is not {total}")
-    subtotal, tax, total = (_parse_decimal(answer[name]) for name in ("subtotal", "tax", "total"))
+    subtotal, tax, total = (_parse_decimal(answer[name]) for name in ("subtotal", "tax_amount", "total"))
     amounts = [amount for amount in totals if amount is not None]
-    if subtotal is not None and amounts and len(amounts) == len(totals) and _differ(sum(amounts, Decimal()), subtotal):
-        yield AnswerIssue("arithmetic", f"the items add up to {sum(amounts, Decimal())}, not {subtotal}")
+    if subtotal is not None and amounts and len(amounts) == len(totals):
+        added = sum(amounts, Decimal())
+        with_tax = any(item["tax_rate"] or item["tax_amount"] for item in answer["items"])
+        if _differ(added, subtotal) and not (with_tax and total is not None and not _differ(added, total)):
+            yield AnswerIssue("arithmetic", f"the items add up to {added}, not {subtotal}")
     if subtotal is not None and tax is not None and total is not None and _differ(subtotal + tax, total):
         yield AnswerIssue("arithmetic", f"{subtotal} + {tax} is not {total}")
 
