@@ -49,7 +49,7 @@ def make_page(rng: random.Random, error: float) -> dict:
     lines = [" ".join(word() for _ in range(12)) for _ in range(24)]
     rows = "".join("<tr>" + "".join(f"<td>{word()}</td>" for _ in range(4)) + "</tr>" for _ in range(8))
     parts = [*(("paragraph", line) for line in lines), ("table", f"<table>{rows}</table>")]
-    return {"blocks": [{"kind": kind, "text": text, "level": None} for kind, text in parts]}
+    return {"blocks": [{"kind": kind, "text": text, "level": None, "language": None} for kind, text in parts]}
 
 
 def grade_page(number: int, error: float) -> GradedAnswer:

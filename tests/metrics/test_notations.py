@@ -17,14 +17,18 @@ TABLE = "<table><tr><td>الصنف</td><td>السعر</td></tr><tr><td>ورق</t
 MARKDOWN = "| الصنف | السعر |\n|---|--:|\n| **ورق** | ٩٫٥٠ |"
 LETTER = "إلى السيد المدير المحترم تحية طيبة وبعد نحيطكم بأن الدفعة الثالثة قد صرفت في موعدها"
 PAGE = {
-    "blocks": [{"kind": "paragraph", "text": LETTER, "level": None}, {"kind": "table", "text": TABLE, "level": None}]
+    "blocks": [
+        {"kind": "paragraph", "text": LETTER, "level": None, "language": None},
+        {"kind": "table", "text": TABLE, "level": None, "language": None},
+    ]
 }
 PARTY = {"name": 'مؤسسة "البحر"', "address": None, "tax_id": None}
 INVOICE: JsonObject = {
-    "invoice_number": "٢٠٢٤/٥٥", "date": "5/3/2024", "due_date": None,
+    "invoice_number": "٢٠٢٤/٥٥", "customer_id": None, "status": None, "date": "5/3/2024", "due_date": None,
     "sender": PARTY, "recipient": PARTY | {"name": None},
-    "items": [{"description": "ورق أبيض", "quantity": "12", "unit_price": "9.50", "total": "114.00"}],
-    "currency": "SAR", "subtotal": None, "tax": None, "total": "131.10",
+    "items": [{"description": "ورق أبيض", "quantity": "12", "unit_price": "9.50", "tax_rate": None,
+               "tax_amount": None, "total": "114.00", "currency": None}],
+    "currency": "SAR", "subtotal": None, "tax_rate": None, "tax_amount": None, "total": "131.10", "notes": None,
 }  # fmt: skip
 QUESTION = {"reasoning": "The second row says so", "answer": "1,250"}
 GOLD: dict[str, JsonObject] = {"content": PAGE, "invoice": INVOICE, "table_qa": QUESTION}
@@ -97,7 +101,7 @@ def test_colons_on_a_printed_page_are_no_keys() -> None:
 def test_whatever_character_an_answer_is_cut_at_nothing_is_added_and_no_more_is_lost(write: Any) -> None:
     gold = {
         "blocks": [
-            {"kind": "paragraph", "text": f'{text}\n😀\\ «"{n}"»', "level": None}
+            {"kind": "paragraph", "text": f'{text}\n😀\\ «"{n}"»', "level": None, "language": None}
             for n, text in enumerate((LETTER[:20], TABLE[:60]))
         ]
     }

@@ -7,12 +7,13 @@ from hypothesis import strategies as st
 from warraq.metrics import structure
 from warraq.metrics.catalogue import ScoreSums
 from warraq.metrics.grading import score_structure
+from warraq.metrics.structure import Element
 
 
 def test_elements_found_invented_miscalled_and_out_of_order() -> None:
-    gold = [("heading", "Invoice"), ("paragraph", "Dear Sir"), ("paragraph", "Yours faithfully")]
+    gold = [Element("heading", "Invoice"), Element("paragraph", "Dear Sir"), Element("paragraph", "Yours faithfully")]
     found = structure.score_elements(
-        gold, [gold[2], ("heading", "Dear Sir"), ("paragraph", "A new sentence of its own")]
+        gold, [gold[2], Element("heading", "Dear Sir"), Element("paragraph", "A new sentence of its own")]
     )
     assert found["element_precision"] == (2, 3)
     assert found["element_recall"] == (2, 3)
@@ -23,7 +24,7 @@ def test_elements_found_invented_miscalled_and_out_of_order() -> None:
 
 
 def score(gold: list[str], answer: list[str]) -> ScoreSums:
-    return structure.score_elements(*([("paragraph", text) for text in side] for side in (gold, answer)))
+    return structure.score_elements(*([Element("paragraph", text) for text in side] for side in (gold, answer)))
 
 
 FIRST, SECOND, THIRD = "المادة الأولى من العقد", "the second party pays 1,250.00", "ثلاثون يوما من التاريخ"
@@ -42,8 +43,8 @@ def test_a_paragraph_in_three_parts_is_found_and_none_of_them_is_made_up() -> No
 
 
 def test_a_merged_heading_has_the_wrong_kind_and_no_order_of_its_own() -> None:
-    gold = [("heading", FIRST), ("paragraph", SECOND), ("paragraph", THIRD)]
-    found = structure.score_elements(gold, [("paragraph", THIRD), ("paragraph", f"{FIRST} {SECOND}")])
+    gold = [Element("heading", FIRST), Element("paragraph", SECOND), Element("paragraph", THIRD)]
+    found = structure.score_elements(gold, [Element("paragraph", THIRD), Element("paragraph", f"{FIRST} {SECOND}")])
     assert found["element_kind_accuracy"] == (2, 3)
     assert found["reading_order"] == (0, 2)
 
@@ -61,13 +62,13 @@ def test_equal_paragraphs_each_in_two_parts_are_all_found() -> None:
 def test_a_table_is_one_in_any_element_and_its_text_that_of_its_cells() -> None:
     table = "<TABLE><tr><td>a<td>b &lt;td&gt;</tr><tr><td colspan=2>c<t<b>d></table>"
     elements = [
-        ("paragraph", f"Total: 5 {table} in <b>words</b>"),
-        ("list", "loose <td>cell</td> <td"),
-        ("other", "x < y"),
+        Element("paragraph", f"Total: 5 {table} in <b>words</b>"),
+        Element("list", "loose <td>cell</td> <td"),
+        Element("other", "x < y"),
     ]
     text = structure.join_elements(elements)
     assert text == "Total: 5\na b\nc\nin <b>words</b>\nloose cell\nx < y"
-    found = score_structure([("table", table)], elements)
+    found = score_structure([Element("table", table)], elements)
     assert found["teds"] == (1, 1) and found["grits_recall"] == (4, 4)
 
 
@@ -123,5 +124,5 @@ PIECES = st.lists(
 
 @given(PIECES)
 def test_no_text_of_an_element_has_a_tag_of_a_table(pieces: list[str]) -> None:
-    text = structure.join_elements([("paragraph", "".join(pieces)), ("table", "".join(pieces))])
+    text = structure.join_elements([Element("paragraph", "".join(pieces)), Element("table", "".join(pieces))])
     assert not any(tag in text for tag in ("<td", "</td", "<table", "<tr>"))

@@ -134,7 +134,9 @@ def test_a_missed_table_costs_itself_alone() -> None:
 
 def test_the_tables_of_an_answer_count_in_whatever_block_they_stand() -> None:
     def write(*blocks: tuple[str, str]) -> str:
-        return json.dumps({"blocks": [{"kind": kind, "text": text, "level": None} for kind, text in blocks]})
+        return json.dumps(
+            {"blocks": [{"kind": kind, "text": text, "level": None, "language": None} for kind, text in blocks]}
+        )
 
     prices, parties, dates = (write_table(rows) for rows in (PRICES, PARTIES, DATES))
     gold = json.loads(write(("table", prices), ("table", parties), ("table", dates)))

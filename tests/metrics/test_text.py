@@ -210,7 +210,7 @@ def test_a_loop_in_the_middle_is_found_by_its_repeats() -> None:
 
 def test_an_answer_in_the_form_of_another_task_is_no_circle() -> None:
     lines = ("Receipt", "Saturn Supplies", "No.: 21184", "Date: 21 July 2019", "Item", "Due: 3.00", "Paid", "Ulmvale")
-    blocks = ",".join(f'{{"kind":"paragraph","text":"{line}","level":null}}' for line in lines)
+    blocks = ",".join(f'{{"kind":"paragraph","text":"{line}","level":null,"language":null}}' for line in lines)
     sums = grading.score_form('{"invoice_number":"21184"}', f'{{"blocks":[{blocks}]}}', False, True, False, "stop")
     assert sums["looped_answer_share"] == (False, 1)
 

@@ -29,11 +29,13 @@ from warraq.training.audit import TokenCounter
 TASKS = [tasks.load(name) for name in ("content", "metadata", "invoice")]
 SPELLED = Tokenizer.from_file(str(NANO / "tokenizer.json"))
 ANSWER = {
-    "invoice_number": "A-1", "date": "١٢/٣", "due_date": None,
+    "invoice_number": "A-1", "customer_id": None, "status": None, "date": "١٢/٣", "due_date": None,
     "sender": {"name": 'مكتبة "النور"\n', "address": None, "tax_id": None},
     "recipient": {"name": None, "address": None, "tax_id": None},
-    "items": [{"description": "قلم", "quantity": "2", "unit_price": None, "total": "3"}] * 2,
-    "currency": "JOD", "subtotal": None, "tax": None, "total": "3.00",
+    "items": [{"description": "قلم", "quantity": "2", "unit_price": None, "tax_rate": "5%", "tax_amount": None,
+               "total": "3", "currency": None}] * 2,
+    "currency": "JOD", "subtotal": None, "tax_rate": None, "tax_amount": None, "total": "3.00",
+    "notes": None,
 }  # fmt: skip
 
 

@@ -19,7 +19,8 @@ ALT, CTRL, SHIFT = 1, 2, 8
 HOSTILE = "<img src=x onerror=\"document.title='run'\"><script>document.title='run'</script>"
 TABLE = '<table><tr><td colspan="2">المجموع</td></tr><tr><td>الصنف</td><td>8</td></tr></table>'
 INVOICE: dict[str, Any] = {
-    "invoice_number": "1001", "date": None, "due_date": None, "currency": None, "subtotal": None, "tax": None,
+    "invoice_number": "1001", "customer_id": None, "status": None, "date": None, "due_date": None,
+    "currency": None, "subtotal": None, "tax_rate": None, "tax_amount": None, "notes": None,
     "total": "10.00", "items": [],
     **{name: dict.fromkeys(("name", "address", "tax_id")) for name in ("sender", "recipient")},
 }  # fmt: skip
@@ -62,7 +63,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         project.add_page(number)
     ids = [page.page_id for page in project.pages]
     project.add_label(ids[2], reason="disagrees", message="20% of the words", teacher="local", key="q")
-    project.add_label(ids[3], answer={"blocks": [{"kind": "table", "text": TABLE, "level": None}]})
+    project.add_label(ids[3], answer={"blocks": [{"kind": "table", "text": TABLE, "level": None, "language": None}]})
     project.add_label(ids[4], answer=content_answer(HOSTILE))
     project.add_label(ids[5], "invoice", answer=INVOICE, message="arithmetic: total: 10.00 is not 11.00")
     project.add_label(ids[6], answer=content_answer("one two"))
@@ -113,12 +114,14 @@ def test_a_page_is_written_from_nothing(desk: Desk) -> None:
     desk.press("ArrowUp", ALT + SHIFT)
     desk.save()
     blocks = [("heading", arabic, 1), ("paragraph", "second", None), ("paragraph", "first", None)]
-    expected = [{"kind": kind, "text": text, "level": level} for kind, text, level in blocks]
+    expected = [{"kind": kind, "text": text, "level": level, "language": None} for kind, text, level in blocks]
     assert desk.last() == {"blocks": expected}
     desk.press("ArrowDown", ALT + SHIFT)
     desk.press("KeyM", ALT)
     desk.save()
-    assert desk.last()["blocks"][1:] == [{"kind": "paragraph", "text": "first\nsecond", "level": None}]
+    assert desk.last()["blocks"][1:] == [
+        {"kind": "paragraph", "text": "first\nsecond", "level": None, "language": None}
+    ]
 
 
 def test_a_refused_label_is_corrected(desk: Desk) -> None:

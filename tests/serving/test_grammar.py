@@ -20,13 +20,16 @@ from warraq.runtimes.grammar import ConstrainedDecoder, Vocabulary
 
 STOP = 5
 CONTENT = (
-    '{"blocks":[{"kind":"heading","text":"وزارة المالية","level":1},{"kind":"table","text":"<table><tr><td>صنف</td>'
-    '<td>٣</td></tr></table>","level":null},{"kind":"paragraph","text":"a \\"b\\" \\n c\\\\","level":null}]}'
+    '{"blocks":[{"kind":"heading","text":"وزارة المالية","level":1,"language":"ar"},{"kind":"table","text":'
+    '"<table><tr><th>صنف</th><td>٣</td></tr></table>","level":null,"language":null},{"kind":"paragraph","text":'
+    '"a \\"b\\" \\n c\\\\","level":null,"language":"en"}]}'
 )
 PARTY = '{"name":"Pioneer Paper","address":null,"tax_id":"917815"}'
 INVOICE = (
-    f'{{"invoice_number":"AB7780","date":null,"due_date":null,"sender":{PARTY},"recipient":{PARTY},"items":[{{"description":'
-    '"Mug","quantity":"12","unit_price":"1.50","total":"18.00"}],"currency":null,"subtotal":null,"tax":null,"total":"18"}'
+    f'{{"invoice_number":"AB7780","customer_id":null,"status":null,"date":null,"due_date":null,"sender":{PARTY},'
+    f'"recipient":{PARTY},"items":[{{"description":'
+    '"Mug","quantity":"12","unit_price":"1.50","tax_rate":null,"tax_amount":null,"total":"18.00",'
+    '"currency":null}],"currency":null,"subtotal":null,"tax_rate":null,"tax_amount":null,"total":"18","notes":null}'
 )
 
 

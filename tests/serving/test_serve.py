@@ -136,7 +136,12 @@ def test_the_browser_shows_the_page_beside_its_answer(
     start: Start, server: ScriptedModel, raw: Callable[..., Path], tmp_path: Path, width: int
 ) -> None:
     url, file = start(), raw("picture.png") / "picture.png"
-    grid = {"kind": "table", "text": "<table><tr><td>الصنف</td><td>8</td></tr></table>", "level": None}
+    grid = {
+        "kind": "table",
+        "text": "<table><tr><td>الصنف</td><td>8</td></tr></table>",
+        "level": None,
+        "language": None,
+    }
     content = json.dumps({"blocks": [*json.loads(CONTENT)["blocks"], grid]})
     server.reply = lambda prompt, _: (INVOICE if "invoice" in prompt else content, "stop")
     with browser.browser(tmp_path) as found:

@@ -37,7 +37,7 @@ def page(number: int) -> Page:
 
 def label(number: int, answer: dict[str, Any] | None = None, reason: str | None = None) -> Label:
     if answer is None and reason is None:
-        answer = {"blocks": [{"kind": "heading", "text": f"فاتورة رقم {number}", "level": 1}]}
+        answer = {"blocks": [{"kind": "heading", "text": f"فاتورة رقم {number}", "level": 1, "language": None}]}
     return Label(
         page_id=page(number).page_id, task="content", key="k", teacher="gemini", model="gemini", reference="silver",
         answer=answer, reason=reason, message=None,
@@ -68,7 +68,7 @@ def words(number: int, count: int = 40) -> str:
 
 
 def said(number: int, text: str) -> Label:
-    return label(number, {"blocks": [{"kind": "paragraph", "text": text, "level": None}]})
+    return label(number, {"blocks": [{"kind": "paragraph", "text": text, "level": None, "language": None}]})
 
 
 def run(folder: Path, **changes: object) -> Result:
@@ -107,13 +107,15 @@ def test_target_is_compact_unescaped_json_after_an_image_prompt(folder: Path) ->
     user, assistant = samples(folder, "train")[0]["conversations"]
     assert user["content"].startswith("<image>You are a professional OCR details extractor")
     assert re.fullmatch(
-        r'\{"blocks":\[\{"kind":"heading","text":"فاتورة رقم \d+","level":1\}\]\}', assistant["content"]
+        r'\{"blocks":\[\{"kind":"heading","text":"فاتورة رقم \d+","level":1,"language":null\}\]\}', assistant["content"]
     )
     assert "فاتورة" in (folder / "out/train.json").read_text(encoding="utf-8")
 
 
 def test_a_review_beats_the_teacher_and_the_last_review_wins(folder: Path) -> None:
-    answers = [{"blocks": [{"kind": "paragraph", "text": text, "level": None}]} for text in ("first", "last")]
+    answers = [
+        {"blocks": [{"kind": "paragraph", "text": text, "level": None, "language": None}]} for text in ("first", "last")
+    ]
     rows = [Review(page_id=page(3).page_id, task="content", answer=answer, reviewer="r") for answer in answers]
     write_rows(folder / "reviews/content.jsonl", rows, key=lambda row: 0)
     run(folder)
@@ -124,7 +126,7 @@ def test_a_review_beats_the_teacher_and_the_last_review_wins(folder: Path) -> No
 
 
 def test_pages_without_an_answer_are_counted_by_reason(folder: Path) -> None:
-    bad = {"blocks": [{"kind": "poem", "text": "x", "level": None}]}
+    bad = {"blocks": [{"kind": "poem", "text": "x", "level": None, "language": None}]}
     rows = [label(n) for n in range(3, 30)] + [label(0, None, "blocked"), label(1, bad)]
     write_rows(folder / "labels/content.jsonl", rows, key=lambda row: row.page_id)
     assert run(folder).exit_code == 0

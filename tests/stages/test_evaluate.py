@@ -84,7 +84,7 @@ def test_a_page_without_an_answer_scores_worst_and_is_counted(folder: Path, how:
 
 
 def test_scores_by_hand(folder: Path) -> None:
-    wrong = make_gold(1, "invoice") | {"total": "9.05", "tax": "0.45", "currency": None}
+    wrong = make_gold(1, "invoice") | {"total": "9.05", "tax_amount": "0.45", "currency": None}
     change_prediction(folder, "merged", 1, "invoice", rewrite(tasks.dumps(wrong)))
     cut = {"text": "plain", "finish_reason": "length"}
     change_prediction(folder, "merged", 2, "content", lambda row: [row.model_copy(update=cut)])
@@ -108,7 +108,7 @@ def test_scores_by_hand(folder: Path) -> None:
         '{"blocks":[],"blocks":[]}',
         '{"blocks":NaN}',
         "[" * 100_000,
-        '{"blocks":[{"kind":"other","text":"\\ud800","level":null}]}',
+        '{"blocks":[{"kind":"other","text":"\\ud800","level":null,"language":null}]}',
     ],
     ids=["a key twice", "no number", "deep", "half a pair"],
 )

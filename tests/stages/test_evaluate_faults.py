@@ -33,7 +33,7 @@ MIRRORED = "<table><tr><td>السعر</td><td>البند</td></tr><tr><td>12</td
 
 def page(text: str, table: str = TABLE) -> dict[str, Any]:
     parts = (("paragraph", text), ("table", table))
-    return {"blocks": [{"kind": kind, "text": part, "level": None} for kind, part in parts]}
+    return {"blocks": [{"kind": kind, "text": part, "level": None, "language": None} for kind, part in parts]}
 
 
 FAULTS: dict[str, tuple[str, dict[str, Any] | str, set[str], str]] = {
@@ -53,7 +53,7 @@ FAULTS: dict[str, tuple[str, dict[str, Any] | str, set[str], str]] = {
     "cut JSON": (
         "content", tasks.dumps(page(PAGE))[:-40], {"truncated_share", "mended_share"}, "cut at the token limit",
     ),
-    "invented field": ("invoice", {"tax": "0.45"}, {"field_invention_rate"}, "invented: tax"),
+    "invented field": ("invoice", {"tax_amount": "0.45"}, {"field_invention_rate"}, "invented: tax_amount"),
     "mirrored table": ("content", page(PAGE, MIRRORED), {"mirrored_table_share"}, "table mirrored"),
     "lost digit": ("content", page(PAGE.replace("20871", "2087")), {"fact_near_miss_share"}, "not on the page: 2087"),
 }  # fmt: skip
@@ -101,7 +101,7 @@ def test_right_values_written_otherwise_are_right_and_counted(folder: Path) -> N
 def test_planted_errors_are_scored_where_the_test_set_has_them(folder: Path) -> None:
     plants = [Planted(page_id=make_page_id(n), kind="spelling", printed="المدير", mended="الوزير") for n in (4, 5)]
     write_rows(folder / "dataset/planted.jsonl", plants, key=lambda row: row.page_id)
-    mended = {"blocks": [{"kind": "paragraph", "text": "إلى السيد الوزير رقم 4", "level": None}]}
+    mended = {"blocks": [{"kind": "paragraph", "text": "إلى السيد الوزير رقم 4", "level": None, "language": None}]}
     change_prediction(folder, "merged", 4, "content", rewrite(tasks.dumps(mended)))
     found = evaluate(folder)
     assert (found["merged_planted_copied_share"], found["merged_planted_fixed_share"]) == (0.5, 0.5)
@@ -112,7 +112,7 @@ def test_what_became_worse_is_told_beside_a_gain(tmp_path: Path) -> None:
     folder, documents = tmp_path, 24
     make_project(folder, documents)
     for number in range(documents):
-        text = tasks.dumps(make_gold(number, "invoice") | {"tax": "中"})
+        text = tasks.dumps(make_gold(number, "invoice") | {"tax_amount": "中"})
         change_prediction(folder, "merged", number, "invoice", rewrite(text))
     assert evaluate(folder)["verdict"] == "significant gain"
     told = "Worse, though no part of the verdict: answers, foreign script 0.000 → 0.500"

@@ -29,7 +29,9 @@ def make_text(number: int) -> str:
 
 
 def page(*texts: str) -> str:
-    return tasks.dumps({"blocks": [{"kind": "paragraph", "text": text, "level": None} for text in texts]})
+    return tasks.dumps(
+        {"blocks": [{"kind": "paragraph", "text": text, "level": None, "language": None} for text in texts]}
+    )
 
 
 def question(answer: str, reasoning: str) -> str:

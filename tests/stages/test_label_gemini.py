@@ -54,7 +54,7 @@ def test_a_request_says_all_that_matters(
     assert asked["maxOutputTokens"] == 16384
     assert next(iter(asked["responseSchema"]["properties"])) == "page_tag"
     blocks = asked["responseSchema"]["properties"]["answer"]["properties"]["blocks"]["items"]
-    assert blocks["required"] == blocks["property_ordering"] == ["kind", "text", "level"]
+    assert blocks["required"] == blocks["property_ordering"] == ["kind", "text", "level", "language"]
     assert blocks["properties"]["level"] == {"type": "INTEGER", "nullable": True}
     assert "additionalProperties" not in json.dumps(asked) and "$" not in json.dumps(asked["responseSchema"])
     assert (row.answer, row.teacher, row.reference) == (content_answer(page.image_sha256), "gemini", "silver")

@@ -18,9 +18,8 @@ MARKS = [
 LETTER = "وزارة المالية\n{}\nإلى المدير العام\nنرجو منكم الاطلاع على ما ورد في كتابكم بشأن الميزانية"
 METADATA: dict[str, Any] = {
     "classification": dict.fromkeys(("title", "subject", "urgency_marking")) | {"document_type": "letter"},
-    "source": dict.fromkeys(
-        ("issuing_body", "department", "country", "reference_number", "date", "calendar", "author")
-    ),
+    "source": dict.fromkeys(("issuing_body", "department", "country", "reference_number", "author")),
+    "dates": [], "registrations": [], "marginal_notes": [],
     "physical": {
         "languages": ["ar"], "script_direction": "rtl", "production": "scanned", "page_number": None, "is_blank": False,
     },

@@ -26,7 +26,10 @@ from warraq.training.tier_training import collect_tier
 pytestmark = pytest.mark.slow
 
 ANSWERS = {
-    "content": [{"blocks": [{"kind": "paragraph", "text": text, "level": None}]} for text in ("Total 5", "Totl 6")],
+    "content": [
+        {"blocks": [{"kind": "paragraph", "text": text, "level": None, "language": None}]}
+        for text in ("Total 5", "Totl 6")
+    ],
     "invoice": [invoice_answer("7"), invoice_answer("8")],
     "table_qa": [{"reasoning": "r", "answer": text} for text in ("1,200", "1200", "12", "a; b", "b")],
 }

@@ -25,12 +25,22 @@ ATTACK = '<script>alert("1")</script><img src=x onerror=alert(2)>'
 def make_gold(number: int, task: str) -> dict[str, Any]:
     if task == "content":
         text = ATTACK if number == 0 else f"إلى السيد المدير رقم {number}"
-        return {"blocks": [{"kind": "paragraph", "text": text, "level": None}]}
+        return {"blocks": [{"kind": "paragraph", "text": text, "level": None, "language": None}]}
     party = {"name": "شركة النور", "address": None, "tax_id": None}
-    item = {"description": "ورق", "quantity": str(number), "unit_price": None, "total": "9.50"}
+    item = {
+        "description": "ورق",
+        "quantity": str(number),
+        "unit_price": None,
+        "tax_rate": None,
+        "tax_amount": None,
+        "total": "9.50",
+        "currency": None,
+    }
     return {
-        "invoice_number": f"٢٠٢٤/{number}", "date": None, "due_date": None, "sender": party,
-        "recipient": party | {"name": None}, "items": [item], "currency": "SAR", "subtotal": None, "tax": None,
+        "invoice_number": f"٢٠٢٤/{number}", "customer_id": None, "status": None, "date": None,
+        "due_date": None, "sender": party,
+        "recipient": party | {"name": None}, "items": [item], "currency": "SAR", "subtotal": None,
+        "tax_rate": None, "tax_amount": None, "notes": None,
         "total": "9.50",
     }  # fmt: skip
 

@@ -41,7 +41,7 @@ class Request:
 
 
 def build_block(text: str) -> dict[str, Any]:
-    return {"blocks": [{"kind": "paragraph", "text": text, "level": None}]}
+    return {"blocks": [{"kind": "paragraph", "text": text, "level": None, "language": None}]}
 
 
 def build_candidate(finish: str, text: str | None) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from warraq.teachers.remote.ledger import Attempt, Ledger
 
 
 def content_answer(text: str) -> dict[str, Any]:
-    return {"blocks": [{"kind": "paragraph", "text": text, "level": None}]}
+    return {"blocks": [{"kind": "paragraph", "text": text, "level": None, "language": None}]}
 
 
 @cache

@@ -16,11 +16,13 @@ RENDER = Render(
     long_side_px=400, colour="rgb", contrast="none", autocontrast_cutoff_percent=0.0, deskew=False, crop=False,
     max_pages=50, max_seconds=20, max_memory_mib=1024, max_output_mib=4096,
 )  # fmt: skip
-CONTENT = '{"blocks":[{"kind":"paragraph","text":"وزارة المالية","level":null}]}'
+CONTENT = '{"blocks":[{"kind":"paragraph","text":"وزارة المالية","level":null,"language":null}]}'
 INVOICE = (
-    '{"invoice_number":"1001","date":null,"due_date":null,"sender":{"name":null,"address":null,"tax_id":null},'
-    '"recipient":{"name":null,"address":null,"tax_id":null},"items":[],"currency":null,"subtotal":null,"tax":null,'
-    '"total":null}'
+    '{"invoice_number":"1001","customer_id":null,"status":null,"date":null,"due_date":null,'
+    '"sender":{"name":null,"address":null,"tax_id":null},'
+    '"recipient":{"name":null,"address":null,"tax_id":null},"items":[],"currency":null,"subtotal":null,'
+    '"tax_rate":null,"tax_amount":null,'
+    '"total":null,"notes":null}'
 )
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from support import NANO
+from warraq.tasks import invoice
 
 MERGED_BY = ("family", "base", "revision", "tuning", "image_max_pixels")
 """The fields of a student by which it is merged, as dvc.yaml lists them."""
@@ -20,15 +21,10 @@ def train_arguments(params: Path, training_data: Path, out: Path, base: Path = N
 def invoice_answer(number: str) -> dict[str, Any]:
     """An invoice that says nothing but its number."""
     party = {"name": None, "address": None, "tax_id": None}
-    fields: dict[str, Any] = {
-        "invoice_number": number,
-        "date": None,
-        "due_date": None,
-        "sender": party,
-        "recipient": party,
-        "items": [],
-    }
-    return fields | {"currency": "JOD", "subtotal": None, "tax": None, "total": None}
+    empty: dict[str, Any] = dict.fromkeys(invoice.Answer.model_fields)
+    return empty | {
+        "invoice_number": number, "sender": party, "recipient": party, "items": [], "currency": "JOD",
+    }  # fmt: skip
 
 
 def find_processes(folder: Path) -> list[int]:

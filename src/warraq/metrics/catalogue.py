@@ -84,6 +84,7 @@ GROUPS: dict[str, dict[str, Score]] = {
         "teds_structure": _up("TEDS, structure", "cells without text"),
         "grits_precision": _up("GriTS precision", "cells written that are there; lower for invented rows"),
         "grits_recall": _up("GriTS recall", "cells of the table that were written"),
+        "header_cell_f1": _up("header cells, F1", "by their places, in the tables of the reference that mark any"),
         "mirrored_table_share": _down("tables mirrored", "fit clearly better with their columns reversed"),
         "uncompared_table_share": _down(
             "tables left out",
@@ -94,6 +95,8 @@ GROUPS: dict[str, dict[str, Score]] = {
         "element_recall": _up("element recall", ""),
         "element_joined_share": _down("elements merged or split", "of those found"),
         "element_kind_accuracy": _up("kind of element", "of those found"),
+        "element_language_accuracy": _up("language of element", "of those found whose language the reference tells"),
+        "checkbox_accuracy": _up("boxes with their state", "of the reference's boxes to be ticked"),
         "reading_order": _up("reading order", "pairs of elements in their order"),
     },
     "Fields": {

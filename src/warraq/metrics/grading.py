@@ -84,7 +84,7 @@ GradedVariants = dict[str, list[GradedAnswer]]
 def score_structure(gold: Sequence[Element], answer: Sequence[Element]) -> ScoreSums:
     """Scores of the elements of a page, and of the tables within them."""
     left, right = (
-        [table for _, part in elements for table in tables.parse_tables(part)] for elements in (gold, answer)
+        [table for element in elements for table in tables.parse_tables(element.text)] for elements in (gold, answer)
     )
     return {**tables.score_tables(left, right), **structure.score_elements(gold, answer)}
 

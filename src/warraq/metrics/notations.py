@@ -123,7 +123,8 @@ def convert_markdown_tables(text: str) -> str:
             continue
         stop = next((place for place in range(rule + 1, len(lines)) if "|" not in lines[place]), len(lines))
         rows = (_split_row(line) for line in (lines[rule - 1], *lines[rule + 1 : stop]))
-        cells = ("".join(f"<td>{cell}</td>" for cell in row) for row in rows)
+        tags = ("th", *["td"] * (stop - rule - 1))
+        cells = ("".join(f"<{tag}>{cell}</{tag}>" for cell in row) for tag, row in zip(tags, rows, strict=True))
         converted += [*lines[end : rule - 1], "<table>" + "".join(f"<tr>{row}</tr>" for row in cells) + "</table>"]
         end = stop
     return "\n".join([*converted, *lines[end:]]) if converted else text

@@ -7,6 +7,7 @@ from bisect import bisect_left, insort
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from math import comb, isqrt
+from typing import NamedTuple
 
 from warraq.metrics import tables
 from warraq.metrics.arabic import normalize
@@ -18,15 +19,22 @@ MOST_PAIRS = 4_000_000  # of elements that are compared, those of 2,000 with 2,0
 MOST_CHARACTERS = 128_000  # of a side that are compared, of each element as many: 64 of 2,000
 LONGEST = 20_000  # characters of joined elements that are compared
 
-Element = tuple[str, str]
-"""Kind and text."""
+
+class Element(NamedTuple):
+    """A part of a page; `language` is None where nothing is said of it."""
+
+    kind: str
+    text: str
+    language: str | None = None
+
+
 Links = list[tuple[int, int]]
 """Places of an element of the reference and of one of the answer that are the same, or one a part of the other."""
 
 
 def join_elements(elements: Iterable[Element]) -> str:
     """The text of all elements, a line each; a table within is the text of its cells, a line a row."""
-    return "\n".join(tables.strip_tags(part) for _, part in elements)
+    return "\n".join(tables.strip_tags(element.text) for element in elements)
 
 
 def score_elements(gold: Sequence[Element], other: Sequence[Element]) -> ScoreSums:
@@ -36,13 +44,16 @@ def score_elements(gold: Sequence[Element], other: Sequence[Element]) -> ScoreSu
     answer are all found; one that was split is found once, and none of its parts is made up. Precision is of the
     answer's elements, recall of the reference's, F1 of both sides' together. `element_joined_share` is what was merged
     or split, of all that has a link. Kinds are compared link by link: a heading merged into a paragraph has the wrong
-    one. The reading order is of pairs of links, right if the same on both sides; two links of one merged or split
+    one. A box to be ticked is right if it was found with its state, and a language counts where the reference tells
+    it. The reading order is of pairs of links, right if the same on both sides; two links of one merged or split
     element are no such pair.
     """
-    links = match_elements(*([tables.strip_tags(text) for _, text in elements] for elements in (gold, other)))
+    links = match_elements(*([tables.strip_tags(one.text) for one in side] for side in (gold, other)))
     lefts, rights = Counter(i for i, _ in links), Counter(j for _, j in links)
     found = len(lefts) + len(rights)
     joined = [(i, j) for i, j in links if lefts[i] > 1 or rights[j] > 1]
+    told = [(i, j) for i, j in links if gold[i].language is not None]
+    boxes = {i for i, element in enumerate(gold) if element.kind.startswith("checkbox_")}
     in_order, before = 0, list[int]()
     for _, j in sorted(links, key=lambda link: (link[0], -link[1])):
         in_order += bisect_left(before, j)
@@ -53,7 +64,9 @@ def score_elements(gold: Sequence[Element], other: Sequence[Element]) -> ScoreSu
         "element_precision": (len(rights), len(other)),
         "element_recall": (len(lefts), len(gold)),
         "element_joined_share": (len({i for i, _ in joined}) + len({j for _, j in joined}), found),
-        "element_kind_accuracy": (sum(gold[i][0] == other[j][0] for i, j in links), len(links)),
+        "element_kind_accuracy": (sum(gold[i].kind == other[j].kind for i, j in links), len(links)),
+        "element_language_accuracy": (sum(gold[i].language == other[j].language for i, j in told), len(told)),
+        "checkbox_accuracy": (len({i for i, j in links if i in boxes and gold[i].kind == other[j].kind}), len(boxes)),
         "reading_order": (in_order, compared),
     }
 

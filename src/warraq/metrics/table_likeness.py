@@ -26,6 +26,7 @@ class Cell:
     text: str = ""
     colspan: int = 1
     rowspan: int = 1
+    is_head: bool = field(default=False, compare=False)
 
 
 @dataclass
@@ -150,17 +151,23 @@ def _fill_subtree(one: _Nodes, two: _Nodes, i: int, j: int, costs: list[list[flo
         forest.append(line)
 
 
-def expand_grid(table: Table) -> list[list[str]]:
-    """The text of the cell that covers each place, '' where none does."""
-    taken: dict[tuple[int, int], str] = {}
+def cover_grid(table: Table) -> dict[tuple[int, int], Cell]:
+    """The cell that covers each place, by row and column."""
+    taken: dict[tuple[int, int], Cell] = {}
     for y, row in enumerate(table.rows):
         x = 0
         for cell in row:
             while (y, x) in taken:
                 x += 1
             for dy in range(min(cell.rowspan, len(table.rows) - y)):
-                taken |= {(y + dy, x + dx): cell.text for dx in range(cell.colspan)}
+                taken |= {(y + dy, x + dx): cell for dx in range(cell.colspan)}
             x += cell.colspan
+    return taken
+
+
+def expand_grid(table: Table) -> list[list[str]]:
+    """The text of the cell that covers each place, '' where none does."""
+    taken = {place: cell.text for place, cell in cover_grid(table).items()}
     width = max((x for _, x in taken), default=-1) + 1
     return [[taken.get((y, x), "") for x in range(width)] for y in range(len(table.rows))] if width else []
 

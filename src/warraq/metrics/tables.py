@@ -9,7 +9,7 @@ from warraq.metrics.arabic import normalize
 from warraq.metrics.catalogue import ScoreSums
 from warraq.metrics.notations import convert_markdown_tables
 from warraq.metrics.overlap import Bag, count_shared, count_trigrams
-from warraq.metrics.table_likeness import LARGEST, Cell, Table, expand_grid, grits, is_mirrored, teds
+from warraq.metrics.table_likeness import LARGEST, Cell, Table, cover_grid, expand_grid, grits, is_mirrored, teds
 
 ALIKE = 0.2  # likeness from which on two may be the same; unrelated tables stay below, one with a third misread above
 MOST = 1000  # tables a side that are paired by likeness
@@ -67,7 +67,7 @@ class _Reader:
             if self.is_in_cell:
                 spans = {span.lower(): int(number[:9]) for span, number in _SPAN.findall(attributes)}
                 columns, lines = min(spans.get("colspan", 1), _MOST_COLUMNS), min(spans.get("rowspan", 1), _MOST_ROWS)
-                rows[-1].append(Cell("", columns, lines))
+                rows[-1].append(Cell("", columns, lines, name == "th"))
                 self.cells.append((rows[-1][-1], []))
 
 
@@ -112,7 +112,8 @@ def score_tables(gold: Sequence[Table], tables: Sequence[Table]) -> ScoreSums:
     Tables are compared in the pairs of `pair_tables`. One that has no match is compared with nothing: a lost one of the
     reference is 0 of 1 in TEDS and lowers the recall of GriTS, an invented one of the answer is 0 of 1 in TEDS as well
     and lowers the precision. So is an answer too large to be compared; a reference too large, or one after
-    MOST_LARGEST, is left out with its match, and counted.
+    MOST_LARGEST, is left out with its match, and counted. Cells that are heads are compared by their places, whatever
+    they say, in the tables of the reference that have any.
     """
     names = (
         "teds",
@@ -121,6 +122,7 @@ def score_tables(gold: Sequence[Table], tables: Sequence[Table]) -> ScoreSums:
         "grits_recall",
         "mirrored_table_share",
         "uncompared_table_share",
+        "header_cell_f1",
     )
     sums = dict.fromkeys(names, (0.0, 0.0))
 
@@ -144,11 +146,18 @@ def score_tables(gold: Sequence[Table], tables: Sequence[Table]) -> ScoreSums:
         put("grits_precision", common, 0 if right is None else _count_places(right))
         put("grits_recall", common, sum(map(len, ours)))
         put("mirrored_table_share", is_mirrored(ours, theirs, common), 1)
+        if heads := _find_heads(left):
+            others = set() if right is None or right.is_too_large else _find_heads(right)
+            put("header_cell_f1", 2 * len(heads & others), len(heads) + len(others))
     for place in set(range(len(tables))) - set(pairs.values()):
         put("teds", 0, 1)
         put("teds_structure", 0, 1)
         put("grits_precision", 0, _count_places(tables[place]))
     return sums
+
+
+def _find_heads(table: Table) -> set[tuple[int, int]]:
+    return {place for place, cell in cover_grid(table).items() if cell.is_head}
 
 
 def _count_places(table: Table) -> int:

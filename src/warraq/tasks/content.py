@@ -66,8 +66,8 @@ def find_problem(answer: JsonObject) -> str | None:
 
 
 def list_elements(answer: JsonObject) -> list[Element]:
-    """Kind and text of each block in reading order; what the running text is scored on."""
-    return [(block["kind"], block["text"]) for block in answer["blocks"]]
+    """The blocks in reading order; what the running text is scored on."""
+    return [Element(block["kind"], block["text"], block["language"]) for block in answer["blocks"]]
 
 
 TASK = Task(

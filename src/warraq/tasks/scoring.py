@@ -96,7 +96,7 @@ def list_read_elements(task: Task, read: JsonObject | None, raw: str) -> list[El
     if read is not None and task.list_elements is not None:
         return task.list_elements(read)
     plain = rewrite_as_json(raw, list_words(task.answer).names, labelled=False)
-    return [("paragraph", passage) for passage in reading.read_passages(plain, list_all_words().choices)]
+    return [Element("paragraph", passage) for passage in reading.read_passages(plain, list_all_words().choices)]
 
 
 def repair_answer(task: Task, raw: str) -> JsonObject | None:
