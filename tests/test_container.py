@@ -2,16 +2,17 @@
 
 from collections.abc import Iterable
 
-import pathspec
 import pytest
+from pathspec import GitIgnoreSpec
 
 from support import ROOT
 
 SECRET = (
-    ".env", ".env.local", "cloud/.env", ".dvc/config.local", ".netrc", "cloud/key.pem", "id.key", "cloud/credentials.json",
-    "data/raw/letter.pdf", "data/ledger/ledger.sqlite", "data/reviews/content.jsonl", "read/letter.json",
-    "planted/pages/0001.png", "tableqa/pages/0001.png", "models/gemma3_4b/base/model.safetensors",
-    "models/nano/adapter/adapter_model.safetensors", "models/nano/onnx/decoder.onnx", "reports/nano/report.html",
+    ".env", ".env.local", "cloud/.env", ".dvc/config.local", ".netrc", "cloud/key.pem", "id.key",
+    "cloud/credentials.json", "data/raw/letter.pdf", "data/ledger/ledger.sqlite", "data/reviews/content.jsonl",
+    "read/letter.json", "planted/pages/0001.png", "tableqa/pages/0001.png",
+    "models/gemma3_4b/base/model.safetensors", "models/nano/adapter/adapter_model.safetensors",
+    "models/nano/onnx/decoder.onnx", "reports/nano/report.html",
     ".dvc/cache/files/md5/00/1", ".dvc/tmp/rwlock", ".git/config", "wandb/run/secret.log", ".mypy_cache/3.11/x.json",
 )  # fmt: skip
 NEEDED = (
@@ -21,10 +22,10 @@ NEEDED = (
 
 
 @pytest.fixture(scope="module")
-def ignored() -> pathspec.PathSpec:
+def ignored() -> GitIgnoreSpec:
     lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     patterns = [line for line in lines if line and not line.startswith("#")]
-    return pathspec.PathSpec.from_lines("gitignore", map(anchor, patterns))
+    return GitIgnoreSpec.from_lines(map(anchor, patterns))
 
 
 def anchor(pattern: str) -> str:
@@ -33,13 +34,13 @@ def anchor(pattern: str) -> str:
     return f"{sign}/{name}"
 
 
-def find(ignored: pathspec.PathSpec, paths: Iterable[str]) -> set[str]:
+def find(ignored: GitIgnoreSpec, paths: Iterable[str]) -> set[str]:
     return set(ignored.match_files(paths))
 
 
-def test_no_paper_no_answer_no_key_and_no_model_of_others_goes_into_the_image(ignored: pathspec.PathSpec) -> None:
+def test_no_paper_no_answer_no_key_and_no_model_of_others_goes_into_the_image(ignored: GitIgnoreSpec) -> None:
     assert find(ignored, SECRET) == set(SECRET)
 
 
-def test_what_the_project_needs_goes_in(ignored: pathspec.PathSpec) -> None:
+def test_what_the_project_needs_goes_in(ignored: GitIgnoreSpec) -> None:
     assert find(ignored, NEEDED) == set()
