@@ -15,9 +15,9 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from warraq.errors import InputError
+from warraq.loopback import LOOPBACK
 
 MOST_IDLE = 256  # connections
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def hash_policy(page: str) -> str:

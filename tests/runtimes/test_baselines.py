@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,9 +14,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from support import PARAMS
+from support.waiting import LONGEST_S
 from warraq.cli.main import main
 from warraq.files import write_json
 from warraq.records import Prediction, read_rows
+from warraq.runtimes import Request
+from warraq.runtimes.endpoint import EndpointRuntime
 from warraq.tasks import content
 
 
@@ -136,3 +141,29 @@ def test_a_server_that_is_not_there_is_one_sentence(folder: Path) -> None:
     result = predict(folder, runtime="endpoint", url="http://127.0.0.1:9/v1", model="any")
     assert result.exit_code == 2
     assert "start the server and run again" in result.stderr
+
+
+def test_who_listens_no_more_ends_the_request_to_the_server(folder: Path) -> None:
+    """Which hears nothing but that its client is gone."""
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/v1"
+        write_json(folder / "model/config.json", {"runtime": "endpoint", "url": url, "model": "any"})
+        came = threading.Event()
+
+        def serve() -> None:
+            while not came.is_set():  # what comes first asks whether it is Ollama
+                connection, _ = server.accept()
+                with connection:
+                    if connection.recv(2**16).startswith(b"POST /v1/chat/completions"):
+                        came.set()
+                        while connection.recv(2**16):
+                            pass
+
+        def leave(_: str) -> None:
+            if came.is_set():
+                raise InterruptedError
+
+        served = pool.submit(serve)
+        with pytest.raises(InterruptedError):
+            EndpointRuntime(folder / "model").answer([Request((), "Read.", listener=leave)], 9)
+        served.result(LONGEST_S)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 import shutil
 import socket
 import threading
@@ -57,10 +58,11 @@ def endless(cut: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tup
     process.wait()
 
 
-LONG: dict[str, object] = {
-    "messages": [{"role": "user", "content": "Read."}],
-    "response_format": {"type": "json_object"},
-}
+def write_long_question() -> dict[str, object]:
+    """Its answer is 7,000 digits without a pattern: it ends when nobody waits for it, and not before."""
+    schema = {"const": "".join(random.Random(1).choices("0123456789", k=7000))}
+    response_format = {"type": "json_schema", "json_schema": {"name": "digits", "schema": schema}}
+    return {"messages": [{"role": "user", "content": "Read."}], "response_format": response_format}
 
 
 def test_the_memory_of_a_large_request_is_given_back(endless: tuple[int, str], documents: dict[str, bytes]) -> None:
@@ -75,25 +77,29 @@ def test_the_memory_of_a_large_request_is_given_back(endless: tuple[int, str], d
 @pytest.mark.parametrize("stream", [False, True])
 def test_who_leaves_frees_the_model(endless: tuple[int, str], stream: bool) -> None:
     _, url = endless
-    jobs = read_metric(url, "warraq_jobs_total")
-    with connect(url, post(LONG | {"stream": stream})):
+    jobs, answers = read_metric(url, "warraq_jobs_total"), read_metric(url, "warraq_answers_total")
+    with connect(url, post(write_long_question() | {"stream": stream})):
         wait_until(lambda: read_metric(url, "warraq_queue ") == 1)
     wait_until(lambda: read_metric(url, "warraq_queue ") == 0)
     assert read_metric(url, "warraq_jobs_total") == jobs + 1
+    assert read_metric(url, "warraq_answers_total") == answers
 
 
-def test_who_leaves_the_queue_frees_the_place(endless: tuple[int, str]) -> None:
-    _, url = endless
-    jobs = read_metric(url, "warraq_jobs_total")
-    with connect(url, post(LONG)):
-        wait_until(lambda: read_metric(url, "warraq_queue ") == 1)
+def test_who_leaves_frees_the_place_and_another_server(start: Start, server: ScriptedModel) -> None:
+    """Which does not answer before all have left."""
+    url, held = start(), threading.Event()
+    server.reply = lambda *_: (CONTENT, "stop" if held.wait(LONGEST_S) else "length")
+    question: dict[str, object] = {"messages": [{"role": "user", "content": "Read."}]}
+    with connect(url, post(question)):
+        wait_until(lambda: server.asked)
         with ExitStack() as others:
-            for _ in range(3):
-                others.enter_context(connect(url, post(LONG)))
+            for number in range(3):
+                others.enter_context(connect(url, post(question | {"stream": number == 1})))
             wait_until(lambda: read_metric(url, "warraq_queue ") == 4)
         wait_until(lambda: read_metric(url, "warraq_queue ") == 1)
     wait_until(lambda: read_metric(url, "warraq_queue ") == 0)
-    assert read_metric(url, "warraq_jobs_total") == jobs + 1
+    assert read_metric(url, "warraq_jobs_total") == len(server.asked) == 1
+    held.set()
 
 
 def test_an_answer_ends_with_its_time() -> None:

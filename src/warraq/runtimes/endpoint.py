@@ -5,19 +5,25 @@ The folder holds a config.json alone: `{"runtime": "endpoint", "url": "http://12
 server of this machine is asked, because test pages may be such that must not leave it.
 """
 
+import asyncio
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from warraq.chat_completions import build_format, build_request, find_forwarding, parse_response
 from warraq.errors import InputError
 from warraq.files import read_json
+from warraq.loopback import LOOPBACK
 from warraq.runtimes import Answer, ImageError, Request
 
+if TYPE_CHECKING:
+    import httpx2
+
 TIMEOUT_S = 600
+PAUSE_S = 0.1  # after which a listener is asked whether anybody waits yet
 SHOW_S = 30  # for what a server says of a model
 
 
@@ -29,7 +35,7 @@ class EndpointRuntime:
         config = read_json(path)
         self.url: str = config["url"].rstrip("/")
         self.model: str = config["model"]
-        if urlsplit(self.url).hostname not in ("127.0.0.1", "::1", "localhost"):
+        if urlsplit(self.url).hostname not in LOOPBACK:
             raise InputError(f"{path}: {self.url} is not on this machine; pages may not be sent there.")
         self._is_near = False
 
@@ -68,7 +74,7 @@ class EndpointRuntime:
         if request.schema:
             body["response_format"] = build_format("answer", json.loads(request.schema))
         try:
-            reply = httpx2.post(f"{self.url}/chat/completions", json=body, timeout=TIMEOUT_S, trust_env=False)
+            reply = asyncio.run(_post(f"{self.url}/chat/completions", body, request.listener))
         except httpx2.RequestError as error:
             raise InputError(f"{self.url} cannot be asked ({error}); start the server and run again.") from None
         if reply.status_code != 200:
@@ -84,6 +90,21 @@ class EndpointRuntime:
             request.listener(response.text)
         tokens = response.output_tokens or 0
         return Answer(response.text, finish, tokens, False, confidence, logprobs, response.input_tokens)
+
+
+async def _post(url: str, body: Mapping[str, object], listener: Callable[[str], None] | None) -> "httpx2.Response":
+    """The reply; a listener that raises ends the request, and so the other server's work, by closing the connection."""
+    import httpx2
+
+    async with httpx2.AsyncClient(timeout=TIMEOUT_S, trust_env=False) as client:
+        asked = asyncio.create_task(client.post(url, json=body))
+        try:
+            while not (await asyncio.wait({asked}, timeout=PAUSE_S))[0]:
+                if listener:
+                    listener("")
+            return asked.result()
+        finally:
+            asked.cancel()
 
 
 def _read_image(image: Path) -> bytes:

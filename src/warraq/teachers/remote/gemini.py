@@ -19,6 +19,7 @@ from pydantic import Field
 
 from warraq.errors import InputError
 from warraq.files import JsonObject
+from warraq.loopback import LOOPBACK
 from warraq.records import Reference
 from warraq.section import Section
 from warraq.tasks import Task
@@ -33,7 +34,6 @@ from warraq.teachers.safety.clearance import Clearance, ClearedPage
 
 logger = logging.getLogger(__name__)
 
-LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 ENDPOINT = "https://generativelanguage.googleapis.com"
 FLEX_PAGES = 200  # more of them can wait a quarter of an hour for half the price
 IDENTITY_FIELDS = {
