@@ -49,6 +49,13 @@ def test_a_merged_heading_has_the_wrong_kind_and_no_order_of_its_own() -> None:
     assert found["reading_order"] == (0, 2)
 
 
+def test_a_box_is_right_with_its_state_and_a_language_where_it_is_told() -> None:
+    gold = [Element("checkbox_checked", FIRST, "ar"), Element("checkbox_empty", SECOND), Element("paragraph", THIRD)]
+    found = structure.score_elements(gold, [gold[0], Element("checkbox_checked", SECOND, "en"), gold[2]])
+    assert found["checkbox_accuracy"] == (1, 2) and found["element_language_accuracy"] == (1, 1)
+    assert structure.score_elements(gold, [])["checkbox_accuracy"] == (0, 2)
+
+
 def test_what_was_invented_after_a_paragraph_is_not_the_next_one() -> None:
     found = score([FIRST, SECOND], [f"{FIRST} ثم اتفقا على غيره"])
     assert found["element_recall"] == (1, 2) and found["element_joined_share"] == (0, 2)

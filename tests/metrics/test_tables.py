@@ -68,6 +68,18 @@ def test_the_tree_distance_is_the_one_of_apted(left: str, right: str, similarity
     assert table_likeness.teds(one, two) == pytest.approx(similarity, abs=1e-9)
 
 
+def test_header_cells_count_by_their_places_and_not_in_teds() -> None:
+    gold, plain = "<table><tr><th>a<th>b<tr><th>1<td>2</table>", "<table><tr><th>x<th>b<tr><td>1<td>2</table>"
+    found = tables.score_tables(tables.parse_tables(gold), tables.parse_tables(plain))
+    assert found["header_cell_f1"] == (4, 5)
+    assert found["teds_structure"] == (1, 1)
+    assert tables.score_tables(tables.parse_tables(gold), [])["header_cell_f1"] == (0, 3)
+    wide = tables.parse_tables("<table><tr><th colspan=2>a<tr><td>1<td>2</table>")
+    assert tables.score_tables(wide, tables.parse_tables(gold))["header_cell_f1"] == (4, 5)
+    marked = tables.parse_tables("| a | b |\n|---|---|\n| 1 | 2 |")
+    assert tables.score_tables(wide, marked)["header_cell_f1"] == (4, 4)
+
+
 def test_headers_and_groups_of_rows_do_not_matter_but_their_text_does() -> None:
     (plain,) = tables.parse_tables(write_table(PRICES))
     (head,) = tables.parse_tables(write_table(PRICES, "th").replace("<table>", "<table><thead>", 1))

@@ -44,6 +44,22 @@ def test_a_page_begins_with_the_best_that_is_known_and_ends_as_a_row(project: Re
     assert "human" not in {row.teacher for row in project.rows()}
 
 
+def test_what_was_written_for_an_earlier_schema_opens_and_is_saved_in_today_s_shape(project: ReviewProject) -> None:
+    page_id, old = project.add_page(1).page_id, [{"kind": "paragraph", "text": "by hand", "level": None}]
+    project.add_row(Review(page_id=page_id, task="content", answer={"blocks": old}, reviewer="r2"))
+    draft = {"source": {"date": "1445/3/12", "calendar": "hijri"}, "classification": {"title": "قرار"}}
+    with project.start() as server:
+        page = server.get(f"page/content/{page_id}")
+        assert page["candidates"][0]["answer"] == content_answer("by hand")
+        server.post("draft", page_id=page_id, task="metadata", draft={"answer": draft})
+        kept = server.get(f"page/metadata/{page_id}?reviewer=r1")["draft"]["answer"]
+        assert kept["dates"] == [{"kind": "issued", "text": "1445/3/12", "calendar": "hijri"}]
+        assert kept["classification"] == {"title": "قرار"} and kept["source"] == {}
+        again = {"blocks": [*old, *old]}  # of a tab that was open before
+        assert server.post("save", page_id=page_id, answer=again, base=page["base"]).status_code == 200
+    assert project.reviews()[-1].answer == {"blocks": content_answer("by hand")["blocks"] * 2}
+
+
 def test_a_finished_model_reads_what_nobody_has_answered(project: ReviewProject, tmp_path: Path) -> None:
     page_id = project.add_page(1).page_id
     with ScriptedModel() as model:

@@ -40,6 +40,20 @@ def test_the_same_again_gives_the_same_bytes(project: Project) -> None:
     assert "2 pages, 2 known, 0 asked\n" in result.output
 
 
+def test_a_review_of_an_earlier_schema_is_gold_in_today_s_shape(project: Project) -> None:
+    page, party = project.add_page(1), dict.fromkeys(("name", "address", "tax_id"))
+    item = {"description": "ورق", "quantity": "2", "unit_price": None, "total": "9"}
+    told = dict.fromkeys(("date", "due_date", "currency", "subtotal"))
+    project.add_review(page, told | {"invoice_number": "7", "sender": party, "recipient": party, "items": [item],
+                                     "tax": "1.35", "total": "10.35"}, "invoice")  # fmt: skip
+
+    assert project.label("human", task="invoice").exit_code == 0
+
+    (row,) = project.rows("invoice")
+    assert row.answer is not None and (row.answer["tax_amount"], row.answer["tax_rate"]) == ("1.35", None)
+    assert row.answer["items"][0] == item | dict.fromkeys(("tax_rate", "tax_amount", "currency"))
+
+
 def test_a_page_that_is_gone_is_gone_from_the_labels(project: Project) -> None:
     project.add_page(1, text=ENGLISH)
     project.add_page(2, text=ENGLISH)

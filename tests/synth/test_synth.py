@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from warraq import tasks
 from warraq.cli.main import main
+from warraq.metrics.fields import flatten, strip_indices
 from warraq.records import Review, read_rows, write_rows
 from warraq.synth import drawing
 from warraq.synth.documents import Document, make_document
@@ -179,6 +180,28 @@ def test_everything_fits_on_small_nearly_square_pages() -> None:
                 assert 0.62 <= page.width_pt / page.height_pt <= 1
                 assert len(page.answers["content"]["blocks"]) <= 12
     assert len(kinds) > 12
+
+
+def test_every_field_is_printed_in_some_document() -> None:
+    filled = set()
+    for document in documents(500):
+        for page in document.pages:
+            for task, answer in page.answers.items():
+                filled |= {
+                    f"{task}.{strip_indices(path)}" for path, value in flatten(answer).items() if value is not None
+                }
+                filled |= {f"dates.{one['kind']}" for one in page.answers["metadata"]["dates"]}
+                filled |= {f"blocks.{one['kind']}" for one in page.answers["content"]["blocks"]}
+                filled |= {one["direction"] for one in page.answers["metadata"]["registrations"]}
+            filled.add(page.answers["metadata"]["classification"]["document_type"])
+    templates = {name: tasks.fill_template(tasks.load(name).answer) for name in ("content", "metadata", "invoice")}
+    known = {f"{name}.{strip_indices(path)}" for name, template in templates.items() for path in flatten(template)}
+    assert known - filled == {"metadata.source.country", "metadata.source.author"} | {
+        f"invoice.recipient.{name}" for name in ("address", "tax_id")
+    }
+    assert {"dates.issued", "dates.due", "dates.received", "dates.effective", "dates.expiry"} <= filled
+    assert {"blocks.checkbox_checked", "blocks.checkbox_empty", "blocks.form_field", "incoming", "outgoing"} <= filled
+    assert {"memo", "decision", "circular", "minutes", "judgment", "power_of_attorney"} <= filled
 
 
 def test_no_held_out_value_occurs_in_the_vocabulary_of_pretraining() -> None:

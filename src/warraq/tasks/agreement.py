@@ -61,11 +61,12 @@ def measure_agreement(pairs: Sequence[Pair], drawings: int, seed: int) -> Agreem
     sums: dict[str, dict[str, list[float]]] = {name: defaultdict(lambda: [0.0, 0.0]) for name in COMPARED}
     documents = []
     for pair in pairs:
-        gold, _ = pair.task.parse(dumps(pair.first))
-        if gold is None or pair.task.parse(dumps(pair.second))[0] is None:
+        first, second = (dumps(pair.task.upgrade(answer)) for answer in (pair.first, pair.second))
+        gold, _ = pair.task.parse(first)
+        if gold is None or pair.task.parse(second)[0] is None:
             continue
         documents.append(pair.document)
-        for name, (numerator, denominator) in score_core(pair.task, gold, dumps(pair.second)).sums.items():
+        for name, (numerator, denominator) in score_core(pair.task, gold, second).sums.items():
             if name in sums:
                 sums[name][pair.document][0] += numerator
                 sums[name][pair.document][1] += denominator
