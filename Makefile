@@ -100,7 +100,9 @@ repro: fetch ## The pipeline on your own files in data/raw, for STUDENT
 status: setup ## How far the project is for STUDENT, and the next command
 	@warraq status $(STUDENT)
 
-review: setup ## Label, correct and check pages in the browser
+review: setup ## Make pages of data/raw; label, correct and check them in the browser
+	@mkdir -p data/raw data/reviews
+	@dvc repro render || [ -e data/pages/pages.jsonl ] # as where another stage runs, which keeps DVC to itself
 	@warraq review $(addprefix --model ,$(patsubst %/warraq.json,%,$(wildcard models/$(STUDENT)/onnx/warraq.json))) $(OPTIONS)
 
 read: setup ## Read FILES (paths of documents or folders) into the folder read, with the finished model of STUDENT

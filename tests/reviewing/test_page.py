@@ -154,6 +154,28 @@ def test_a_table_is_edited_in_its_cells(desk: Desk) -> None:
     )
 
 
+def test_lines_of_text_become_a_table(desk: Desk) -> None:
+    """As a text layer has them, a cell a line; one cell of them is a row by itself."""
+    desk.open(desk.project.pages[10].page_id)
+    desk.page.wait("app.candidates.length")
+    desk.page.run(
+        "(load({blocks: [{kind: 'paragraph', text: 'الكميات\\nالصنف\\n2024\\nورق\\n8', level: null}]}), mark())"
+    )
+    desk.page.run("document.querySelector('.wide textarea').focus()")
+    desk.press("Digit4", ALT)
+    assert desk.page.run("form.answer.blocks[0].kind") == "table"
+    desk.press("KeyC", ALT)
+    desk.press("KeyW", ALT)
+    desk.save()
+    assert desk.last()["blocks"][0]["text"] == (
+        '<table><tr><td colspan="2">الكميات</td></tr><tr><td>الصنف</td><td>2024</td></tr>'
+        "<tr><td>ورق</td><td>8</td></tr></table>"
+    )
+    assert desk.page.run("writeTable(parseLines('| a | b |\\nc\\t\\nd   e'))") == (
+        "<table><tr><td>a</td><td>b</td></tr><tr><td>c</td><td></td></tr><tr><td>d</td><td>e</td></tr></table>"
+    )
+
+
 def test_hostile_text_and_names_run_nothing(desk: Desk) -> None:
     desk.open(desk.project.pages[4].page_id)
     assert desk.page.run("at('form').querySelector('textarea').value") == HOSTILE
@@ -374,7 +396,8 @@ def test_whatever_is_done_to_a_table_it_stays_one(desk: Desk) -> None:
         for (let n = 0; n < 12; n++) {
           const cell = table.cells[random(table.cells.length)], axis = ["row", "column"][random(2)];
           [() => addLine(table, axis, cell[axis]), () => mergeCells(table, cell, axis), () => splitCell(table, cell),
-           () => mergeCells(table, cell, axis), () => dropLine(table, axis, cell[axis])][random(5)]();
+           () => mergeCells(table, cell, axis), () => dropLine(table, axis, cell[axis]),
+           () => layCells(table, table.columns + random(3) - 1)][random(6)]();
           cell.text = String(n);
           const places = new Map();
           for (const one of table.cells) for (let i = 0; i < one.rows; i++) for (let j = 0; j < one.columns; j++) {

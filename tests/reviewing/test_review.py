@@ -9,14 +9,18 @@ import time
 from pathlib import Path
 
 import httpx2
+import pytest
 
 from support.label_project import content_answer
-from support.review_project import LINES, ReviewProject, Server, find_port
+from support.review_project import LINES, ReviewProject, Server, find_port, write_tesseract
 from support.scripted_model import INVOICE, ScriptedModel, describe_model
 from warraq import tasks
 from warraq.files import write_json
 from warraq.records import Prediction, Review, write_rows
 from warraq.reviewing.log import ReviewLog, hash_review
+from warraq.reviewing.machine import MachineReaders
+from warraq.reviewing.project import ReviewFolders
+from warraq.reviewing.project import ReviewProject as LoadedProject
 from warraq.reviewing.server import load_page
 
 
@@ -30,6 +34,9 @@ def test_a_page_begins_with_the_best_that_is_known_and_ends_as_a_row(project: Re
         assert server.get(f"page/content/{scan.page_id}")["candidates"] == []
         (read,) = server.get(f"machine/content/{scan.page_id}")["candidates"]
         assert read["source"] == "tesseract" and read["answer"] == content_answer("\n".join(LINES))
+        told = server.get(f"machine/metadata/{scan.page_id}")
+        assert told == {"candidates": [], "text": "\n".join(LINES)}  # to be copied from
+        assert server.get(f"machine/metadata/{known.page_id}")["text"] == ""  # its own is shown
 
         seen = page["candidates"][0]["seen"]
         assert server.post("save", page_id=known.page_id, answer=content_answer("right"), seen=seen, seconds=4.5,
@@ -58,6 +65,32 @@ def test_what_was_written_for_an_earlier_schema_opens_and_is_saved_in_today_s_sh
         again = {"blocks": [*old, *old]}  # of a tab that was open before
         assert server.post("save", page_id=page_id, answer=again, base=page["base"]).status_code == 200
     assert project.reviews()[-1].answer == {"blocks": content_answer("by hand")["blocks"] * 2}
+
+
+@pytest.mark.parametrize(
+    ("script", "seen", "asked"),
+    [
+        (None, "Invoice 17 لط of the lot that came in May and was not paid for", ["ara+eng", "eng"]),
+        (None, "فاتورة 17", ["ara+eng"]),
+        ("arabic", "no letter of it", ["ara+eng"]),
+        ("latin", "Invoice 17", ["eng"]),
+    ],
+)
+def test_arabic_is_looked_for_where_it_may_stand(
+    project: ReviewProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None, seen: str,
+    asked: list[str],
+) -> None:  # fmt: skip
+    """Where it is not, Tesseract sees it in noise, and loses the order of the columns over it."""
+    page = project.add_page(1).model_copy(update={"script": script})
+    log = tmp_path / "asked"
+    program = write_tesseract(tmp_path / "programs") / "tesseract"
+    program.write_text(f"""#!/bin/sh
+if [ "$1" = --list-langs ]; then printf 'eng\nara\n'; else echo "$4" >>{log}; echo '{seen}'; fi
+""")
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    readers = MachineReaders(LoadedProject(ReviewFolders(project.root, project.root / "reports"), ["content"]))
+    (read,) = readers.read(page, tasks.load("content"))
+    assert (read.name, log.read_text().split()) == (asked[-1], asked)
 
 
 def test_a_finished_model_reads_what_nobody_has_answered(project: ReviewProject, tmp_path: Path) -> None:

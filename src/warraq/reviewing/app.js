@@ -59,8 +59,8 @@ async function loadQueue(open = true) {
   showCounts(told);
   fillSelect("reason", [["", t("all")], ...told.reasons.map(one => [one, one])]);
   at("list").firstElementChild.replaceChildren(...app.items.map((item, index) => {
-    const button = make("button", { type: "button", className: item.status, onclick: () => openPage(index) }, make("bdi", { textContent: item.file }), ` ${item.page} `);
-    if (!at("task").value) button.append(named(item.task) + " ");
+    const button = make("button", { type: "button", className: item.status, title: `${item.file}, ${item.page}`, onclick: () => openPage(index) }, make("bdi", { textContent: item.file }), make("span", { textContent: item.page }));
+    if (!at("task").value) button.append(make("small", { textContent: named(item.task) }));
     if (item.reason) button.append(make("small", { textContent: item.reason }));
     return make("li", {}, button);
   }));
@@ -80,7 +80,7 @@ function showCounts(told) {
   at("left").textContent = t("left", told.left, minutes, all < 100 ? t("minutes", Math.ceil(all)) : t("hours", (all / 60).toFixed(1)));
 }
 function clearPage() {
-  showImage(null, ""); at("form").replaceChildren(); at("notes").replaceChildren(); at("text").hidden = true; at("name").textContent = "";
+  showImage(null, ""); at("form").replaceChildren(); at("notes").replaceChildren(); showText(""); at("name").textContent = "";
   fillSelect("from", []); fillSelect("against", []);
 }
 function markPlace() {
@@ -102,7 +102,7 @@ async function openPage(index, message = "", kind = "") {
   Object.assign(app, { at: index, page, candidates: page.candidates, accepted: new Set(), problems: [], reverted: null, dirty: false, opened: performance.now(), base: -1, other: -1 });
   markPlace();
   at("name").textContent = `${page.file}, ${page.page}`;
-  at("text").hidden = !page.text; at("text").querySelector("p").textContent = page.text;
+  showText(page.text);
   if (page.holder) say(t("held", page.holder), "error"); else say(message, kind);
   ask("image/" + page.page_id).then(reply => reply.blob()).then(blob => { if (app.page === page) showImage(blob, `${page.file}, ${page.page}`); });
   const local = localStorage.getItem(keyOf(page)), draft = local && fits(JSON.parse(local).answer, app.tasks[page.task]) ? JSON.parse(local) : page.draft;
@@ -112,6 +112,7 @@ async function openPage(index, message = "", kind = "") {
   if (!app.candidates.some(one => one.source === "review" || one.source === "label" || one.source === "quarantined") && app.told.machine.includes(page.task)) askMachine(page, !draft);
   prefetch(index + 1);
 }
+function showText(text) { at("text").hidden = !text; at("text").querySelector("p").textContent = text; }
 /** The next page is read while a person reads this one. */
 function prefetch(index) {
   const item = app.items[index];
@@ -123,6 +124,7 @@ async function askMachine(page, fill) {
   const told = await get(`machine/${page.task}/${page.page_id}`).catch(() => ({ candidates: [] }));
   if (app.page !== page) return;
   if (empty && at("state").textContent === t("reading")) say("");
+  if (told.text) showText(told.text);
   if (!told.candidates.length) return;
   const proved = app.candidates.filter(one => !isUnproved(one)), rest = app.candidates.filter(one => !proved.includes(one));
   const better = told.candidates[0], old = app.candidates[app.base];
@@ -203,9 +205,9 @@ form.changed = path => {
 };
 const inputs = () => [...at("form").querySelectorAll("textarea, select, input")].filter(one => one.offsetParent);
 function focusFirst() {
-  const control = at("form").querySelector(".doubt [data-input]") ?? at("form").querySelector("textarea") ?? inputs()[0] ?? at("form").querySelector("button");
+  const control = at("form").querySelector(".doubt [data-input]") ?? at("form").querySelector(".wide textarea") ?? inputs()[0] ?? at("form").querySelector("button");
   control?.focus({ preventScroll: true }); control?.setSelectionRange?.(0, 0);
-  const place = control?.closest(".item, .field");
+  const place = control?.closest(".item") ?? control?.closest(".field");
   if (place) place.scrollIntoView({ block: place.offsetHeight > at("form").clientHeight ? "start" : "nearest" });
 }
 function step(list, by) {

@@ -1,8 +1,15 @@
 const PLAIN = new Set(["TABLE", "THEAD", "TBODY", "TFOOT", "TR", "TD", "TH", "BR"]);
+const makeCell = (row, column, text = "") => ({ row, column, rows: 1, columns: 1, text, head: false });
+/** Lines of text as a table: a row a line, cells where tabs, bars or wide gaps stand; nothing is two rows of two. */
+function parseLines(text) {
+  const lines = text.trim() ? text.trim().split("\n").map(line => line.trim().replace(/^\||\|$/g, "").split(/\t|\s*\|\s*|\s{2,}/)) : [["", ""], ["", ""]];
+  const columns = Math.max(...lines.map(line => line.length));
+  return { sections: lines.map(() => ""), columns, cells: lines.flatMap((line, row) => Array.from({ length: columns }, (_, column) => makeCell(row, column, line[column]?.trim()))) };
+}
 /** A table of HTML as cells on a grid, or null where that would lose some of its markup. */
 function parseTable(html) {
   const body = new DOMParser().parseFromString(html, "text/html").body, table = body.querySelector("table");
-  if (!table) return html.trim() ? null : { sections: ["", ""], columns: 2, cells: [0, 1, 2, 3].map(n => ({ row: n >> 1, column: n & 1, rows: 1, columns: 1, text: "", head: false })) };
+  if (!table) return /<\w/.test(html) ? null : parseLines(html);
   const whole = [...body.querySelectorAll("*")].every(one => PLAIN.has(one.tagName) &&
     [...one.attributes].every(attribute => ["colspan", "rowspan"].includes(attribute.name)));
   if (!whole || body.querySelectorAll("table").length > 1 || body.textContent.trim() !== table.textContent.trim() || html.includes("<!--")) return null;
@@ -49,7 +56,7 @@ function addLine(table, axis, index) {
   }
   for (let place = 0; place < count; place++) if (!covered.has(place)) {
     const model = table.cells.find(cell => cell[axis] + cell[span] === index + 1 && cell[across] <= place && place < cell[across] + cell[wide]);
-    table.cells.push({ [axis]: index + 1, [across]: place, rows: 1, columns: 1, text: "", head: axis === "column" && !!model?.head });
+    table.cells.push({ ...makeCell(0, 0), [axis]: index + 1, [across]: place, head: axis === "column" && !!model?.head });
   }
   if (axis === "row") table.sections.splice(index + 1, 0, table.sections[index] ?? ""); else table.columns++;
 }
@@ -77,6 +84,24 @@ function splitCell(table, cell) {
     table.cells.push({ row: cell.row + i, column: cell.column + j, rows: 1, columns: 1, text: "", head: cell.head });
   cell.rows = cell.columns = 1;
 }
+/** The cells in their order, laid out in so many columns; one over the whole row stays so. Not where a cell is higher. */
+function layCells(table, columns) {
+  const cells = [...table.cells].sort((one, other) => one.row - other.row || one.column - other.column);
+  if (columns < 1 || cells.some(cell => cell.rows > 1) || new Set(table.sections).size > 1) return;
+  while (cells.length > 1 && !cells.at(-1).text && cells.at(-1).columns === 1) cells.pop();
+  const laid = [];
+  let row = 0, column = 0;
+  const pad = () => { while (column && column < columns) laid.push(makeCell(row, column++)); if (column) { row++; column = 0; } };
+  for (const cell of cells) {
+    const span = cell.columns > 1 && cell.columns === table.columns ? columns : Math.min(cell.columns, columns);
+    if (column + span > columns) pad();
+    laid.push(Object.assign(cell, { row, column, columns: span }));
+    column += span;
+    if (column === columns) { row++; column = 0; }
+  }
+  pad();
+  Object.assign(table, { cells: laid, columns, sections: Array.from({ length: row }, () => table.sections[0]) });
+}
 const readsRight = text => /^[^\p{L}]*[\p{Script=Arabic}\p{Script=Hebrew}]/u.test(text);
 /** A table as a grid of fields; null where it can only be edited as HTML. */
 function buildGrid(html, change) {
@@ -91,6 +116,8 @@ function buildGrid(html, change) {
     dropRow: cell => { dropLine(table, "row", cell.row); focused[0] = Math.min(cell.row, table.sections.length - 1); },
     dropColumn: cell => { dropLine(table, "column", cell.column); focused[1] = Math.min(cell.column, table.columns - 1); },
     mergeRight: cell => mergeCells(table, cell, "column"), mergeDown: cell => mergeCells(table, cell, "row"),
+    wider: cell => { layCells(table, table.columns + 1); focused = [cell.row, cell.column]; }, narrower: cell => { layCells(table, table.columns - 1); focused = [cell.row, cell.column]; },
+    whole: cell => { cell.columns = table.columns; layCells(table, table.columns); focused = [cell.row, cell.column]; },
     splitCell: cell => splitCell(table, cell), head: cell => { cell.head = !cell.head; },
   };
   function draw(focus) {

@@ -15,6 +15,7 @@ const KEYS = [
   ["Backspace", "A", onItem("remove", "dropRow"), "keyRemove", "Alt+Backspace"], ["Backspace", "AS", onItem("remove", "dropColumn")],
   ["ArrowUp", "AS", onItem("up"), "keyMove", "Alt+Shift+↑ Alt+Shift+↓"], ["ArrowDown", "AS", onItem("down")],
   ["KeyS", "A", onItem("split", "splitCell"), "keySplit", "Alt+S"], ["KeyM", "A", onItem("merge", "mergeRight"), "keyMerge", "Alt+M"], ["KeyM", "AS", onItem("merge", "mergeDown")],
+  ["KeyC", "A", onItem(null, "wider"), "keyWider", "Alt+C"], ["KeyC", "AS", onItem(null, "narrower")], ["KeyW", "A", onItem(null, "whole"), "keyWhole", "Alt+W"],
   ["KeyH", "A", onItem(null, "head"), "keyHead", "Alt+H"],
   ...Array.from({ length: 9 }, (_, n) => [`Digit${n + 1}`, "A", () => item()?.kind?.(n + 1), ...(n ? [] : ["keyKind", "Alt+1 … Alt+9"])]),
   ["Equal", "A", () => zoomBy(1.25), "keyZoom", "Alt+= Alt+- Alt+0"], ["Minus", "A", () => zoomBy(0.8)], ["Digit0", "A", fitPage], ["KeyR", "A", turnPage, "keyTurn", "Alt+R"],

@@ -4,6 +4,7 @@ Each answer is kept beside the drafts, by the image's hash, so that a page is re
 """
 
 import logging
+import re
 import threading
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,6 +26,8 @@ from warraq.teachers.textlayer import fold_letters
 logger = logging.getLogger(__name__)
 
 LANGUAGES = ("ara", "eng")  # of Tesseract, those that are installed
+ARABIC = re.compile("[\u0600-\u06ff]")
+FEW = 0.05  # of the letters; what Tesseract takes for Arabic on a page without any is less
 MOST_TOKENS = 8192
 
 
@@ -50,7 +53,7 @@ class MachineReaders:
 
     def list_tasks(self) -> list[str]:
         """The tasks that something here can answer."""
-        return sorted({*(["content"] if self.languages else []), *self.model_tasks} & set(self.project.task_names))
+        return sorted(self.project.task_names if self.languages else self.model_tasks & set(self.project.task_names))
 
     def read(self, page: Page, task: Task) -> list[Candidate]:
         """What the student and Tesseract say of a page; an image that cannot be read is none's."""
@@ -65,6 +68,14 @@ class MachineReaders:
                 if answer is not None:
                     found.append(Candidate.model_validate(answer))
         return found
+
+    def read_text(self, page: Page) -> str:
+        """What Tesseract reads, to be copied from where a task asks for fields; empty where it reads nothing."""
+        try:
+            with self._turn:
+                return self._read_by_tesseract(page)[1].strip() if self.languages else ""
+        except ImageError:
+            return ""
 
     def _ask_model(self, page: Page, task: Task) -> JsonObject | None:
         folder = self.project.folders.model
@@ -88,15 +99,23 @@ class MachineReaders:
     def _ask_tesseract(self, page: Page, task: Task) -> JsonObject | None:
         if task.name != "content" or not self.languages:
             return None
+        languages, text = self._read_by_tesseract(page)
+        return {"source": "tesseract", "name": languages, "answer": paragraphs_answer(text)}
+
+    def _read_by_tesseract(self, page: Page) -> tuple[str, str]:
+        """Languages and text; a page without Arabic is read without it, which is else seen in noise and pictures."""
         path = self._cache(page, f"tesseract {self.languages}")
         if not path.exists():
+            image, rest = self.project.folders.pages / page.image, self.languages.removeprefix("ara").strip("+")
+            languages = rest if rest and page.script == "latin" else self.languages
+            text = read_page(image, languages)
+            few = len(ARABIC.findall(text)) < FEW * sum(map(str.isalpha, text))
+            if few and rest not in ("", languages) and page.script != "arabic":
+                languages, text = rest, read_page(image, rest)
             # It writes direction marks that nobody printed, which are folded away.
-            text = read_page(self.project.folders.pages / page.image, self.languages)
-            write_json(
-                path, {"source": "tesseract", "name": self.languages, "answer": paragraphs_answer(fold_letters(text))}
-            )
-        candidate: JsonObject = read_json(path)
-        return candidate
+            write_json(path, [languages, fold_letters(text)])
+        languages, text = read_json(path)
+        return languages, text
 
     def _cache(self, page: Page, reader: str) -> Path:
         return self.project.folders.drafts / "machine" / f"{page.image_sha256[:16]} {reader}.json"

@@ -179,10 +179,12 @@ class Api:
         })  # fmt: skip
 
     async def ask_machine(self, task: str, page_id: str) -> Response:
-        """What the student and Tesseract read of a page."""
+        """What the student and Tesseract read of a page, and its text to be copied from where it has none itself."""
         page, definition = self._find(task, page_id)
         candidates = await asyncio.to_thread(self.machine.read, page, definition)
-        return JSONResponse({"candidates": [_show_candidate(one) for one in candidates]})
+        known = task == "content" or read_page_text(self.project, page)
+        text = "" if known else await asyncio.to_thread(self.machine.read_text, page)
+        return JSONResponse({"candidates": [_show_candidate(one) for one in candidates], "text": text})
 
     async def send_image(self, page_id: str) -> Response:
         """The page as it was rendered."""
