@@ -21,6 +21,7 @@ FIGURES = {
     "evaluate_speed": r"^all: [\d.]+ s, \d+ MiB; \d+ characters a page$",
     "label": r"^1 in flight: 20 labels of 20, [\d.]+/s overall",
     "parity": r"equal to transformers token for token: 1 of 1;",
+    "train_gpu": r"^\| Gemma-3-4B, generated \| \d+ \(\d+\) \|",
     "render": r"^\| warraq render \| [\d.]+ \(1\.0x\) \| [\d.]+ \(1\.0x\) \|$",
 }
 
@@ -62,6 +63,12 @@ def test_without_files(name: str, size: str) -> None:
 
 def test_hostile_pages() -> None:
     assert re.search(r"^count_facts \| [\d.]+ s$", printed("evaluate_speed", "hostile", 100), re.M)
+
+
+def test_train_gpu(tmp_path: Path) -> None:
+    """A row of real updates, on a CPU and a small model."""
+    assert holds_figures("train_gpu", "--tiny", "--rows=0", f"--out={tmp_path / 'figures.json'}")
+    assert (tmp_path / "figures.json").exists()
 
 
 def test_render(tmp_path: Path) -> None:
