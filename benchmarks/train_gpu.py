@@ -15,6 +15,7 @@ sample.
 
 import argparse
 import contextlib
+import importlib.metadata
 import math
 import os
 import random
@@ -197,7 +198,7 @@ def make_samples(images: Sequence[str], count: int, answer: tuple[int, int]) -> 
 # One row, in its own process
 
 
-class Done(Exception):
+class StopError(Exception):
     """All steps are timed; the trainer is left."""
 
 
@@ -239,7 +240,7 @@ class Stopwatch:
                 self.now["seconds"] = time.monotonic() - self.now.pop("begin")
                 self.updates.append({key: float(value) for key, value in self.now.items()})
                 if state.global_step >= state.max_steps or time.monotonic() > self.end:
-                    raise Done
+                    raise StopError
 
         return TimingCallback()
 
@@ -343,7 +344,7 @@ def run_row(row: Row, folder: Path, tiny: bool) -> None:
         build_on("cuda" if torch.cuda.is_available() else "cpu")
         tuner.run_exp(dict(settings), callbacks=[trainer.make_callback(contract), watch.callback()])
         outcome["failed"] = "the trainer ended without its steps"
-    except Done:
+    except StopError:
         pass
     except BaseException as error:
         traceback.print_exc()
@@ -373,6 +374,14 @@ def measure_product() -> float | None:
     del left, right
     torch.cuda.empty_cache()
     return float(2 * 8192**3 / statistics.median(times[3:]))
+
+
+def describe_card() -> str:
+    """The GPU, and what drives it."""
+    import torch
+
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in ("torch", "triton", "transformers")]
+    return ", ".join([torch.cuda.get_device_name(), *versions])
 
 
 def summarize(outcome: dict[str, Any], warm: int, product: float | None) -> dict[str, Any]:
@@ -470,7 +479,7 @@ def run_rows(options: argparse.Namespace) -> None:
             time.sleep(0.2)
         print(f"libraries loaded, {time.monotonic() - begun:.0f} s", flush=True)
         product = measure_product()
-        card = "CPU" if product is None else f"{hardware.list_gpus()[:1]}, {product / 1e12:.0f} TFLOP/s in bf16"
+        card = "CPU" if product is None else f"{describe_card()}, {product / 1e12:.0f} TFLOP/s in bf16"
         print(f"{card}\n\n{HEAD}", flush=True)
         for place, (number, child) in enumerate(children.items()):
             left = end - time.monotonic()
