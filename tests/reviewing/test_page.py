@@ -226,6 +226,37 @@ def test_what_does_not_fit_says_where(desk: Desk) -> None:
     assert answer["physical"]["production"] == "born_digital"  # as render had it
 
 
+SET = """(([path, value]) => {
+  const control = document.querySelector(`[data-input='${path}']`);
+  control.value = value; control.dispatchEvent(new Event(control.matches("select") ? "change" : "input"));
+})(%s)"""
+
+
+def test_dates_notes_boxes_and_languages_are_filled_in(desk: Desk) -> None:
+    page_id = desk.project.pages[11].page_id
+    desk.open(page_id, "metadata")
+    for name in ("dates", "registrations", "marginal_notes"):
+        desk.page.run(f"document.querySelector('[data-list={name}] > button:last-child').click()")
+    told = {"dates[0].kind": "received", "dates[0].text": "١٤٤٥/٣/١٢", "dates[0].calendar": "hijri",
+            "registrations[0].direction": "incoming", "registrations[0].number": "77", "marginal_notes[0]": "للحفظ",
+            "classification.document_type": "circular", "physical.script_direction": "rtl",
+            "quality.confidence": "high"}  # fmt: skip
+    for pair in told.items():
+        desk.page.run(SET % json.dumps(pair))
+    desk.save()
+    answer = desk.last("metadata")
+    assert answer["dates"] == [{"kind": "received", "text": "١٤٤٥/٣/١٢", "calendar": "hijri"}]
+    assert answer["registrations"] == [{"direction": "incoming", "number": "77", "date": None}]
+    assert answer["marginal_notes"] == ["للحفظ"]
+
+    desk.open(page_id)
+    desk.page.run("document.querySelector('[data-list=blocks] > button:last-child').click()")
+    for name, value in {"kind": "checkbox_checked", "language": "ar", "text": "نقدا"}.items():
+        desk.page.run(SET % json.dumps((f"blocks[0].{name}", value)))
+    desk.save()
+    assert desk.last() == {"blocks": [{"kind": "checkbox_checked", "text": "نقدا", "level": None, "language": "ar"}]}
+
+
 def test_a_draft_outlives_the_tab_and_the_other_source_is_one_key_away(desk: Desk) -> None:
     page_id = desk.project.pages[6].page_id
     desk.server.post("save", page_id=page_id, answer=content_answer("one three"))

@@ -92,6 +92,19 @@ def test_sums_and_dates_are_told_and_never_edited(changes: dict[str, Any], found
     assert str(answer) == before and not found & QUARANTINE
 
 
+@pytest.mark.parametrize(("text", "found"), [("45/13/2024", {"date"}), ("12/3/1445", set())])
+def test_each_date_of_a_document_is_looked_at(text: str, found: set[str]) -> None:
+    date = {"kind": "expiry", "text": text, "calendar": None}
+    registration = {"direction": "incoming", "number": "7", "date": text}
+    assert codes({"dates": [date], "registrations": []}, "metadata") == found
+    assert codes({"dates": [], "registrations": [registration]}, "metadata") == found
+
+
+def test_the_language_of_a_block_is_not_among_its_words() -> None:
+    words = [content_answer(word)["blocks"][0] | {"language": "ar"} for word in LETTER.split()]
+    assert codes({"blocks": words}, layer=LETTER) == set()
+
+
 EMPTY: dict[str, dict[str, Any]] = {
     "content": {"blocks": []},
     "invoice": INVOICE | dict.fromkeys(INVOICE) | {"sender": INVOICE["sender"], "recipient": INVOICE["recipient"]}
