@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import warraq.tasks
 from support import browser
 from support.browser import Browser
 from support.label_project import content_answer
@@ -352,6 +353,28 @@ def test_it_is_usable_in_both_languages_and_on_a_tablet(desk: Desk, language: st
         assert desk.page.find_barriers() == []
     assert desk.page.run("Object.keys(WORDS.en).filter(key => !(key in WORDS.ar))") == []
     assert desk.page.run("KEYS.filter(key => key[3] && !(key[3] in WORDS.en))") == []
+
+
+def test_every_field_and_choice_of_every_task_has_its_words(desk: Desk) -> None:
+    """In Arabic, and in English where the name itself is none."""
+    names: set[str] = set()
+
+    def collect(part: Any) -> None:
+        if isinstance(part, dict):
+            names.update(part.get("properties", {}), (one for one in part.get("enum", ()) if one is not None))
+        for one in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+            collect(one)
+
+    tasks = Path(warraq.tasks.__file__).parent
+    for path in sorted(tasks.glob("*.py")):
+        if "\nTASK = " in path.read_text(encoding="utf-8"):
+            task = warraq.tasks.load(path.stem)
+            names.add(task.name)
+            collect((task.label or task.answer).model_json_schema())
+    assert {"blocks", "tax_amount", "checkbox_empty", "hijri", "question"} <= names
+    told = json.dumps(sorted(names))
+    assert desk.page.run(f"{told}.filter(name => !(name in WORDS.ar.names))") == []
+    assert desk.page.run(f"{told}.filter(name => name.length < 3 && !(name in WORDS.en.names))") == []
 
 
 def test_the_image_zooms_pans_and_turns(desk: Desk, tmp_path: Path) -> None:

@@ -1,6 +1,14 @@
 const item = () => document.activeElement.closest(".item");
 const inGrid = () => item()?.grid && document.activeElement.closest(".grid") ? item().grid : null;
 const onItem = (what, grid) => () => { const cells = inGrid(); if (cells && grid) cells.command(grid); else if (what) item()?.command(what); };
+/** The language of the block that has the focus, for all blocks that have none. */
+function spreadLanguage() {
+  const path = document.activeElement.closest("[data-path]")?.dataset.path, index = path?.match(/^blocks\[(\d+)\]/)?.[1];
+  if (index === undefined || !form.answer.blocks[index].language) return;
+  for (const block of form.answer.blocks) block.language ??= form.answer.blocks[index].language;
+  load(form.answer); form.changed("blocks"); mark();
+  at("form").querySelector(`[data-input="${CSS.escape(path)}"]`)?.focus();
+}
 /** Every key: its code, the modifiers (C Ctrl, A Alt, S Shift), what it does, and its line in the help. */
 const KEYS = [
   ["Enter", "C", () => save(true), "keySaveNext", "Ctrl+Enter"], ["KeyS", "C", () => save(false), "keySave", "Ctrl+S"], ["Escape", "", revert, "keyRevert", "Esc"],
@@ -16,6 +24,7 @@ const KEYS = [
   ["ArrowUp", "AS", onItem("up"), "keyMove", "Alt+Shift+↑ Alt+Shift+↓"], ["ArrowDown", "AS", onItem("down")],
   ["KeyS", "A", onItem("split", "splitCell"), "keySplit", "Alt+S"], ["KeyM", "A", onItem("merge", "mergeRight"), "keyMerge", "Alt+M"], ["KeyM", "AS", onItem("merge", "mergeDown")],
   ["KeyC", "A", onItem(null, "wider"), "keyWider", "Alt+C"], ["KeyC", "AS", onItem(null, "narrower")], ["KeyW", "A", onItem(null, "whole"), "keyWhole", "Alt+W"],
+  ["KeyL", "A", spreadLanguage, "keyLanguage", "Alt+L"],
   ["KeyH", "A", onItem(null, "head"), "keyHead", "Alt+H"],
   ...Array.from({ length: 9 }, (_, n) => [`Digit${n + 1}`, "A", () => item()?.kind?.(n + 1), ...(n ? [] : ["keyKind", "Alt+1 … Alt+9"])]),
   ["Equal", "A", () => zoomBy(1.25), "keyZoom", "Alt+= Alt+- Alt+0"], ["Minus", "A", () => zoomBy(0.8)], ["Digit0", "A", fitPage], ["KeyR", "A", turnPage, "keyTurn", "Alt+R"],
