@@ -38,10 +38,13 @@ async function begin() {
   try { told = await get("start"); } catch (error) { return say(error.message || t("gone"), "error"); }
   at("reviewer").value = app.reviewer = localStorage.getItem("reviewer") || told.reviewer;
   fillLists(told);
-  at("task").value = Object.keys(told.tasks)[0];
-  await loadQueue();
+  for (const task of [...Object.keys(told.tasks), ""]) { // the first that has something to be labelled
+    at("task").value = task;
+    await loadQueue();
+    if (app.items.length) return;
+  }
   const first = told.queues.find(name => app.counts[name]);
-  if (!app.items.length && first) { at("queue").value = first; at("filters").hidden = true; await loadQueue(); }
+  if (first) { at("queue").value = first; await loadQueue(); }
 }
 function fillLists(told) {
   Object.assign(app, { tasks: told.tasks, told });
@@ -65,7 +68,7 @@ async function loadQueue(open = true) {
     return make("li", {}, button);
   }));
   if (!open) { app.at = app.items.findIndex(one => one.page_id === app.page?.page_id && one.task === app.page.task); return markPlace(); }
-  if (app.items.length) await openPage(0); else { app.at = -1; app.page = null; clearPage(); say(t("nothingLeft")); at("filters").hidden = false; at("more").setAttribute("aria-expanded", "true"); showProgress(); }
+  if (app.items.length) { if (!app.page) showFilters(false); await openPage(0); } else { app.at = -1; app.page = null; clearPage(); say(t("nothingLeft")); showFilters(true); }
 }
 /** Pages, labels or answers of a model have come since the lists were filled. */
 async function renew(version) {
@@ -76,8 +79,12 @@ function showCounts(told) {
   if (told.version !== app.version) { app.stale = true; say(t("renewed"), "good"); }
   app.counts = told.counts;
   for (const choice of at("queue").options) choice.textContent = `${t(choice.value)} (${told.counts[choice.value]})`;
-  const minutes = told.pace_s && (told.pace_s / 60).toFixed(1), all = told.left_s / 60;
-  at("left").textContent = t("left", told.left, minutes, all < 100 ? t("minutes", Math.ceil(all)) : t("hours", (all / 60).toFixed(1)));
+  const pace = told.pace_s, all = told.left_s / 60;
+  at("left").textContent = t("left", told.left, pace && (pace < 60 ? t("seconds", Math.ceil(pace)) : t("minutes", (pace / 60).toFixed(1))), all < 100 ? t("minutes", Math.ceil(all)) : t("hours", (all / 60).toFixed(1)));
+}
+function showFilters(shown) {
+  at("filters").hidden = !shown; at("more").setAttribute("aria-expanded", String(shown));
+  if (shown) showProgress();
 }
 function clearPage() {
   showImage(null, ""); at("form").replaceChildren(); at("notes").replaceChildren(); showText(""); at("name").textContent = "";

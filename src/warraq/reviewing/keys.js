@@ -61,7 +61,7 @@ function watchKeys() {
     loadQueue(false);
     if (app.page) { load(form.answer); showSources(); mark(); }
   });
-  at("more").addEventListener("click", () => { at("filters").hidden = !at("filters").hidden; at("more").setAttribute("aria-expanded", String(!at("filters").hidden)); if (!at("filters").hidden) showProgress(); });
+  at("more").addEventListener("click", () => showFilters(at("filters").hidden));
   for (const id of ["queue", "task", "document", "reason", "sensitivity"]) at(id).addEventListener("change", () => loadQueue());
   at("from").addEventListener("change", () => { fillFrom(Number(at("from").value)); app.dirty = true; focusFirst(); });
   at("against").addEventListener("change", () => { app.other = Number(at("against").value); mark(); });

@@ -36,9 +36,10 @@ class Comparison:
     estimate: Estimate
 
 
-def measure_pace(project: ReviewProject, reviewer: str) -> float | None:
-    """Seconds that a page takes a person: the median of the last ones, None before the first."""
-    rows = [row for log in project.logs.values() for row in log.rows if row.seconds is not None and row.at]
+def measure_pace(project: ReviewProject, reviewer: str, task: str) -> float | None:
+    """Seconds that a page of a task, if one is named, takes a person: the median of the last, None before the first."""
+    logs = [log for name, log in project.logs.items() if task in ("", name)]
+    rows = [row for log in logs for row in log.rows if row.seconds is not None and row.at]
     own = [row for row in rows if row.reviewer == reviewer] or rows
     own.sort(key=lambda row: row.at or "")
     return median(row.seconds or 0.0 for row in own[-LATEST:]) if own else None

@@ -132,7 +132,7 @@ class Api:
         queues = {name: fill_queue(name, wanted, self.project, self.shares, reviewer) for name in QUEUES}
         reasons = sorted({one.reason for one in wanted if one.reason})
         chosen = [one for one in queues[queue] if not reason or one.reason == reason]
-        pace = measure_pace(self.project, reviewer)
+        pace = measure_pace(self.project, reviewer, task)
         return JSONResponse({
             "items": [_show_item(one) for one in chosen[:limit]], "left": len(chosen),
             "counts": {name: len(part) for name, part in queues.items()},
