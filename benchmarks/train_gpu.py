@@ -210,6 +210,7 @@ class Stopwatch:
         self.updates: list[dict[str, float]] = []
         self.now = {"tokens": 0.0, "patches": 0.0, "padded": 0.0}
         self.memory: dict[str, int] = {}
+        self.losses: list[float] = []
 
     def callback(self) -> Any:
         """For the trainer."""
@@ -225,6 +226,9 @@ class Stopwatch:
                 if gpu:
                     torch.cuda.empty_cache()
                     torch.cuda.reset_peak_memory_stats()
+
+            def on_log(_, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:  # noqa: N805
+                self.losses += [logs["loss"]] if "loss" in logs else []
 
             def on_step_begin(_, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: N805
                 if gpu:
@@ -349,7 +353,8 @@ def run_row(row: Row, folder: Path, tiny: bool) -> None:
     except BaseException as error:
         traceback.print_exc()
         outcome["failed"] = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-    write_json(Path("outcome.json"), outcome | {"updates": watch.updates, "memory": watch.memory, "settings": settings})
+    outcome |= {"losses": watch.losses, "updates": watch.updates, "memory": watch.memory, "settings": settings}
+    write_json(Path("outcome.json"), outcome)
     os._exit(0)  # whatever threads of the trainer are left
 
 
