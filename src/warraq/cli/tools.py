@@ -263,15 +263,16 @@ def track(reports: Path) -> None:
 
 @click.command("pretrain-nano")
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--steps", type=click.IntRange(1), default=20_000, show_default=True, help="Updates in all.")
+@click.option("--steps", type=click.IntRange(1), default=None, help="Updates in all.")
+@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), default=None, help="In place of --steps.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the weights and the pages.")
 @click.option("--batch-size", type=click.IntRange(1), default=16, show_default=True, help="Pages an update.")
 @exit_on_failure
-def pretrain_nano(out: Path, steps: int, seed: int, batch_size: int) -> None:
+def pretrain_nano(out: Path, steps: int | None, minutes: float | None, seed: int, batch_size: int) -> None:
     """Teach the embedded student to read synthetic pages; OUT becomes a folder like models/nano/base."""
     from warraq.nano import pretrain
 
-    scores = pretrain.run(out=out, steps=steps, seed=seed, batch_size=batch_size)
+    scores = pretrain.run(out=out, steps=steps, minutes=minutes, seed=seed, batch_size=batch_size)
     click.echo(", ".join(f"{name} {value:.3f}" for name, value in sorted(scores.items())))
 
 

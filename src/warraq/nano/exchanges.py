@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
-FORMS = {"copy": 0.35, "marked": 0.15, "ordered": 0.25, "fields": 0.25}  # shares of the batches of the decoder
-FIELDS_ASKED, STATES_ASKED = 6, 2  # at most, of a page
+FORMS = {"copy": 0.25, "marked": 0.15, "ordered": 0.25, "fields": 0.35}  # shares of the batches of the decoder
+FIELDS_ASKED, STATES_ASKED = 6, 4  # at most, of a page
 FROM_THE_FIRST = 0.5  # share of the ordered copies, whose prompt says no more than the task's
 MARKED, FIELDS, ABSENT, PRESENT = "Copy with marks:", "Fields:", "-", "+"
 CLOSING = '"}],{['  # what stands alone in JSON, a token each

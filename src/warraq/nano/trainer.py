@@ -1,11 +1,13 @@
 """Batches -> a student that reads: one update at a time, with the supervision that only pre-training has."""
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from warraq.nano import architecture
-from warraq.nano.batches import IGNORED, SLOTS, Batch
+from warraq.nano.batches import IGNORED, PARTS, SLOTS, Batch
 from warraq.nano.text_lines import CHARACTERS
+from warraq.nano.training_pages import STATES
 
 if TYPE_CHECKING:
     import torch
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 
 LAST_LAYER, FOLLOWING_LAYER = 1, 3  # whose first head is told where the last and the next character stand
 GUIDANCE = 0.3  # weight of that loss
+DESCRIBING = 0.3  # weight of the loss on a page's parts and wear
 SEEING_SHARE = 0.25  # learning rate of the vision while the decoder learns too
 WAVES = 8  # a direction
 
@@ -66,7 +69,11 @@ def attend_guided(
     import torch
 
     pages, heads, tokens, width = query.shape
-    grouped = query.reshape(pages, key.shape[1], -1, width) @ key.transpose(2, 3) * scaling
+    if query.is_cuda and module.layer_idx not in (LAST_LAYER, FOLLOWING_LAYER):
+        key, value = (states.repeat_interleave(heads // states.shape[1], dim=1) for states in (key, value))
+        out = torch.nn.functional.scaled_dot_product_attention(query, key, value, attention_mask, scale=scaling)
+        return out.transpose(1, 2).contiguous(), None
+    grouped = (query * scaling).reshape(pages, key.shape[1], -1, width) @ key.transpose(2, 3)
     weights = torch.softmax(grouped.view(pages, heads, tokens, -1) + attention_mask, dim=-1)
     if module.layer_idx in (LAST_LAYER, FOLLOWING_LAYER):
         guided[module.layer_idx] = weights[:, 0]
@@ -74,28 +81,47 @@ def attend_guided(
     return out.transpose(1, 2).contiguous(), None
 
 
+def average(values: "torch.Tensor", counted: "torch.Tensor") -> "torch.Tensor":
+    """The mean of the values that are counted, 0 if none is; a GPU need not be waited for."""
+    return (values * counted).sum() / counted.sum().clamp(min=1)
+
+
+def _normalise(values: "torch.Tensor", eps: float) -> "torch.Tensor":
+    """What Gemma3RMSNorm computes in five operations, in one."""
+    import torch
+
+    return torch.nn.functional.rms_norm(values, values.shape[-1:], eps=eps)
+
+
 class Trainer:
     """The student, its auxiliary head and its optimisers at one step; `state_dict` is all that a checkpoint holds."""
 
-    def __init__(self, config: "Gemma3Config", seed: int, device: "torch.device") -> None:
+    def __init__(self, config: "Gemma3Config", image_start: int, seed: int, device: "torch.device") -> None:
         import torch
         from transformers import AttentionInterface
+        from transformers.models.gemma3.modeling_gemma3 import Gemma3RMSNorm
 
-        self.device = device
+        from warraq.nano.muon import StackedMuon
+
+        self.image_start, self.device = image_start, device
         side = config.vision_config.image_size // config.vision_config.patch_size
         self.model = architecture.build_model(config, seed).float()
         attend_to_neighbours(self.model, side)
         AttentionInterface.register("guided", attend_guided)
         self.model.model.language_model.set_attn_implementation("guided")
+        for module in self.model.modules():
+            if isinstance(module, Gemma3RMSNorm):
+                module._norm = partial(_normalise, eps=module.eps)  # type: ignore[method-assign]
         torch.manual_seed(seed)
-        self.namer = torch.nn.Linear(config.text_config.hidden_size, SLOTS * (len(CHARACTERS) + 1))
+        self.head_sizes = [SLOTS * (len(CHARACTERS) + 1), len(PARTS) + 1, len(STATES)]
+        self.head = torch.nn.Linear(config.text_config.hidden_size, sum(self.head_sizes))
         self.model.to(device)
-        self.namer.to(device)
+        self.head.to(device)
         model = self.model.model
         self.vision_weights = [
             *model.vision_tower.parameters(),
             *model.multi_modal_projector.parameters(),
-            *self.namer.parameters(),
+            *self.head.parameters(),
         ]
         self.decoder_weights = list(model.language_model.parameters())
         layers = (model.vision_tower.vision_model.encoder.layers, model.language_model.layers)
@@ -106,31 +132,33 @@ class Trainer:
             return [{"params": [weight for weight in part if (id(weight) in matrices) == of_layers]} for part in parts]
 
         self.optimisers: list[torch.optim.Optimizer] = [
-            torch.optim.Muon(group_weights(True), weight_decay=0.0, adjust_lr_fn="match_rms_adamw"),
-            torch.optim.AdamW(group_weights(False), betas=(0.9, 0.98), weight_decay=0.0),
+            StackedMuon(group_weights(True), weight_decay=0.0, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.AdamW(
+                group_weights(False), betas=(0.9, 0.98), weight_decay=0.0, fused=device.type == "cuda" or None
+            ),
         ]
 
     def state_dict(self) -> TrainerState:
         """All that a checkpoint holds."""
         optimisers = [optimiser.state_dict() for optimiser in self.optimisers]
-        return {"model": self.model.state_dict(), "namer": self.namer.state_dict(), "optimisers": optimisers}
+        return {"model": self.model.state_dict(), "head": self.head.state_dict(), "optimisers": optimisers}
 
     def load_state_dict(self, state: TrainerState) -> None:
         """Go on from what `state_dict` gave."""
         self.model.load_state_dict(state["model"])
-        self.namer.load_state_dict(state["namer"])
+        self.head.load_state_dict(state["head"])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
 
-    def update(self, batch: Batch, name: str, rate: float) -> dict[str, float]:
-        """One update in the phase `name`; what was measured on the way."""
+    def update(self, batch: Batch, name: str, rate: float) -> "dict[str, torch.Tensor]":
+        """One update in the phase `name`; what was measured on the way, each a number still on the device."""
         import torch
 
         with torch.autocast(self.device.type, torch.bfloat16):
             with torch.set_grad_enabled(name != "decoder"):
                 encoded = self.encode_images(batch)
             loss = torch.zeros((), device=self.device)
-            metrics: dict[str, float] = {}
+            metrics: dict[str, torch.Tensor] = {}
             if name != "decoder":
                 loss, metrics = self.compute_naming_loss(encoded, batch)
             if name != "vision":
@@ -154,58 +182,69 @@ class Trainer:
         import torch
 
         tower, projector = self.model.model.vision_tower.vision_model, self.model.model.multi_modal_projector
-        grey = torch.from_numpy(batch.patches).to(self.device).float() / 127.5 - 1
+        grey = batch.patches.float() / 127.5 - 1
         kernel = tower.embeddings.patch_embedding.weight.sum(1).flatten(1)
-        places = tower.embeddings.position_embedding(torch.from_numpy(batch.kept).to(self.device))
+        places = tower.embeddings.position_embedding(batch.kept)
         patches = torch.nn.functional.linear(grey, kernel, tower.embeddings.patch_embedding.bias) + places
         encoded = tower.post_layernorm(tower.encoder(inputs_embeds=patches).last_hidden_state)
         features: torch.Tensor = projector.mm_soft_emb_norm(encoded) @ projector.mm_input_projection_weight
         return features
 
-    def compute_naming_loss(self, encoded: "torch.Tensor", batch: Batch) -> tuple["torch.Tensor", dict[str, float]]:
-        """The loss on the characters of each patch, those that are there and those that are not in equal parts."""
-        import torch
+    def compute_naming_loss(
+        self, encoded: "torch.Tensor", batch: Batch
+    ) -> "tuple[torch.Tensor, dict[str, torch.Tensor]]":
+        """The loss on the characters of each patch, those that are there and those that are not in equal parts.
 
-        labels = torch.from_numpy(batch.characters).to(self.device).flatten()
-        scores = self.namer(encoded).float().view(len(labels), -1)
-        losses = torch.nn.functional.cross_entropy(scores, labels, reduction="none")
-        present = labels > 0
-        named = (scores.argmax(1) == labels)[present].float().mean()
-        return losses[present].mean() + losses[~present].mean(), {"named": named.item()}
+        To it comes what part of the page the patch belongs to, and of all patches together the page's wear.
+        """
+        from torch.nn import functional
 
-    def compute_writing_loss(self, encoded: "torch.Tensor", batch: Batch) -> tuple["torch.Tensor", dict[str, float]]:
+        names, parts, states = self.head(encoded).float().split(self.head_sizes, dim=2)
+        labels = batch.characters.flatten()
+        scores = names.reshape(len(labels), -1)
+        losses, present = functional.cross_entropy(scores, labels, reduction="none"), labels > 0
+        loss = average(losses, present) + average(losses, ~present)
+        part = functional.cross_entropy(parts.transpose(1, 2), batch.parts, ignore_index=IGNORED)
+        seen, clear = states.mean(1), batch.states != IGNORED
+        wear = functional.binary_cross_entropy_with_logits(seen, batch.states.clamp(0, 1).float(), reduction="none")
+        metrics = {
+            "named": average(scores.argmax(1) == labels, present),
+            "parts": average(parts.argmax(2) == batch.parts, batch.parts != IGNORED),
+            "wear": average((seen > 0) == (batch.states > 0), clear),
+        }
+        return loss + DESCRIBING * (part + average(wear, clear)), metrics
+
+    def compute_writing_loss(
+        self, encoded: "torch.Tensor", batch: Batch
+    ) -> "tuple[torch.Tensor, dict[str, torch.Tensor]]":
         """The loss on the text and on where two attention heads look."""
         import torch
 
         language = self.model.model.language_model
-        ids, labels = torch.from_numpy(batch.ids).to(self.device), torch.from_numpy(batch.labels).to(self.device)
-        start, end = batch.image_start, batch.image_start + encoded.shape[1]
-        embedded = language.embed_tokens(ids)
+        start, end = self.image_start, self.image_start + encoded.shape[1]
+        embedded = language.embed_tokens(batch.ids)
         embedded = torch.cat([embedded[:, :start], encoded.to(embedded.dtype), embedded[:, end:]], dim=1)
-        mask = torch.full((ids.shape[1],) * 2, -torch.inf, dtype=torch.bfloat16, device=self.device).triu(1)
+        mask = torch.full((batch.ids.shape[1],) * 2, -torch.inf, dtype=torch.bfloat16, device=self.device).triu(1)
         mask[start:end, start:end] = 0  # image tokens see each other
-        mask = mask.expand(len(ids), 1, -1, -1)
+        mask = mask.expand(len(batch.ids), 1, -1, -1)
         guided: dict[int, torch.Tensor] = {}
         decoded = language(
             inputs_embeds=embedded,
             attention_mask={"full_attention": mask, "sliding_attention": mask},
-            position_ids=torch.from_numpy(batch.positions).to(self.device),
+            position_ids=batch.positions,
             use_cache=False,
             guided=guided,
         )
-        before = batch.text_start - 1
-        scores, labels = self.model.lm_head(decoded.last_hidden_state[:, before:]).float(), labels[:, before:]
+        labels, before = batch.labels[:, end:], end
+        scores = self.model.lm_head(decoded.last_hidden_state[:, before:]).float()
         loss = torch.nn.functional.cross_entropy(scores.transpose(1, 2), labels, ignore_index=IGNORED)
-        right, shown = scores.argmax(2) == labels, torch.from_numpy(batch.following).to(self.device)[:, before:] >= 0
-        outline = (labels != IGNORED) & ~shown
-        metrics = {"text": loss.item(), "letters": right[shown].float().mean().item()}
-        metrics["outline"] = right[outline].float().mean().item()
-        for name, layer, places in (
+        right, shown = scores.argmax(2) == labels, batch.following[:, before:] >= 0
+        metrics = {"text": loss.detach(), "letters": average(right, shown)}
+        metrics["outline"] = average(right, (labels != IGNORED) & ~shown)
+        for name, layer, tokens in (
             ("last", LAST_LAYER, batch.last), ("following", FOLLOWING_LAYER, batch.following),
         ):  # fmt: skip
-            tokens = torch.from_numpy(places).to(self.device)
-            attention = guided[layer].float().gather(2, tokens.clamp(min=0)[:, :, None])[:, :, 0]
-            attention = attention[tokens >= 0]
-            loss = loss - GUIDANCE * (attention + 1e-5).log().mean()
-            metrics[name] = attention.mean().item()
+            attention = guided[layer].gather(2, tokens.clamp(min=0)[:, :, None])[:, :, 0].float()
+            loss = loss - GUIDANCE * average((attention + 1e-5).log(), tokens >= 0)
+            metrics[name] = average(attention.detach(), tokens >= 0)
         return loss, metrics

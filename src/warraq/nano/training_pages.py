@@ -22,6 +22,7 @@ WIDTH_PT, HEIGHT_PT = 252, (252, 340)  # as of the documents of `warraq synth`
 FOOT_PX = 164  # where stamp and signature stand side by side
 BLOCK_PAGES = 256
 SHEETS_PER_BLOCK = 24  # of lines; a line is on about five pages of its block
+STATES = ("skew", "noise", "pale", "grey_paper")  # of a page's wear
 Store = dict[tuple[Language, str], list[TextLine]]
 
 
@@ -34,7 +35,7 @@ class TrainingPage:
     image: "Pixels"  # (side, side) grey
     places: "Places"  # (len(text), 2): x, y of each character, shares of the image; NaN for line breaks and cell bars
     fields: tuple[tuple[str, int, int], ...]  # key, start, end in `text`: values, title, stamp, signature; any twice
-    state: dict[str, bool]  # what of the page's wear is clear to see, one way or the other
+    state: dict[str, bool]  # of STATES: what of the page's wear is clear to see, one way or the other
 
 
 def make_block(seed: int, number: int, side_px: int) -> list[TrainingPage]:
