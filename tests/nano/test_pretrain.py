@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.slow
 GRID = batches.Grid(20, 16)
 SIDE_PX = GRID.side_px
 SIZES = (
-    ("training_pages", "BLOCK_PAGES", 8), ("batches", "BLOCK_PAGES", 8), ("pretrain", "BLOCK_PAGES", 8),
+    ("training_pages", "BLOCK_PAGES", 8), ("pretrain", "BLOCK_PAGES", 8),
     ("training_pages", "SHEETS_PER_BLOCK", 8), ("batches", "PASSES", 1), ("pretrain", "CHECKPOINT_STEPS", 2),
     ("evaluation", "HELD_OUT_PAGES", 2), ("evaluation", "MAX_NEW_TOKENS", 4),
 )  # fmt: skip
@@ -154,18 +155,75 @@ def test_kept_patches_become_the_image_tokens_of_the_whole_image(small: None, mo
     tokenizer = architecture.build_tokenizer(PIECES)
     monkeypatch.setattr(batches, "FORMS", {"copy": 1.0})
     words = exchanges.build_token_ids(tokenizer, "Copy.", TASKS, PIECES)
-    trainer = Trainer(architecture.build_config(len(tokenizer)), len(words.before), 1, torch.device("cpu"))
+    trainer = Trainer(architecture.build_config(len(tokenizer)), words, 1, torch.device("cpu"))
     made = batches.BatchStream(1, GRID, words, 2)[0].unpack(trainer.device)
-    some, whole = min(made, key=lambda batch: batch.kept.shape[1]), max(made, key=lambda batch: batch.kept.shape[1])
+    some, whole = min(made, key=lambda batch: batch.kept.shape[2]), max(made, key=lambda batch: batch.kept.shape[2])
     side, px = GRID.side, GRID.patch_px
-    image = whole.patches.view(2, side, side, px, px).transpose(2, 3).reshape(2, 1, side * px, side * px)
+    image = whole.patches.view(-1, side, side, px, px).transpose(2, 3).reshape(-1, 1, side * px, side * px)
     with torch.no_grad():
         pixels = image.expand(-1, 3, -1, -1) / 127.5 - 1
-        ours, theirs = trainer.encode_images(whole), trainer.model.model.get_image_features(pixels)
+        ours, theirs = trainer.encode_images(whole)[:, 0], trainer.model.model.get_image_features(pixels)
     assert torch.allclose(ours, theirs, atol=1e-3)
-    assert some.patches.shape[1] == batches.KEPT < whole.patches.shape[1] == side**2
+    assert some.patches.shape[2] == batches.KEPT < whole.patches.shape[2] == side**2
     letters = {page: set(some.ids[page][some.last[page] >= 0].tolist()) for page in range(2)}
     assert all(len(found) > 5 for found in letters.values())
+
+
+@pytest.mark.parametrize("bands", [0, 2, 3])
+def test_the_student_is_taught_on_what_its_processor_gives(
+    small: None, monkeypatch: pytest.MonkeyPatch, bands: int
+) -> None:
+    import torch
+    from PIL import Image
+
+    from warraq.nano.trainer import Trainer
+
+    tokenizer = architecture.build_tokenizer(PIECES)
+    monkeypatch.setattr(batches, "FORMS", {"copy": 1.0})
+    monkeypatch.setattr(batches, "BANDS", (bands,))
+    monkeypatch.setattr(batches, "WHOLE_SHARE", 1.0)
+    words = exchanges.build_token_ids(tokenizer, "Copy.", TASKS, PIECES)
+    config = architecture.build_config(len(tokenizer))
+    trainer = Trainer(config, words, 1, torch.device("cpu"))
+    batch = batches.BatchStream(1, GRID, words, 1)[0].unpack(trainer.device)[0]
+    views, side, px = 1 + bands, GRID.side, GRID.patch_px
+    pixels = batch.patches.view(views, side, side, px, px).transpose(2, 3).reshape(views, SIDE_PX, SIDE_PX)
+    images = [Image.fromarray(view.numpy()).convert("RGB") for view in pixels]
+    processor: Any = architecture.build_processor(tokenizer, config)
+    content = [*({"type": "image"} for _ in images), {"type": "text", "text": "Copy."}]
+    prompt = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+    inputs = processor(text=[prompt], images=[images], return_tensors="pt", add_special_tokens=False)
+    length = inputs["input_ids"].shape[1]
+    assert batch.ids[0, :length].tolist() == inputs["input_ids"][0].tolist()
+    assert batch.positions[0].tolist() == [*range(batch.ids.shape[1])]
+    taught = batch.labels[0] != batches.IGNORED
+    assert batch.labels[0, taught].tolist() == [*batch.ids[0, length:].tolist()]
+
+    scores: list[torch.Tensor] = []
+    trainer.model.lm_head.register_forward_hook(lambda _, __, out: scores.append(out.detach().float()))
+    with torch.no_grad():
+        trainer.compute_writing_loss(trainer.encode_images(batch), batch)
+        trainer.model.model.language_model.set_attn_implementation("eager")
+        shown = torch.nn.functional.pad(inputs["token_type_ids"], (0, batch.ids.shape[1] - length))
+        trainer.model(input_ids=batch.ids, pixel_values=inputs["pixel_values"], token_type_ids=shown)
+    ours, theirs = scores
+    assert torch.allclose(ours, theirs[:, -ours.shape[1] :], atol=1e-2)
+
+
+def test_a_letter_of_a_tall_page_is_looked_for_in_the_band_that_shows_it_best(small: None) -> None:
+    page = training_pages.make_block(1, 0, SIDE_PX, 3)[0]
+    patches, characters, _, cells = batches.show_page(page, (0, 0), GRID)
+    assert patches.shape == (4, GRID.side**2, GRID.patch_px**2)
+    assert page.image.shape == (training_pages.HEIGHT_PX[3], SIDE_PX)
+    assert (characters[0] == batches.IGNORED).all()
+    printed = [place for place, cell in enumerate(cells) if cell >= 0]
+    assert len(printed) > 0.7 * len(page.text)
+    views = cells[printed] // GRID.side**2
+    assert (views[np.argsort(page.places[printed, 1], kind="stable")] == np.sort(views)).all()
+    assert set(views) <= {1, 2, 3}
+    flat = characters.reshape(-1, batches.SLOTS)
+    named = [batches.NUMBERS_OF[page.text[place]] in flat[cells[place]] for place in printed]
+    assert np.mean(named) > 0.9
 
 
 def test_a_killed_run_goes_on_as_if_it_had_not_been(small: None, tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ def build_config(vocabulary: int) -> "Gemma3Config":
         head_dim=32,
         query_pre_attn_scalar=32,
         layer_types=[f"{kind}_attention" for kind in ("sliding", "full", "sliding", "full", "full")],
-        sliding_window=1024,  # a whole page: image, prompt and answer
+        sliding_window=4096,  # a whole page: images, prompt and answer
         max_position_embeddings=8192,
         rope_theta=100_000.0,
         pad_token_id=ids["<pad>"],
@@ -217,7 +217,7 @@ def build_model(config: "Gemma3Config", seed: int) -> "Gemma3ForConditionalGener
             weight.copy_(torch.from_numpy(rng.standard_normal(weight.shape, dtype=numpy.float32)) * width**-0.5)
     model.generation_config = GenerationConfig(
         do_sample=False,
-        max_new_tokens=512,  # its pages are small: half as much again as the longest answer
+        max_new_tokens=1024,  # its pages are small
         pad_token_id=config.pad_token_id,
         bos_token_id=config.bos_token_id,
         eos_token_id=config.eos_token_id,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from warraq.nano.exchanges import FORMS, Exchange, TokenIds, make_exchange
 from warraq.nano.text_lines import CHARACTERS
-from warraq.nano.training_pages import BLOCK_PAGES, STATES, TrainingPage, make_block
+from warraq.nano.training_pages import STATES, TALL, TrainingPage, make_block
+from warraq.views import find_bands
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +23,7 @@ PASSES = 4  # of a block; a page is moved anew each time
 SHIFT_PX = 7
 KEPT = 96  # patches
 WHOLE_SHARE = 0.5  # of the batches, with all patches
+BANDS = (0, 0, 0, 2, 0, 0, 0, 0, 0, 3, 0, 0)  # of the pages of one block after another; more cards than tall pages
 SLOTS = 4  # characters named for a patch, from left to right
 PARTS = ("title", "stamp", "signature")  # of a page, told of each patch with text
 NUMBERS_OF = {character: number for number, character in enumerate(CHARACTERS, start=1)}
@@ -43,17 +45,17 @@ class Grid:
 
 
 class Batch(NamedTuple):
-    """Arrays, or tensors, of one step; the first dimension is the pages."""
+    """Arrays, or tensors, of one step; the first dimension is the pages, the second the views of each."""
 
-    patches: Any  # (pages, kept, px) grey 0..255
-    kept: Any  # (pages, kept) numbers of the patches, row by row
-    characters: Any  # (pages, kept, SLOTS) indices into CHARACTERS from 1, 0 is none
-    parts: Any  # (pages, kept) index into PARTS from 1, 0 is none of them, IGNORED where no text is
+    patches: Any  # (pages, views, kept, px) grey 0..255
+    kept: Any  # (pages, views, kept) numbers of the patches, row by row
+    characters: Any  # (pages, views, kept, SLOTS) indices into CHARACTERS from 1, 0 is none, IGNORED: too small
+    parts: Any  # (pages, views, kept) index into PARTS from 1, 0 is none of them, IGNORED where no text is
     states: Any  # (pages, STATES) 1 there, 0 not there, IGNORED where it is not clear
     ids: Any  # (pages, tokens)
     positions: Any  # (pages, tokens)
     labels: Any  # (pages, tokens)
-    last: Any  # (pages, tokens) the token of the image on which the character of this token stands, or -1
+    last: Any  # (pages, tokens) the image token on which the character of this token stands, or -1
     following: Any  # (pages, tokens) the same of the next token
 
 
@@ -107,15 +109,12 @@ class BatchStream:
     token_ids: TokenIds
     size: int
 
-    @property
-    def batches_per_block(self) -> int:
-        """How many batches are made of a block."""
-        return BLOCK_PAGES * PASSES // self.size
-
     def __getitem__(self, number: int) -> Block:
         import numpy as np
 
-        pages = make_block(self.seed, number, self.grid.side_px)
+        bands = BANDS[number % len(BANDS)]
+        pages = make_block(self.seed, number, self.grid.side_px, bands)
+        size = max(1, self.size // TALL) if bands else self.size
         rng = np.random.default_rng([self.seed, number, 1])
         batches: list[Batch] = []
         for _ in range(PASSES):
@@ -123,10 +122,10 @@ class BatchStream:
             # near equal lengths together: less padding
             order = np.concatenate(
                 [sorted(part, key=lambda i: len(pages[i].text)) for part in np.array_split(order, 4)]
-            )
-            parts = order.reshape(-1, self.size)
+            ).astype(int)
+            parts = order.reshape(-1, size)
             for part in rng.permutation(parts):
-                kept = self.grid.side**2 if rng.random() < WHOLE_SHARE else KEPT
+                kept = self.grid.side**2 if bands or rng.random() < WHOLE_SHARE else KEPT
                 batches.append(_make_batch(rng, [pages[i] for i in part], kept, self.grid, self.token_ids))
         return pack(batches)
 
@@ -134,28 +133,64 @@ class BatchStream:
 def _make_batch(rng: "Generator", pages: list[TrainingPage], count: int, grid: Grid, token_ids: TokenIds) -> Batch:
     import numpy as np
 
-    images, places = [], []
-    for page in pages:
-        right, down = rng.integers(-SHIFT_PX, SHIFT_PX + 1, 2)
-        rows, columns = (np.clip(np.arange(grid.side_px) - by, 0, grid.side_px - 1) for by in (down, right))
-        images.append(page.image[rows][:, columns])
-        places.append(page.places + np.array([right, down], np.float32) / grid.side_px)
-    cells = [locate_patches(where, grid) for where in places]
-    characters = np.stack(
-        [_name_characters(page.text, x, where, grid) for page, where, x in zip(pages, cells, places, strict=True)]
-    )
-    first = characters[:, :, 0] > 0
-    kept = np.sort(np.argsort(-(first * 2 + rng.random(first.shape)), axis=1)[:, :count], axis=1)
-    page_of = np.arange(len(pages))[:, None]
-    parts = np.stack([_mark_parts(page, where, grid) for page, where in zip(pages, cells, strict=True)])
-    parts = np.where(first, parts, IGNORED)[page_of, kept]
+    shown = [
+        show_page(page, (int(right), int(down)), grid)
+        for page, (right, down) in zip(pages, rng.integers(-SHIFT_PX, SHIFT_PX + 1, (len(pages), 2)), strict=True)
+    ]
+    patches, characters, parts = (np.stack(arrays) for arrays in list(zip(*shown, strict=True))[:3])
+    first = characters[..., 0] > 0
+    kept = np.sort(np.argsort(-(first * 2 + rng.random(first.shape)), axis=2)[..., :count], axis=2)
+    if count < grid.side**2:
+        page, view = np.ogrid[: len(pages), : kept.shape[1]]
+        where = (page[..., None], view[..., None], kept)
+        patches, characters, parts = patches[where], characters[where], parts[where]
     states = np.array([[int(page.state.get(key, IGNORED)) for key in STATES] for page in pages])
     form = str(rng.choice(list(FORMS), p=list(FORMS.values())))
-    exchanges = [make_exchange(rng, form, page, where, token_ids) for page, where in zip(pages, cells, strict=True)]
-    patches = _cut_patches(np.stack(images), grid)
-    patches = patches[page_of, kept] if count < grid.side**2 else patches
+    exchanges = [
+        make_exchange(rng, form, page, cells, token_ids) for page, (*_, cells) in zip(pages, shown, strict=True)
+    ]
     tokens = _arrange_tokens(exchanges, kept, grid, token_ids)
-    return Batch(patches, kept, characters[page_of, kept], parts, states, *tokens)
+    return Batch(patches, kept, characters, parts, states, *tokens)
+
+
+def show_page(page: TrainingPage, shift: tuple[int, int], grid: Grid) -> tuple["Array", "Array", "Array", "Array"]:
+    """A page moved to the right and down by `shift` px, in its views.
+
+    Returns:
+        (views, patches, px), (views, patches, SLOTS) and (views, patches) as in Batch; (length,) the patch of each
+        character, counted through all views, or -1. With bands it is that of the band in whose middle it stands most,
+        and the characters of the whole page are too small to be asked for.
+    """
+    import numpy as np
+    from PIL import Image
+
+    size = np.array(page.image.shape[::-1])
+    columns, rows = (np.clip(np.arange(px) - by, 0, px - 1) for px, by in zip(size, shift, strict=True))
+    image = page.image[rows][:, columns]
+    places = page.places * size.astype(np.float32) + np.array(shift, np.float32)
+    spans = [(0, int(size[1])), *(find_bands(int(size[1]), page.bands) if page.bands else ())]
+    images, numbers, parts, cells, depths = [], [], [], [], []
+    for top, bottom in spans:
+        view = image[top:bottom]
+        if len(view) != grid.side_px:
+            reduced = Image.fromarray(view).resize((grid.side_px, grid.side_px), Image.Resampling.BILINEAR)
+            view = np.asarray(reduced)
+        images.append(view)
+        where = (places - np.array([0, top], np.float32)) / np.array([size[0], bottom - top], np.float32)
+        cells.append(locate_patches(where, grid))
+        depths.append(np.nan_to_num(np.minimum(places[:, 1] - top, bottom - places[:, 1]), nan=-1))
+        if page.bands and len(images) == 1:
+            numbers.append(np.full((grid.side**2, SLOTS), IGNORED))
+            depths[0][:] = -np.inf
+        else:
+            numbers.append(_name_characters(page.text, where, cells[-1], grid))
+        parts.append(np.where(numbers[-1][:, 0] > 0, _mark_parts(page, cells[-1], grid), IGNORED))
+    chosen, each = np.argmax(depths, axis=0), np.arange(len(page.text))
+    cell = np.stack(cells)[chosen, each]
+    return (
+        _cut_patches(np.stack(images), grid), np.stack(numbers), np.stack(parts),
+        np.where(cell >= 0, chosen * grid.side**2 + cell, -1),
+    )  # fmt: skip
 
 
 def locate_patches(places: "Array", grid: Grid) -> "Array":
@@ -193,7 +228,7 @@ def _mark_parts(page: TrainingPage, cells: "Array", grid: Grid) -> "Array":
 
 
 def _cut_patches(images: "Array", grid: Grid) -> "Array":
-    """(pages, side px, side px) -> (pages, patches, px of a patch)."""
+    """(views, side px, side px) -> (views, patches, px of a patch)."""
     cut = images.reshape(len(images), grid.side, grid.patch_px, grid.side, grid.patch_px)
     return cut.transpose(0, 1, 3, 2, 4).reshape(len(images), grid.side**2, grid.patch_px**2)
 
@@ -204,8 +239,10 @@ def _arrange_tokens(
     """The fields of a batch from `ids` on; an image token keeps the position that it has in a whole image."""
     import numpy as np
 
-    head, image = len(token_ids.before), kept.shape[1]
-    start = head + image
+    views, image = kept.shape[1:]
+    head, gap, patches = len(token_ids.before), len(token_ids.between), grid.side**2
+    starts = head + np.arange(views) * (image + gap)
+    start = int(starts[-1]) + image
     rows = [
         ([*token_ids.opening, *prompt, *token_ids.closing], [*answer, (token_ids.end, -1)])
         for prompt, answer in exchanges
@@ -213,12 +250,17 @@ def _arrange_tokens(
     shape = (len(rows), start + max(len(prompt) + len(answer) for prompt, answer in rows))
     ids, positions = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     labels, last, following = (np.full(shape, fill, np.int64) for fill in (IGNORED, -1, -1))
-    ids[:, :head], ids[:, head:start] = token_ids.before, token_ids.image
-    positions[:, :head], positions[:, head:start] = np.arange(head), head + kept
-    positions[:, start:] = head + grid.side**2 + np.arange(shape[1] - start)
+    ids[:, :head], positions[:, :head] = token_ids.before, np.arange(head)
+    for view, begin in enumerate(starts):
+        position = head + view * (patches + gap)
+        ids[:, begin : begin + image], positions[:, begin : begin + image] = token_ids.image, position + kept[:, view]
+        if view + 1 < views:
+            ids[:, begin + image : begin + image + gap] = token_ids.between
+            positions[:, begin + image : begin + image + gap] = position + patches + np.arange(gap)
+    positions[:, start:] = head + views * patches + (views - 1) * gap + np.arange(shape[1] - start)
     for row, (prompt, answer) in enumerate(rows):
-        token = np.full(grid.side**2 + 1, -1)  # the last one for what is on no patch
-        token[kept[row]] = head + np.arange(image)
+        token = np.full(views * patches + 1, -1)  # the last one for what is on no patch
+        token[np.arange(views)[:, None] * patches + kept[row]] = starts[:, None] + np.arange(image)
         begin, end = start + len(prompt), start + len(prompt) + len(answer)
         tokens, cells = np.array(answer).T
         ids[row, start:begin], ids[row, begin:end] = prompt, tokens

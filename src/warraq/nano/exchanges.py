@@ -37,6 +37,7 @@ class TokenIds:
     """The token ids of all that is in a prompt or an answer."""
 
     before: list[int]  # the image tokens
+    between: list[int]  # those of an image and of the next
     opening: list[int]  # of the prompt, behind the image tokens
     closing: list[int]  # of the prompt
     copy: list[int]  # the prompt for a copy
@@ -66,6 +67,7 @@ def build_token_ids(tokenizer: "PreTrainedTokenizerFast", copy: str, tasks: list
     orders = [np.random.default_rng(number).permutation(pieces).tolist() for number in range(len(tasks))]
     return TokenIds(
         ids("<bos><start_of_turn>user\n\n\n<start_of_image>"),
+        ids("<end_of_image>\n\n\n\n<start_of_image>"),
         ids("<end_of_image>\n\n"),
         ids("<end_of_turn>\n<start_of_turn>model\n"),
         ids(copy),

@@ -70,7 +70,8 @@ class Place:
     """How far a run is."""
 
     step: int = 0  # updates made
-    batch: int = 0  # of the stream, the next
+    block: int = 0  # of the stream
+    batch: int = 0  # of the block, the next
     seconds: float = 0.0
     phase: str = ""
     phase_start: int = 0  # step
@@ -116,7 +117,7 @@ def run(*, out: Path, steps: int | None, minutes: float | None, seed: int, batch
     token_ids = exchanges.build_token_ids(tokenizer, evaluation.PROMPT, prompts, marks)
     stream = BatchStream(seed, grid, token_ids, batch_size)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    trainer = Trainer(config, len(token_ids.before), seed, device)
+    trainer = Trainer(config, token_ids, seed, device)
     numbers = {"steps": steps, "minutes": minutes, "seed": seed, "batch_size": batch_size}
     place = _restore(part / CHECKPOINT, trainer, numbers)
     _learn(trainer, stream, place, part / CHECKPOINT, numbers)
@@ -143,7 +144,7 @@ def _learn(trainer: "Trainer", stream: BatchStream, place: Place, checkpoint: Pa
         if progress >= 1:
             return
         name, rate = find_phase(progress)
-        if name == "whole" and batch.kept.shape[1] < stream.grid.side**2:
+        if name == "whole" and batch.kept.shape[2] < stream.grid.side**2:
             continue
         if name != place.phase:
             place.phase, place.phase_start = name, place.step
@@ -172,17 +173,16 @@ def _batches_from(stream: BatchStream, place: Place, device: "torch.device") -> 
     loader: Any = DataLoader(
         stream,  # type: ignore[arg-type]
         batch_size=None,
-        sampler=itertools.count(place.batch // stream.batches_per_block),
+        sampler=itertools.count(place.block),
         num_workers=others,
-        prefetch_factor=4 if others else None,
+        prefetch_factor=2 if others else None,
         pin_memory=device.type == "cuda",
     )
-    skipped = place.batch % stream.batches_per_block
     for block in loader:
-        for batch in block.unpack(device)[skipped:]:
+        for batch in block.unpack(device)[place.batch :]:
             place.batch += 1
             yield batch
-        skipped = 0
+        place.block, place.batch = place.block + 1, 0
 
 
 def _restore(path: Path, trainer: "Trainer", numbers: JsonObject) -> Place:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from warraq.nano import architecture
 from warraq.nano.batches import IGNORED, PARTS, SLOTS, Batch
+from warraq.nano.exchanges import TokenIds
 from warraq.nano.text_lines import CHARACTERS
 from warraq.nano.training_pages import STATES
 
@@ -70,8 +71,9 @@ def attend_guided(
 
     pages, heads, tokens, width = query.shape
     if query.is_cuda and module.layer_idx not in (LAST_LAYER, FOLLOWING_LAYER):
-        key, value = (states.repeat_interleave(heads // states.shape[1], dim=1) for states in (key, value))
-        out = torch.nn.functional.scaled_dot_product_attention(query, key, value, attention_mask, scale=scaling)
+        states = (part.repeat_interleave(heads // part.shape[1], dim=1) for part in (query, key, value))
+        asked, keys, values = (part.to(attention_mask.dtype) for part in states)
+        out = torch.nn.functional.scaled_dot_product_attention(asked, keys, values, attention_mask, scale=scaling)
         return out.transpose(1, 2).contiguous(), None
     grouped = (query * scaling).reshape(pages, key.shape[1], -1, width) @ key.transpose(2, 3)
     weights = torch.softmax(grouped.view(pages, heads, tokens, -1) + attention_mask, dim=-1)
@@ -96,14 +98,14 @@ def _normalise(values: "torch.Tensor", eps: float) -> "torch.Tensor":
 class Trainer:
     """The student, its auxiliary head and its optimisers at one step; `state_dict` is all that a checkpoint holds."""
 
-    def __init__(self, config: "Gemma3Config", image_start: int, seed: int, device: "torch.device") -> None:
+    def __init__(self, config: "Gemma3Config", token_ids: TokenIds, seed: int, device: "torch.device") -> None:
         import torch
         from transformers import AttentionInterface
         from transformers.models.gemma3.modeling_gemma3 import Gemma3RMSNorm
 
         from warraq.nano.muon import StackedMuon
 
-        self.image_start, self.device = image_start, device
+        self.token_ids, self.device = token_ids, device
         side = config.vision_config.image_size // config.vision_config.patch_size
         self.model = architecture.build_model(config, seed).float()
         attend_to_neighbours(self.model, side)
@@ -175,20 +177,20 @@ class Trainer:
         return metrics
 
     def encode_images(self, batch: Batch) -> "torch.Tensor":
-        """(pages, kept, width): what the model makes of the kept patches, by the same weights and layers as of images.
+        """(pages, views, kept, width): what the model makes of the kept patches, by the weights and layers for images.
 
         Pages are grey, so the three channels' weights add up.
         """
         import torch
 
         tower, projector = self.model.model.vision_tower.vision_model, self.model.model.multi_modal_projector
-        grey = batch.patches.float() / 127.5 - 1
+        grey = batch.patches.flatten(0, 1).float() / 127.5 - 1
         kernel = tower.embeddings.patch_embedding.weight.sum(1).flatten(1)
-        places = tower.embeddings.position_embedding(batch.kept)
+        places = tower.embeddings.position_embedding(batch.kept.flatten(0, 1))
         patches = torch.nn.functional.linear(grey, kernel, tower.embeddings.patch_embedding.bias) + places
         encoded = tower.post_layernorm(tower.encoder(inputs_embeds=patches).last_hidden_state)
         features: torch.Tensor = projector.mm_soft_emb_norm(encoded) @ projector.mm_input_projection_weight
-        return features
+        return features.view(*batch.kept.shape, -1)
 
     def compute_naming_loss(
         self, encoded: "torch.Tensor", batch: Batch
@@ -199,17 +201,18 @@ class Trainer:
         """
         from torch.nn import functional
 
-        names, parts, states = self.head(encoded).float().split(self.head_sizes, dim=2)
+        names, parts, states = self.head(encoded).float().split(self.head_sizes, dim=3)
         labels = batch.characters.flatten()
         scores = names.reshape(len(labels), -1)
-        losses, present = functional.cross_entropy(scores, labels, reduction="none"), labels > 0
-        loss = average(losses, present) + average(losses, ~present)
-        part = functional.cross_entropy(parts.transpose(1, 2), batch.parts, ignore_index=IGNORED)
-        seen, clear = states.mean(1), batch.states != IGNORED
+        losses = functional.cross_entropy(scores, labels, reduction="none", ignore_index=IGNORED)
+        present = labels > 0
+        loss = average(losses, present) + average(losses, labels == 0)
+        part = functional.cross_entropy(parts.flatten(0, 2), batch.parts.flatten(), ignore_index=IGNORED)
+        seen, clear = states.mean((1, 2)), batch.states != IGNORED
         wear = functional.binary_cross_entropy_with_logits(seen, batch.states.clamp(0, 1).float(), reduction="none")
         metrics = {
             "named": average(scores.argmax(1) == labels, present),
-            "parts": average(parts.argmax(2) == batch.parts, batch.parts != IGNORED),
+            "parts": average(parts.argmax(3) == batch.parts, batch.parts != IGNORED),
             "wear": average((seen > 0) == (batch.states > 0), clear),
         }
         return loss + DESCRIBING * (part + average(wear, clear)), metrics
@@ -221,23 +224,29 @@ class Trainer:
         import torch
 
         language = self.model.model.language_model
-        start, end = self.image_start, self.image_start + encoded.shape[1]
+        views, image = encoded.shape[1:3]
+        head, step = len(self.token_ids.before), image + len(self.token_ids.between)
+        starts = [head + view * step for view in range(views)]
+        before = starts[-1] + image
         embedded = language.embed_tokens(batch.ids)
-        embedded = torch.cat([embedded[:, :start], encoded.to(embedded.dtype), embedded[:, end:]], dim=1)
+        pieces = [embedded[:, :head]]
         mask = torch.full((batch.ids.shape[1],) * 2, -torch.inf, dtype=torch.bfloat16, device=self.device).triu(1)
-        mask[start:end, start:end] = 0  # image tokens see each other
+        for view, start in enumerate(starts):
+            following = starts[view + 1] if view + 1 < views else None
+            pieces += [encoded[:, view].to(embedded.dtype), embedded[:, start + image : following]]
+            mask[start : start + image, start : start + image] = 0  # the tokens of an image see each other
         mask = mask.expand(len(batch.ids), 1, -1, -1)
         guided: dict[int, torch.Tensor] = {}
         decoded = language(
-            inputs_embeds=embedded,
+            inputs_embeds=torch.cat(pieces, dim=1),
             attention_mask={"full_attention": mask, "sliding_attention": mask},
             position_ids=batch.positions,
             use_cache=False,
             guided=guided,
         )
-        labels, before = batch.labels[:, end:], end
+        labels = batch.labels[:, before:]
         scores = self.model.lm_head(decoded.last_hidden_state[:, before:]).float()
-        loss = torch.nn.functional.cross_entropy(scores.transpose(1, 2), labels, ignore_index=IGNORED)
+        loss = torch.nn.functional.cross_entropy(scores.flatten(0, 1), labels.flatten(), ignore_index=IGNORED)
         right, shown = scores.argmax(2) == labels, batch.following[:, before:] >= 0
         metrics = {"text": loss.detach(), "letters": average(right, shown)}
         metrics["outline"] = average(right, (labels != IGNORED) & ~shown)

@@ -1,8 +1,10 @@
-"""A seed -> an endless stream of small pages: image, text in reading order, where on it each character stands.
+"""A seed -> an endless stream of pages: image, text in reading order, where on it each character stands.
 
-A page is a small page like those of `warraq synth`: headings, `label: value` lines, tables, sentences, in Arabic or
-English, a stamp and a signature at the foot, pale, askew, noisy. Pages come in blocks, each put together from lines of
-its own, so any block can be made without the ones before it.
+Most are small pages like those of `warraq synth`: headings, `label: value` lines, tables, sentences, in Arabic or
+English, a stamp and a signature at the foot, pale, askew, noisy. Some are of the proportions
+of till receipts and letters, to be shown in bands: their type is the same, so they are measured in units of which a
+card has 252. Pages come in blocks, each put together from lines of its own, so any block can be made without the ones
+before it.
 """
 
 from dataclasses import dataclass
@@ -18,9 +20,17 @@ if TYPE_CHECKING:
 
     from warraq.nano.text_lines import Pixels, Places
 
-WIDTH_PT, HEIGHT_PT = 252, (252, 340)  # as of the documents of `warraq synth`
+WIDTH_PT = 252  # of the documents of `warraq synth`
+SIZES_PT = {  # width, least and largest height, as large as they are where type has 17 to 21 pt
+    "card": (WIDTH_PT, 252, 340),
+    "receipt": (420, 1000, 1100),  # 80 x 200 mm with 9 to 11 pt
+    "letter": (600, 830, 870),  # A5 with 12 to 14 pt
+}
+HEIGHT_PX = {0: 320, 2: 568, 3: 768}  # of the image of a page by its bands, of which each then is a student's square
 FOOT_PX = 164  # where stamp and signature stand side by side
+WORD_SPACE_PX = 12
 BLOCK_PAGES = 256
+TALL = 4  # a page in bands weighs as much as so many cards
 SHEETS_PER_BLOCK = 24  # of lines; a line is on about five pages of its block
 STATES = ("skew", "noise", "pale", "grey_paper")  # of a page's wear
 Store = dict[tuple[Language, str], list[TextLine]]
@@ -30,16 +40,18 @@ Store = dict[tuple[Language, str], list[TextLine]]
 class TrainingPage:
     """A page to learn to read from, and all that is true of it."""
 
+    kind: str  # one of SIZES_PT
+    bands: int  # in which it is to be shown beside the whole, or 0
     language: Language
     text: str  # in reading order
-    image: "Pixels"  # (side, side) grey
+    image: "Pixels"  # (height, side) grey
     places: "Places"  # (len(text), 2): x, y of each character, shares of the image; NaN for line breaks and cell bars
     fields: tuple[tuple[str, int, int], ...]  # key, start, end in `text`: values, title, stamp, signature; any twice
     state: dict[str, bool]  # of STATES: what of the page's wear is clear to see, one way or the other
 
 
-def make_block(seed: int, number: int, side_px: int) -> list[TrainingPage]:
-    """Block `number` of the stream `seed`."""
+def make_block(seed: int, number: int, side_px: int, bands: int = 0) -> list[TrainingPage]:
+    """Block `number` of the stream `seed`: cards or, where there are to be bands, fewer tall pages."""
     import numpy as np
 
     rng = np.random.default_rng([seed, number])
@@ -47,48 +59,74 @@ def make_block(seed: int, number: int, side_px: int) -> list[TrainingPage]:
     for _ in range(SHEETS_PER_BLOCK):
         for line in draw_text_lines(rng, WIDTH_PT - 22):
             store.setdefault((line.language, line.kind), []).append(line)
-    return [_make_page(rng, store, side_px) for _ in range(BLOCK_PAGES)]
+    count = max(1, BLOCK_PAGES // TALL) if bands else BLOCK_PAGES
+    return [_make_page(rng, store, side_px, bands) for _ in range(count)]
 
 
-def _make_page(rng: "Generator", store: Store, side_px: int) -> TrainingPage:
+def _make_page(rng: "Generator", store: Store, side_px: int, bands: int) -> TrainingPage:
     import numpy as np
     from PIL import Image
 
     language: Language = "ar" if rng.random() < 0.5 else "en"
-    canvas = Canvas(WIDTH_PT * PX_PER_PT, int(rng.integers(*HEIGHT_PT)) * PX_PER_PT)
+    kind = "card" if not bands else "receipt" if rng.random() < 0.5 else "letter"
+    width, lowest, highest = SIZES_PT[kind]
+    canvas = Canvas(width * PX_PER_PT, int(rng.integers(lowest, highest)) * PX_PER_PT)
     if rng.random() < 0.5:
         canvas.draw_frame(10, 10, canvas.width - 10, canvas.height - 10)
     pitch, margin = int(rng.integers(48, 62)), int(rng.integers(22, 36))
     rows = int(rng.integers(1, 5) if rng.random() < 0.25 else rng.integers(4, 10))
+    if bands:
+        rows = int(rng.integers(6, 32 if kind == "receipt" else 24))
     footed = rng.random() < 0.5
     y, end = int(rng.integers(42, 60)), canvas.height - (FOOT_PX + 36 if footed else 36)
     while rows > 0 and y < end:
-        kind = str(rng.choice(["field", "prose", "table"], p=[0.6, 0.22, 0.18]))
+        part = str(rng.choice(["field", "prose", "table"], p=[0.6, 0.22, 0.18]))
         if not canvas.text and rng.random() < 0.6:
-            kind = "title"
+            part = "title"
         if canvas.text:
             canvas.add_unprinted("\n")
-        if kind == "table":
+        if part == "table":
             used = _add_table(rng, store, canvas, language, margin, y, pitch, min(rows, (end - y) // pitch + 1))
             rows, y = rows - used, y + used * pitch + 4
             continue
-        other: Language = "en" if language == "ar" else "ar"
-        options = store[language if rng.random() < 0.95 else other, kind]
-        line = options[int(rng.integers(len(options)))]
-        free = canvas.width - line.ink.shape[1]
-        left = margin if language == "en" else free - margin
-        if (kind == "title" and rng.random() < 0.6) or rng.random() < 0.04:
-            left = free // 2
-        elif rng.random() < 0.06:
-            left = int(rng.integers(free + 1))
-        canvas.add_line(line, min(max(left, 0), free), y, "title" if kind == "title" else "")
-        rows, y = rows - 1, y + pitch + (14 if kind == "title" else 0)
+        _add_row(rng, store, canvas, language, part, margin, y)
+        rows, y = rows - 1, y + pitch + (14 if part == "title" else 0)
+        if bands and rng.random() < 0.1:
+            y += pitch
     if footed:
         _add_foot(rng, store, canvas, language, y - pitch // 2 + 8)
     size = np.array([canvas.width, canvas.height], np.float32)
     places: Places = np.concatenate([part / size for part in canvas.places])
-    image, places, state = _wear(rng, Image.fromarray(canvas.ink), places, side_px)
-    return TrainingPage(language, canvas.text, image, places, tuple(canvas.fields), state)
+    shape = (side_px, side_px * HEIGHT_PX[bands] // HEIGHT_PX[0])
+    image, places, state = _wear(rng, Image.fromarray(canvas.ink), places, shape)
+    return TrainingPage(kind, bands, language, canvas.text, image, places, tuple(canvas.fields), state)
+
+
+def _add_row(
+    rng: "Generator", store: Store, canvas: Canvas, language: Language, part: str, margin: int, y: int
+) -> None:
+    """Print a line, or of prose as many beside each other as the page is wide. Arabic starts at the right."""
+    other: Language = "en" if language == "ar" else "ar"
+    options = store[language if rng.random() < 0.95 else other, part]
+    line = options[int(rng.integers(len(options)))]
+    free = canvas.width - line.ink.shape[1]
+    left = margin if language == "en" else free - margin
+    if (part == "title" and rng.random() < 0.6) or rng.random() < 0.04:
+        left = free // 2
+    elif rng.random() < 0.06:
+        left = int(rng.integers(free + 1))
+    left = min(max(left, 0), free)
+    canvas.add_line(line, left, y, "title" if part == "title" else "")
+    options = store[language, "prose"]
+    while part == "prose" and line.language == language:
+        following = options[int(rng.integers(len(options)))]
+        width = following.ink.shape[1] + WORD_SPACE_PX
+        left = left - width if language == "ar" else left + line.ink.shape[1] + WORD_SPACE_PX
+        if left < margin or left + following.ink.shape[1] > canvas.width - margin:
+            return
+        canvas.add_unprinted(" ")
+        canvas.add_line(following, left, y)
+        line = following
 
 
 def _add_foot(rng: "Generator", store: Store, canvas: Canvas, language: Language, y: int) -> None:
@@ -174,22 +212,28 @@ def _draw_signature(rng: "Generator", canvas: Canvas, centre: tuple[int, int]) -
         pen.line(points, fill=int(rng.integers(150, 255)), width=3)
 
 
-def _wear(rng: "Generator", ink: "Image", places: "Places", side_px: int) -> "tuple[Pixels, Places, dict[str, bool]]":
-    """Reduce to the student's image as its processor does, then skew, shift, fade and add noise; places move along."""
+def _wear(
+    rng: "Generator", ink: "Image", places: "Places", shape: tuple[int, int]
+) -> "tuple[Pixels, Places, dict[str, bool]]":
+    """Reduce to (width, height) px as a student's processor does, then skew, shift, fade and add noise.
+
+    The places move along.
+    """
     import numpy as np
     from PIL import Image
 
-    small = ink.resize((side_px, side_px), Image.Resampling.BILINEAR)
+    small = ink.resize(shape, Image.Resampling.BILINEAR)
+    size = np.array(shape, np.float32)
     slope = noise = 0.0
     if rng.random() < 0.5:
         slope = float(np.clip(rng.normal(0, 0.012), -0.026, 0.026))
-        right, down = rng.uniform(-3, 3, 2) + np.array([slope, -slope]) * side_px / 2
+        right, down = rng.uniform(-3, 3, 2) + np.array([slope, -slope]) * size[::-1] / 2
         # around the middle; reads output (u, v) from input (u + slope v - right, v - slope u - down)
         small = small.transform(
             small.size, Image.Transform.AFFINE, (1, slope, -right, -slope, 1, -down), Image.Resampling.BILINEAR
         )
-        x, y = (places * side_px + np.array([right, down], np.float32)).T
-        places = np.stack([x - slope * y, y + slope * x], 1).astype(np.float32) / np.float32(side_px)
+        x, y = (places * size + np.array([right, down], np.float32)).T
+        places = np.stack([x - slope * y, y + slope * x], 1).astype(np.float32) / size
     contrast = rng.uniform(0.45, 1.0)
     page = np.asarray(small, np.float32) * contrast
     if rng.random() < 0.6:
