@@ -24,7 +24,8 @@ SIDE_PX = GRID.side_px
 SIZES = (
     ("training_pages", "BLOCK_PAGES", 8), ("pretrain", "BLOCK_PAGES", 8),
     ("training_pages", "SHEETS_PER_BLOCK", 8), ("batches", "PASSES", 1), ("pretrain", "CHECKPOINT_STEPS", 2),
-    ("evaluation", "HELD_OUT_PAGES", 2), ("evaluation", "MAX_NEW_TOKENS", 4),
+    ("evaluation", "HELD_OUT_PAGES", 2), ("evaluation", "HELD_OUT_TALL_PAGES", 1),
+    ("evaluation", "MAX_NEW_TOKENS", {"card": 4, "receipt": 4, "letter": 4}),
 )  # fmt: skip
 SMALL = f"""
 import importlib, sys
@@ -71,7 +72,7 @@ def test_letters_stand_where_the_stream_says(block: list[training_pages.Training
                 page.image[v - 3 : v + 3, u - 2 : u + 3].min() / page.image.mean()
                 for u, v in zip(x[inside], y[inside], strict=True)
             ]
-        assert np.mean(np.array(at) < 0.85) > 0.95
+        assert np.mean(np.array(at) < 0.85) > 0.93
 
 
 def test_the_text_is_in_the_order_of_reading() -> None:

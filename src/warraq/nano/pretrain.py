@@ -124,8 +124,12 @@ def run(*, out: Path, steps: int | None, minutes: float | None, seed: int, batch
     folder = part / "model"
     architecture.save_student(folder, trainer.model.cpu().bfloat16(), config, tokenizer)
     (folder / "curve.jsonl").write_text("".join(json.dumps(row) + "\n" for row in place.curve), encoding="utf-8")
-    scores = evaluation.score_student(folder, evaluation.make_held_out_pages(seed, grid.side_px))
-    card = evaluation.format_card(place.step, seed, batch_size, describe_commit(Path(__file__).parent), scores)
+    held_out = [
+        page for bands in (0, evaluation.BANDS) for page in evaluation.make_held_out_pages(seed, grid.side_px, bands)
+    ]
+    scores = evaluation.score_student(folder, held_out)
+    length = f"--steps {steps}" if steps else f"--minutes {minutes:g}"
+    card = evaluation.format_card(length, seed, batch_size, describe_commit(Path(__file__).parent), scores)
     (folder / "README.md").write_text(card, encoding="utf-8")
     folder.replace(out)
     shutil.rmtree(part)

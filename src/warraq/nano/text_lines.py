@@ -31,13 +31,13 @@ OFTEN = {
 }
 NUMBERS = (
     "{}{}/{}{}/{}{}{}{}", "{}{}{}{}/{}{}/{}{}", "{}{}{}.{}{}", "{}{}.{}{}", "{}{}{}{}{}{}", "{}{}{}{}", "{}{}",
-    "{}{}/{}{}{}", "{}",
+    "{}{}/{}{}{}", "{}", "{}{}%", "{}%",
 )  # fmt: skip
 KINDS = ("field", "field", "field", "prose", "prose", "cell", "cell", "title", "mark")
-CHARACTERS = " " + LETTERS["ar"] + "٠١٢٣٤٥٦٧٨٩٫" + LETTERS["en"] + LETTERS["en"].upper() + "0123456789.,:/"
+CHARACTERS = " " + LETTERS["ar"] + "٠١٢٣٤٥٦٧٨٩٫" + LETTERS["en"] + LETTERS["en"].upper() + "0123456789.,:/%٪☐☒"
 
 _LEFT_TO_RIGHT = re.compile(
-    r"[A-Za-z](?:[A-Za-z0-9 .,/]*[A-Za-z0-9])?|[0-9]+(?:[.,:/][0-9]+)*"
+    r"[A-Za-z](?:[A-Za-z0-9 .,/]*[A-Za-z0-9])?|[0-9]+(?:[.,:/][0-9]+)*%?"
     r"|[\u0660-\u0669]+(?:[.,:/\u066b][\u0660-\u0669]+)*"
 )
 
@@ -77,6 +77,7 @@ def list_common_words(language: Language) -> tuple[str, ...]:
     words, phrases = load_words("train")[language], load_phrases(language)
     texts = [
         *phrases.sentences, *phrases.closings, *phrases.instructions, *phrases.stamps, *phrases.roles, *phrases.bodies,
+        *phrases.marginal_notes, *phrases.boxes, *phrases.payments, *phrases.statuses, *phrases.notes,
         *phrases.invoice_titles, *phrases.receipt_titles, *phrases.departments, *phrases.months, *phrases.hijri_months,
     ]  # fmt: skip
     forms = {word for text in texts for word in re.sub(r"\{\w+\}|[.,]", " ", text).split()}
@@ -137,6 +138,8 @@ def draw_line(rng: "Generator", language: Language) -> tuple[str, str, str]:
         return kind, str(rng.choice([*phrases.stamps, *phrases.roles])) if rng.random() < 0.3 else words, ""
     if kind != "field":
         words = " ".join(draw_word(rng, language) for _ in range(rng.integers(1, 3 if kind == "title" else 5)))
+        if kind == "prose" and rng.random() < 0.1:
+            words = f"{rng.choice(['☐', '☒'])} {words}"
         return kind, words + (str(rng.choice([".", ".", ","])) if kind == "prose" and rng.random() < 0.3 else ""), ""
     wordings = map_labels(language)
     label = str(rng.choice(list(wordings))) if rng.random() < 0.75 else draw_word(rng, language)
