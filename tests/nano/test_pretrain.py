@@ -271,3 +271,20 @@ def test_matrices_of_a_shape_learn_together_as_they_do_alone() -> None:
         ways.append(weights)
     assert all(torch.allclose(one, other, atol=0.02) for one, other in zip(*ways, strict=True))
     assert not torch.allclose(ways[0][0], drawn[0][0], atol=0.02)
+
+
+def test_a_run_goes_through_all_phases_and_ends_at_a_low_rate() -> None:
+    at = [pretrain.find_phase(place / 1000) for place in range(1001)]
+    names = [name for name, _ in at]
+    assert list(dict.fromkeys(names)) == list(pretrain.PHASES)
+    for name, plan in pretrain.PHASES.items():
+        rates = [rate for phase, rate in at if phase == name]
+        assert rates[0] == plan.rate
+        assert rates == sorted(rates, reverse=True)
+        assert rates[-1] <= plan.rate * (plan.final_share + 0.03)
+
+
+def test_a_run_has_one_length(tmp_path: Path) -> None:
+    for steps, minutes in ((None, None), (3, 0.1)):
+        with pytest.raises(InputError, match="--steps or --minutes"):
+            pretrain.run(out=tmp_path / "out", steps=steps, minutes=minutes, seed=1, batch_size=2)
