@@ -29,7 +29,7 @@ def score_student(folder: Path, pages: list[TrainingPage]) -> dict[str, float]:
     Tall pages have one for each kind.
     """
     errors: Counter[str] = Counter()
-    lengths: Counter[str] = Counter()
+    lengths = Counter({"cer": 0, "cer_ar": 0, "cer_en": 0})
     for page, text in zip(pages, transcribe(folder, pages), strict=True):
         edits = count_character_edits(page.text, text)
         for name in ("cer", f"cer_{page.language}") if page.kind == "card" else (f"cer_{page.kind}",):
