@@ -234,7 +234,7 @@ SET = """(([path, value]) => {
 
 
 def test_dates_notes_boxes_and_languages_are_filled_in(desk: Desk) -> None:
-    page_id = desk.project.pages[11].page_id
+    page_id = desk.project.pages[8].page_id
     desk.open(page_id, "metadata")
     for name in ("dates", "registrations", "marginal_notes"):
         desk.page.run(f"document.querySelector('[data-list={name}] > button:last-child').click()")
