@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -230,3 +231,49 @@ def test_a_file_that_is_not_rendered_yet_may_be_named(project: Project, gemini: 
     (project.root / "raw/2.pdf").write_bytes(b"-")
 
     assert project.label("gemini").exit_code == 0 and len(gemini.requests) == 1
+
+
+def test_a_denial_is_lifted_by_a_line_and_not_by_the_lack_of_one(project: Project, gemini: GeminiServer) -> None:
+    """By a line of its own; pages that a document which is still denied has too stay."""
+    shared = draw_page("shared")
+    project.add_page(1, document="1" * 12, text=LETTER.format("سري"))
+    project.add_page(2, document="1" * 12, image=shared)
+    project.add_page(3, document="3" * 12, image=shared)
+    project.declare_public([1, 2, 3])
+    path = project.root / "reviews/denied.csv"
+    path.parent.mkdir()
+    path.write_text(f"id,why\n{'3' * 12},by hand\n", encoding="utf-8")
+    project.label("gemini")
+    rows = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
+    kept = [row for row in rows if row[0] != "1" * 12]
+    path.write_text("".join(",".join(row) + "\n" for row in kept), encoding="utf-8")
+    project.label("gemini", task="metadata")
+    assert not gemini.requests and "1" * 12 in denied(project)  # the ledger has put it back
+
+    before = path.read_text(encoding="utf-8")
+    path.write_text(f"{before}{'1' * 12},lifted by Mona: no secret\n", encoding="utf-8")
+    project.label("gemini")
+    assert gemini.seen == {project.pages[0].image_sha256}
+    assert {row.page_id: row.reason for row in project.rows()} == dict(
+        zip([page.page_id for page in project.pages], [None, "marked_confidential", "marked_confidential"], strict=True)
+    )
+
+    path.write_text(before, encoding="utf-8")
+    gemini.requests.clear()
+    project.label("gemini", task="invoice")
+    assert not gemini.requests
+
+
+def test_a_bad_row_of_a_review_ends_no_search_and_a_second_reading_hides_no_mark(
+    project: Project, gemini: GeminiServer
+) -> None:
+    pages = [project.add_page(number, document=f"{number:012x}") for number in (1, 2)]
+    project.declare_public([1, 2])
+    project.add_review(pages[0], content_answer(LETTER.format("سري")))
+    path = project.root / "reviews/content.jsonl"
+    second = {"page_id": pages[0].page_id, "task": "content", "reviewer": "r2", "status": "second"}
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(second | {"answer": content_answer("nothing of it")}) + "\n{broken\n")
+    result = project.label("gemini", task="metadata")
+    assert result.exit_code == 0, result.output
+    assert gemini.seen == {pages[1].image_sha256}
