@@ -91,12 +91,12 @@ def test_equal_pages_are_each_checked_against_their_own_text(project: Project, g
 
 
 KEYS = {
-    "content": "e877600945abae997370fc9c9b7fa89968f6a38cd4b31dafbdbf15e68f078ee7",
-    "invoice": "7f7ff94930179eb5c1845bc4c4bb82e888016371638ce1f88c8d5da347125145",
-    "metadata": "8ed1a4e7922dc48d6821fc9fe932418e813f032d10a78b51a338e8e2b22b7638",
+    "content": "e724b24fa58639bff4f09164934fd622e2fd4e7bb068cf7827c3852fd978d2fb",
+    "invoice": "ad5cf3036427dccdc2415021bcf86555cf6f0542add44bce6210e6752b8470ac",
+    "metadata": "acfdf993e7148f3157f24d3ca134c587645a510b1f98e87e437b46e0a853c8e8",
     "table_qa": "c1d004bad4887fa890c103135bc214aaa882976da422d33103f01f4856f1f62a",
 }
-LOCAL_KEY = "c2fe7025d7694c187f8e7ad08b77ee9b6dc15ee64b758716dbe5d049b4a0f364"
+LOCAL_KEY = "3ebcd4d28884ee8df44c38266e134ff172320c670fbbf0ea231ed201d1b091a8"
 
 
 def key_of(project: Project, provider: Any) -> str:
