@@ -19,6 +19,7 @@ from warraq.cli import reference
 from warraq.cli.main import main
 from warraq.students import Student
 from warraq.syntax import parse_module
+from warraq.views import count_views
 
 SOURCE = ROOT / "src"
 STAGES = ("code", "render", "label", "dataset", "train", "merge", "export", "predict", "evaluate")
@@ -116,7 +117,8 @@ def test_of_a_student_its_export_alone_retrains_nothing(stages: list[Stage]) -> 
         elif name(stage) == "merge":  # test_merge.py gives it a student of these alone
             assert own == set(MERGED_BY)
         else:
-            assert own == ({"family", "export"} if name(stage) == "export" else set()), stage.name
+            rest = {"export": {"family", "export"}, "predict": {"views"}}
+            assert own == rest.get(name(stage), set()), stage.name
 
 
 def test_what_is_paid_rendered_or_decided_once_persists_and_nothing_else(stages: list[Stage]) -> None:
@@ -176,3 +178,9 @@ def test_no_imports_run_in_a_circle() -> None:
     """Those that only a type checker reads count as well."""
     graph = grimp.build_graph("warraq", cache_dir=None)
     TopologicalSorter({name: graph.find_modules_directly_imported_by(name) for name in graph.modules}).prepare()
+
+
+def test_the_server_of_compose_takes_as_many_images_as_its_student_is_shown() -> None:
+    command = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))["services"]["vllm"]["command"]
+    views = params.load(PARAMS).find_student("gemma3_4b").views
+    assert f"--limit-mm-per-prompt '{{\"image\": {count_views(views)}}}'" in command

@@ -5,6 +5,8 @@ so that a line of text no higher than that is whole in one of them, whatever els
 between the lines would fail on skewed, ruled and stamped pages.) The whole page shows what is higher.
 """
 
+import hashlib
+import io
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
@@ -57,6 +59,28 @@ def list_boxes(width: int, height: int, views: Views) -> list[tuple[int, int, in
 
 def cut_views(image: "Image", views: Views) -> "Iterator[Image]":
     """The views of a page's image: the image itself, then its bands from top to bottom, uncut in mode and px."""
-    _, *boxes = list_boxes(*image.size, views)
     yield image
-    yield from (image.crop(box) for box in boxes)
+    yield from cut_bands(image, views)
+
+
+def cut_bands(image: "Image", views: Views) -> "Iterator[Image]":
+    """The views of a page's image but for the first."""
+    _, *boxes = list_boxes(*image.size, views)
+    return (image.crop(box) for box in boxes)
+
+
+def encode_png(image: "Image") -> bytes:
+    """A view as a file, packed quickly."""
+    stream = io.BytesIO()
+    image.save(stream, "PNG", compress_level=1)
+    return stream.getvalue()
+
+
+def hash_recipe(pages: str, views: Views) -> str:
+    """Hash of what decides the pixels of the views of pages, of which `pages` is the hash; that itself of pages alone.
+
+    Models are trained on such pixels: it differs wherever other bands would be cut.
+    """
+    if views == PAGE:
+        return pages
+    return hashlib.sha256(f"{pages} {views}, 1/{SHARED} shared".encode()).hexdigest()[: len(pages)]

@@ -25,6 +25,7 @@ from warraq.records import Sample, Turn
 from warraq.students.families.gemma3 import GEMMA3
 from warraq.students.fetch import fetch_base
 from warraq.training.audit import TokenCounter
+from warraq.views import PAGE
 
 TASKS = [tasks.load(name) for name in ("content", "metadata", "invoice")]
 SPELLED = Tokenizer.from_file(str(NANO / "tokenizer.json"))
@@ -115,7 +116,7 @@ def test_llama_factory_and_the_processor_see_the_same_tokens() -> None:
     sample = Sample(
         page_id="p", document="d", task="invoice", reference="gold", images=("p.png",), conversations=conversation
     )
-    prompt_tokens, target_tokens, special = TokenCounter(NANO, GEMMA3).count(sample)
+    prompt_tokens, target_tokens, special = TokenCounter(NANO, GEMMA3).count(sample, PAGE)
     assert (prompt_tokens - 1 + 400, target_tokens, special) == (len(asked), len(answered), None)
 
 

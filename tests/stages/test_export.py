@@ -25,6 +25,7 @@ from warraq.records import Prediction, read_rows
 from warraq.runtimes import Request, Trace, manifest, parity, read_requests
 from warraq.runtimes.onnx import OnnxRuntime
 from warraq.runtimes.torch import TorchRuntime
+from warraq.views import PAGE
 
 pytestmark = pytest.mark.slow
 
@@ -68,7 +69,7 @@ def test_the_first_precision_within_the_bound_is_shipped(
     exportable: Path, exported: Path, tmp_path: Path, precisions: list[Precision], bound: float, shipped: str
 ) -> None:
     part = shutil.copytree(exported, tmp_path / "part")
-    asked = read_requests(exportable / "dataset" / "val.json", exportable / "pages")
+    asked = read_requests(exportable / "dataset" / "val.json", exportable / "pages", PAGE)
     found, costs = select_precision(part, asked, precisions, block=32, answers=2, answer_tokens=12, cer_bound=bound)
     assert found == shipped and list(costs) == precisions[:-1]
     assert all(row["answers"] == 2 and -1 <= row["cer_added_lo"] <= row["cer_added_hi"] for row in costs.values()

@@ -19,6 +19,7 @@ from warraq.cli.main import main
 from warraq.files import write_json
 from warraq.records import Prediction, dump_row, read_rows
 from warraq.stages.predict import Predict, hash_inputs, read_items
+from warraq.views import PAGE
 
 PAGES = 4
 TOKENS = 6
@@ -125,7 +126,7 @@ def test_journal_of_another_run_is_not_used(work: Path, change: str) -> None:
     samples = json.loads(test.read_text())[:1]
     write_json(test, samples)
     parameters = Predict(max_new_tokens=TOKENS)
-    key = hash_inputs(model, read_items(work / "dataset", work / "pages"), parameters)
+    key = hash_inputs(model, read_items(work / "dataset", work / "pages", PAGE), parameters)
     begun = Prediction(
         page_id="0123456789ab-p0001", task="content", split="test", text="begun", finish_reason="stop", tokens=1,
         seconds=1,

@@ -67,7 +67,7 @@ def test_on_a_blank_page_only_silence_scores() -> None:
 
 def size(**changes: Any) -> SampleSize:
     own = {"split": "train", "page_id": "p", "task": "content", "prompt_tokens": 10, "image_tokens": 20,
-           "target_tokens": 30, "width_px": 896, "height_px": 896, "line_px": 9.0, "special": None}  # fmt: skip
+           "target_tokens": 30, "seen_px": 896**2, "line_px": 9.0, "special": None}  # fmt: skip
     return SampleSize(**{**own, **changes})
 
 

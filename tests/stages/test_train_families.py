@@ -22,6 +22,7 @@ from warraq.records import Sample, Turn
 from warraq.students import Student, Tier, families
 from warraq.students.weights import read_shapes
 from warraq.training import audit, llamafactory, trainable_modules
+from warraq.views import count_views, cut_views
 
 pytestmark = pytest.mark.slow
 
@@ -55,7 +56,8 @@ def chosen(tmp_path: Path) -> Callable[..., Path]:
             "eval_steps": 3,
         }
         entry |= {"logging_steps": 1, "scored_samples": 2, "image_max_pixels": 100_000, "tiers": tiers}
-        entry |= {} if name == "gemma3" else {"base": f"tiny/{name}", "revision": "0" * 40}
+        entry |= {"min_line_px": 0, "max_tokens_per_image_token": 100}
+        entry |= {"views": "page + 2 bands"} if name == "gemma3" else {"base": f"tiny/{name}", "revision": "0" * 40}
         path = tmp_path / "params.yaml"
         path.write_text(params_yaml({"students": {"student": entry | changes}}), encoding="utf-8")
         return path
@@ -88,7 +90,9 @@ def test_a_family_is_audited_trained_merged_reloaded_and_asked(
     assert first["modules"]["vision"]["modules_trained"] == 0
     assert first["modules"]["language"]["modules_trained"] == 7 * {"gemma3": 5, "qwen3_vl": 3}.get(name, 2)
     assert first["modules"]["projector"]["weights_trained"] > 0
-    metrics = read_json(tmp_path / "audit.json")["tiers"]["1"]
+    audited = read_json(tmp_path / "audit.json")
+    assert name != "gemma3" or audited["tasks"]["invoice"]["image_tokens"]["p50"] == 3 * 400
+    metrics = audited["tiers"]["1"]
     assert 0 <= metrics["eval_score"] == first["eval_score"] <= 1
     assert "eval_invoice_loss" in (tmp_path / "adapter/1/loss.csv").read_text()
     header, *losses = (tmp_path / "loss.csv").read_text().splitlines()
@@ -112,11 +116,13 @@ def test_a_family_is_audited_trained_merged_reloaded_and_asked(
     assert settings == families.load(name).cap_pixels(read_json(base / "preprocessor_config.json"), 100_000)
 
 
+@pytest.mark.parametrize("views", ["page", "page + 2 bands"])
 @pytest.mark.parametrize("name", FAMILIES)
 def test_the_audit_the_trainer_and_the_serving_processor_see_the_same_tokens(
-    name: str, bases: Callable[[str], Path], tmp_path: Path
+    name: str, views: str, bases: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    """Golden tokens: LLaMA-Factory's ids are those of the model's own chat template, for images of any shape."""
+    """Golden tokens: LLaMA-Factory's ids are those of the model's own chat template, for images of any shape, one and
+    several."""
     from llamafactory.data.processor.supervised import SupervisedDatasetProcessor
     from llamafactory.data.template import get_template_and_fix_tokenizer
     from llamafactory.hparams import get_train_args
@@ -147,16 +153,19 @@ def test_the_audit_the_trainer_and_the_serving_processor_see_the_same_tokens(
             Sample(page_id=f"p{number}", document="d", task="t", reference="gold", images=(f"{number}.png",),
                    conversations=turns)
         )  # fmt: skip
-    rows = audit.measure_samples(base, student, {"train": samples}, tmp_path)
-    content = [{"type": "image"}, {"type": "text", "text": prompt}]
+    content = [*[{"type": "image"}] * count_views(views), {"type": "text", "text": prompt}]
     text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
-    for sample, row in zip(samples, rows, strict=True):
-        path = tmp_path / sample.images[0]
-        asking = [{"role": "user", "content": family.image_mark + prompt}]
+    measure = audit.SampleMeasure(base, student, tmp_path)
+    for sample, row in zip(samples, audit.measure_samples(measure, {"train": samples}, views), strict=True):
+        shown = [*cut_views(Image.open(tmp_path / sample.images[0]), views)]
+        paths = [str(tmp_path / f"{place}-{sample.images[0]}") for place, _ in enumerate(shown)]
+        for view, path in zip(shown, paths, strict=True):
+            view.save(path)
+        asking = [{"role": "user", "content": family.image_mark * len(shown) + prompt}]
         answering = [{"role": "assistant", "content": answer}]
-        ids, labels = encoder._encode_data_example(asking, answering, None, None, [str(path)], [], [])
+        ids, labels = encoder._encode_data_example(asking, answering, None, None, paths, [], [])
         asked = sum(label == -100 for label in labels)
-        own = processor(text=[text], images=[Image.open(path)], add_special_tokens=False)["input_ids"][0]
+        own = processor(text=[text], images=shown, add_special_tokens=False)["input_ids"][0]
         begin = ids[:1] if name.startswith("llava") else []  # its template leaves <s> to the tokenizer
         assert begin + list(own) == ids[:asked]
         assert (row.tokens, row.target_tokens) == (len(ids), len(ids) - asked)

@@ -52,6 +52,7 @@ def write_lineage(folder: Path, base: Path = NANO, revision: str | None = None, 
         "base_sha256": digest_model(base),
         "settings_sha256": hash_settings(base),
         "image_max_pixels": None,
+        "views": "page",
         "left_out": {},
         "tiers": digests,
     }

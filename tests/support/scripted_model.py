@@ -11,6 +11,7 @@ from warraq.rendering.settings import RenderSettings, recipe_of
 from warraq.runtimes import manifest
 from warraq.runtimes.manifest import TaskPrompt, hash_schema
 from warraq.stages.render import Render
+from warraq.views import PAGE, Views, hash_recipe
 
 RENDER = Render(
     long_side_px=400, colour="rgb", contrast="none", autocontrast_cutoff_percent=0.0, deskew=False, crop=False,
@@ -26,7 +27,7 @@ INVOICE = (
 )
 
 
-def describe_model(folder: Path, *names: str) -> Path:
+def describe_model(folder: Path, *names: str, views: Views = PAGE) -> Path:
     """`folder` as a model that was trained for these tasks on pages of RENDER."""
     look = {name: getattr(RENDER, name) for name in RenderSettings.model_fields}
     questions = {}
@@ -34,7 +35,7 @@ def describe_model(folder: Path, *names: str) -> Path:
         module = tasks.load(name)
         schema = hash_schema(module.schema)
         questions[name] = TaskPrompt(prompt=module.prompt, schema_sha256=schema)
-    manifest.write_manifest(folder, look, recipe_of(RENDER), questions)
+    manifest.write_manifest(folder, look, hash_recipe(recipe_of(RENDER), views), questions, views)
     return folder
 
 

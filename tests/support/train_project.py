@@ -6,7 +6,7 @@ from typing import Any
 from support import NANO
 from warraq.tasks import invoice
 
-MERGED_BY = ("family", "base", "revision", "tuning", "image_max_pixels")
+MERGED_BY = ("family", "base", "revision", "tuning", "image_max_pixels", "views")
 """The fields of a student by which it is merged, as dvc.yaml lists them."""
 
 

@@ -28,8 +28,8 @@ def write_settings(student: str) -> list[dict[str, Any]]:
     params = tree.load(PARAMS)
     who = params.find_student(student)
     size = SampleSize(
-        split="train", page_id="p", task="content", prompt_tokens=10, image_tokens=20, target_tokens=30, width_px=896,
-        height_px=896, line_px=9.0, special=None,
+        split="train", page_id="p", task="content", prompt_tokens=10, image_tokens=20, target_tokens=30, seen_px=896**2,
+        line_px=9.0, special=None,
     )  # fmt: skip
     return [
         llamafactory.training_settings(

@@ -162,18 +162,20 @@ def export(context: click.Context, student: str, merged: Path, dataset: Path, pa
 
 
 @click.command()
+@click.option("--student", help="A student of params.yaml, whose views of a page are shown.", metavar="STUDENT")
 @path_option("--model", "Folder of a Hugging Face or ONNX model.")
 @path_option("--dataset", "What dataset wrote; its validation and test samples are asked.")
 @path_option("--pages", "What render wrote.")
 @path_option("--out", "File for the predictions, JSON Lines.")
 @click.pass_context
 @exit_on_failure
-def predict(context: click.Context, model: Path, dataset: Path, pages: Path, out: Path) -> None:
+def predict(context: click.Context, student: str | None, model: Path, dataset: Path, pages: Path, out: Path) -> None:
     """A model's answers to the validation and test samples."""
-    branch = load_params(context).predict
+    params = load_params(context)
+    views = params.find_student(student).views if student else None
     from warraq.stages import predict as stage
 
-    stage.run(model=model, dataset=dataset, pages=pages, out=out, parameters=branch)
+    stage.run(model=model, dataset=dataset, pages=pages, out=out, parameters=params.predict, views=views)
 
 
 @click.command()

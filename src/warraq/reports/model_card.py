@@ -1,13 +1,14 @@
 """metrics.json and the proof of merge -> the model card, Markdown with the header that the Hugging Face hub reads."""
 
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from warraq.files import read_json, short_hash
 from warraq.metrics.catalogue import SCORES
 from warraq.reports import comparison
 from warraq.reports.comparison import HEADLINE
 from warraq.reports.student_metrics import StudentMetrics
+from warraq.views import PAGE, SHARED, Views
 
 
 class Lineage(TypedDict):
@@ -16,6 +17,7 @@ class Lineage(TypedDict):
     base: str
     revision: str
     tuning: str
+    views: NotRequired[Views]  # of a page; not in proofs of before there were others than `page`
 
 
 def render_model_card(metrics: StudentMetrics, lineage: Lineage, dataset: Path, name: str) -> str:
@@ -29,6 +31,11 @@ def render_model_card(metrics: StudentMetrics, lineage: Lineage, dataset: Path, 
             rows.append(f"| {SCORES[score].label} | {' | '.join(cells)} |")
     graphs = f"`models/{name}/onnx` with onnxruntime, or " * ("onnx" in columns)
     base, reference = lineage["base"], comparison.describe_reference(metrics)
+    views = lineage.get("views", PAGE)
+    bands = (
+        f"\nShow each page as {views}: the whole page, then strips of it from top to bottom, as wide as it and all of\n"
+        f"one height; neighbours share 1/{SHARED} of the page's. `warraq read` and `warraq serve` cut them.\n"
+    )
     header = f"base_model: {base}\n" if "/" in base else ""
     limits = [
         *comparison.list_left_out(metrics),
@@ -51,6 +58,7 @@ language: [ar, en]
 |---|---|
 | base | {base}, revision `{lineage["revision"]}` |
 | tuning | {comparison.describe_tuning(metrics)} |
+| a page is shown as | {views} |
 | training set | {_describe_split(dataset, "train")} |
 | validation set | {_describe_split(dataset, "val")} |
 | test set | {comparison.describe_size(metrics)}; `test.json` {metrics.get_text("test_sha256")} |
@@ -76,7 +84,7 @@ Against {reference}. Brackets are 95 % intervals over documents. {verdict.word.c
 
 {graphs}`models/{name}/merged` with transformers or any server that speaks OpenAI's
 interface. Ask with the task's prompt, image first, greedily.
-"""
+{bands * (views != PAGE)}"""
 
 
 def _describe_split(dataset: Path, split: str) -> str:

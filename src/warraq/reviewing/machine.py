@@ -88,7 +88,8 @@ class MachineReaders:
             return kept
         if self._model is None or self._model[0] != identity:
             self._model = identity, load_runtime(folder)
-        request = Request((self.project.folders.pages / page.image,), task.prompt, stop_loops=True)
+        image, views = self.project.folders.pages / page.image, manifest.choose_views(folder, None)
+        request = Request((image,), task.prompt, stop_loops=True, views=views)
         (answer,) = self._model[1].answer([request], read_token_limit(folder, MOST_TOKENS))
         value = task.parse(answer.text)[0] or repair_answer(task, answer.text)
         name = f"{folder.resolve().parent.name} {folder.name}"

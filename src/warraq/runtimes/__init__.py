@@ -1,7 +1,7 @@
 """How a finished model is asked: one module a runtime, all with the same answers.
 
-A page's image goes in as it is: what a model sees of it is decided by the processor in its folder, to which merge gave
-the budget of px that training had.
+A page's image is cut into the views that the model had of it in training, and goes in uncut in px: what a model sees of
+a view is decided by the processor in its folder, to which merge gave the budget of px that training had.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,6 +13,7 @@ from warraq.environment import read_count
 from warraq.errors import InputError
 from warraq.files import JsonObject
 from warraq.records import Sample, read_samples
+from warraq.views import PAGE, Views, count_views, cut_views
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +25,7 @@ PERIOD = 64  # tokens
 
 @dataclass(frozen=True)
 class Request:
-    """One question: the images, which come first, and the prompt without their placeholders.
+    """One question: the images, which come first, each as its views, and the prompt without their placeholders.
 
     With a `schema` the answer is JSON that fits it, whatever the model would rather write, also where it is cut. With
     `stop_loops` an answer that goes round in circles ends there. The `listener` hears the text as it grows, at least
@@ -36,6 +37,7 @@ class Request:
     schema: str | None = None  # JSON Schema, as JSON
     stop_loops: bool = False
     instruction: str = ""  # of the system, before the question
+    views: Views = PAGE  # of each image
     listener: Callable[[str], None] | None = field(default=None, compare=False)
 
 
@@ -84,8 +86,8 @@ class ImageError(ValueError):
         self.path = path
 
 
-def read_requests(dataset: Path, pages: Path) -> list[tuple[Sample, Request]]:
-    """The samples of a ShareGPT file as requests, sorted by page and task.
+def read_requests(dataset: Path, pages: Path, views: Views) -> list[tuple[Sample, Request]]:
+    """The samples of a ShareGPT file as requests that show each page so, sorted by page and task.
 
     Raises:
         InputError: the file cannot be read, or a prompt does not begin with its images.
@@ -99,13 +101,14 @@ def read_requests(dataset: Path, pages: Path) -> list[tuple[Sample, Request]]:
             raise InputError(
                 f"{dataset}: the prompt of {sample.page_id} does not begin with its {marks}; write it again."
             )
-        pairs.append((sample, Request(tuple(pages / image for image in sample.images), prompt)))
+        pairs.append((sample, Request(tuple(pages / image for image in sample.images), prompt, views=views)))
     return pairs
 
 
 def build_messages(request: Request) -> list[JsonObject]:
     """The request as chat templates take it."""
-    content = [*({"type": "image"} for _ in request.images), {"type": "text", "text": request.prompt}]
+    count = len(request.images) * count_views(request.views)
+    content = [*({"type": "image"} for _ in range(count)), {"type": "text", "text": request.prompt}]
     system = [{"role": "system", "content": [{"type": "text", "text": request.instruction}]}]
     return [*(system if request.instruction else ()), {"role": "user", "content": content}]
 
@@ -120,6 +123,11 @@ def open_image(path: Path) -> "Image":
             return converted
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ImageError(path, error) from error
+
+
+def open_views(request: Request) -> list["Image"]:
+    """The views of a request's images in their order, in RGB. Raises ImageError."""
+    return [view for path in request.images for view in cut_views(open_image(path), request.views)]
 
 
 def read_image_size(path: Path) -> tuple[int, int]:

@@ -1,14 +1,15 @@
 """A model behind an OpenAI-compatible server on this machine (vLLM, Ollama, llama.cpp), asked as a student is: the same
-image, prompt and limit, greedily.
+views of a page, prompt and limit, greedily.
 
-The folder holds a config.json alone: `{"runtime": "endpoint", "url": "http://127.0.0.1:8000/v1", "model": "…"}`. Only a
-server of this machine is asked, because test pages may be such that must not leave it.
+The folder holds a config.json alone: `{"runtime": "endpoint", "url": "http://127.0.0.1:8000/v1", "model": "…"}`, with
+the `views` of a student that was trained with others than `page`. Only a server of this machine is asked, because test
+pages may be such that must not leave it.
 """
 
 import asyncio
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
@@ -17,7 +18,8 @@ from warraq.chat_completions import build_format, build_request, find_forwarding
 from warraq.errors import InputError
 from warraq.files import read_json
 from warraq.loopback import LOOPBACK
-from warraq.runtimes import Answer, ImageError, Request
+from warraq.runtimes import Answer, ImageError, Request, open_image
+from warraq.views import PAGE, cut_bands, encode_png
 
 if TYPE_CHECKING:
     import httpx2
@@ -67,7 +69,7 @@ class EndpointRuntime:
     def _ask(self, request: Request, max_new_tokens: int) -> Answer:
         import httpx2
 
-        images = map(_read_image, request.images)
+        images = _read_views(request)
         body = build_request(
             self.model, request.prompt, images, max_new_tokens, instruction=request.instruction, logprobs=True
         )
@@ -107,8 +109,12 @@ async def _post(url: str, body: Mapping[str, object], listener: Callable[[str], 
             asked.cancel()
 
 
-def _read_image(image: Path) -> bytes:
-    try:
-        return image.read_bytes()
-    except OSError as error:
-        raise ImageError(image, error) from error
+def _read_views(request: Request) -> Iterator[bytes]:
+    """The file of each image as it is, and after it its bands as PNG."""
+    for path in request.images:
+        try:
+            yield path.read_bytes()
+        except OSError as error:
+            raise ImageError(path, error) from error
+        if request.views != PAGE:
+            yield from map(encode_png, cut_bands(open_image(path), request.views))

@@ -4,11 +4,12 @@ import hashlib
 import json
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from warraq.errors import InputError, first_problem
 from warraq.files import JsonObject, hash_file, read_json, write_json
 from warraq.records import Row
+from warraq.views import PAGE, Views
 
 NAME = "warraq.json"
 WEIGHTS = (".safetensors", ".onnx_data")  # too large to be hashed again whenever a model is loaded
@@ -29,7 +30,8 @@ class ModelManifest(Row):
     """What warraq.json holds."""
 
     look: SettingValues  # the parameters of render that decide the pixels
-    recipe: str  # hash of what decides the pixels, as in the rows of the pages
+    views: Views = PAGE  # in which it was shown a page
+    recipe: str  # hash of what decides their pixels; of a page alone as in the rows of the pages
     tasks: dict[str, TaskPrompt]
     files: dict[str, str]  # SHA-256 of every other file of the folder
 
@@ -43,10 +45,10 @@ def hash_schema(schema: JsonObject) -> str:
     return hashlib.sha256(json.dumps(schema, sort_keys=True).encode()).hexdigest()
 
 
-def write_manifest(folder: Path, look: SettingValues, recipe: str, tasks: dict[str, TaskPrompt]) -> None:
+def write_manifest(folder: Path, look: SettingValues, recipe: str, tasks: dict[str, TaskPrompt], views: Views) -> None:
     """Write warraq.json; every other file of the folder is there already."""
     files = {path.name: hash_file(path) for path in sorted(folder.iterdir()) if path.name != NAME}
-    manifest = ModelManifest(look=look, recipe=recipe, tasks=dict(sorted(tasks.items())), files=files)
+    manifest = ModelManifest(look=look, views=views, recipe=recipe, tasks=dict(sorted(tasks.items())), files=files)
     write_json(folder / NAME, manifest.model_dump())
 
 
@@ -73,3 +75,23 @@ def read_manifest(folder: Path) -> ModelManifest:
         if not name.endswith(WEIGHTS) and (folder / name).exists() and hash_file(folder / name) != digest:
             raise InputError(f"{folder / name} is not the file that was written with the model; write it again.")
     return manifest
+
+
+def choose_views(folder: Path, wanted: Views | None) -> Views:
+    """The views in which the model in `folder` is shown pages: those that are wanted, else those of its training, of a
+    baseline those that its config.json names.
+
+    Raises:
+        InputError: it was trained with others than are wanted, or its config.json names none that there are.
+    """
+    if not (folder / NAME).exists():
+        named = wanted or read_json(folder / "config.json").get("views", PAGE)
+        try:
+            return TypeAdapter[Views](Views).validate_python(named, strict=True)
+        except ValidationError:
+            path = folder / "config.json"
+            raise InputError(f"{path} names the views {named!r}; write `page`, or one like `page + 4 bands`.") from None
+    trained = read_manifest(folder).views
+    if wanted not in (None, trained):
+        raise InputError(f"{folder} was trained with views {trained!r}, not {wanted!r}: set it back or train it again.")
+    return trained

@@ -6,6 +6,7 @@ little: most faults leave them as they are.
 
 import importlib.metadata
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from warraq.records import Sample
@@ -64,13 +65,13 @@ def build_cases(
     first, last = chosen[0][1], questions[-1][1]
     longer = first
     while window and len(processor.encode_prompt(longer)) <= 2 * window:
-        longer = Request(longer.images, f"{longer.prompt} {first.prompt}")
+        longer = replace(longer, prompt=f"{longer.prompt} {first.prompt}")
     return [
         *((f"{sample.page_id} {sample.task}", [request]) for sample, request in chosen),
         ("text only", [Request((), first.prompt)]),
-        ("two images", [Request(first.images + last.images, first.prompt)]),
+        ("two images", [replace(first, images=first.images + last.images)]),
         *([("beyond the window", [longer])] if window else []),
-        ("left-padded batch", [first, Request(last.images, f"{last.prompt} {last.prompt}")]),
+        ("left-padded batch", [first, replace(last, prompt=f"{last.prompt} {last.prompt}")]),
     ]
 
 

@@ -15,8 +15,9 @@ from tokenizers import Tokenizer
 
 from warraq.errors import InputError
 from warraq.files import read_json
-from warraq.runtimes import ImageError, Request, build_messages, open_image, read_image_size
+from warraq.runtimes import ImageError, Request, build_messages, open_views, read_image_size
 from warraq.smart_resize import smart_resize
+from warraq.views import count_views, list_boxes
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class ModelInputs:
     attention_mask: np.ndarray  # (batch, length), 0 on padding
     token_type_ids: np.ndarray  # (batch, length), 1 on image tokens
     position_ids: np.ndarray  # (batch, length), or (3, batch, length)
-    vision: dict[str, np.ndarray]  # inputs of the vision encoder, for the images of all requests in order
+    vision: dict[str, np.ndarray]  # inputs of the vision encoder, for the views of all requests in order
 
 
 class Processor:
@@ -53,8 +54,8 @@ class Processor:
         environment.globals["raise_exception"] = _raise_refusal
         self.template = environment.from_string((folder / "chat_template.jinja").read_text(encoding="utf-8"))
 
-    def spell_image(self, image: Path) -> str:
-        """What an image is to the tokenizer."""
+    def spell_views(self, request: Request) -> list[str]:
+        """What each view of a request's images is to the tokenizer."""
         raise NotImplementedError
 
     def count_positions(self, rows: Sequence[Sequence[int]], length: int, vision: dict[str, np.ndarray]) -> np.ndarray:
@@ -71,7 +72,7 @@ class Processor:
         return max(map(len, self.tokenizer.get_vocab()))
 
     def encode_prompt(self, request: Request) -> list[int]:
-        """The prompt's tokens, each image spelled out as its block of tokens."""
+        """The prompt's tokens, each view spelled out as its block of tokens."""
         for mark in self.marks:
             if mark in request.prompt or mark in request.instruction:
                 raise InputError(
@@ -79,7 +80,7 @@ class Processor:
                 )
         text = self.template.render(messages=build_messages(request), add_generation_prompt=True, **self.names)
         first, *pieces = text.split(self.marks[0])
-        blocks = zip(map(self.spell_image, request.images), pieces, strict=True)
+        blocks = zip(self.spell_views(request), pieces, strict=True)
         spelled = first + "".join(block + piece for block, piece in blocks)
         ids: list[int] = self.tokenizer.encode(spelled, add_special_tokens=False).ids
         return ids
@@ -99,7 +100,7 @@ class Processor:
 
     def __call__(self, requests: Sequence[Request]) -> ModelInputs:
         """The requests as one batch, padded on the left."""
-        images = [open_image(path) for request in requests for path in request.images]
+        images = [view for request in requests for view in open_views(request)]
         rows = [self.encode_prompt(request) for request in requests]
         length = max(map(len, rows))
         ids = np.array([[self.pad] * (length - len(row)) + row for row in rows], dtype=np.int64)
@@ -127,9 +128,9 @@ class Gemma3Processor(Processor):
         self.least_image_tokens = count
         self._image_text = f"\n\n{first}{image * count}{last}\n\n"
 
-    def spell_image(self, image: Path) -> str:
-        """As Processor.spell_image."""
-        return self._image_text
+    def spell_views(self, request: Request) -> list[str]:
+        """As Processor.spell_views."""
+        return [self._image_text] * len(request.images) * count_views(request.views)
 
     def count_positions(self, rows: Sequence[Sequence[int]], length: int, vision: dict[str, np.ndarray]) -> np.ndarray:
         """(batch, length): counted from the prompt's first token."""
@@ -157,13 +158,18 @@ class QwenVLProcessor(Processor):
         settings = self.settings
         return smart_resize(width, height, self.patch * self.merge, settings["min_pixels"], settings["max_pixels"])
 
-    def spell_image(self, image: Path) -> str:
-        """As Processor.spell_image."""
-        size = read_image_size(image)
-        if max(size) > 200 * min(size):
-            raise ImageError(image, "its longer side is over 200 times the shorter, which the model was not made for")
-        width, height = self.fit(*size)
-        return self.marks[0] * int(width * height // (self.patch * self.merge) ** 2)
+    def spell_views(self, request: Request) -> list[str]:
+        """As Processor.spell_views."""
+        blocks = []
+        for path in request.images:
+            for left, top, right, bottom in list_boxes(*read_image_size(path), request.views):
+                size = (right - left, bottom - top)
+                if max(size) > 200 * min(size):
+                    why = "its longer side is over 200 times the shorter, which the model was not made for"
+                    raise ImageError(path, why)
+                width, height = self.fit(*size)
+                blocks.append(self.marks[0] * int(width * height // (self.patch * self.merge) ** 2))
+        return blocks
 
     def count_positions(self, rows: Sequence[Sequence[int]], length: int, vision: dict[str, np.ndarray]) -> np.ndarray:
         """(time, height, width): the same for text; an image's tokens stand on a grid, at one time."""

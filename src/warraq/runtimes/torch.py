@@ -14,7 +14,7 @@ from warraq.runtimes import (
     Trace,
     build_messages,
     count_threads,
-    open_image,
+    open_views,
     read_image_size,
 )
 from warraq.runtimes.grammar import CLOSING, Constraints
@@ -106,7 +106,7 @@ class TorchRuntime:
 
     def _inputs(self, requests: Sequence[Request]) -> Any:
         """What the processor makes of the requests; its token_type_ids let an image's tokens see each other."""
-        images = [[open_image(path) for path in request.images] for request in requests]
+        images = [open_views(request) for request in requests]
         texts = [
             self.processor.apply_chat_template(build_messages(request), add_generation_prompt=True)
             for request in requests

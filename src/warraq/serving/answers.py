@@ -18,6 +18,7 @@ from warraq.records import Row
 from warraq.runtimes import Answer, Request
 from warraq.runtimes.confidence import measure_fields
 from warraq.serving.finished_model import FinishedModel, ModelTask
+from warraq.views import Views
 
 Reason = Literal["schema_invalid", "truncated", "loop", "low_confidence"]
 
@@ -67,9 +68,9 @@ class PageQuery:
         """The same as of its PageAnswer."""
         return self.document, self.page, self.part, self.task.name
 
-    def build_request(self, listener: Callable[[str], None] | None) -> Request:
+    def build_request(self, views: Views, listener: Callable[[str], None] | None) -> Request:
         """The free question, as the model was asked in training."""
-        return Request((self.image,), self.task.prompt, stop_loops=True, listener=listener)
+        return Request((self.image,), self.task.prompt, stop_loops=True, listener=listener, views=views)
 
 
 def answer_queries(
@@ -83,11 +84,12 @@ def answer_queries(
     """
     for start in range(0, len(queries), batch_size):
         batch = queries[start : start + batch_size]
-        free = model.runtime.answer([query.build_request(listener) for query in batch], model.max_new_tokens)
+        asked = [query.build_request(model.views, listener) for query in batch]
+        free = model.runtime.answer(asked, model.max_new_tokens)
         checks = [check_answer(query.task, answer) for query, answer in zip(batch, free, strict=True)]
         repeats = [
-            replace(query.build_request(listener), schema=json.dumps(query.task.schema))
-            for query, check in zip(batch, checks, strict=True)
+            replace(request, schema=json.dumps(query.task.schema))
+            for query, request, check in zip(batch, asked, checks, strict=True)
             if isinstance(check, str)
         ]
         forced = iter(model.runtime.answer(repeats, model.max_new_tokens) if repeats else ())

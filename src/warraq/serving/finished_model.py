@@ -16,6 +16,7 @@ from warraq.runtimes import Runtime, manifest
 from warraq.runtimes.loading import load_runtime, read_token_limit
 from warraq.runtimes.manifest import hash_schema
 from warraq.tasks import Task
+from warraq.views import Views, hash_recipe
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class FinishedModel:
     runtime_name: str | None  # None: what the folder is for
     key: str  # SHA-256 of all that decides an answer
     settings: RenderSettings  # by which its pages were drawn in training
+    views: Views  # of a page, as in training
     tasks: dict[str, ModelTask]
 
     @cached_property
@@ -66,7 +68,7 @@ def load_finished_model(
     """The model in `folder` for the tasks that are wanted, all of its tasks if none is named.
 
     Raises:
-        InputError: this version renders pages otherwise than in training, or has another prompt or schema.
+        InputError: this version renders or cuts pages otherwise than in training, or has another prompt or schema.
     """
     trained = manifest.read_manifest(folder)
     settings = _check_settings(folder, trained)
@@ -77,7 +79,7 @@ def load_finished_model(
     }
     if review is None:
         logger.info("no --review: no answer is marked for its confidence, only for its form")
-    return FinishedModel(folder, runtime, trained.hash_contents(), settings, known_tasks)
+    return FinishedModel(folder, runtime, trained.hash_contents(), settings, trained.views, known_tasks)
 
 
 def _check_settings(folder: Path, trained: manifest.ModelManifest) -> RenderSettings:
@@ -86,7 +88,7 @@ def _check_settings(folder: Path, trained: manifest.ModelManifest) -> RenderSett
         settings = RenderSettings.model_validate(trained.look)
     except ValidationError:
         settings = None
-    if settings is None or recipe_of(settings) != trained.recipe:
+    if settings is None or hash_recipe(recipe_of(settings), trained.views) != trained.recipe:
         raise InputError(f"{folder} was trained on pages that this version does not render alike; train it anew.")
     return settings
 

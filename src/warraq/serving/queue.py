@@ -146,7 +146,10 @@ class ReadService:
                     reasons = " ".join(row.message for row in rejected)
                     raise InputError(f"Image {number} is no image of one page. {reasons}".strip())
                 pages.append(Path(folder) / document.pages[0].image)
-            request = Request(tuple(pages), chat.prompt, chat.schema, stop_loops=True, instruction=chat.instruction)
+            request = Request(
+                tuple(pages), chat.prompt, chat.schema, stop_loops=True, instruction=chat.instruction,
+                views=self.model.views,
+            )  # fmt: skip
             try:
                 most = self.context.fit_answer(request, chat.max_new_tokens, self.model.max_new_tokens)
                 yield from self._follow_answer(request, most, limit)

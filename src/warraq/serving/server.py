@@ -33,6 +33,7 @@ from warraq.serving.events import DocumentEvent, FailedEvent, ReadEvent, Rejecte
 from warraq.serving.files import parse_page_ranges
 from warraq.serving.queue import ReadJob, ReadService
 from warraq.serving.turns import JobLimit, QueueFullError, TimeOverError, Turns
+from warraq.views import count_views
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -180,7 +181,8 @@ class Api:
         body = folder / "body"
         chat = parse_chat_request(body.read_bytes(), folder, self.name, self.service.limits.max_images)
         body.unlink()
-        self.service.context.check_text(chat.instruction, chat.prompt, len(chat.images))
+        count = len(chat.images) * count_views(self.service.model.views)
+        self.service.context.check_text(chat.instruction, chat.prompt, count)
         return chat
 
     async def _write_chunks(

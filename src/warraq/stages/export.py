@@ -96,9 +96,9 @@ def run(*, merged: Path, dataset: Path, pages: Path, out: Path, student: Student
             f"No way to ONNX is proved right for the family {student.family}; use {merged} as it is, and set the "
             "student's export to none in params.yaml."
         )
-    questions = runtimes.read_requests(dataset / "val.json", pages)
     check_model(merged, student, out)
     source = manifest.read_manifest(merged)
+    questions = runtimes.read_requests(dataset / "val.json", pages, source.views)
 
     part = out.with_name(out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
@@ -122,7 +122,7 @@ def run(*, merged: Path, dataset: Path, pages: Path, out: Path, student: Student
         answer_tokens=parameters.answer_tokens, cer_bound=parameters.cer_bound,
     )  # fmt: skip
     write_json(part / "parity.json", proof | {"shipped": shipped, "precisions": costs})
-    manifest.write_manifest(part, source.look, source.recipe, source.tasks)
+    manifest.write_manifest(part, source.look, source.recipe, source.tasks, source.views)
     shutil.rmtree(out, ignore_errors=True)
     part.rename(out)
     logger.info(

@@ -28,6 +28,7 @@ from warraq.students.weights import round_weights
 from warraq.training.answer_proof import prove_answers
 from warraq.training.merging import check_adapters, copy_configuration, merge_float32
 from warraq.training.tensor_proof import prove_files, prove_tensors
+from warraq.views import Views, hash_recipe
 
 logger = logging.getLogger(__name__)
 
@@ -40,9 +41,9 @@ class Merge(Section):
     logit_bound: Annotated[float, Field(gt=0)]
 
 
-def choose_pages(dataset: Path, pages: Path, count: int) -> list[tuple[Sample, Request]]:
+def choose_pages(dataset: Path, pages: Path, views: Views, count: int) -> list[tuple[Sample, Request]]:
     """The first validation pages, all asked the task that is first by name on the first of them."""
-    asked = runtimes.read_requests(dataset / "val.json", pages)
+    asked = runtimes.read_requests(dataset / "val.json", pages, views)
     task = asked[0][0].task
     return [(sample, request) for sample, request in asked if sample.task == task][:count]
 
@@ -69,7 +70,7 @@ def run(
         RuntimeError: the merged model is not the two.
     """
     lineage, adapters = check_adapters(base, adapter, student)
-    asked, prompts = choose_pages(dataset, pages, parameters.pages), read_prompts(dataset / "train.json")
+    asked, prompts = choose_pages(dataset, pages, student.views, parameters.pages), read_prompts(dataset / "train.json")
     drawing = read_recipe(pages)
     part, parity = out.with_name(out.name + ".part"), out.with_name(out.name + ".parity.json")
     parity.unlink(missing_ok=True)
@@ -90,8 +91,9 @@ def run(
             tokens=parameters.max_new_tokens, logit_bound=parameters.logit_bound,
         )  # fmt: skip
         manifest.write_manifest(
-            merged, drawing.settings.model_dump() if drawing.settings else {}, drawing.recipe, prompts
-        )
+            merged, drawing.settings.model_dump() if drawing.settings else {},
+            hash_recipe(drawing.recipe, student.views), prompts, student.views,
+        )  # fmt: skip
         processor = {name: hash_file(merged / name) for name in PROCESSOR if (merged / name).exists()}
         write_json(parity, {**lineage, **tensors, **answers, "processor_sha256": processor})
         merged.replace(out)

@@ -23,7 +23,9 @@ from warraq.records import Journal, Prediction, Sample, Split
 from warraq.runtimes import Answer, ImageError, Request, Runtime, read_requests
 from warraq.runtimes.confidence import measure_fields
 from warraq.runtimes.loading import load_runtime, read_token_limit
+from warraq.runtimes.manifest import choose_views
 from warraq.section import Section
+from warraq.views import Views
 from warraq.workers import log_progress
 
 logger = logging.getLogger(__name__)
@@ -49,25 +51,21 @@ class EvalItem:
         return self.sample.page_id, self.sample.task
 
 
-def read_items(dataset: Path, pages: Path) -> list[EvalItem]:
-    """The samples of val.json, which a test set alone has not, and of test.json.
-
-    Raises:
-        InputError: a file cannot be read, or a prompt does not begin with its images.
-    """
+def read_items(dataset: Path, pages: Path, views: Views) -> list[EvalItem]:
+    """The samples of val.json, which a test set alone has not, and of test.json; InputError as from `read_requests`."""
     return [
         EvalItem(split, *pair)
         for split in get_args(Split)
         if split == "test" or (dataset / f"{split}.json").exists()
-        for pair in read_requests(dataset / f"{split}.json", pages)
+        for pair in read_requests(dataset / f"{split}.json", pages, views)
     ]
 
 
 def hash_inputs(model: Path, items: Sequence[EvalItem], parameters: Predict) -> str:
-    """SHA-256 of all that decides the answers: the model's files, the samples, their images and the parameters."""
+    """SHA-256 of all that decides the answers: files of the model, samples, images, views, parameters."""
     digest = hashlib.sha256(parameters.model_dump_json().encode())
     for item in items:
-        digest.update(f"{item.split} {item.sample.model_dump_json()}\n".encode())
+        digest.update(f"{item.split} {item.request.views} {item.sample.model_dump_json()}\n".encode())
     files = sorted(path for path in model.rglob("*") if path.is_file())
     images = sorted({path for item in items for path in item.request.images})
     for path in (*files, *images):
@@ -114,9 +112,12 @@ def open_journal(out: Path, key: str) -> Journal[Prediction]:
     return Journal(out, Prediction)
 
 
-def run(*, model: Path, dataset: Path, pages: Path, out: Path, parameters: Predict) -> None:
-    """Write `out`, empty where the folder says that it holds no model. Raises InputError where an input is missing."""
-    items = read_items(dataset, pages)
+def run(*, model: Path, dataset: Path, pages: Path, out: Path, parameters: Predict, views: Views | None = None) -> None:
+    """Write `out`, empty where the folder says that it holds no model.
+
+    Raises:
+        InputError: an input is missing, or the model was trained with other `views` of a page.
+    """
     batch_size = read_count("WARRAQ_BATCH") or 8
     if not (model / "config.json").is_file():
         raise InputError(f"{model / 'config.json'} is missing; run the stage that writes {model} (`dvc repro`).")
@@ -126,6 +127,7 @@ def run(*, model: Path, dataset: Path, pages: Path, out: Path, parameters: Predi
         return
     if not pages.is_dir():
         raise InputError(f"{pages} is missing; run `warraq render`.")
+    items = read_items(dataset, pages, choose_views(model, views))
     with open_journal(out, hash_inputs(model, items, parameters)) as journal:
         answered = {(row.page_id, row.task) for row in journal.rows}
         # Answers of like length end together; the labels' lengths foretell them, and decide nothing else.

@@ -26,6 +26,7 @@ from warraq.students.model_files import hash_settings
 from warraq.training import audit, hardware, llamafactory, tier_training, trainable_modules, trainer_output, workdir
 from warraq.training.audit import Samples
 from warraq.training.lineage import Lineage, TierRecord
+from warraq.training.misfits import select_samples
 from warraq.training.trainer_contract import CONTRACT, make_contract
 
 logger = logging.getLogger(__name__)
@@ -65,8 +66,8 @@ def run(  # noqa: PLR0913 - each file of a stage is an argument of its own
     check_layout(base, shapes, family)
     targets = trainable_modules.choose_targets(shapes, student)
     every: Samples = {"train": read_samples(dataset / "train.json"), "val": read_samples(dataset / "val.json")}
-    sizes = audit.measure_samples(base, student, every, pages)
-    samples, sizes, misfits = audit.select_samples(every, sizes, student, parameters.misfits == "leave_out")
+    measure = audit.SampleMeasure(base, student, pages)
+    samples, sizes, misfits = select_samples(every, measure, student, parameters.misfits == "leave_out")
     left_out = dict(sorted(Counter[str](why for _, why in misfits).items()))
     longest = max(size.tokens for size in sizes)
     logger.info(
@@ -108,7 +109,7 @@ def run(  # noqa: PLR0913 - each file of a stage is an argument of its own
             paths = {
                 "model_name_or_path": [part / "base"],
                 "dataset_dir": [part / "data"],
-                "media_dir": [part / "pages"],
+                "media_dir": [workdir.find_media(part, student.views)],
             }
             paths |= {"adapter_name_or_path": adopted} if adopted else {}
             chain = {"create_new_adapter": True} if adopted else {}
@@ -128,6 +129,7 @@ def run(  # noqa: PLR0913 - each file of a stage is an argument of its own
             "base_sha256": base_sha256,
             "settings_sha256": settings_sha256,
             "image_max_pixels": student.image_max_pixels,
+            "views": student.views,
             "left_out": left_out,
             "tiers": tiers,
         }

@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from warraq.section import Section
 from warraq.students.families import MODULES, Component
+from warraq.views import Views
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -56,7 +57,9 @@ class Student(Section):
     precision: Literal["bf16", "fp32"]
     cutoff_len: Annotated[int, Field(ge=64, le=131072)]  # tokens, prompt + image + answer, at most
     image_max_pixels: Annotated[int, Field(ge=1024)] | None  # px a page is shrunk to; None: the processor's own
+    views: Views  # how a page is shown: as a whole, and as so many bands beside it
     min_line_px: Annotated[float, Field(ge=0, le=100)]  # px of a text line as the model sees it, at least
+    max_tokens_per_image_token: Annotated[float, Field(gt=0, le=1000)]  # of an answer, at most
     eval_steps: Count  # updates between evaluations, at most; a checkpoint is saved at each
     logging_steps: Count  # updates between lines of the log
     scored_samples: Annotated[int, Field(ge=0, le=10_000)]  # validation samples answered at each evaluation

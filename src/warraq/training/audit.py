@@ -5,23 +5,23 @@ the trainer holds its own counts against these before its first step (see traine
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Literal, NamedTuple, TypedDict
 
-from warraq import tasks
 from warraq.errors import InputError
 from warraq.files import read_json
 from warraq.records import Sample
 from warraq.students import Student, families
-from warraq.students.families import Family, Settings
+from warraq.students.families import Family, Settings, VisionSize
 from warraq.training.page_image import measure_line_height, open_page
+from warraq.views import Views, count_views, list_boxes
 
 PERCENTS = (0, 5, 25, 50, 75, 95, 100)
 Split = Literal["train", "val"]
 Samples = Mapping[Split, Sequence[Sample]]
-Misfit = Literal["special_token", "too_long", "too_small"]
+Misfit = Literal["special_token", "too_dense", "too_long", "too_small"]
 """Why a sample cannot be learned from whole."""
 
 
@@ -35,9 +35,8 @@ class SampleSize:
     prompt_tokens: int  # without those of the images
     image_tokens: int
     target_tokens: int
-    width_px: int  # as the model sees the page
-    height_px: int
-    line_px: float | None  # height of a text line as the model sees it; None where no line is found
+    seen_px: int  # of all views, as the model sees them
+    line_px: float | None  # height of a text line in the view that shows it best; None where no line is found
     special: str | None  # a control token that stands in the text
 
     @property
@@ -49,6 +48,11 @@ class SampleSize:
     def tokens(self) -> int:
         """Of prompt, images and answer."""
         return self.prompt_tokens + self.image_tokens + self.target_tokens
+
+    @property
+    def density(self) -> float:
+        """Tokens of the answer for each of the images'."""
+        return round(self.target_tokens / self.image_tokens, 1)
 
 
 class TaskSummary(TypedDict, total=False):
@@ -62,6 +66,7 @@ class TaskSummary(TypedDict, total=False):
     tokens_to_spare: dict[str, float]
     seen_pixels: dict[str, float]
     line_px: dict[str, float]
+    tokens_per_image_token: dict[str, float]
 
 
 class AuditSummary(TypedDict):
@@ -91,6 +96,11 @@ def read_settings(base: Path, student: Student) -> Settings:
     return {**settings, **(read_json(more) if more.exists() else {})}
 
 
+def mark_views(question: str, family: Family, views: Views) -> str:
+    """A question with the family's marks of all views in place of each image."""
+    return question.replace("<image>", family.image_mark * count_views(views))
+
+
 class TokenCounter:
     """Counts the tokens of texts with the student's own tokenizer."""
 
@@ -104,10 +114,10 @@ class TokenCounter:
         special = [token for token in read_json(path)["added_tokens"] if token["special"]]
         self._special = re.compile("|".join(re.escape(token["content"]) for token in special) or r"(?!)")
 
-    def count(self, sample: Sample) -> tuple[int, int, str | None]:
-        """Tokens of the prompt, one an image, tokens of the answer, and a control token in the text itself."""
+    def count(self, sample: Sample, views: Views) -> tuple[int, int, str | None]:
+        """Tokens of the prompt, one a view, tokens of the answer, and a control token in the text itself."""
         question, answer = (turn.content for turn in sample.conversations)
-        chat = self._family.render_chat(question.replace("<image>", self._family.image_mark), answer)
+        chat = self._family.render_chat(mark_views(question, self._family, views), answer)
         special = self._special.search(question.replace("<image>", "") + "\n" + answer)
         return self._length(chat.prompt), self._length(chat.target), special[0] if special else None
 
@@ -115,113 +125,65 @@ class TokenCounter:
         return sum(len(self._tokenizer.encode(piece, add_special_tokens=False).ids) for piece in pieces)
 
 
-class PageViews:
-    """What the student sees of each page, measured once a page."""
+class PageSize(NamedTuple):
+    """A page's image in px, and the height of its lines of text, where one is found."""
 
-    def __init__(self, pages: Path, family: Family, settings: Settings) -> None:
-        self._pages, self._family, self._settings = pages, family, settings
-        self._views: dict[str, tuple[int, int, int, float | None]] = {}
+    width: int
+    height: int
+    line: float | None
 
-    def view(self, path: str, sample: str) -> tuple[int, int, int, float | None]:
-        """Width and height in px, tokens, px of a line; raises InputError as `open_page` does."""
-        if path not in self._views:
+
+class SampleMeasure:
+    """What samples are for a student, however it is shown pages; each page is opened once."""
+
+    def __init__(self, base: Path, student: Student, pages: Path) -> None:
+        self._pages, self._family = pages, families.load(student.family)
+        self._settings, self._counter = read_settings(base, student), TokenCounter(base, self._family)
+        self._sizes: dict[str, PageSize] = {}
+
+    def measure(self, split: Split, sample: Sample, views: Views) -> SampleSize:
+        """The size of a sample whose pages are shown so.
+
+        Raises:
+            InputError: it is not a question with as many marks as images and an answer, or an image is not plain.
+        """
+        name = sample_name(sample)
+        if [turn.role for turn in sample.conversations] != ["user", "assistant"]:
+            raise InputError(f"sample {name} is not one question and one answer; run `warraq dataset` again.")
+        marks = sum(turn.content.count("<image>") for turn in sample.conversations)
+        if not sample.images or marks != len(sample.images):
+            raise InputError(f"sample {name} has not as many <image> marks as images; run `warraq dataset` again.")
+        shown = [self._show(self._measure_page(path, name), views) for path in sample.images]
+        sizes, lines = [size for page, _ in shown for size in page], [line for _, line in shown if line is not None]
+        prompt, target, special = self._counter.count(sample, views)
+        return SampleSize(
+            split=split, page_id=sample.page_id, task=sample.task, prompt_tokens=prompt - len(sizes),
+            image_tokens=sum(size.tokens for size in sizes), target_tokens=target,
+            seen_px=sum(size.width_px * size.height_px for size in sizes), line_px=min(lines, default=None),
+            special=special,
+        )  # fmt: skip
+
+    def _measure_page(self, path: str, sample: str) -> PageSize:
+        if path not in self._sizes:
             with open_page(self._pages / path, sample) as image:
-                width, height, tokens = self._family.vision_size(image.width, image.height, self._settings)
-                line = measure_line_height(image)
-                self._views[path] = width, height, tokens, line and round(line * height / image.height, 1)
-        return self._views[path]
+                self._sizes[path] = PageSize(image.width, image.height, measure_line_height(image))
+        return self._sizes[path]
+
+    def _show(self, page: PageSize, views: Views) -> tuple[list[VisionSize], float | None]:
+        """What the model sees of each view, and of a line in the view that shows it largest; a letter that is squeezed
+        counts by its narrower side."""
+        boxes = [(right - left, bottom - top) for left, top, right, bottom in list_boxes(*page[:2], views)]
+        sizes = [self._family.vision_size(width, height, self._settings) for width, height in boxes]
+        scale = max(
+            min(size.width_px / width, size.height_px / height)
+            for size, (width, height) in zip(sizes, boxes, strict=True)
+        )
+        return sizes, page.line and round(page.line * scale, 1)
 
 
-def measure_samples(base: Path, student: Student, samples: Samples, pages: Path) -> list[SampleSize]:
-    """One size a sample, in their order, split by split.
-
-    Raises:
-        InputError: a sample is not a question with as many marks as images and an answer, or an image is not plain.
-    """
-    family = families.load(student.family)
-    counter, views = TokenCounter(base, family), PageViews(pages, family, read_settings(base, student))
-    return [_measure(split, sample, counter, views) for split, sample in _each(samples)]
-
-
-def _each(samples: Samples) -> Iterator[tuple[Split, Sample]]:
-    return ((split, sample) for split, part in samples.items() for sample in part)
-
-
-def _measure(split: Split, sample: Sample, counter: TokenCounter, views: PageViews) -> SampleSize:
-    name = sample_name(sample)
-    if [turn.role for turn in sample.conversations] != ["user", "assistant"]:
-        raise InputError(f"sample {name} is not one question and one answer; run `warraq dataset` again.")
-    marks = sum(turn.content.count("<image>") for turn in sample.conversations)
-    if not sample.images or marks != len(sample.images):
-        raise InputError(f"sample {name} has not as many <image> marks as images; run `warraq dataset` again.")
-    seen = [views.view(path, name) for path in sample.images]
-    prompt, target, special = counter.count(sample)
-    width, height, _, line = seen[0]
-    return SampleSize(
-        split=split, page_id=sample.page_id, task=sample.task, prompt_tokens=prompt - len(sample.images),
-        image_tokens=sum(view[2] for view in seen), target_tokens=target,
-        width_px=width, height_px=height, line_px=line, special=special,
-    )  # fmt: skip
-
-
-def find_misfit(size: SampleSize, student: Student) -> Misfit | None:
-    """The reason why a sample cannot be learned from whole, if there is one."""
-    if size.special:
-        return "special_token"
-    if size.tokens > student.cutoff_len:
-        return "too_long"
-    if size.line_px is not None and size.line_px < student.min_line_px:
-        return "too_small"
-    return None
-
-
-def describe_misfits(misfits: Sequence[tuple[SampleSize, Misfit]], total: int, student: Student) -> str:
-    """What stops the training, in one sentence with the worst samples and the remedy."""
-    reason = misfits[0][1]
-    sizes = [size for size, why in misfits if why == reason]
-    if reason == "too_long":
-        sizes.sort(key=lambda size: (-size.tokens, size.name))
-        examples = [f"{size.name}: {size.tokens}" for size in sizes]
-        what = f"have more tokens than cutoff_len {student.cutoff_len} and would be cut"
-        remedy = f"raise the student's cutoff_len to {sizes[0].tokens}, or"
-    elif reason == "too_small":
-        sizes.sort(key=lambda size: (size.line_px or 0, size.name))
-        examples = [f"{size.name}: {size.line_px} px" for size in sizes]
-        what = f"show lines of text lower than min_line_px {student.min_line_px} once the page is shrunk"
-        remedy = "raise image_max_pixels, or lower the student's min_line_px, or"
-    else:
-        examples = [f"{size.name}: {size.special}" for size in sizes]
-        what = "hold a control token of the student in their text"
-        remedy = "correct the answer, or"
-    more = ", …" if len(examples) > 5 else ""
-    return (
-        f"{len(sizes)} of {total} samples {what} ({', '.join(examples[:5])}{more}); {remedy} set train.misfits to "
-        "leave_out in params.yaml."
-    )
-
-
-def select_samples(
-    samples: Samples, sizes: Sequence[SampleSize], student: Student, leave_out: bool
-) -> tuple[dict[Split, list[Sample]], list[SampleSize], list[tuple[SampleSize, Misfit]]]:
-    """The samples that the student can learn from whole, their sizes, and the sizes of the others with their reasons.
-
-    Raises:
-        InputError: there are misfits and `leave_out` is not set, or nothing else is left, or an answer is none that
-            its task knows.
-    """
-    misfits = [(size, why) for size in sizes if (why := find_misfit(size, student))]
-    if misfits and not leave_out:
-        raise InputError(describe_misfits(misfits, len(sizes), student))
-    gone = {(size.split, size.name) for size, _ in misfits}
-    kept = {split: [one for one in part if (split, sample_name(one)) not in gone] for split, part in samples.items()}
-    for split, part in kept.items():
-        if not part:
-            raise InputError(f"no {split} sample fits the student: {describe_misfits(misfits, len(sizes), student)}")
-        for one in part:
-            if tasks.load(one.task).parse(one.conversations[-1].content)[0] is None:
-                what = f"the answer of sample {sample_name(one)} does not fit its task"
-                raise InputError(f"{what}; run `warraq dataset` again.")
-    return kept, [size for size in sizes if (size.split, size.name) not in gone], misfits
+def measure_samples(measure: SampleMeasure, samples: Samples, views: Views) -> list[SampleSize]:
+    """One size a sample, in their order, split by split; raises InputError as `measure` does."""
+    return [measure.measure(split, sample, views) for split, part in samples.items() for sample in part]
 
 
 def summarize(
@@ -245,7 +207,8 @@ def _summarize_task(sizes: Sequence[SampleSize], cutoff_len: int) -> TaskSummary
         "target_tokens": _percentiles([size.target_tokens for size in sizes]),
         "tokens": _percentiles([size.tokens for size in sizes]),
         "tokens_to_spare": _percentiles([cutoff_len - size.tokens for size in sizes]),
-        "seen_pixels": _percentiles([size.width_px * size.height_px for size in sizes]),
+        "tokens_per_image_token": _percentiles([size.density for size in sizes]),
+        "seen_pixels": _percentiles([size.seen_px for size in sizes]),
     }
     if lines := [size.line_px for size in sizes if size.line_px is not None]:
         summary["line_px"] = _percentiles(lines)

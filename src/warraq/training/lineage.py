@@ -34,6 +34,7 @@ class Lineage(TypedDict):
     base_sha256: str
     settings_sha256: dict[str, str]  # of the base's configuration and processor, by file
     image_max_pixels: int | None
+    views: str  # of a page
     left_out: dict[str, int]  # samples by the reason why they were not trained on
     tiers: list[TierRecord]
 

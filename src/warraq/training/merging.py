@@ -56,7 +56,8 @@ def hold_lineage(lineage: Lineage, adapter: Path, base: Path, student: Student) 
         if found.get(name) != lineage["settings_sha256"].get(name):
             raise InputError(f"{base / name} is not what it was when {adapter} was trained: restore it or train anew.")
     told = {
-        name: (lineage[name], getattr(student, name)) for name in ("base", "revision", "tuning", "image_max_pixels")
+        name: (lineage[name], getattr(student, name))
+        for name in ("base", "revision", "tuning", "image_max_pixels", "views")
     }
     for name, (trained, asked) in told.items():
         if trained != asked:

@@ -43,11 +43,15 @@ def open_page(path: Path, sample: str) -> "Image":
     return image
 
 
-def measure_line_height(image: "Image") -> float | None:
-    """The height in px of a line of text: the median run of rows with ink, without what is ruled from top to bottom.
+STRIPS = 8  # in which lines are looked for: in so narrow a one a skewed line is level, and a frame spoils but two
 
-    Ink is what is nearer to the darkest than to the paper, which may be grey. An estimate: lines that touch are one.
-    None where no line is found.
+
+def measure_line_height(image: "Image") -> float | None:
+    """The height in px of a line of text: of all runs of rows with ink that in which half of their height lies.
+
+    Runs are looked for strip by strip, without what is ruled from top to bottom or from side to side. They count by
+    their height, so that dots and accents beside a line weigh little. Ink is what is nearer to the darkest than to the
+    paper, which may be grey. An estimate, some 0.8 of the type's size. None where no line is found.
     """
     import numpy as np
 
@@ -55,15 +59,19 @@ def measure_line_height(image: "Image") -> float | None:
     darkest, paper = np.percentile(grey, (0.5, 50))
     if paper - darkest < 32:
         return None
-    ink = grey < (darkest + paper) / 2
-    ink = ink[:, ink.mean(axis=0) < 0.3]
-    return _median_run(ink.sum(axis=1) >= max(2, ink.shape[1] // 200)) if ink.size else None
+    found = [_find_runs(strip) for strip in np.array_split(grey < (darkest + paper) / 2, STRIPS, axis=1)]
+    runs = np.sort(np.concatenate(found))
+    total = np.cumsum(runs)
+    return float(runs[np.searchsorted(total, total[-1] / 2)]) if len(runs) else None
 
 
-def _median_run(has_ink: "np.ndarray") -> float | None:
+def _find_runs(ink: "np.ndarray") -> "np.ndarray":
+    """Heights of the runs of rows that hold text."""
     import numpy as np
 
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], has_ink, [False])).astype(np.int8)))
+    width = ink.shape[1]
+    counts = ink[:, ink.mean(axis=0) < 0.3].sum(axis=1)
+    has_text = (counts >= max(2, width // 50)) & (counts < 0.8 * width)
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], has_text, [False])).astype(np.int8)))
     runs = edges[1::2] - edges[::2]
-    runs = runs[(runs >= 4) & (runs <= len(has_ink) / 4)]  # specks, and what noise or a picture joins
-    return float(np.median(runs)) if len(runs) else None
+    return runs[(runs >= 4) & (runs <= len(ink) / 4)]  # without specks, and what noise or a picture joins
