@@ -83,14 +83,21 @@ def test_the_height_of_a_line_is_that_of_its_letters() -> None:
 
 
 def test_a_tier_is_adopted_only_where_its_interval_is_above_zero() -> None:
-    before = {f"{number:012x}-p{page:04d} content": 0.5 for number in range(12) for page in (1, 2)}
+    before = {f"{number:012x}-p{page:04d} content": 0.5 for number in range(30) for page in (1, 2)}
     better = {name: 0.7 + place % 3 / 100 for place, name in enumerate(before)}
     mixed = {name: 0.5 + (0.1 if place % 4 < 2 else -0.1) for place, name in enumerate(before)}
-    assert measure_gain(before, better)["adopted"]
+    gain = measure_gain(before, better)
+    assert gain["adopted"] and gain["documents"] == 30
     gain = measure_gain(before, mixed)
     assert not gain["adopted"] and gain["gain_lo"] is not None and gain["gain_lo"] < 0 < (gain["gain_hi"] or 0)
     assert not measure_gain(before, before)["adopted"]
-    assert measure_gain(before, better)["documents"] == 12
+    assert measure_gain({}, {}) == {"adopted": False, "gain": None, "gain_lo": None, "gain_hi": None, "documents": 0}
+
+
+def test_three_documents_that_gain_alike_prove_no_tier() -> None:
+    names = [f"{number:012x}-p0001 table_qa" for number in range(3)]
+    gain = measure_gain(dict.fromkeys(names, 0.0), dict.fromkeys(names, 1.0))
+    assert not gain["adopted"] and gain["gain"] == gain["gain_hi"] == 1
 
 
 def test_the_rank_correlation_of_loss_and_score() -> None:

@@ -91,6 +91,7 @@ def _describe_split(dataset: Path, split: str) -> str:
     counts = read_json(dataset / "audit.json")["splits"][split]
     samples = ", ".join(f"{count} {task}" for task, count in counts["samples"].items())
     references = ", ".join(f"{count} {kind}" for kind, count in counts["references"].items())
-    digest = short_hash((dataset / f"{split}.json").read_bytes())
+    samples_file = dataset / f"{split}.json"
+    digest = short_hash(samples_file.read_bytes()) if samples_file.exists() else "is not here"
     size = ", ".join(comparison.format_count(counts[f"{noun}s"], noun) for noun in ("document", "page"))
     return f"{size}; {samples}; {references}; `{split}.json` {digest}"
