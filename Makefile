@@ -15,6 +15,8 @@ NEED_GIB := 9
 export PATH := $(ENVIRONMENT)/bin:$(PATH)
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM := false
+# Where a machine forbids it, every process compiles its libraries anew: 12 s of 21 for the trainer alone.
+export PYTHONDONTWRITEBYTECODE :=
 # No library reports to its maker: TELEMETRY_OFF of src/warraq/environment.py.
 export DISABLE_TELEMETRY := 1
 export DO_NOT_TRACK := 1

@@ -42,9 +42,7 @@ def holds_figures(name: str, *words: object) -> bool:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A merged nano of two layers, its graphs in fp32, and a sample to ask."""
-    folder = tmp_path_factory.mktemp("project")
-    export_project.make_project(folder)
-    assert export_project.run_export(folder, "onnx").exit_code == 0
+    folder = export_project.copy_exported(tmp_path_factory)
     for name in ("train", "test"):
         shutil.copy(folder / "dataset/val.json", folder / f"dataset/{name}.json")
     return folder

@@ -1,14 +1,13 @@
 """Models to read with: a scripted one behind HTTP, and nano cut to two layers as ONNX."""
 
 import json
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from support import NANO
+from support import NANO, export_project
 from support.scripted_model import ScriptedModel, describe_model
 from support.serving import Start, start_server
 from warraq.files import write_json
@@ -50,15 +49,9 @@ def start(model: Path) -> Iterator[Start]:
 @pytest.fixture(scope="session")
 def cut(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`merged` and `onnx`: nano cut to two layers, of which the answers are never what was asked for."""
-    from support import tiny
-    from warraq.exporters.onnx import gemma3
-
-    folder = tmp_path_factory.mktemp("cut")
-    tiny.make_small_nano(folder / "merged")
+    folder = export_project.copy_exported(tmp_path_factory)
     own = json.loads((NANO / "generation_config.json").read_text())
-    write_json(folder / "merged" / "generation_config.json", own | {"max_new_tokens": 40})
-    shutil.copytree(folder / "merged", folder / "onnx", ignore=shutil.ignore_patterns("*.safetensors"))
-    gemma3.write(folder / "merged", folder / "onnx")
     for name in ("merged", "onnx"):
+        write_json(folder / name / "generation_config.json", own | {"max_new_tokens": 40})
         describe_model(folder / name, "content", "invoice", "metadata")
     return folder

@@ -105,14 +105,10 @@ def folder(evaluable: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def exportable(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("exportable")
-    export_project.make_project(folder)
-    return folder
+    return export_project.copy_exported(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def exported(exportable: Path) -> Path:
     """Its graphs in fp32, proved."""
-    result = export_project.run_export(exportable, "onnx")
-    assert result.exit_code == 0, result.output
     return exportable / "onnx"

@@ -190,6 +190,14 @@ def test_the_model_card_names_data_base_scores_and_limits(folder: Path) -> None:
     assert "onnx" not in run_evaluate(folder).output
 
 
+def test_the_model_card_tells_of_samples_that_were_not_handed_on(folder: Path) -> None:
+    side = {"documents": 3, "pages": 4, "samples": {"content": 4}, "references": {"gold": 4}}
+    write_json(folder / "dataset/audit.json", {"splits": {"train": side, "val": side, "test": side}, "left_out": {}})
+    evaluate(folder)
+    card = (folder / "out/model_card.md").read_text(encoding="utf-8")
+    assert "| validation set | 3 documents, 4 pages; 4 content; 4 gold; `val.json` is not here |" in card
+
+
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[browser.Browser]:
     if browser.PROGRAM is None:

@@ -25,6 +25,7 @@ from warraq.training.tier_training import collect_tier
 
 pytestmark = pytest.mark.slow
 
+STUDENTS = list(tree.load(PARAMS).students)
 ANSWERS = {
     "content": [
         {"blocks": [{"kind": "paragraph", "text": text, "level": None, "language": None}]}
@@ -114,7 +115,7 @@ def test_the_trainers_own_rounding_never_cuts_a_token_below_the_cut_off() -> Non
     whole()
 
 
-@pytest.mark.parametrize("name", ["nano", "gemma3_4b", "qwen2_5_vl_7b_tableqa"])
+@pytest.mark.parametrize("name", STUDENTS)
 def test_llama_factory_accepts_the_settings_of_every_tier(name: str, tmp_path: Path, training_data: Path) -> None:
     from llamafactory.hparams import get_train_args
 
@@ -145,7 +146,7 @@ def test_the_tables_recipe_is_the_published_one() -> None:
     assert second["gradient_checkpointing_kwargs"] == {"use_reentrant": False}
 
 
-@pytest.mark.parametrize("name", ["nano", "gemma3_4b", "qwen2_5_vl_7b_tableqa"])
+@pytest.mark.parametrize("name", STUDENTS)
 def test_known_bad_combinations_are_not_set(name: str) -> None:
     keys = settings(name)
     assert keys["flash_attn"] == "sdpa"
@@ -171,16 +172,20 @@ def test_several_devices_share_the_batch(batch: int, steps: int, devices: int, o
     assert llamafactory.share_batch(student, devices) == options
 
 
-@pytest.mark.parametrize(("optimizer", "step"), [("optimizer.pt", 4), ("optimizer.bin", 4), ("latest", 4), ("x", 0)])
-def test_a_checkpoint_is_whole_with_the_optimizer_of_one_device_fsdp_or_deepspeed(
-    tmp_path: Path, optimizer: str, step: int
+@pytest.mark.parametrize(
+    ("optimizer", "processes", "step"),
+    [("optimizer.pt", 1, 4), ("optimizer.bin", 1, 4), ("latest", 1, 4), ("x", 1, 0), ("optimizer.pt", 2, 0)],
+)
+def test_a_checkpoint_is_whole_with_the_optimizer_and_the_random_numbers_of_each_process(
+    tmp_path: Path, optimizer: str, processes: int, step: int
 ) -> None:
+    """The optimizer of one device, FSDP or DeepSpeed."""
     folder = tmp_path / "checkpoint-4"
     folder.mkdir()
     for name in (optimizer, "scheduler.pt", "rng_state_0.pth", "adapter_model.safetensors"):
         (folder / name).touch()
     write_json(folder / "trainer_state.json", {})
-    assert trainer_output.find_resumable_step(tmp_path) == step
+    assert trainer_output.find_resumable_step(tmp_path, processes) == step
     assert folder.exists() == bool(step)
 
 

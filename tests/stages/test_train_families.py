@@ -1,9 +1,6 @@
 """Every family on a tiny model: audit, train, merge, reload, answer; and what each of them must refuse."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,16 +9,16 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from support import NANO, PARAMS, ROOT, tiny
+from support import NANO, PARAMS, tiny
 from support.params import params_yaml, read_params
 from warraq import params as tree
 from warraq.cli.main import main
 from warraq.errors import InputError
-from warraq.files import read_json
-from warraq.records import Sample, Turn
+from warraq.files import read_json, write_json
+from warraq.records import Sample, Turn, read_samples
 from warraq.students import Student, Tier, families
 from warraq.students.weights import read_shapes
-from warraq.training import audit, llamafactory, trainable_modules
+from warraq.training import audit, llamafactory, trainable_modules, workdir
 from warraq.views import count_views, cut_views
 
 pytestmark = pytest.mark.slow
@@ -192,6 +189,55 @@ def test_a_tier_that_matches_nothing_is_refused(
     assert "vision_attention_last is 6, but only 5 blocks are used" in result.output
 
 
+@pytest.mark.parametrize(("added", "code", "said"), [(0.0, 0, "audit: 10 samples"), (1.0, 2, "stores lm_head.weight")])
+def test_a_tied_head_may_be_stored_if_it_is_the_embedding(
+    chosen: Callable[..., Path], training_data: Path, tmp_path: Path, added: float, code: int, said: str
+) -> None:
+    """As Qwen3-VL-2B stores it."""
+    from safetensors.torch import load_file, save_file
+
+    base = tiny.make_model("qwen3_vl", tmp_path / "base")
+    config, tied = read_json(base / "config.json"), {"tie_word_embeddings": True}
+    write_json(base / "config.json", config | tied | {"text_config": config["text_config"] | tied})
+    tensors = load_file(base / "model.safetensors")
+    tensors["lm_head.weight"] = tensors["model.language_model.embed_tokens.weight"] + added
+    save_file(tensors, base / "model.safetensors", {"format": "pt"})
+    result = train(chosen("qwen3_vl", [TIER]), training_data, base, tmp_path, "--dry-run")
+    assert (result.exit_code, said in result.output) == (code, True), result.output
+
+
+def test_several_processes_prepare_the_samples_as_one(training_data: Path, tmp_path: Path) -> None:
+    from llamafactory.data import get_dataset, get_template_and_fix_tokenizer
+    from llamafactory.hparams import get_train_args
+    from llamafactory.model import load_tokenizer
+
+    student, family = tree.load(PARAMS).find_student("nano"), families.load("gemma3")
+    dataset = training_data / "dataset"
+    samples: audit.Samples = {"train": read_samples(dataset / "train.json"), "val": read_samples(dataset / "val.json")}
+    workdir.write_workdir(folder := tmp_path / "part", NANO, dataset, training_data / "pages", student, samples)
+    (folder / "1").mkdir()
+    measure = audit.SampleMeasure(NANO, student, training_data / "pages")
+    sizes = audit.measure_samples(measure, samples, student.views)
+    settings = llamafactory.training_settings(
+        student, student.tiers[0], ["layer"], sizes, largest_px=32_000, seed=1, checkpoints=2
+    )
+    assert settings["template"] == family.template
+
+    def prepare(processes: int) -> list[dict[str, Any]]:
+        places = {"model_name_or_path": "base", "dataset_dir": "data", "media_dir": "pages", "output_dir": "output"}
+        own = {name: str(folder / place) for name, place in places.items()}
+        several = {"preprocessing_num_workers": processes, "use_cpu": True}
+        model, data, training, *_ = get_train_args({**settings, **own, **several})
+        tokenizer = load_tokenizer(model)
+        template = get_template_and_fix_tokenizer(tokenizer["tokenizer"], data)
+        rows: list[dict[str, Any]] = get_dataset(template, model, data, training, "sft", **tokenizer)["train_dataset"]
+        return list(rows)
+
+    one, three = prepare(1), prepare(3)
+    assert one == three and len(one) == len(samples["train"])
+    assert [len(row["input_ids"]) for row in one] == [size.tokens for size in sizes if size.split == "train"]
+
+
 def test_a_missing_shard_and_a_cut_one_are_refused(
     bases: Callable[[str], Path], chosen: Callable[..., Path], training_data: Path, tmp_path: Path
 ) -> None:
@@ -242,24 +288,3 @@ def test_the_export_of_two_tiers_is_one_merge_after_another_bit_for_bit(
     assert all(torch.equal(both[name], after[name]) for name in both)
     before = load_file(base / "model.safetensors")
     assert sum(not torch.equal(both[name], before[name]) for name in both) == 14 + 2 + 8
-
-
-def test_two_processes_learn_as_one(chosen: Callable[..., Path], training_data: Path, tmp_path: Path) -> None:
-    params = chosen("gemma3", [TIER | {"projector": False}], eval_batch_size=2, scored_samples=0, eval_steps=1)
-
-    def losses(name: str, **environment: str) -> list[float]:
-        folder = tmp_path / name
-        places = {"base": NANO, "out": folder / "adapter", "metrics": folder / "a.json", "curve": folder / "t.csv",
-                  "losses": folder / "l.csv",
-                  "dataset": training_data / "dataset", "pages": training_data / "pages"}  # fmt: skip
-        flat = [text for key, place in places.items() for text in (f"--{key}", str(place))]
-        command = [sys.executable, "-m", "warraq", "--params", str(params), "train", "--student", "student", *flat]
-        options: dict[str, Any] = {"env": {**os.environ, "OMP_NUM_THREADS": "1", **environment}, "cwd": ROOT}
-        done = subprocess.run(command, capture_output=True, text=True, **options)
-        assert done.returncode == 0, done.stderr
-        state = read_json(folder / "adapter/1/trainer_state.json")
-        return [row["loss"] for row in state["log_history"] if "loss" in row]
-
-    two = losses("two", FORCE_TORCHRUN="1", NPROC_PER_NODE="2")
-    assert two == pytest.approx(losses("one"), rel=0.01)
-    assert len(two) == 3

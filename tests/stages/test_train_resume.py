@@ -25,23 +25,26 @@ pytestmark = pytest.mark.slow
 Params = Callable[..., Path]
 
 
-def start(params: Path, training_data: Path, out: Path) -> "subprocess.Popen[str]":
+TWO = {"FORCE_TORCHRUN": "1", "NPROC_PER_NODE": "2"}
+
+
+def start(params: Path, training_data: Path, out: Path, **variables: str) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "warraq", *train_arguments(params, training_data, out)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **variables}
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT)
 
 
 def test_killed_training_goes_on_and_ends_as_if_never_killed(
     params: Params, training_data: Path, tmp_path: Path
 ) -> None:
-    """The killed one is in a folder that is a link to another disk."""
-    settings = params(tuning="full")
+    """The killed one is in a folder that is a link to another disk, in the midst of its second epoch of two updates."""
+    settings = params(tuning="full", epochs=4.5, eval_steps=3)
     (tmp_path / "disk/models").mkdir(parents=True)
     (tmp_path / "models").symlink_to(tmp_path / "disk/models")
     whole, out = tmp_path / "whole/adapter", tmp_path / "models/nano/adapter"
     part = out.resolve().with_name("adapter.part")
     child = start(settings, training_data, out)
-    wait_until(lambda: (part / "1/output/checkpoint-2/trainer_state.json").exists() or child.poll() is not None)
+    wait_until(lambda: (part / "1/output/checkpoint-3/trainer_state.json").exists() or child.poll() is not None)
     assert find_processes(part / "1"), child.communicate()[1]
     child.send_signal(signal.SIGKILL)
     child.wait()
@@ -70,13 +73,41 @@ def test_killed_training_goes_on_and_ends_as_if_never_killed(
 
     tier = whole / "1"
     state = json.loads((tier / "trainer_state.json").read_text())
-    assert [row["step"] for row in state["log_history"] if "eval_loss" in row] == [2, 4, 6, 8]
+    assert [row["step"] for row in state["log_history"] if "eval_loss" in row] == [3, 6, 9]
     rows = [json.loads(line) for line in (tier / "trainer_log.jsonl").read_text().splitlines()]
-    assert [row["current_steps"] for row in rows if "loss" in row] == list(range(1, 9))
-    assert rows[-1]["eval_loss"] < rows[2]["eval_loss"]
+    assert [row["current_steps"] for row in rows if "loss" in row] == list(range(1, 10))
+    assert rows[-1]["eval_loss"] < next(row["eval_loss"] for row in rows if "eval_loss" in row)
     texts = [(tier / name).read_text() for name in ("train.yaml", "config.json", "trainer_state.json")]
     texts.append((whole / "lineage.json").read_text())
     assert not any('"/' in text or "_runtime" in text for text in texts)  # no absolute path, no clock
+
+
+def test_two_processes_learn_as_one_and_go_on_as_if_never_killed(
+    params: Params, training_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed in the middle of the second epoch of two updates."""
+    settings = params(epochs=3, eval_steps=3, eval_batch_size=2, learning_rate=0.001)
+    part = tmp_path / "killed/adapter.part/1"
+    last = {"rng_state_0.pth", "rng_state_1.pth", "trainer_state.json"}
+    child = start(settings, training_data, tmp_path / "killed/adapter", **TWO)
+    wait_until(lambda: last <= {path.name for path in part.glob("output/checkpoint-3/*")} or child.poll() is not None)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    wait_until(lambda: not find_processes(part))
+    assert "going on from step 3" in start(settings, training_data, tmp_path / "killed/adapter", **TWO).communicate()[1]
+
+    losses = {}
+    for name, variables in (("two", TWO), ("one", {})):
+        with monkeypatch.context() as patched:
+            for variable, value in variables.items():
+                patched.setenv(variable, value)
+            result = CliRunner().invoke(main, train_arguments(settings, training_data, tmp_path / name / "adapter"))
+        assert result.exit_code == 0, result.output
+        state = read_json(tmp_path / name / "adapter/1/trainer_state.json")
+        losses[name] = [row["loss"] for row in state["log_history"] if "loss" in row]
+    assert losses["two"] == pytest.approx(losses["one"], rel=0.01) and len(losses["two"]) == 6
+    whole, resumed = (read_json(tmp_path / name / "adapter/lineage.json")["tiers"] for name in ("two", "killed"))
+    assert whole == resumed
 
 
 def test_early_stopping_waits_no_longer_because_of_a_kill(params: Params, training_data: Path, tmp_path: Path) -> None:
@@ -104,7 +135,7 @@ def test_the_trainer_comes_once_more_to_the_checkpoint_at_which_it_was_stopped(
             (folder / name).touch()
         stopping = {"args": {"early_stopping_patience": 3}, "attributes": {"early_stopping_patience_counter": count}}
         write_json(folder / "trainer_state.json", {"stateful_callbacks": {"EarlyStoppingCallback": stopping}})
-    assert trainer_output.find_resumable_step(tmp_path) == step
+    assert trainer_output.find_resumable_step(tmp_path, 1) == step
 
 
 @pytest.fixture
@@ -127,11 +158,10 @@ def begin(
 
 
 def test_on_another_number_of_devices_training_begins_afresh(begin: Callable[..., tuple[int, str]]) -> None:
-    two = {"FORCE_TORCHRUN": "1", "NPROC_PER_NODE": "2"}
     assert "afresh" not in begin()[1]
     assert "afresh" not in begin()[1]
-    assert "was begun with other data, parameters or devices: starting afresh" in begin(**two)[1]
-    assert "afresh" not in begin(**two)[1]
+    assert "was begun with other data, parameters or devices: starting afresh" in begin(**TWO)[1]
+    assert "afresh" not in begin(**TWO)[1]
 
 
 def test_two_trainings_never_share_a_folder(begin: Callable[..., tuple[int, str]], tmp_path: Path) -> None:

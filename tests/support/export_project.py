@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw
 
 from support.params import params_yaml
 from support.scripted_model import describe_model
+from support.shared import copy_made
 from warraq.cli.main import main
 from warraq.files import write_json
 
@@ -34,6 +35,17 @@ def make_project(folder: Path) -> None:
     write_json(folder / "dataset" / "val.json", samples)
     describe_model(folder / "merged", "content")
     (folder / "params.yaml").write_text(params_yaml(CHANGES), encoding="utf-8")
+
+
+def copy_exported(factory: pytest.TempPathFactory) -> Path:
+    """A project for this process alone whose graphs, in fp32 and proved, are in `onnx`."""
+
+    def make(folder: Path) -> None:
+        make_project(folder)
+        result = run_export(folder, "onnx")
+        assert result.exit_code == 0, result.output
+
+    return copy_made(factory, "exported", make)
 
 
 def draw_page(path: Path, number: int) -> None:

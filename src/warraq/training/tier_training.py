@@ -66,7 +66,7 @@ def run_trainer(part: Path, student: Student, samples: int, is_chained: bool) ->
         RuntimeError: the trainer ended before its end or left samples out; with its complaint.
     """
     output, log = part / "output", part / "train.log"
-    step = trainer_output.find_resumable_step(output)
+    step = trainer_output.find_resumable_step(output, hardware.count_devices())
     kind = "LoRA" if student.tuning == "lora" else "full (every weight)"
     start = f"going on from step {step}" if step else "from the base"
     logger.info("train %d samples, %s tuning, %s; LLaMA-Factory's log is %s", samples, kind, start, log)

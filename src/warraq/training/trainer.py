@@ -21,7 +21,7 @@ from warraq.errors import InputError
 from warraq.students import families
 from warraq.students.weights import Shapes
 from warraq.tasks import scoring
-from warraq.training import trainable_modules
+from warraq.training import resuming, trainable_modules
 from warraq.training.trainable_modules import ComponentTable
 from warraq.training.trainer_contract import CONTRACT, ScoredSample, TrainerContract
 
@@ -46,7 +46,7 @@ def main() -> None:
         return
     if "LOCAL_RANK" in os.environ:
         die_with_parent()
-        know_numbered_cpus()
+    resuming.mend()
     from llamafactory.data.processor import supervised
     from llamafactory.train import tuner
 
@@ -64,15 +64,6 @@ def die_with_parent() -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     if os.getppid() == 1:
         os.kill(os.getpid(), signal.SIGKILL)
-
-
-def know_numbered_cpus() -> None:
-    """Have torch load to `cpu:1` as it loads to `cpu`: that is where the second of several processes without a GPU looks
-    for the optimizer of a checkpoint (transformers 4.57)."""
-    from torch import serialization
-
-    place = 11  # among those who are asked, the CPU itself being the 10th
-    serialization.register_package(place, lambda _: None, lambda storage, at: storage if at[:4] == "cpu:" else None)
 
 
 def check_contract(contract: TrainerContract, model: Any, lengths: Sequence[int]) -> ComponentTable:

@@ -9,18 +9,20 @@ from typing import NamedTuple
 from warraq.files import JsonObject, read_json, write_json, write_text
 
 
-def find_resumable_step(output: Path) -> int:
+def find_resumable_step(output: Path, processes: int) -> int:
     """Remove the checkpoints that a kill left half written or half deleted; the step of the last whole one, else 0.
 
-    One at which early stopping ended the training is removed, too: the trainer, which takes a step before it looks, is
-    to come to it once more.
+    Each of the `processes` writes its own random numbers, and the first does not wait for the others.
+
+    A checkpoint at which early stopping ended the training is removed, too: the trainer, which takes a step before it
+    looks, is to come to it once more.
     """
     last = 0
     for folder in output.glob("checkpoint-*"):
         names = {path.name for path in folder.iterdir()}
         try:
             state = json.loads((folder / "trainer_state.json").read_bytes())
-            whole = "scheduler.pt" in names and any(name.startswith("rng_state") for name in names)
+            whole = "scheduler.pt" in names and sum(name.startswith("rng_state") for name in names) == processes
             whole = whole and not has_waited(state)
         except (FileNotFoundError, ValueError):
             whole = False
