@@ -41,6 +41,8 @@ _DECLINED = re.compile(  # an apology and "I cannot", or "I cannot" and what a m
     rf"[^\n]{{0,60}}?\b{_CANNOT}|{_CANNOT}[^\n]{{0,40}}(?:help|assist|process|read|transcri|extract|provide|view|see|"
     r"comply|fulfil|identify|analy[sz]e|access|answer|aider|lire|ساعد|قراء|استخراج|نسخ|تقديم|معالج|تلبي|تحليل|طلب))"
 )
+_FOREIGN = re.compile("[^\u0000-\u024f\u0370-\u03ff\u0600-\u06ff\ufb50-\ufefcʿʾʼ]")
+OPENING = 1000  # characters of a text in which it says that it is none
 _SHOWN = frozenset({"figure", "barcode", "signature"})  # blocks that say what the ink is, without a word
 _CHOICES = {"kind", "document_type", "language", "languages[]", "calendar", "direction"}  # fields of the schema's words
 _DATE = re.compile(r"^\W*\d{1,4}\s?[-/.]\s?\d{1,2}\s?[-/.]\s?\d{1,4}\W*$")
@@ -85,9 +87,9 @@ def _check_words(task: str, answer: JsonObject, ink: float | None, layer: str) -
     if not letters and not shown and ((ink or 0) > LINE_INK or sum(map(str.isalpha, layer)) >= MIN_LETTERS):
         yield AnswerIssue("no_text", f"not a word, and {ink or 0:.1%} of the page is dark")
     for text in texts:
-        plain = fold_letters(text.replace("’", "'")).casefold()
-        if sum(map(str.isalnum, text)) > 0.8 * letters and _DECLINED.match(plain):
-            yield AnswerIssue("declined", text[:60])
+        if sum(map(str.isalnum, text)) > 0.8 * letters:
+            if _DECLINED.match(fold_letters(text[:OPENING].replace("’", "'")).casefold()):
+                yield AnswerIssue("declined", text[:60])
 
 
 @cache
@@ -98,13 +100,12 @@ def _list_enums(task: str) -> frozenset[str]:
 
 
 def _check_script(full_text: str, ink: float | None) -> Iterator[AnswerIssue]:
-    letters = [letter for letter in full_text if letter.isalpha()]
-    foreign = [letter for letter in letters if not (letter < "\u0250" or "\u0600" <= letter <= "\u06ff"
-               or "\u0370" <= letter <= "\u03ff" or "\ufb50" <= letter <= "\ufefc" or letter in "ʿʾʼ")]  # fmt: skip
-    if len(foreign) > max(4, 0.02 * len(letters)):
-        yield AnswerIssue("foreign_script", f"{len(foreign)} of {len(letters)} letters, {foreign[0]} first")
-    if ink is not None and ink < BLANK_INK and len(letters) > max(20, LETTERS_OF_INK * ink):
-        yield AnswerIssue("text_on_blank", f"{len(letters)} letters, {ink:.3%} of the page is dark")
+    letters = sum(map(str.isalpha, full_text))
+    foreign = [sign for sign in _FOREIGN.findall(full_text) if sign.isalpha()]
+    if len(foreign) > max(4, 0.02 * letters):
+        yield AnswerIssue("foreign_script", f"{len(foreign)} of {letters} letters, {foreign[0]} first")
+    if ink is not None and ink < BLANK_INK and letters > max(20, LETTERS_OF_INK * ink):
+        yield AnswerIssue("text_on_blank", f"{letters} letters, {ink:.3%} of the page is dark")
     if mixed := _MIXED.search(full_text):
         yield AnswerIssue("mixed_digits", full_text[max(0, mixed.start() - 8) : mixed.end() + 8])
     arabic, marks = len(_ARABIC.findall(full_text)), len(_MARK.findall(full_text))
