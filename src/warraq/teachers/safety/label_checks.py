@@ -87,9 +87,9 @@ def _check_words(task: str, answer: JsonObject, ink: float | None, layer: str) -
     if not letters and not shown and ((ink or 0) > LINE_INK or sum(map(str.isalpha, layer)) >= MIN_LETTERS):
         yield AnswerIssue("no_text", f"not a word, and {ink or 0:.1%} of the page is dark")
     for text in texts:
-        if sum(map(str.isalnum, text)) > 0.8 * letters:
-            if _DECLINED.match(fold_letters(text[:OPENING].replace("’", "'")).casefold()):
-                yield AnswerIssue("declined", text[:60])
+        is_most = sum(map(str.isalnum, text)) > 0.8 * letters
+        if is_most and _DECLINED.match(fold_letters(text[:OPENING].replace("’", "'")).casefold()):
+            yield AnswerIssue("declined", text[:60])
 
 
 @cache
