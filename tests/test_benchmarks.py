@@ -22,6 +22,7 @@ FIGURES = {
     "label": r"^1 in flight: 20 labels of 20, [\d.]+/s overall",
     "parity": r"equal to transformers token for token: 1 of 1;",
     "train_gpu": r"^\| Gemma-3-4B, generated \| \d+ \(\d+\) \|",
+    "views": r"^\| en 24 pt \| \d+ \| page \| [\d.]+ \| [\d.]+ \| [01]\.\d{3} \|$",
     "render": r"^\| warraq render \| [\d.]+ \(1\.0x\) \| [\d.]+ \(1\.0x\) \|$",
 }
 
@@ -77,6 +78,11 @@ def test_render(tmp_path: Path) -> None:
     for name, document in (("scan", scan), ("letter", letter)):
         document.save(tmp_path / f"{name}.pdf")
     assert holds_figures("render", tmp_path, "--rounds=1", "--colour=grey")
+
+
+@pytest.mark.skipif(shutil.which("tesseract") is None, reason="tesseract is not installed")
+def test_views() -> None:
+    assert holds_figures("views", "--points=24", "--bands=0", "--languages=en")
 
 
 def test_answer(project: Path) -> None:

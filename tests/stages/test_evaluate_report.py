@@ -34,7 +34,7 @@ from support.evaluate_project import (
 )
 from support.params import params_yaml
 from warraq import tasks
-from warraq.files import write_json
+from warraq.files import read_json, write_json
 from warraq.metrics.arabic import normalize
 from warraq.records import Turn
 from warraq.reports import page_views
@@ -188,6 +188,12 @@ def test_the_model_card_names_data_base_scores_and_limits(folder: Path) -> None:
     card = (folder / "out/model_card.md").read_text(encoding="utf-8")
     assert "| field F1 | 0.000 [0.000, 0.353] | 1.000 [0.647, 1.000] |\n" in card and "onnx" not in card
     assert "onnx" not in run_evaluate(folder).output
+    assert "| a page is shown as | page |" in card and "strips" not in card
+
+    write_json(folder / "proof.json", read_json(folder / "proof.json") | {"views": "page + 2 bands"})
+    evaluate(folder)
+    card = (folder / "out/model_card.md").read_text(encoding="utf-8")
+    assert "| a page is shown as | page + 2 bands |" in card and "Show each page as page + 2 bands" in card
 
 
 def test_the_model_card_tells_of_samples_that_were_not_handed_on(folder: Path) -> None:

@@ -202,6 +202,7 @@ ADAPTER: dict[str, tuple[Fault, str]] = {
     "pixels": (
         put("lineage.json", image_max_pixels=9999), "was trained with image_max_pixels 9999, params.yaml says None",
     ),
+    "views": (put("lineage.json", views="page + 2 bands"), "with views page . 2 bands, params.yaml says page"),
     "base": (put("lineage.json", base="someone/else"), "was trained with base someone/else, params.yaml says nano"),
     "tuning": (put("lineage.json", tuning="full"), "was trained with tuning full, params.yaml says lora"),
     "no settings": (
