@@ -66,7 +66,7 @@ $(VENV)/.stamp: requirements.lock pyproject.toml
 	@echo "environment ready: $(VENV)"
 
 lock: ## Write requirements.lock anew from pyproject.toml
-	uv pip compile pyproject.toml --extra dev --extra qwen --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	uv pip compile pyproject.toml --extra dev --extra qwen --extra gpu --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	  --universal --python-version 3.11 --output-file requirements.lock --quiet
 
 demo: setup ## The main job on synthetic documents with the nano student; no GPU, no key

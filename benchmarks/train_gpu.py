@@ -27,9 +27,11 @@ import tempfile
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from warraq import params, tasks
 from warraq.errors import InputError
@@ -47,7 +49,6 @@ WARM, TIMED, ACCUMULATION = 3, 8, 2
 PAGE = (1240, 1754)  # px: A4 at 150 dpi
 ANSWER = (600, 2300)  # tokens of the shortest and the longest answer
 GEMMA, QWEN = "gemma3_4b", "qwen2_5_vl_7b_tableqa"
-LIGER, WHOLE = {"enable_liger_kernel": True}, {"disable_gradient_checkpointing": True, "gradient_checkpointing": False}
 QWEN_TOKENS = [
     "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>",
     "<|video_pad|>",
@@ -56,24 +57,25 @@ QWEN_TOKENS = [
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: a student of params.yaml, what of it is changed, and settings of the trainer over it."""
+    """A line of the table: a student of params.yaml, what of it is changed, and its tier."""
 
     name: str
     student: str
+    changed: dict[str, Any]
     tier: int = 1
-    changed: dict[str, Any] = field(default_factory=dict)
-    settings: dict[str, Any] = field(default_factory=dict)
 
 
+PLAIN = {"fused_loss": False, "checkpointing": "always"}
+FUSED, WHOLE = {"fused_loss": True}, {"checkpointing": "never"}
 ROWS = (
-    Row("Gemma-3-4B, generated", GEMMA),
-    Row("Gemma-3-4B, fused loss", GEMMA, settings=LIGER),
-    Row("Gemma-3-4B, no checkpointing", GEMMA, settings=WHOLE),
-    Row("Gemma-3-4B, both", GEMMA, settings=LIGER | WHOLE),
-    Row("Gemma-3-4B, both, batch 4", GEMMA, changed={"batch_size": 4}, settings=LIGER | WHOLE),
-    Row("Qwen2.5-VL-7B tier A, generated", QWEN),
-    Row("Qwen2.5-VL-7B tier B, generated", QWEN, tier=2),
-    Row("Qwen2.5-VL-7B tier A, fused loss", QWEN, settings=LIGER),
+    Row("Gemma-3-4B, logits, checkpointed", GEMMA, PLAIN),
+    Row("Gemma-3-4B, fused loss", GEMMA, PLAIN | FUSED),
+    Row("Gemma-3-4B, not checkpointed", GEMMA, PLAIN | WHOLE),
+    Row("Gemma-3-4B, both", GEMMA, FUSED | WHOLE),
+    Row("Gemma-3-4B, both, batch 4", GEMMA, FUSED | WHOLE | {"batch_size": 4}),
+    Row("Qwen2.5-VL-7B tier A, logits, checkpointed", QWEN, PLAIN),
+    Row("Qwen2.5-VL-7B tier B, logits, checkpointed", QWEN, PLAIN, 2),
+    Row("Qwen2.5-VL-7B tier A, fused loss", QWEN, PLAIN | FUSED),
 )
 
 
@@ -296,9 +298,13 @@ def prepare_row(row: Row, folder: Path, tiny: bool) -> tuple[dict[str, Any], Any
     settings |= {
         "model_name_or_path": "work/base", "dataset_dir": "work/data", "media_dir": "work/pages",
         "train_from_scratch": True, "max_steps": updates, "eval_strategy": "no", "save_strategy": "no",
-        "logging_steps": 1, "plot_loss": False, "dataloader_num_workers": 0 if tiny else 8, **row.settings,
+        "logging_steps": 1, "plot_loss": False, "dataloader_num_workers": 0 if tiny else 8,
     }  # fmt: skip
-    estimate = hardware.estimate_memory(shapes, student, trained, max(size.tokens for size in sizes))
+    longest = max(size.tokens for size in sizes)
+    is_checkpointed = hardware.choose_checkpointing(shapes, student, longest)
+    options = (one.split("=", 1) for one in llamafactory.checkpointing_options(student, tier, is_checkpointed))
+    settings |= {key: yaml.safe_load(value) for key, value in options}
+    estimate = hardware.estimate_memory(shapes, student, trained, longest, checkpointed=is_checkpointed)
     known = {"trained": trained, "estimate": estimate, "flops": count_flops(row, student, shapes, trained)}
     return settings, make_contract(student, tier, targets, sizes, train[:1]), known | describe_lengths(sizes)
 

@@ -21,7 +21,7 @@ FIGURES = {
     "evaluate_speed": r"^all: [\d.]+ s, \d+ MiB; \d+ characters a page$",
     "label": r"^1 in flight: 20 labels of 20, [\d.]+/s overall",
     "parity": r"equal to transformers token for token: 1 of 1;",
-    "train_gpu": r"^\| Gemma-3-4B, generated \| \d+ \(\d+\) \|",
+    "train_gpu": r"^\| Gemma-3-4B, logits, checkpointed \| \d+ \(\d+\) \|",
     "views": r"^\| en 24 pt \| \d+ \| page \| [\d.]+ \| [\d.]+ \| [01]\.\d{3} \|$",
     "render": r"^\| warraq render \| [\d.]+ \(1\.0x\) \| [\d.]+ \(1\.0x\) \|$",
 }

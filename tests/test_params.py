@@ -41,6 +41,12 @@ def refused(folder: Path, old: str, new: str) -> str:
         ),
         ("    revision: 093f9f388b31de276ce2de164bdc2081324b9767\n", "", "students.gemma3_4b.revision is missing"),
         ("  - language: true  #", "  - language: false  #", "trains nothing"),
+        (
+            "fused_loss: false\n    checkpointing",
+            "fused_loss: true\n    checkpointing",
+            "there is no fused loss for qwen3_vl",
+        ),
+        ("quantization: none  #", "quantization: nf4  #", "nf4 is for one LoRA tier in bf16"),
         ("  colour: rgb", "  colour: blue", "render.colour is 'blue': input should be 'rgb' or 'grey'"),
         ("  test_share: 0.2", "  test_share: .nan", "dataset.test_share is nan"),
         ("tasks: [content", "tasks: [contents", "there is no task 'contents'"),

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
 from support import NANO, PARAMS
 from support.train_project import invoice_answer
@@ -128,10 +129,28 @@ def test_llama_factory_accepts_the_settings_of_every_tier(name: str, tmp_path: P
             "output_dir": str(tmp_path),
         }
         chain = {"adapter_name_or_path": str(tmp_path), "create_new_adapter": True} if number else {}
-        model, data, training, tuning, _ = get_train_args({**keys, **places, **chain, "use_cpu": True, "bf16": False})
+        options: Any = OmegaConf.to_container(
+            OmegaConf.from_cli(llamafactory.checkpointing_options(student, tier, True))
+        )
+        model, data, training, tuning, _ = get_train_args(
+            {**keys, **places, **chain, **options, "use_cpu": True, "bf16": False}
+        )
+        assert model.enable_liger_kernel == student.fused_loss
+        assert (
+            training.gradient_checkpointing != tier.language and model.disable_gradient_checkpointing != tier.language
+        )
         assert (data.cutoff_len, model.image_max_pixels) == (64, 900_000)  # above 60 tokens; no image is shrunk
         assert training.eval_steps == keys["eval_steps"]
         assert (tuning.lora_rank, tuning.lora_alpha) == (tier.rank, tier.alpha)
+
+
+def test_llama_factory_accepts_weights_of_4_bits(tmp_path: Path, training_data: Path) -> None:
+    from llamafactory.hparams import get_train_args
+
+    places = {"model_name_or_path": str(NANO), "dataset_dir": str(training_data / "dataset"), "use_cpu": True}
+    keys = settings("gemma3_4b", quantization="nf4") | {"output_dir": str(tmp_path), "bf16": False}
+    model = get_train_args(keys | places)[0]
+    assert (model.quantization_bit, model.quantization_type, model.double_quantization) == (4, "nf4", True)
 
 
 def test_the_tables_recipe_is_the_published_one() -> None:
@@ -142,8 +161,13 @@ def test_the_tables_recipe_is_the_published_one() -> None:
     b = {"lora_rank": 8, "lora_alpha": 32, "lora_dropout": 0.1, "learning_rate": 2e-5, "num_train_epochs": 1}
     assert {**shared, **a}.items() <= first.items()
     assert {**shared, **b}.items() <= second.items()
-    assert second["disable_gradient_checkpointing"] and second["gradient_checkpointing"]
-    assert second["gradient_checkpointing_kwargs"] == {"use_reentrant": False}
+    student = tree.load(PARAMS).find_student("qwen2_5_vl_7b_tableqa")
+    options = llamafactory.checkpointing_options(student, student.tiers[1], True)
+    assert OmegaConf.from_cli(options) == {
+        "disable_gradient_checkpointing": True,
+        "gradient_checkpointing": True,
+        "gradient_checkpointing_kwargs": {"use_reentrant": False},
+    }
 
 
 @pytest.mark.parametrize("name", STUDENTS)

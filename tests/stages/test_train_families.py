@@ -79,7 +79,7 @@ def test_a_family_is_audited_trained_merged_reloaded_and_asked(
     name: str, bases: Callable[[str], Path], chosen: Callable[..., Path], training_data: Path, tmp_path: Path
 ) -> None:
     base, tiers = bases(name), [TIER, VISION] if name == "qwen2_5_vl" else [TIER]
-    params = chosen(name, tiers)
+    params = chosen(name, tiers, checkpointing="always" if len(tiers) == 2 else "auto")
     result = train(params, training_data, base, tmp_path)
     assert result.exit_code == 0, result.output
     lineage = read_json(tmp_path / "adapter/lineage.json")

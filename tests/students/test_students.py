@@ -12,7 +12,7 @@ from warraq import params as tree
 from warraq.cli.main import main
 from warraq.errors import InputError
 from warraq.students import families
-from warraq.students.weights import read_shapes
+from warraq.students.weights import Shapes, read_shapes
 from warraq.training import hardware
 from warraq.training.page_image import measure_line_height
 from warraq.training.selection import correlate_ranks, measure_gain
@@ -38,7 +38,7 @@ def test_what_a_gpu_cannot_hold_is_refused_before_it_is_loaded(gpu: None, tmp_pa
 
 def test_the_estimate_of_a_7b_model_is_that_of_its_parts() -> None:
     """Qwen2.5-VL-7B in bf16: 15.4 GiB of weights; 16 B a logit of 152,064 (facts of the trainer's loss)."""
-    student = tree.load(PARAMS).find_student("qwen2_5_vl_7b_tableqa")
+    student = tree.load(PARAMS).find_student("qwen2_5_vl_7b_tableqa").model_copy(update={"fused_loss": False})
     shapes = {"model.language_model.embed_tokens.weight": (152_064, 3584), "rest": (8_292_166_656 - 152_064 * 3584,)}
     parts = hardware.estimate_memory(shapes, student, 42_000_000, 2048)
     assert parts["weights"] / 2**30 == pytest.approx(15.4, abs=0.1)
@@ -103,3 +103,64 @@ def test_three_documents_that_gain_alike_prove_no_tier() -> None:
 def test_the_rank_correlation_of_loss_and_score() -> None:
     assert correlate_ranks([3.0, 2.0, 1.0], [0.1, 0.2, 0.9]) == -1.0
     assert correlate_ranks([3.0, 2.0], [0.1, 0.2]) is None
+
+
+GEMMA_4B: Shapes = {
+    "model.language_model.embed_tokens.weight": (262_208, 2560), "model.vision_tower.rest": (480_000, 1000),
+    **{f"model.language_model.layers.{layer}.{name}.weight": shape for layer in range(34) for name, shape in {
+        "self_attn.q_proj": (2048, 2560), "self_attn.k_proj": (1024, 2560), "self_attn.v_proj": (1024, 2560),
+        "self_attn.o_proj": (2560, 2048), "mlp.gate_proj": (10240, 2560), "mlp.up_proj": (10240, 2560),
+        "mlp.down_proj": (2560, 10240)}.items()},
+}  # fmt: skip
+"""Names and shapes of Gemma-3-4B, its vision tower as one; a dense page has 4,011 tokens."""
+
+
+def claim_gpu(monkeypatch: pytest.MonkeyPatch, gib: int) -> None:
+    monkeypatch.setattr(hardware, "list_gpus", lambda: [("Some GPU", gib * hardware.GIB)])
+
+
+def test_a_dense_page_of_gemma_3_4b_fits_a_card_of_16_gib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    student = tree.load(PARAMS).find_student("gemma3_4b")
+    claim_gpu(monkeypatch, 16)
+    hardware.check_hardware(GEMMA_4B, student, 4011, tmp_path)
+    claim_gpu(monkeypatch, 10)
+    with pytest.raises(InputError, match="set quantization to nf4, and it needs 8"):
+        hardware.check_hardware(GEMMA_4B, student, 4011, tmp_path)
+    hardware.check_hardware(GEMMA_4B, student.model_copy(update={"quantization": "nf4"}), 4011, tmp_path)
+
+
+def test_the_remedies_offered_help(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    claim_gpu(monkeypatch, 24)
+    whole = tree.load(PARAMS).find_student("gemma3_4b").model_copy(update={"fused_loss": False})
+    with pytest.raises(InputError, match=r"about 29 GiB .*; set fused_loss to true, and it needs 13\.$"):
+        hardware.check_hardware(GEMMA_4B, whole, 4011, tmp_path)
+    batch = whole.model_copy(update={"fused_loss": True, "batch_size": 8, "eval_batch_size": 8})
+    both = "set batch_size to 1 and eval_batch_size to 1 and accumulation to 64, and it needs 13"
+    with pytest.raises(InputError, match=both):
+        hardware.check_hardware(GEMMA_4B, batch, 4011, tmp_path)
+    never = batch.model_copy(update={"batch_size": 1, "eval_batch_size": 1, "checkpointing": "never"})
+    with pytest.raises(InputError, match="set checkpointing to auto, and it needs 13"):
+        hardware.check_hardware(GEMMA_4B, never, 4011, tmp_path)
+    claim_gpu(monkeypatch, 4)
+    with pytest.raises(InputError, match=r"and it needs 8; lower cutoff_len .*, or take a larger GPU\.$"):
+        hardware.check_hardware(GEMMA_4B, never, 4011, tmp_path)
+
+
+def test_gradients_are_checkpointed_where_they_do_not_fit_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    student = tree.load(PARAMS).find_student("gemma3_4b")
+    for gib, is_checkpointed in ((24, True), (80, False)):
+        claim_gpu(monkeypatch, gib)
+        assert hardware.choose_checkpointing(GEMMA_4B, student, 4011) == is_checkpointed
+        for said in ("always", "never"):
+            own = student.model_copy(update={"checkpointing": said})
+            assert hardware.choose_checkpointing(GEMMA_4B, own, 4011) == (said == "always")
+    monkeypatch.setattr(hardware, "list_gpus", lambda: [])
+    assert hardware.choose_checkpointing(GEMMA_4B, student, 4011)
+    assert not hardware.choose_checkpointing(GEMMA_4B, student.model_copy(update={"precision": "fp32"}), 4011)
+
+
+def test_a_fused_loss_without_a_gpu_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "list_gpus", lambda: [])
+    nano = tree.load(PARAMS).find_student("nano").model_copy(update={"fused_loss": True})
+    with pytest.raises(InputError, match="there is no GPU, which fused_loss needs"):
+        hardware.check_hardware(read_shapes(NANO, families.load("gemma3")), nano, 500, tmp_path)

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 def contract(**changes: Any) -> TrainerContract:
     agreed = {"family": "qwen2_5_vl", "components": (), "targets": (), "names": (), "tokens": (), "loss_by_task": ()}
-    return TrainerContract(**{**agreed, "scored": (), **changes})
+    return TrainerContract(**{**agreed, "scored": (), "fused_loss": False, **changes})
 
 
 PUBLISHED = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -71,3 +71,16 @@ def test_lengths_that_are_not_the_audits_stop_the_trainer() -> None:
         trainer.check_contract(terms, None, [7, 8])
     with pytest.raises(InputError, match="kept 1 of 2 samples"):
         trainer.check_contract(terms, None, [7])
+
+
+def test_weights_of_4_bits_count_as_what_they_stand_for() -> None:
+    import torch
+
+    layer = torch.nn.Linear(4, 6, bias=False)
+    layer.weight.quant_state = torch.nn.Linear(8, 6).weight  # type: ignore[attr-defined]  # bitsandbytes': of the whole
+    assert trainer.read_trained(layer)[0] == {"weight": (6, 8)}
+
+
+def test_the_fused_loss_is_that_of_evaluation_too() -> None:
+    step = trainer.skip_logits(lambda _, __, inputs, alone: (inputs, alone))
+    assert step(None, None, {"labels": 1}, True) == ({"labels": 1, "skip_logits": True}, True)

@@ -83,6 +83,7 @@ def run(  # noqa: PLR0913 - each file of a stage is an argument of its own
     part = out.with_name(out.name + ".part")
     with workdir.lock_workdir(part):
         base_sha256, settings_sha256 = weights.digest_model(base), hash_settings(base)
+        is_checkpointed = hardware.choose_checkpointing(shapes, student, longest)
         largest_px = workdir.measure_largest_image(pages, samples)
         settings = [
             llamafactory.training_settings(
@@ -102,7 +103,9 @@ def run(  # noqa: PLR0913 - each file of a stage is an argument of its own
         shutil.rmtree(final, ignore_errors=True)
         adopted: list[Path] = []
         tiers: list[TierRecord] = []
-        for number, (setting, contract) in enumerate(zip(settings, contracts, strict=True), start=1):
+        for number, (tier, setting, contract) in enumerate(
+            zip(student.tiers, settings, contracts, strict=True), start=1
+        ):
             place, adapter = part / str(number), final / str(number)
             (place / "output").mkdir(parents=True, exist_ok=True)
             write_json(place / CONTRACT, contract)
@@ -115,7 +118,8 @@ def run(  # noqa: PLR0913 - each file of a stage is an argument of its own
             chain = {"create_new_adapter": True} if adopted else {}
             llamafactory.write_settings(place / "train.yaml", setting | chain, paths)
             if not trainer_output.is_finished(place / "output"):
-                tier_training.run_trainer(place, student, len(samples["train"]), bool(adopted))
+                options = llamafactory.checkpointing_options(student, tier, is_checkpointed)
+                tier_training.run_trainer(place, student, len(samples["train"]), bool(adopted), options)
             record = tier_training.collect_tier(place, adapter, part / "base", student)
             tiers.append(tier_training.judge_tier(record, place / "output") if adopted else record)
             if tiers[-1]["adopted"]:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from warraq.section import Section
+from warraq.students import families
 from warraq.students.families import MODULES, Component
 from warraq.views import Views
 
@@ -55,6 +56,9 @@ class Student(Section):
     scheduler: Literal["cosine", "linear", "constant"]
     warmup_ratio: Annotated[float, Field(ge=0, lt=1)]  # share of all updates
     precision: Literal["bf16", "fp32"]
+    fused_loss: bool  # the logits never stand in memory whole; needs a GPU, and a family that has it
+    checkpointing: Literal["auto", "always", "never"]  # of gradients; auto: where they do not fit without
+    quantization: Literal["none", "nf4"]  # of the frozen weights while training
     cutoff_len: Annotated[int, Field(ge=64, le=131072)]  # tokens, prompt + image + answer, at most
     image_max_pixels: Annotated[int, Field(ge=1024)] | None  # px a page is shrunk to; None: the processor's own
     views: Views  # how a page is shown: as a whole, and as so many bands beside it
@@ -86,4 +90,12 @@ class Student(Section):
             raise ValueError("full tuning has one tier")
         if len(self.tiers) > 1 and self.scored_samples < 2:
             raise ValueError("a second tier is adopted by its answers: scored_samples must be 2 or more")
+        return self
+
+    @model_validator(mode="after")
+    def _check_memory_savers(self) -> Self:
+        if self.fused_loss and not families.load(self.family).has_fused_loss:
+            raise ValueError(f"there is no fused loss for {self.family}: fused_loss must be false")
+        if self.quantization != "none" and (self.tuning, self.precision, len(self.tiers)) != ("lora", "bf16", 1):
+            raise ValueError("nf4 is for one LoRA tier in bf16: a second cannot stand on quantized weights")
         return self

@@ -8,7 +8,7 @@ from pathlib import Path
 from warraq.errors import InputError
 from warraq.students import Student, families
 from warraq.students.weights import read_shapes
-from warraq.training.hardware import GIB, estimate_memory, format_parts, list_gpus
+from warraq.training.hardware import GIB, choose_checkpointing, estimate_memory, format_parts, list_gpus
 from warraq.training.trainable_modules import count_trained_weights
 
 Line = tuple[bool, str]
@@ -57,6 +57,7 @@ def _check_student(name: str, student: Student, base: Path, memory: int) -> Line
         trained = count_trained_weights(shapes, student)
     except InputError as error:
         return False, f"{name}: {error}"
-    parts = estimate_memory(shapes, student, trained, student.cutoff_len)
+    is_checkpointed = choose_checkpointing(shapes, student, student.cutoff_len)
+    parts = estimate_memory(shapes, student, trained, student.cutoff_len, checkpointed=is_checkpointed)
     need = sum(parts.values())
     return need <= memory, f"{name}: at most about {need / GIB:.1f} GiB to train ({format_parts(parts)})"

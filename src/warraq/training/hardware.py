@@ -10,11 +10,12 @@ from pathlib import Path
 from warraq.environment import read_count, read_flag
 from warraq.errors import InputError
 from warraq.files import read_json
-from warraq.students import Student
+from warraq.students import Student, families
 from warraq.students.weights import Shapes
 from warraq.training.trainable_modules import count_trained_weights
 
 GIB = 2**30
+SPARE = 0.9  # of a GPU's memory is planned for: the estimate leaves out the vision tower and what lies between blocks
 
 
 def list_gpus() -> list[tuple[str, int]]:
@@ -49,7 +50,9 @@ def read_zero_stage() -> int:
     return 2 if stage is None else stage
 
 
-def estimate_memory(shapes: Shapes, student: Student, trained: int, tokens: int) -> dict[str, int]:
+def estimate_memory(
+    shapes: Shapes, student: Student, trained: int, tokens: int, *, checkpointed: bool = True
+) -> dict[str, int]:
     """Bytes on one device while training, by what takes them; the vision tower's own activations are not counted.
 
     Args:
@@ -57,28 +60,80 @@ def estimate_memory(shapes: Shapes, student: Student, trained: int, tokens: int)
         student: how it is trained.
         trained: weights that are trained.
         tokens: of the longest sample. Logits are those of every token, in fp32 and again as gradient, some 16 bytes
-            each. A layer of the language model keeps four values for each of its MLP's width and some 25 for each of
-            its own (counted on Gemma-3 and Qwen2.5-VL: docs/measurements.md); where gradients are checkpointed only
-            one layer does at a time, beside its gradients, and the others their input.
+            each; by a fused loss those of a part of the tokens at a time, in bf16, and a gradient of the hidden states.
+            A layer of the language model keeps four values for each of its MLP's width and some 25 for each of
+            its own (counted on Gemma-3 and Qwen2.5-VL: docs/measurements.md).
+        checkpointed: only one layer does at a time, beside its gradients, and the others keep their input.
     """
     size = 2 if student.precision == "bf16" else 4
     vocabulary, hidden = next(shape for name, shape in shapes.items() if name.endswith("embed_tokens.weight"))
     layers = len({hit[1] for name in shapes if (hit := re.search(r"language_model\.layers\.(\d+)\.", name))})
     wide = max((s[0] for name, s in shapes.items() if re.search(r"language_model.*\.up_proj\.weight", name)), default=0)
-    batch = max(student.batch_size, student.eval_batch_size)
+    places = tokens * max(student.batch_size, student.eval_batch_size)
     layer = 4 * wide + 25 * hidden
-    kept = 2 * layer + layers * hidden if student.precision == "bf16" else layer * layers
+    at_once = 2 ** math.ceil(math.log2(max(places * hidden / vocabulary, 1)))  # of liger-kernel, a power of two
     return {
-        "weights": sum(math.prod(shape) for shape in shapes.values()) * size,
+        "weights": sum(math.prod(shape) * _weight_size(name, shape, student) for name, shape in shapes.items()) // 64,
         "trained": trained * 16,  # fp32 with gradient and two moments
-        "logits": 16 * vocabulary * tokens * batch,
-        "activations": size * tokens * batch * kept,
+        "logits": 4 * (vocabulary * at_once + hidden * places) if student.fused_loss else 16 * vocabulary * places,
+        "activations": size * places * (2 * layer + layers * hidden if checkpointed else layer * layers),
     }
+
+
+def _weight_size(name: str, shape: tuple[int, ...], student: Student) -> int:
+    """64ths of a byte that a weight takes: of linear layers but the head, nf4 keeps 4 bits and a scale a block."""
+    if student.quantization == "nf4" and len(shape) == 2 and not re.search(r"embed|lm_head", name):
+        return 33
+    return 128 if student.precision == "bf16" else 256
 
 
 def format_parts(parts: dict[str, int]) -> str:
     """The estimate in GiB, part by part."""
     return ", ".join(f"{part} {value / GIB:.1f}" for part, value in parts.items())
+
+
+def choose_checkpointing(shapes: Shapes, student: Student, tokens: int) -> bool:
+    """Whether gradients are checkpointed: as the student says, or where they do not fit into the GPU without.
+
+    Without a GPU a student in fp32 is a small one, which has memory to spare.
+    """
+    if student.checkpointing != "auto":
+        return student.checkpointing == "always"
+    gpus = list_gpus()
+    if not gpus:
+        return student.precision == "bf16"
+    trained = count_trained_weights(shapes, student)
+    need = sum(estimate_memory(shapes, student, trained, tokens, checkpointed=False).values())
+    return need > SPARE * min(size for _, size in gpus)
+
+
+def find_remedy(shapes: Shapes, student: Student, trained: int, tokens: int, size: int) -> str:
+    """What of the student makes it fit into `size` bytes: one change after another that helps this family, and what
+    is needed then."""
+    family, changes = families.load(student.family), dict[str, object]()
+    need = sum(estimate_memory(shapes, student, trained, tokens).values())
+    if need <= size:
+        return f"set checkpointing to auto, and it needs {need / GIB:.0f}"
+    tried: list[tuple[bool, dict[str, object]]] = [
+        (family.has_fused_loss, {"fused_loss": True}),
+        (True, {"batch_size": 1, "eval_batch_size": 1, "accumulation": student.batch_size * student.accumulation}),
+        (student.tuning == "lora" and student.precision == "bf16" and len(student.tiers) == 1, {"quantization": "nf4"}),
+    ]
+    for is_possible, change in tried:
+        changed = student.model_copy(update=changes | change)
+        less = sum(estimate_memory(shapes, changed, trained, tokens).values())
+        if is_possible and less < need:
+            changes, need = changes | change, less
+        if need <= size:
+            break
+    changes = {name: value for name, value in changes.items() if value != getattr(student, name)}
+    said = " and ".join(f"{name} to {str(value).lower()}" for name, value in changes.items())
+    remedy = f"set {said}, and it needs {need / GIB:.0f}" if said else ""
+    if need > size:
+        shorter = "image_max_pixels and cutoff_len" if student.image_max_pixels else "cutoff_len"
+        also = f"lower {shorter} (train.misfits says what becomes of longer samples), or take a larger GPU"
+        remedy = f"{remedy}; {also}" if remedy else also
+    return remedy
 
 
 def check_hardware(shapes: Shapes, student: Student, tokens: int, place: Path) -> None:
@@ -101,13 +156,16 @@ def check_hardware(shapes: Shapes, student: Student, tokens: int, place: Path) -
             "the environment asks for ZeRO-3, under which Gemma-3 fails and no tier stands on another: set "
             "ACCELERATE_DEEPSPEED_ZERO_STAGE=2, or take FSDP (docs/running.md, Several GPUs)."
         )
-    parts = estimate_memory(shapes, student, count_trained_weights(shapes, student), tokens)
-    need, gpus = sum(parts.values()), list_gpus()
-    if gpus and need > min(size for _, size in gpus):
+    is_checkpointed = choose_checkpointing(shapes, student, tokens)
+    trained, gpus = count_trained_weights(shapes, student), list_gpus()
+    parts = estimate_memory(shapes, student, trained, tokens, checkpointed=is_checkpointed)
+    if not gpus and student.fused_loss and student.precision == "fp32":
+        raise InputError("there is no GPU, which fused_loss needs; set it to false for this student.")
+    if gpus and sum(parts.values()) > min(size for _, size in gpus):
         name, size = min(gpus, key=lambda gpu: gpu[1])
         raise InputError(
-            f"training needs about {need / GIB:.0f} GiB ({format_parts(parts)}), {name} has {size / GIB:.0f}; lower "
-            "batch_size (and raise accumulation), cutoff_len or image_max_pixels."
+            f"training needs about {sum(parts.values()) / GIB:.0f} GiB ({format_parts(parts)}), {name} has "
+            f"{size / GIB:.0f}; {find_remedy(shapes, student, trained, tokens, size)}."
         )
     place = next(folder for folder in (place, *place.absolute().parents) if folder.exists())
     free, wanted = shutil.disk_usage(place).free, 3 * parts["trained"] + GIB // 4

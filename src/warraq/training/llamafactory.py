@@ -65,7 +65,7 @@ def training_settings(
         "template": family.template, "default_system": family.system, "flash_attn": "sdpa",
         "image_max_pixels": max(largest_px, 1024), "cutoff_len": choose_cutoff(max(size.tokens for size in sizes)),
         "overwrite_cache": True,  # the cache does not see that an image changed
-        **_checkpointing_settings(student, tier),
+        **_memory_settings(student),
         "per_device_train_batch_size": student.batch_size, "per_device_eval_batch_size": student.eval_batch_size,
         "gradient_accumulation_steps": student.accumulation, "learning_rate": tier.learning_rate,
         "lr_scheduler_type": student.scheduler, "warmup_ratio": student.warmup_ratio,
@@ -105,13 +105,24 @@ def choose_cutoff(longest: int) -> int:
     return (longest // 8 + 1) * 8
 
 
-def _checkpointing_settings(student: Student, tier: Tier) -> Settings:
-    """Gradient checkpointing: none for a small student, which has memory to spare; LLaMA-Factory's own covers only
-    layers with trainable weights, so that a tier of the vision alone takes transformers' own, not reentrant."""
-    if student.precision == "bf16" and student.tuning == "lora" and not tier.language:
-        smaller = {"gradient_checkpointing": True, "gradient_checkpointing_kwargs": {"use_reentrant": False}}
-        return {"disable_gradient_checkpointing": True, **smaller}
-    return {"disable_gradient_checkpointing": student.precision == "fp32"}
+def _memory_settings(student: Student) -> Settings:
+    """What saves memory and moves the result by its rounding."""
+    settings: Settings = {"enable_liger_kernel": True} if student.fused_loss else {}
+    if student.quantization == "nf4":
+        settings |= {"quantization_bit": 4, "quantization_type": "nf4", "double_quantization": True}
+    return settings
+
+
+def checkpointing_options(student: Student, tier: Tier, is_checkpointed: bool) -> list[str]:
+    """Gradient checkpointing, which changes no result and depends on the GPU: options beside the YAML.
+
+    LLaMA-Factory's own covers only layers with trainable weights, so that a tier of the vision alone takes
+    transformers' own, not reentrant.
+    """
+    if is_checkpointed and student.tuning == "lora" and not tier.language:
+        own = ["gradient_checkpointing=true", "gradient_checkpointing_kwargs={use_reentrant: false}"]
+        return ["disable_gradient_checkpointing=true", *own]
+    return [f"disable_gradient_checkpointing={str(not is_checkpointed).lower()}"]
 
 
 def share_batch(student: Student, devices: int) -> list[str]:

@@ -52,7 +52,9 @@ def follow_log(child: "subprocess.Popen[bytes]", log: Path) -> None:
                 logger.info("train %d/%d steps, loss %.3f%s", step, total, entry["loss"], left, extra=progress)
 
 
-def run_trainer(part: Path, student: Student, samples: int, is_chained: bool) -> None:
+def run_trainer(
+    part: Path, student: Student, samples: int, is_chained: bool, checkpointing: Sequence[str] = ()
+) -> None:
     """Train in `part`, from the last whole checkpoint where there is one.
 
     Args:
@@ -60,6 +62,7 @@ def run_trainer(part: Path, student: Student, samples: int, is_chained: bool) ->
         student: who is trained.
         samples: of training, to be held against what the trainer says.
         is_chained: whether the tier stands on others.
+        checkpointing: options of gradient checkpointing.
 
     Raises:
         InputError: what was loaded breaks the contract.
@@ -72,7 +75,7 @@ def run_trainer(part: Path, student: Student, samples: int, is_chained: bool) ->
     logger.info("train %d samples, %s tuning, %s; LLaMA-Factory's log is %s", samples, kind, start, log)
     wandb = os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_MODE") == "offline"
     loaders = min(len(os.sched_getaffinity(0)) - 1, 8)  # a page is decoded while another is learned
-    options = [f"report_to={'wandb' if wandb else 'none'}", f"dataloader_num_workers={loaders}"]
+    options = [*checkpointing, f"report_to={'wandb' if wandb else 'none'}", f"dataloader_num_workers={loaders}"]
     options += [f"run_name={part.parent.parent.resolve().name}-{part.name}", f"ddp_timeout={LONGEST_S}"]
     options.append(f"preprocessing_num_workers={min(loaders, samples // 500) or 1}")  # a process takes 2 s to start
     options += llamafactory.share_batch(student, hardware.count_devices())

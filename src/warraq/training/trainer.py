@@ -103,7 +103,7 @@ def read_trained(model: Any) -> tuple[Shapes, dict[str, int]]:
         plain = plain.replace(".modules_to_save.default", "")
         part = plain.split(".lora_")[0] if ".lora_" in plain else plain
         if ".lora_" not in plain and ".original_module." not in plain:
-            shapes[part] = tuple(weight.shape)
+            shapes[part] = tuple(getattr(weight, "quant_state", weight).shape)  # nf4 packs them in one row
         if weight.requires_grad:
             trained[part] = trained.get(part, 0) + weight.numel()
     return shapes, trained
@@ -116,13 +116,8 @@ def make_callback(contract: TrainerContract) -> Any:
     from torch.distributed.fsdp import register_fsdp_forward_method
     from transformers import TrainerCallback
 
-    from warraq.training import hardware
-
     losses: list[float] = []
-    if hardware.read_zero_stage():  # DeepSpeed drops a group of no weights, and the scheduler would miss it
-        CustomSeq2SeqTrainer.create_optimizer = drop_empty_groups(CustomSeq2SeqTrainer.create_optimizer)
-    if contract.loss_by_task:  # evaluation goes sample by sample, in order, on one device
-        CustomSeq2SeqTrainer.prediction_step = record_losses(CustomSeq2SeqTrainer.prediction_step, losses)
+    adapt_trainer(CustomSeq2SeqTrainer, contract, losses)
 
     class ContractCallback(TrainerCallback):
         is_over = False
@@ -157,6 +152,18 @@ def make_callback(contract: TrainerContract) -> Any:
     return ContractCallback()
 
 
+def adapt_trainer(own: Any, contract: TrainerContract, losses: list[float]) -> None:
+    """Change the class of the trainer: under DeepSpeed, for the fused loss, and to keep the losses of evaluation."""
+    from warraq.training import hardware
+
+    if hardware.read_zero_stage():  # DeepSpeed drops a group of no weights, and the scheduler would miss it
+        own.create_optimizer = drop_empty_groups(own.create_optimizer)
+    if contract.fused_loss:
+        own.prediction_step = skip_logits(own.prediction_step)
+    if contract.loss_by_task:  # evaluation goes sample by sample, in order, on one device
+        own.prediction_step = record_losses(own.prediction_step, losses)
+
+
 def average_by_task(names: Sequence[str], losses: Sequence[float]) -> dict[str, float]:
     """The mean loss of each task, where there is a loss for each of the samples, whose tasks `names` are."""
     if len(losses) != len(names):
@@ -183,6 +190,15 @@ def record_losses(step: Callable[..., Any], losses: list[float]) -> Callable[...
         return outcome
 
     return recording_step
+
+
+def skip_logits(step: Callable[..., Any]) -> Callable[..., Any]:
+    """The trainer's `prediction_step` that has the fused loss while evaluating, too, as liger-kernel alone has not."""
+
+    def skipping_step(self: Any, model: Any, inputs: Mapping[str, Any], *arguments: Any, **options: Any) -> Any:
+        return step(self, model, {**inputs, "skip_logits": True}, *arguments, **options)
+
+    return skipping_step
 
 
 def drop_empty_groups(create: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -32,6 +32,7 @@ class TrainerContract(Row):
     tokens: tuple[int, ...]
     loss_by_task: tuple[str, ...]  # the task of each validation sample; empty where they are evaluated several at once
     scored: tuple[ScoredSample, ...]
+    fused_loss: bool
 
 
 def make_contract(
@@ -63,4 +64,5 @@ def make_contract(
             )
             for place in sorted(order[: student.scored_samples])
         ),
+        fused_loss=student.fused_loss,
     )  # fmt: skip

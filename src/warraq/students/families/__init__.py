@@ -53,6 +53,7 @@ class Family:
     whole_projector: str | None  # a projector without linear layers, which is trained whole
     vision_attention: str  # pattern of the attention of a vision block, its number the first group
     unused_vision_blocks: int  # at the end, of which the projector sees nothing
+    has_fused_loss: bool  # liger-kernel's, by LLaMA-Factory
     image_mark: str  # what stands for an image in a question
     system: str  # the message before a question, or ""
     render_chat: Callable[[str, str], Chat]  # question, answer -> the chat

@@ -40,6 +40,7 @@ GEMMA3 = Family(
     whole_projector="multi_modal_projector",
     vision_attention=r"model\.vision_tower\.vision_model\.encoder\.layers\.(\d+)\.self_attn\.(q|k|v|out)_proj",
     unused_vision_blocks=0,
+    has_fused_loss=True,
     image_mark=MARK,
     system="",
     render_chat=render_chat,

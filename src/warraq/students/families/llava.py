@@ -79,6 +79,7 @@ LLAVA_1_5 = Family(
     whole_projector=None,
     vision_attention=r"model\.vision_tower\.vision_model\.encoder\.layers\.(\d+)\.self_attn\.(q|k|v|out)_proj",
     unused_vision_blocks=1,
+    has_fused_loss=False,
     image_mark="<image>\n",
     system=SYSTEM,
     render_chat=render_chat,

@@ -65,6 +65,7 @@ QWEN2_5_VL = Family(
     whole_projector=None,
     vision_attention=r"model\.visual\.blocks\.(\d+)\.attn\.(qkv|proj)",
     unused_vision_blocks=0,
+    has_fused_loss=True,
     image_mark=MARK,
     system=SYSTEM,
     render_chat=render_chat,
@@ -74,6 +75,7 @@ QWEN2_5_VL = Family(
 QWEN3_VL = replace(
     QWEN2_5_VL,
     model_type="qwen3_vl",
+    has_fused_loss=False,
     template="qwen3_vl_nothink",
     renamed={},
     components={**QWEN2_5_VL.components, "projector": r"model\.visual\.(merger|deepstack_merger_list)\."},
