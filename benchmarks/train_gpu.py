@@ -42,6 +42,7 @@ from warraq.students import Student, families
 from warraq.training import audit, hardware, llamafactory, trainable_modules, trainer, workdir
 from warraq.training.audit import SampleSize
 from warraq.training.trainer_contract import make_contract
+from warraq.views import PAGE as PAGE_ALONE
 
 ROOT = Path(__file__).parents[1]
 NANO = ROOT / "models/nano/base"
@@ -273,7 +274,7 @@ def count_flops(row: Row, student: Student, shapes: dict[str, tuple[int, ...]], 
 def prepare_row(row: Row, folder: Path, tiny: bool) -> tuple[dict[str, Any], Any, dict[str, Any]]:
     """Settings and contract of the trainer, and what is known before it runs."""
     student = params.load(ROOT / "params.yaml").find_student(row.student)
-    changes: dict[str, Any] = {"accumulation": ACCUMULATION, **row.changed}
+    changes: dict[str, Any] = {"accumulation": ACCUMULATION, "views": PAGE_ALONE, **row.changed}
     if tiny:
         changes |= {"precision": "fp32", "batch_size": 1, "image_max_pixels": None, "min_line_px": 0}
     student = student.model_copy(update=changes)
@@ -284,7 +285,8 @@ def prepare_row(row: Row, folder: Path, tiny: bool) -> tuple[dict[str, Any], Any
     train = make_samples(images, count, (20, 40) if tiny else ANSWER)
     samples: audit.Samples = {"train": train, "val": train[:1]}
     shapes, family = read_random_shapes(folder / "base"), families.load(student.family)
-    sizes = audit.measure_samples(folder / "base", student, samples, folder / "pages")
+    measure = audit.SampleMeasure(folder / "base", student, folder / "pages")
+    sizes = audit.measure_samples(measure, samples, student.views)
     write_json(folder / "dataset_info.json", dataset_info())
     workdir.write_workdir(folder / "work", folder / "base", folder, folder / "pages", student, samples)
     tier, targets = student.tiers[row.tier - 1], trainable_modules.choose_targets(shapes, student)[row.tier - 1]
