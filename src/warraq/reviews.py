@@ -55,22 +55,32 @@ def select_reviews(rows: Iterable[Review]) -> dict[str, Review]:
     """Of rows in their order the one that counts of each page."""
     reviews: dict[str, Review] = {}
     for row in rows:
-        if row.status == "withdrawn":
-            reviews.pop(row.page_id, None)
-        elif row.status not in (*SECOND, "skipped"):
-            reviews[row.page_id] = row
+        count_review(reviews, row)
     return reviews
+
+
+def count_review(reviews: dict[str, Review], row: Review) -> None:
+    """Go on from what counted of each page to what counts with one more row."""
+    if row.status == "withdrawn":
+        reviews.pop(row.page_id, None)
+    elif row.status not in (*SECOND, "skipped"):
+        reviews[row.page_id] = row
 
 
 def select_second_readings(rows: Iterable[Review]) -> dict[str, Review]:
     """Of rows in their order the one of each page by a second reader that counts."""
     readings: dict[str, Review] = {}
     for row in rows:
-        if row.status == "second":
-            readings[row.page_id] = row
-        elif row.status == "second_withdrawn":
-            readings.pop(row.page_id, None)
+        count_second_reading(readings, row)
     return readings
+
+
+def count_second_reading(readings: dict[str, Review], row: Review) -> None:
+    """The same for second readers."""
+    if row.status == "second":
+        readings[row.page_id] = row
+    elif row.status == "second_withdrawn":
+        readings.pop(row.page_id, None)
 
 
 @contextmanager

@@ -13,8 +13,11 @@ from support import PARAMS
 from support.label_project import content_answer
 from support.review_project import ReviewProject
 from warraq.cli.main import main
-from warraq.records import Review
-from warraq.reviewing import exchange
+from warraq.records import Review, dump_row
+from warraq.reviewing import exchange, log
+from warraq.reviewing.project import ReviewFolders
+from warraq.reviewing.project import ReviewProject as LoadedProject
+from warraq.reviews import read_review_rows
 
 
 def run(project: ReviewProject, *options: str, data: Path | None = None) -> Result:
@@ -101,3 +104,22 @@ def test_a_file_that_is_no_review_is_one_sentence(project: ReviewProject, tmp_pa
     (tmp_path / "bad").write_text("no reviews")
     result = run(project, "--import", str(tmp_path / "bad"))
     assert result.exit_code == 2 and "bad holds what is no review" in result.output
+
+
+def test_a_file_of_many_reviews_reads_what_is_there_once(
+    project: ReviewProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages = [project.add_page(number) for number in range(30)]
+    project.write_pages()
+    rows = [Review(page_id=page.page_id, task="content", answer=content_answer("x"), reviewer="r") for page in pages]
+    (tmp_path / "reviews.jsonl").write_text("".join(map(dump_row, rows)), encoding="utf-8")
+    readings: list[Path] = []
+
+    def read(path: Path, task: str) -> list[Review]:
+        readings.append(path)
+        return read_review_rows(path, task)
+
+    monkeypatch.setattr(log, "read_review_rows", read)
+    loaded = LoadedProject(ReviewFolders(project.root, project.root / "reports"), ["content"])
+    assert exchange.import_reviews(loaded, tmp_path / "reviews.jsonl", "r") == {"added": 30}
+    assert len(readings) <= 1 and project.reviews() == rows

@@ -17,7 +17,6 @@ from warraq.errors import InputError, first_problem
 from warraq.files import JsonObject, parse_strict_json
 from warraq.records import Review, dump_row
 from warraq.reviewing.project import ReviewProject
-from warraq.reviews import lock_rows
 
 Format = Literal["jsonl", "csv", "label-studio"]
 COLUMNS = ("page_id", "task", "status", "reviewer", "at", "seconds", "seen", "reason", "answer")
@@ -149,9 +148,8 @@ def _add(project: ReviewProject, row: Review, *, keep_reviewed: bool) -> str:
     last = log.find_last(row.page_id, row.status)
     if last is not None and (row.at or "") < (last.at or ""):
         return "older than what is there"
-    with lock_rows(log.path) as append:
+    with log.lock() as append:
         append(row)
-    log.refresh()
     return "added"
 
 

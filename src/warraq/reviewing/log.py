@@ -1,11 +1,21 @@
 """The reviews of a task as they stand, and the way to add one: checked against what the person saw, under a lock."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from warraq.files import JsonObject, short_hash
 from warraq.records import Review, dump_row
-from warraq.reviews import SECOND, lock_rows, read_review_rows, select_reviews, select_second_readings
+from warraq.reviews import (
+    SECOND,
+    count_review,
+    count_second_reading,
+    lock_rows,
+    read_review_rows,
+    select_reviews,
+    select_second_readings,
+)  # fmt: skip
 from warraq.tasks import Task
 
 
@@ -38,8 +48,9 @@ class ReviewLog:
         """Read the file again if it is another than before."""
         if (stamp := self._read_stamp()) != self._stamp:
             self._stamp = stamp
-            self.rows = [self.upgrade(row) for row in read_review_rows(self.path, self.task.name)]
-            self._index()
+            self.rows, self.current, self.last, self.second = [], {}, {}, {}
+            for row in read_review_rows(self.path, self.task.name):
+                self._count(self.upgrade(row))
 
     def upgrade(self, row: Review) -> Review:
         """A row with its answer in today's shape, whatever class of the task it was written for."""
@@ -49,10 +60,25 @@ class ReviewLog:
         stat = self.path.stat() if self.path.exists() else None
         return stat and (stat.st_mtime_ns, stat.st_size)
 
-    def _index(self) -> None:
-        self.current = select_reviews(self.rows)
-        self.last = {row.page_id: row for row in self.rows if row.status not in SECOND}
-        self.second = select_second_readings(self.rows)
+    def _count(self, row: Review) -> None:
+        self.rows.append(row)
+        count_review(self.current, row)
+        count_second_reading(self.second, row)
+        if row.status not in SECOND:
+            self.last[row.page_id] = row
+
+    @contextmanager
+    def lock(self) -> Iterator[Callable[[Review], None]]:
+        """The file for oneself, and as it stands; yields what appends a row, of which the file is not read again."""
+        with lock_rows(self.path) as append:
+            self.refresh()
+
+            def add(row: Review) -> None:
+                append(row)
+                self._count(self.upgrade(row))
+                self._stamp = self._read_stamp()
+
+            yield add
 
     def find_last(self, page_id: str, status: str) -> Review | None:
         """What a row of that status would come after: the last of a page by first readers, or by second ones."""
@@ -72,18 +98,13 @@ class ReviewLog:
         row = self.upgrade(row)
         if row.answer is not None:
             self.task.validate_label(row.answer)
-        with lock_rows(self.path) as append:
-            self.refresh()
+        with self.lock() as append:
             last = self.find_last(row.page_id, row.status)
             if last is not None and _say_the_same(last, row):
                 return  # sent again, as the answer to it got lost
             if hash_review(last) != base:
                 raise ConflictError(last or row)
-            row = row.model_copy(update={"at": datetime.now(UTC).isoformat(timespec="seconds")})
-            append(row)
-            self.rows.append(row)
-            self._stamp = self._read_stamp()
-        self._index()
+            append(row.model_copy(update={"at": datetime.now(UTC).isoformat(timespec="seconds")}))
 
     def undo(self, page_id: str, reviewer: str, base: str, *, second: bool = False) -> None:
         """Append a row by which what was said before the last one counts again, or nothing does; with `second` of what
