@@ -131,7 +131,9 @@ def test_too_long_a_question_is_refused_before_anything_is_drawn(url: str) -> No
 
 def test_the_description_names_every_route_and_field(url: str) -> None:
     held = httpx2.get(f"{url}/openapi.json", trust_env=False).json()
-    assert {"/v1/read", "/v1/models", "/v1/chat/completions", "/healthz", "/metrics"} == set(held["paths"])
+    assert {"/v1/read", "/v1/models", "/v1/models/{name}", "/v1/chat/completions", "/healthz", "/metrics"} == set(
+        held["paths"]
+    )
     text = json.dumps(held)
     named = {part.split('"')[0] for part in text.split('"#/components/schemas/')[1:]}
     assert named <= set(held["components"]["schemas"]) and "ChatBody" in named

@@ -5,9 +5,11 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 from click.testing import CliRunner
 from onnx import numpy_helper
@@ -18,6 +20,7 @@ from support.params import params_yaml
 from warraq import params
 from warraq.cli.main import main
 from warraq.exporters.onnx import gemma3, has_route, quantize
+from warraq.exporters.onnx.constants import compare_constants, find_fault
 from warraq.exporters.onnx.precision import select_precision
 from warraq.exporters.onnx.quantize import Block, Precision
 from warraq.files import read_json, write_json
@@ -153,6 +156,48 @@ def test_planted_fault_is_refused(
     exportable: Path, exported: Path, plant: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert_refused(exportable, exported, gemma3, plant, monkeypatch)
+
+
+def exact_gelu(model: Any) -> None:
+    node = [node for node in model.graph if node.op_type == "Gelu"][-1]
+    node.attributes["approximate"] = ir.AttrString("approximate", "none")
+
+
+def other_epsilon(model: Any) -> None:
+    node = [node for node in model.graph if node.op_type == "RMSNormalization"][-1]
+    node.attributes["epsilon"] = ir.AttrFloat32("epsilon", 1e-5)
+
+
+def one_weight(model: Any) -> None:
+    change(model, "up_proj", lambda array: array * np.where(array == array.max(), 1.1, 1))
+
+
+def rounded_head(model: Any) -> None:
+    """It is the embedding, which the other graph has right."""
+    change(model, "head.weight", lambda array: array.astype(np.float16))
+
+
+def folded_norm(model: Any) -> None:
+    change(model, "add_", lambda array: array * 1.01)
+
+
+def change(model: Any, part: str, function: Callable[[np.ndarray], np.ndarray]) -> None:
+    name, value = next((name, value) for name, value in model.graph.initializers.items() if part in name)
+    value.const_value = ir.tensor(function(value.const_value.numpy()).astype(np.float32), name=name)
+
+
+@pytest.mark.parametrize("plant", [exact_gelu, other_epsilon, one_weight, rounded_head, folded_norm])
+def test_a_number_that_is_nearly_right_is_found(
+    exportable: Path, exported: Path, tmp_path: Path, plant: Callable[[Any], None]
+) -> None:
+    """Which moves no logit by more than rounding does."""
+    reference = TorchRuntime(exportable / "merged").model
+    assert find_fault(compare_constants(exportable / "merged", exported, reference)) is None
+    part, name = shutil.copytree(exported, tmp_path / "part"), "decoder_model_merged.onnx"
+    model = ir.load(exported / name)
+    plant(model)
+    ir.save(model, part / name, external_data=f"{name}_data")
+    assert find_fault(compare_constants(exportable / "merged", part, reference))
 
 
 def test_only_what_follows_a_stop_token_is_not_compared() -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from warraq.errors import InputError
 from warraq.files import JsonObject
@@ -48,13 +48,17 @@ class ImagePart(_Part):
 
 
 ContentPart = Annotated[TextPart | ImagePart, Field(discriminator="type")]
+Content = Annotated[
+    Annotated[str, Tag("text")] | Annotated[list[ContentPart], Tag("parts")],
+    Discriminator(lambda content: "parts" if isinstance(content, list) else "text"),
+]
 
 
 class Message(_Part):
     """A message: at most one of the system, then one of the user."""
 
     role: Literal["system", "developer", "user"]
-    content: str | list[ContentPart]
+    content: Content
     name: None = None
 
 
@@ -137,6 +141,12 @@ class UnknownModelError(InputError):
     """Another model is asked for."""
 
 
+def refuse_other_model(asked: str, model: str) -> None:
+    """Raises UnknownModelError where another model than this server's is asked for."""
+    if asked != model:
+        raise UnknownModelError(f"There is no model {asked!r}; this server's is {model!r}.")
+
+
 def parse_chat_request(body: bytes, folder: Path, model: str, max_images: int) -> ChatRequest:
     """A request as OpenAI's API has it; its images are written to `folder`.
 
@@ -148,8 +158,8 @@ def parse_chat_request(body: bytes, folder: Path, model: str, max_images: int) -
         chat = ChatBody.model_validate_json(body)
     except ValidationError as error:
         raise InputError(_explain(error)) from None
-    if chat.model not in (None, model):
-        raise UnknownModelError(f"There is no model {chat.model!r}; this server's is {model!r}.")
+    if chat.model is not None:
+        refuse_other_model(chat.model, model)
     if chat.stream_options and not chat.stream:
         raise InputError("stream_options go with stream alone; leave them out.")
     instruction, question = _split_messages(chat.messages)

@@ -8,7 +8,7 @@ from pydantic.json_schema import models_json_schema
 from warraq.records import Row
 from warraq.serving.chat import ChatBody
 from warraq.serving.completions import ChatCompletion
-from warraq.serving.output import DocumentAnswers
+from warraq.serving.output import DocumentAnswers, RejectedPage
 
 PLACE = "#/components/schemas/{model}"
 
@@ -21,28 +21,42 @@ class Problem(Row):
 
 
 class ErrorBody(Row):
-    """What is sent with any status of 400 and above; with 422 the rows of what was rejected beside it."""
+    """What is sent with any status of 400 and above."""
 
     error: Problem
+
+
+class RejectedBody(ErrorBody):
+    """What is sent with 422: a file of which no page can be read."""
+
+    rejected: tuple[RejectedPage, ...]
 
 
 def _describe(model: str) -> dict[str, Any]:
     return {"content": {"application/json": {"schema": {"$ref": PLACE.format(model=model)}}}}
 
 
-def _describe_route(body: dict[str, Any], answer: str) -> dict[str, Any]:
+def _describe_route(body: dict[str, Any], answer: str, stream: str) -> dict[str, Any]:
+    whole = _describe(answer)["content"]
     return {
         "openapi_extra": {"requestBody": body | {"required": True}},
         "responses": {
-            200: {"description": "The answer.", **_describe(answer)},
+            200: {
+                "description": "The answer; with `stream` a piece a line.",
+                "content": whole | {stream: {"schema": {"type": "string"}}},
+            },
+            422: {"description": "No page of the file can be read.", **_describe("RejectedBody")},
             "4XX": {"description": "Why there is none.", **_describe("ErrorBody")},
+            503: {"description": "The time for one request was over.", **_describe("ErrorBody")},
         },
     }
 
 
 FORM = {"type": "object", "required": ["file"], "properties": {"file": {"type": "string", "format": "binary"}}}
-READ = _describe_route({"content": {"multipart/form-data": {"schema": FORM}}}, "DocumentAnswers")
-CHAT = _describe_route(_describe("ChatBody"), "ChatCompletion")
+READ = _describe_route(
+    {"content": {"multipart/form-data": {"schema": FORM}}}, "DocumentAnswers", "application/x-ndjson"
+)
+CHAT = _describe_route(_describe("ChatBody"), "ChatCompletion", "text/event-stream")
 
 
 def add_schemas(app: FastAPI) -> None:
@@ -51,7 +65,7 @@ def add_schemas(app: FastAPI) -> None:
     _, schemas = models_json_schema(
         [
             (ChatBody, "validation"),
-            *((model, "serialization") for model in (ChatCompletion, DocumentAnswers, ErrorBody)),
+            *((model, "serialization") for model in (ChatCompletion, DocumentAnswers, ErrorBody, RejectedBody)),
         ],
         ref_template=PLACE,
     )

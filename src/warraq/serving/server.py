@@ -25,7 +25,7 @@ from warraq.errors import InputError
 from warraq.local_server import Guard, make_error_response, make_page_response, refuse_open_host, serve_app
 from warraq.runtimes import Answer
 from warraq.serving.bodies import Bodies, BodiesFullError, SlowBodyError, finish_unless_left, receive_file
-from warraq.serving.chat import ChatRequest, UnknownModelError, parse_chat_request
+from warraq.serving.chat import ChatRequest, UnknownModelError, parse_chat_request, refuse_other_model
 from warraq.serving.completions import make_chunks, make_completion
 from warraq.serving.context import ContextError
 from warraq.serving.description import CHAT, READ, add_schemas
@@ -66,6 +66,7 @@ class Api:
         app.get("/healthz")(self.show_health)
         app.get("/metrics", response_class=PlainTextResponse)(self.show_metrics)
         app.get("/v1/models")(self.list_models)
+        app.get("/v1/models/{name}")(self.show_model)
         app.post("/v1/read", **READ)(self.read)
         app.post("/v1/chat/completions", **CHAT)(self.chat)
         add_schemas(app)
@@ -131,9 +132,13 @@ class Api:
 
     async def list_models(self) -> dict[str, Any]:
         """The one model, in the form of OpenAI's API."""
+        return {"object": "list", "data": [await self.show_model(self.name)]}
+
+    async def show_model(self, name: str) -> dict[str, Any]:
+        """The one model, in the form of OpenAI's API."""
+        refuse_other_model(name, self.name)
         created = int(self.service.model.folder.stat().st_mtime)
-        model = {"id": self.name, "object": "model", "created": created, "owned_by": "warraq"}
-        return {"object": "list", "data": [model]}
+        return {"id": self.name, "object": "model", "created": created, "owned_by": "warraq"}
 
     async def read(self, request: Request, task: str = "", pages: str = "", stream: bool = False) -> Response:
         """One file of a form: its document, or with `stream` its events, a line each."""

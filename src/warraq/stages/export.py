@@ -16,6 +16,7 @@ from pydantic import Field
 from warraq import runtimes
 from warraq.errors import InputError
 from warraq.exporters import onnx
+from warraq.exporters.onnx.constants import find_fault
 from warraq.exporters.onnx.precision import select_precision
 from warraq.exporters.onnx.proof import prove_parity, write_full_config
 from warraq.exporters.onnx.quantize import Block, Precision
@@ -112,6 +113,8 @@ def run(*, merged: Path, dataset: Path, pages: Path, out: Path, student: Student
         pages=parameters.pages, max_new_tokens=parameters.max_new_tokens, logit_bound=parameters.logit_bound,
     )  # fmt: skip
     write_json(part / "parity.json", proof)
+    if fault := find_fault(proof["constants"]):
+        raise RuntimeError(f"The ONNX graphs are not {merged}: {fault} has other numbers in them.")
     for row in proof["cases"]:
         if not row["passed"]:
             raise RuntimeError(

@@ -49,7 +49,7 @@ def prove_parity(
     max_new_tokens: int,
     logit_bound: float,
 ) -> dict[str, Any]:
-    """parity.json of the graphs in `part`, which get the stop tokens of `merged`.
+    """parity.json of the graphs in `part`, which get the stop tokens of `merged`: their numbers, then what they say.
 
     Both are in fp32, and neither is in memory: their weights stay in files, which the system reads as they are used.
 
@@ -63,6 +63,7 @@ def prove_parity(
         logit_bound: the largest difference of a logit.
     """
     from warraq.exporters.onnx import graphs
+    from warraq.exporters.onnx.constants import compare_constants, find_fault
     from warraq.runtimes import processor as processors
     from warraq.runtimes.onnx import OnnxRuntime
     from warraq.runtimes.torch import TorchRuntime
@@ -71,9 +72,11 @@ def prove_parity(
     asked = parity.build_cases(questions, pages, processor, window)
     graphs.copy_float32(merged, part / "exact")
     torch = TorchRuntime(part / "exact", dtype="float32")
+    constants = compare_constants(merged, part, torch.model)
     truths, stops = parity.trace_reference(torch, asked, processor, max_new_tokens), torch.stops
     del torch
     shutil.rmtree(part / "exact")
     settings = read_json(merged / "generation_config.json") | {"eos_token_id": stops}
     write_json(part / "generation_config.json", settings)
-    return {**parity.prove_graphs(OnnxRuntime(part, mapped=True), asked, truths, stops, logit_bound)}
+    proof = parity.prove_graphs(OnnxRuntime(part, mapped=True), asked, truths, stops, logit_bound)
+    return {**proof, "passed": proof["passed"] and find_fault(constants) is None, "constants": constants}
