@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from warraq.exporters.onnx.graphs import SMALL, find_tensors
-
 if TYPE_CHECKING:
     import numpy as np
 
@@ -30,9 +28,11 @@ class ConstantProof(TypedDict):
 def compare_constants(merged: Path, part: Path, model: Any) -> ConstantProof:
     """Look for the tensors of `merged` and the settings of its `model`'s layers in the graphs in `part`.
 
-    One tensor at a time is in memory. Values of a graph up to `SMALL` elements may be computed from others when it is
-    written, and are not looked for in the model.
+    One tensor at a time is in memory. Values of a graph up to `graphs.SMALL` elements may be computed from others when
+    it is written, and are not looked for in the model.
     """
+    from warraq.exporters.onnx.graphs import SMALL, find_tensors
+
     loaded = {name: _load(part, name) for name in GRAPHS}
     held, large = dict[str, bytes](), set[str]()
     for name, array in _list_floats(loaded):
@@ -95,7 +95,7 @@ def _find_foreign_operators(loaded: dict[str, Any], model: Any) -> Iterator[str]
     kinds = [type(layer).__name__.casefold() for layer in layers]
     approximations = {"tanh" if "tanh" in kind else "none" for kind in kinds if "gelu" in kind}
     for graph, one in loaded.items():
-        for node in (*one.graph, *(node for function in one.functions.values() for node in function)):
+        for node in one.graph:
             if node.op_type.endswith("Normalization"):
                 attribute = node.attributes.get("epsilon")
                 foreign = np.float32(attribute.as_float() if attribute else EPSILON) not in epsilons
