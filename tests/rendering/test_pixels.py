@@ -6,18 +6,22 @@ this fails and the change is meant, raise `PIXELS` in rendering/settings.py and 
 
 import hashlib
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from support.rendering import PARAMETERS, encode_image, render
+from support import ROOT
+from support.rendering import PARAMETERS, Raw, encode_image, read_files, render
 from warraq.errors import InputError
 from warraq.rendering import document_loop, settings
 from warraq.rendering.raster import Raster
 from warraq.rendering.readers import open_reader
 
+BESIDE_PAGES = ("0001.png", "0001.txt", "outcome.json", "build.json")
 DRAWING = b"""1 0 0 1 20 20 cm 0.2 0.4 0.7 rg 0 0 90 40 re f 2 w 0 60 m 150 110 l S
 BT /F 18 Tf 0 150 Td (Invoice 1001) Tj ET BT /F 9 Tf 0 130 Td (Total 12.50) Tj ET"""
 
@@ -129,8 +133,39 @@ def test_documents_are_read_again_for_another_code_and_not_for_a_comment(
     shutil.copytree(Path(document_loop.__file__).parent, tmp_path / "rendering")
     monkeypatch.setattr(document_loop, "__file__", str(tmp_path / "rendering/document_loop.py"))
     builds = []
-    for line in ("", "\n# A remark.\n", "\nTILES = 9\n"):
+    for line in ("", "\n# A remark.\n", "\nPAPER = 9\n"):
         with (tmp_path / "rendering/enhance.py").open("a") as stream:
             stream.write(line)
-        builds.append(document_loop.hash_build(PARAMETERS))
+        builds.append(document_loop.describe_build(PARAMETERS, PARAMETERS))
     assert builds[0] == builds[1] != builds[2]
+
+
+def test_another_build_of_the_same_pixels_gives_later_stages_the_same_bytes(
+    raw: Raw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    folder, out = raw("letter.pdf", "scan.pdf"), tmp_path / "out"
+    held = []
+    for libraries in (("pymupdf",), ("pymupdf", "pillow")):
+        monkeypatch.setattr(document_loop, "LIBRARIES", libraries)
+        render(folder, out)
+        held.append(read_files(out))
+    assert caplog.text.count("4 rendered, 0 reused") == 2
+    different = {name.rpartition("/")[2] for name in held[0] if held[0][name] != held[1][name]}
+    assert held[0].keys() == held[1].keys() and different == {"build.json"}
+    ignored = subprocess.run(
+        [Path(sys.executable).with_name("dvc"), "check-ignore", *(f"data/pages/0/{name}" for name in BESIDE_PAGES)],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert ignored.stdout.split() == ["data/pages/0/build.json"]
+
+
+def test_pages_of_another_checkout_are_drawn_again(raw: Raw, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    folder, out = raw("scan.pdf"), tmp_path / "out"
+    (page,), _ = render(folder, out)
+    first = read_files(out)
+    outcome = out / page.document / "outcome.json"
+    outcome.write_text(outcome.read_text().replace(f'"height_px":{page.height_px}', '"height_px":1'))
+    render(folder, out)
+    assert read_files(out) == first and "1 rendered, 0 reused" in caplog.text

@@ -1,8 +1,7 @@
 """Documents -> their page images under `<out>/<document>/`, each drawn again only where that could give another result.
 
-A document is named by its bytes and read in processes of its own. What came of it stands in `<document>/outcome.json`
-beside its images, so that another run, also after a killed one, reads only what was not read before: by content, never
-by time.
+A document is named by its bytes and read in processes of its own. What came of it stands beside its images, so that
+another run, also after a killed one, reads only what was not read before: by content, never by time.
 """
 
 from collections import deque
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from warraq import workers
 from warraq.files import short_hash
-from warraq.rendering.document_cache import DocumentResult, load_result, save_result
+from warraq.rendering.document_cache import Build, DocumentResult, load_result, save_result
 from warraq.rendering.folder import SourceDocument, is_unchanged
 from warraq.rendering.pages import explain_failure, explain_output_limit, render_attempt
 from warraq.rendering.raster import RenderError
@@ -33,27 +32,32 @@ PASSING = ("encrypted", "wrong_password", "changed")  # a password may have come
 LIBRARIES = ("pymupdf", "pypdfium2", "pillow", "pi-heif", "numpy", "isal")
 
 
-def hash_build(settings: RenderSettings) -> str:
-    """Hash of settings, code and libraries: with another a document is drawn again, mostly to the same bytes."""
+def describe_build(settings: RenderSettings, limits: RenderLimits) -> Build:
+    """Settings, code and libraries: with others a document is drawn again, mostly to the same bytes.
+
+    What was given up under the limits may not be under others.
+    """
     parts = [
         *(f"{name} {getattr(settings, name)}" for name in RenderSettings.model_fields),
         *(parse_module(path).digest for path in sorted(Path(__file__).parent.glob("*.py"))),
         *(version(library) for library in LIBRARIES),
     ]
-    return short_hash("\n".join(parts))
+    return Build(
+        code=short_hash("\n".join(parts)),
+        limits=", ".join(f"{name} {getattr(limits, name)}" for name in RenderLimits.model_fields),
+    )
 
 
-def describe_limits(limits: RenderLimits) -> str:
-    """The limits as text: what was given up under them may not be under others."""
-    return ", ".join(f"{name} {getattr(limits, name)}" for name in RenderLimits.model_fields)
-
-
-def is_current(result: DocumentResult, limits: RenderLimits, build: str) -> bool:
-    """Whether reading the document again would give `result` again."""
+def load_current(folder: Path, limits: RenderLimits, build: Build) -> DocumentResult | None:
+    """What came of a document, unless reading it again may give another result."""
+    found = load_result(folder)
+    if not found or found[1].code != build.code:
+        return None
+    result = found[0]
     # What passed under other limits of time and memory stays; what failed may not fail now.
     passed = not result.rejected and len(result.pages) <= limits.max_pages
     passing = any(row.reason in PASSING for row in result.rejected)
-    return result.build == build and not passing and (result.limits == describe_limits(limits) or passed)
+    return result if not passing and (found[1].limits == build.limits or passed) else None
 
 
 def render_documents(
@@ -68,11 +72,9 @@ def render_documents(
     Raises:
         OSError: `out` cannot be written.
     """
-    build = hash_build(settings)
+    build = describe_build(settings, limits)
     results = {
-        source.document: result
-        for source in sources
-        if (result := load_result(out / source.document)) and is_current(result, limits, build)
+        source.document: result for source in sources if (result := load_current(out / source.document, limits, build))
     }
     todo = [source for source in sources if source.document not in results]
     drawn_pages = 0
@@ -86,7 +88,7 @@ def render_documents(
 
 def _render(
     sources: Sequence[SourceDocument], passwords: Mapping[str, str], out: Path, settings: RenderSettings,
-    limits: RenderLimits, build: str,
+    limits: RenderLimits, build: Build,
 ) -> Iterator[tuple[str, DocumentResult]]:  # fmt: skip
     """Read each document, in as many attempts as it takes, and keep what came of it."""
     partial_results = {source.document: PartialResult(source.document) for source in sources}
@@ -117,12 +119,10 @@ def _render(
             result.pending -= len(beyond)
             result.cut_off(full, explain_output_limit(limits))
         if not result.pending:
-            yield source.document, _finish(source, result, out / source.document, limits, build)
+            yield source.document, _finish(source, result, out / source.document, build)
 
 
-def _finish(
-    source: SourceDocument, partial_result: PartialResult, folder: Path, limits: RenderLimits, build: str
-) -> DocumentResult:
+def _finish(source: SourceDocument, partial_result: PartialResult, folder: Path, build: Build) -> DocumentResult:
     """Save what the attempts at a document gave, unless its file is another by now."""
     if not is_unchanged(source):
         error = RenderError("changed", "The file changed while it was read; run again when it is whole.")
@@ -130,11 +130,9 @@ def _finish(
     rendered = [page for _, page in sorted(partial_result.pages.items())]
     repaired = any(page.row.repaired for page in rendered)  # the damage may show on a later page only
     result = DocumentResult(
-        build=build,
-        limits=describe_limits(limits),
         pages=tuple(page.row.model_copy(update={"repaired": repaired}) for page in rendered),
         rejected=tuple(row for _, row in sorted(partial_result.rejected.items())),
         sha256={name: value for page in rendered for name, value in page.sha256.items()},
     )
-    save_result(folder, result)
+    save_result(folder, result, build)
     return result
