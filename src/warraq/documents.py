@@ -80,6 +80,15 @@ def _check_agreement(path: Path, rows: Sequence[DocumentRow]) -> None:
             raise InputError(f"{path}, lines {other.line} and {row.line} differ about {row.file!r}; keep one of them.")
 
 
+def list_carriers(file: str) -> list[str]:
+    """A file's name, and those of the files that carry it, of one that is attached to another: the outermost first.
+
+    No file can have a folder's name, so that none of these is one.
+    """
+    parts = file.split("/")
+    return ["/".join(parts[:count]) for count in range(1, 1 + len(parts))]
+
+
 def find_unmatched(path: Path, rows: Sequence[DocumentRow], files: Collection[str]) -> list[str]:
     """Of each row that names none of the `files`: where it stands and what to do, in a sentence."""
     names = set(files)

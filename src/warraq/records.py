@@ -83,6 +83,7 @@ class Page(Row):
     damage: str | None = None  # what the engine could not read of a page that it drew, or drew as no other does
     part: int = 0  # of a page too long for one image, from 1; 0 is the whole page
     text_fault: str | None = None  # why its text layer is not what the page shows: words without ink, words cut in two
+    containers: tuple[str, ...] = ()  # documents that carry this one as an attached file, sorted
 
 
 class Rejected(Row):

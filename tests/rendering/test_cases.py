@@ -15,12 +15,15 @@ DAMAGED = {
 }  # fmt: skip
 REJECTED = {
     "README.md": {"not_a_document"}, "a0_plan_7pt.pdf": {"illegible"}, "five_g4_cut70.tif": {"page_lost"},
-    "pdfbox__testPDFPackage.pdf": {"container"}, "portfolio_two_invoices.pdf": {"container"},
     "xfa_dynamic.pdf": {"dynamic_form"},
 }  # fmt: skip
 UNPROVED = {
     "issue13316_reduced.pdf", "jpx_cut_half.pdf", "letter_nonembedded_arabic_font.pdf",
     "redaction_box_over_text.pdf", "scan_ocr_layer_jpeg_cut_half.pdf",
+}  # fmt: skip
+ATTACHED = {
+    "pdfbox__testPDFPackage.pdf/PDF1.pdf", "pdfbox__testPDFPackage.pdf/PDF2.pdf", "portfolio_two_invoices.pdf/inv1.pdf",
+    "portfolio_two_invoices.pdf/inv2.pdf",
 }  # fmt: skip
 COUNTS = {"five_g4_cut70.tif": 3, "two_pages_with_thumbs.tif": 2, "long_page_595x14400.pdf": 19}
 SHARES = {  # of dark samples: what was missing, or made up, is another
@@ -42,7 +45,8 @@ def test_each_has_its_outcome(outcome: tuple[Path, list[Page], list[Rejected]]) 
     assert {page.files[0] for page in pages if page.damage} == DAMAGED
     assert {page.files[0] for page in pages if page.text_fault} == UNPROVED
     assert {row.file: {row.reason} for row in rejected} == REJECTED
-    names = [page.files[0] for page in pages]
+    assert {page.files[0] for page in pages if page.containers} == ATTACHED
+    names = [page.files[0] for page in pages if not page.containers]
     without = {"README.md", "a0_plan_7pt.pdf", "xfa_dynamic.pdf"}
     expected = {path.name: COUNTS.get(path.name, 1) for path in CASES.iterdir() if path.name not in without}
     assert {name: names.count(name) for name in names} == expected

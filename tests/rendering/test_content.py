@@ -79,15 +79,6 @@ def test_a_dynamic_form_is_no_page(raw: Raw, tmp_path: Path) -> None:
     assert reasons_by_file(rejected) == {"form.pdf": "dynamic_form"}
 
 
-def test_attached_files_have_a_row_and_the_cover_is_kept(raw: Raw, tmp_path: Path) -> None:
-    document = pymupdf.open()
-    document.new_page(width=300, height=300).insert_text((20, 50), "Cover")
-    document.embfile_add("inv1.pdf", build_pdf(b"0 0 9 9 re f"))
-    (page,), rejected = render(raw(**{"portfolio.pdf": document.tobytes()}), tmp_path / "out")
-    assert (page.page, [(row.page, row.reason) for row in rejected]) == (1, [(None, "container")])
-    assert "inv1.pdf" in rejected[0].message
-
-
 def test_a_long_page_is_split_between_its_lines(raw: Raw, tmp_path: Path) -> None:
     document = pymupdf.open()
     page = document.new_page(width=200, height=3000)

@@ -17,7 +17,7 @@ from PIL import Image
 from support.params import params_yaml
 from warraq import tasks
 from warraq.cli.main import main
-from warraq.datasets.splits import assign_splits
+from warraq.datasets.splits import assign_splits, join_attached
 from warraq.metrics import duplicates
 from warraq.records import Label, Page, Review, write_rows
 from warraq.tasks import content
@@ -300,3 +300,19 @@ def test_split_of_old_documents_stays_when_new_ones_come() -> None:
         for count in (40, 90)
     )
     assert few.items() <= many.items()
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 14)), max_size=20))
+def test_what_is_attached_goes_with_what_carries_it(pairs: list[tuple[int, int]]) -> None:
+    leaders = {str(number): str(number // 2 * 2) for number in range(10)}
+    containers: dict[str, list[str]] = {}
+    for document, container in pairs:  # some of which have no label
+        containers.setdefault(str(document), []).append(str(container))
+    joined = join_attached(leaders, containers)
+    assert joined.keys() == leaders.keys() and all(joined[leader] == leader for leader in joined.values())
+    groups: dict[str, set[str]] = {}
+    for name in leaders:
+        for key in (leaders[name], *containers.get(name, ())):
+            groups.setdefault(leaders.get(key, key), set()).add(joined[name])
+    assert all(len(group) == 1 for group in groups.values())
+    assert containers or joined == leaders

@@ -36,6 +36,43 @@ def test_only_pages_called_public_reach_the_server(
     assert [row.reason for row in project.rows()] == [None] + ["not_sendable"] * 7
 
 
+def test_what_is_attached_is_sent_only_where_what_carries_it_is(project: Project, gemini: GeminiServer) -> None:
+    """A line of its own takes the permission away, and gives none; nor does a document that is free elsewhere."""
+    names = [
+        "a.pdf",
+        "a.pdf/1.pdf",
+        "a.pdf/2.pdf",
+        "a.pdf/1.pdf/x.png",
+        "b.pdf",
+        "b.pdf/1.pdf",
+        "b.pdf/2.pdf",
+        "c/d.pdf",
+    ]
+    for number, name in enumerate(names):
+        page = project.add_page(number)
+        carriers = tuple(one.document for one in project.pages[:-1] if name.startswith(f"{one.files[0]}/"))
+        project.pages[-1] = page.model_copy(update={"files": (name,), "containers": carriers})
+    project.pages[6] = project.pages[6].model_copy(update={"files": ("b.pdf/2.pdf", "free.pdf")})
+    project.write_manifest(
+        "a.pdf,public,archive", "a.pdf/2.pdf,internal,archive", "b.pdf/1.pdf,public,archive", "free.pdf,public,archive"
+    )
+    assert project.label("gemini").exit_code == 0
+    sent = {image for request in gemini.requests for image in request.images}
+    assert sent == {page.image_sha256 for page in project.pages if page.files[0] in ("a.pdf", "a.pdf/1.pdf", names[3])}
+
+
+def test_a_mark_in_what_carries_them_denies_attached_files(project: Project, gemini: GeminiServer) -> None:
+    project.add_page(0, text="CONFIDENTIAL - INTERNAL USE ONLY\nDear Sir, please find the invoices enclosed.")
+    for number, name in ((1, "0.pdf/a.pdf"), (2, "2.pdf")):
+        project.add_page(number)
+        carriers = (project.pages[0].document,) if number == 1 else ()
+        project.pages[-1] = project.pages[-1].model_copy(update={"files": (name,), "containers": carriers})
+    project.declare_public((0, 2))
+    assert project.label("gemini").exit_code == 0
+    assert [request.images for request in gemini.requests] == [(project.pages[2].image_sha256,)]
+    assert [row.reason for row in project.rows()] == ["marked_confidential", "marked_confidential", None]
+
+
 def test_no_way_in_sends_a_denied_page(project: Project, gemini: GeminiServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """100 pages, half of them not public: standard, flex, batch, the second model, a retry, another name."""
     monkeypatch.setenv("WARRAQ_IN_FLIGHT", "8")

@@ -123,6 +123,30 @@ def _give_one(splits: dict[str, str], split: str) -> None:
             splits[next(document for document in splits if splits[document] == largest)] = split
 
 
+def join_attached(leaders: Mapping[str, str], containers: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Document -> the first of its group, where also those go together that are attached to each other or to another.
+
+    Args:
+        leaders: document -> the first of those that are nearly the same.
+        containers: document -> those that carry it, which need not be among the former.
+    """
+    groups = {leader: leader for leader in leaders.values()}
+
+    def find_group(document: str) -> str:
+        document = leaders.get(document, document)
+        while groups.setdefault(document, document) != document:
+            document = groups[document]
+        return document
+
+    for document in sorted(leaders):
+        for container in containers.get(document, ()):
+            groups[find_group(container)] = find_group(document)
+    members: dict[str, list[str]] = {}
+    for document in leaders:
+        members.setdefault(find_group(document), []).append(document)
+    return {document: min(group) for group in members.values() for document in group}
+
+
 def fingerprint_page(page: Page, folder: Path, texts: Iterable[str]) -> Fingerprint:
     """What a page is compared by: its text layer, else what its answers say, and its image.
 
@@ -142,9 +166,10 @@ def fingerprint_page(page: Page, folder: Path, texts: Iterable[str]) -> Fingerpr
 
 def split_documents(
     fingerprints: Mapping[str, Fingerprint], documents: Mapping[str, str], test: set[str], validation: set[str],
-    known: Mapping[str, str], *, test_share: float, validation_share: float,
+    known: Mapping[str, str], containers: Mapping[str, Sequence[str]], *, test_share: float, validation_share: float,
 ) -> DocumentSplit:  # fmt: skip
-    """Split the documents of all pages that have a fingerprint; `documents`: page -> its document.
+    """Split the documents of all pages that have a fingerprint; `documents`: page -> its document, `containers`:
+    document -> those that carry it.
 
     Raises:
         InputError: nearly the same pages are in two splits, because params.yaml names them for these or one of them was
@@ -157,6 +182,7 @@ def split_documents(
             f"page {error} cannot be told from near-duplicates: it has nothing but what hundreds of other pages have; "
             "take its document out of the labels."
         ) from None
+    leaders = join_attached(leaders, containers)
     splits = assign_splits(leaders, test, validation, known, test_share=test_share, validation_share=validation_share)
     closest = duplicates.find_closest_pair(fingerprints, documents, splits)
     if closest and closest.duplicates:

@@ -42,6 +42,7 @@ class SourceDocument:
     path: Path
     names: tuple[str, ...]  # sorted; relative to the folder, where it was found in one
     pages: PageRanges = ALL_PAGES  # that are wanted of it
+    containers: tuple[str, ...] = ()  # documents that carry it, themselves or in what they carry
 
 
 def find_documents(raw: Path) -> tuple[list[SourceDocument], list[Rejected]]:
@@ -102,8 +103,9 @@ def group_by_content(
         if isinstance(file, Rejected):
             rejected.append(file)
             continue
-        names = sources[file.document].names if file.document in sources else ()
-        sources[file.document] = replace(file, names=tuple(sorted({*names, *file.names})))
+        known = sources.get(file.document, file)
+        names, containers = {*known.names, *file.names}, {*known.containers, *file.containers}
+        sources[file.document] = replace(known, names=tuple(sorted(names)), containers=tuple(sorted(containers)))
     return list(sources.values()), rejected
 
 

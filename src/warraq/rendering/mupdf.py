@@ -7,13 +7,15 @@ import math
 import os
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from warraq.rendering.annotations import mend_annotations, place_annotations
-from warraq.rendering.mupdf_devices import draw_page, watch_page
+from warraq.rendering.display_list import DisplayList
 from warraq.rendering.page_object import is_dynamic_form, mend_page
 from warraq.rendering.raster import (
     LONG,
@@ -74,7 +76,7 @@ class MupdfReader:
         try:
             # By descriptor: a file's name may hold bytes that are not text, and its ending is no evidence.
             self._document = self._library.open(f"/proc/self/fd/{self._stream.fileno()}", filetype="pdf")
-            _unlock(self._document, password)
+            unlock(self._document, password)
             self.count = self._document.page_count
         except RenderError:
             raise
@@ -95,7 +97,11 @@ class MupdfReader:
         if is_dynamic_form(self._library, self._document):
             message = "The form is made by its own viewer as it opens; print it to a new PDF there."
             raise RenderError("dynamic_form", message)
-        self.attached = _list_attached(self._document)
+
+    @cached_property
+    def attached(self) -> tuple[str, ...]:
+        """As PageReader.attached."""
+        return tuple(name for name, _ in find_files(self._library, self._document))
 
     def draw_page(self, number: int, long_side_px: int, colour: Colour) -> Raster | RenderError:
         """As PageReader.draw_page."""
@@ -106,18 +112,23 @@ class MupdfReader:
             annotations = self._mend_page(number)
             page = self._document[number - 1]
             images = page.get_images()
-            layer = TextLayer(library, page)
-            painted = watch_page(library, page)
+            content = DisplayList(library, page)
+            layer = TextLayer(library.mupdf, content)
+            painted = content.watch()
             is_scan = painted.pictures and not painted.others
             native = _native_scale(page) if is_scan else math.inf
             scale = min(long_side_px / max(page.rect.width, page.rect.height), native)
-            letters = None if is_scan or painted.hidden_text else layer.measure_letters()
-            is_long = _is_long(page, letters, scale, long_side_px)
+            width, height = page.rect.width, page.rect.height
+            is_unusual = height > LONG * width or max(width, height) > LARGE_PT
+            letters = (
+                layer.measure_letters(width * height) if is_unusual and not (is_scan or painted.hidden_text) else None
+            )
+            is_long = is_unusual and _is_long(width, height, letters, scale, long_side_px)
             if is_long:
-                scale = min(long_side_px / (PART * page.rect.width), native)
-            elif letters and letters * scale < LEAST_PX and max(page.rect.width, page.rect.height) > LARGE_PT:
+                scale = min(long_side_px / (PART * width), native)
+            elif letters and letters * scale < LEAST_PX and max(width, height) > LARGE_PT:
                 return explain_small_text(letters * scale)
-            samples = draw_page(library, page, scale, colour)
+            samples = content.draw(scale, colour)
             layer_text = _as_utf8(layer.text)
             text = layer_text if any(map(str.isalnum, layer_text)) else None
             damage = self._find_damage()
@@ -137,7 +148,7 @@ class MupdfReader:
             if repaired and (missing or (raster.is_blank and damage) or _is_cut_off(library.TOOLS, page)):
                 return explain_lost_page()
             if is_long:
-                return self._split(page, layer, raster)
+                return self._split(content, layer, raster)
             return replace(raster, missing=True) if missing else raster
         except Exception as error:  # as in __init__
             _raise_if_memory(error)
@@ -146,7 +157,7 @@ class MupdfReader:
                 f"The page cannot be rendered ({_shorten_error(error)}); print it to a new PDF and use that.",
             )
 
-    def _split(self, page: Any, layer: TextLayer, raster: Raster) -> Raster:
+    def _split(self, content: DisplayList, layer: TextLayer, raster: Raster) -> Raster:
         """A page too long for one image in parts, cut between its lines."""
         height, width = raster.samples.shape[:2]
         scale = raster.px_per_pt or 1.0
@@ -154,13 +165,12 @@ class MupdfReader:
         for start, end in split_rows(width, height):
             top = layer.move_off_words(start / scale, 1.0) if start else 0.0
             bottom = layer.move_off_words(end / scale, -1.0) if end < height else height / scale
-            text = _as_utf8(TextLayer(self._library, page, (top, bottom)).text) if raster.text else ""
+            text = _as_utf8(TextLayer(self._library.mupdf, content, (top, bottom)).text) if raster.text else ""
             parts.append(
                 replace(
                     raster,
                     samples=raster.samples[round(top * scale) : round(bottom * scale)],
                     text=text if any(map(str.isalnum, text)) else None,
-                    text_fault=raster.text_fault or ("the page is turned" if page.rotation else None),
                 )
             )
         return parts[0].followed_by(parts[1:])
@@ -183,24 +193,38 @@ class MupdfReader:
         return damage
 
 
-def _list_attached(document: Any) -> tuple[str, ...]:
-    """Names of the files in a document, of a damaged list none."""
+def find_files(pymupdf: Any, document: Any) -> Iterator[tuple[str, Any]]:
+    """Name and object of each file that a document carries, in its list of them or as a note on a page."""
+    mupdf, pdf = pymupdf.mupdf, pymupdf._as_pdf_document(document)
+
+    def list_objects() -> Iterator[Any]:
+        names = mupdf.pdf_load_name_tree(pdf, mupdf.pdf_new_name("EmbeddedFiles"))
+        for index in range(mupdf.pdf_dict_len(names)):
+            yield mupdf.pdf_dict_get_val(names, index)
+        for number in range(document.page_count):
+            notes = mupdf.pdf_dict_gets(mupdf.pdf_lookup_page_obj(pdf, number), "Annots")
+            for index in range(mupdf.pdf_array_len(notes)):
+                yield mupdf.pdf_dict_gets(mupdf.pdf_array_get(notes, index), "FS")
+
     try:
-        return tuple(_as_utf8(name) for name in document.embfile_names())
-    except Exception as error:  # as in __init__
+        for file in list_objects():
+            if mupdf.pdf_is_embedded_file(file):
+                name = mupdf.pdf_dict_gets(file, "UF")
+                name = name if mupdf.pdf_is_string(name) else mupdf.pdf_dict_gets(file, "F")
+                yield _as_utf8(mupdf.pdf_to_text_string(name)), file
+    except Exception as error:  # as in __init__; a damaged list ends there
         _raise_if_memory(error)
-        return ()
 
 
-def _is_long(page: Any, letters_pt: float | None, scale: float, long_side_px: int) -> bool:
+def _is_long(width: float, height: float, letters_pt: float | None, scale: float, long_side_px: int) -> bool:
     """Whether the page cannot be read as a whole since it is so long."""
-    width, height = page.rect.width, page.rect.height
     if letters_pt is None:
         return is_too_long(width, height, long_side_px) and width * scale < NARROW_PX
     return bool(height > LONG * width and letters_pt * scale < READABLE_PX)
 
 
-def _unlock(document: Any, password: str | None) -> None:
+def unlock(document: Any, password: str | None) -> None:
+    """Open a document's lock. Raises RenderError: encrypted, wrong_password."""
     if not document.needs_pass:  # also with a password for the owner only
         return
     if password is None:

@@ -72,7 +72,7 @@ def render_attempt(
 def _reject_beside(attempt: Attempt, readers: "Readers", count: int) -> Iterator[Rejected]:
     """What is not drawn: files that the document carries, and pages that are wanted and are none."""
     document = attempt.source.document
-    if attached := readers.list_attached():
+    if attempt.first == 1 and (attached := readers.list_attached()):
         yield make_rejection(document, 0, explain_attached(attached))
     for number in attempt.source.pages.find_missing(count) if attempt.first == 1 else ():
         error = RenderError("no_such_page", f"There is no page {number}, the last is {count}; ask for others.")

@@ -23,7 +23,8 @@ class PdfiumReader:
             self._document.init_forms()  # else their fields stay empty
         except pypdfium2.PdfiumError as error:
             raise RenderError("damaged", "The file cannot be opened; copy it again from its source.") from error
-        self.attached: tuple[str, ...] = ()
+        files = (self._document.get_attachment(number) for number in range(self._document.count_attachments()))
+        self.attached = tuple(file.get_name() for file in files)
         self.count = len(self._document)
         if self.count == 0:
             raise RenderError("no_pages", "The file has no pages; export it again from its source.")

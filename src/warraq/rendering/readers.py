@@ -16,7 +16,11 @@ class PageReader(Protocol):
     """An open document of `count` pages."""
 
     count: int
-    attached: tuple[str, ...]  # names of the files in it, which are on no page
+
+    @property
+    def attached(self) -> tuple[str, ...]:
+        """Names of the files in it, which are on no page."""
+        ...
 
     def draw_page(self, number: int, long_side_px: int, colour: Colour) -> Raster | RenderError:
         """The page `number`, from 1; its longer side is `long_side_px`, or less where that would enlarge a scan."""

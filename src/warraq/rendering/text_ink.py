@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
+Box = tuple[int, int, int, int]  # left, top, right, bottom, px
 SAYS_SOMETHING = re.compile(r"[^\W_]")
 CONTRAST = 24  # grey levels; fainter is the paper
 LIKENESS = 0.3  # least correlation of a word's shape with the page: what shows through a cover or a photograph has less
 LEFT = 0.9  # least share of a word's ink that nothing covers
+MOST = 0.6  # of a word's box
+FEW = 16  # words of which each is drawn alone
 GRID = (6, 16)  # points of a word that are looked at first
 
 
@@ -24,7 +27,7 @@ def measure_inkless(
     texts: Sequence[str],
     boxes: "np.ndarray",
     covered: "np.ndarray",
-    draw_text: Callable[[], tuple["np.ndarray", "np.ndarray"]],
+    draw_text: Callable[[Box], tuple["np.ndarray", "np.ndarray"]],
 ) -> float:
     """The share of the words with a letter or digit that put no ink on the page.
 
@@ -33,7 +36,8 @@ def measure_inkless(
         texts: the words of its text layer.
         boxes: left, top, right and bottom of each, px; (words, 4).
         covered: whether a picture was drawn over each, or may have been.
-        draw_text: draws the text alone, black on white, (height, width): all of it, and what nothing clips or covers.
+        draw_text: draws the text within a box alone, black on white, (height, width): all of it, and what nothing clips
+            or covers.
     """
     import numpy as np
 
@@ -43,8 +47,21 @@ def measure_inkless(
     suspects = [index for index in np.flatnonzero(doubtful).tolist() if SAYS_SOMETHING.search(texts[index])]
     if not suspects:
         return 0.0
-    drawn = draw_text()
-    inkless = sum(not _has_ink(samples, *drawn, boxes[index]) for index in suspects)
+    places = {index: _surround(boxes[index], samples.shape) for index in suspects}
+    groups = [suspects] if len(suspects) > FEW else [[index] for index in suspects]
+    inkless = 0
+    for group in groups:
+        around = np.array([places[index] for index in group])
+        left, top = around[:, :2].min(axis=0).tolist()
+        right, bottom = around[:, 2:].max(axis=0).tolist()
+        if left >= right or top >= bottom:  # beside the page
+            inkless += len(group)
+            continue
+        whole, uncovered = draw_text((left, top, right, bottom))
+        for index in group:
+            x0, y0, x1, y1 = places[index]
+            rows, columns = slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)
+            inkless += not _has_ink(samples[y0:y1, x0:x1], whole[rows, columns], uncovered[rows, columns])
     return round(inkless / sum(bool(SAYS_SOMETHING.search(text)) for text in texts), 4)
 
 
@@ -65,7 +82,7 @@ def _have_contrast(samples: "np.ndarray", boxes: "np.ndarray") -> "np.ndarray":
 
 
 def _are_overlapped(boxes: "np.ndarray", shape: tuple[int, ...]) -> "np.ndarray":
-    """Whether the middle of each box lies in a later one, as under a cover with a text of its own."""
+    """Whether a later box holds the middle and most of each, as a cover with a text of its own does."""
     import numpy as np
 
     step = 4
@@ -74,25 +91,30 @@ def _are_overlapped(boxes: "np.ndarray", shape: tuple[int, ...]) -> "np.ndarray"
     for index, (left, top, right, bottom) in enumerate(cells.tolist()):
         owner[top : bottom + 1, left : right + 1] = index
     middle = ((cells[:, :2] + cells[:, 2:]) // 2).clip(0, np.array(owner.shape[::-1]) - 1)
-    overlapped: np.ndarray = owner[middle[:, 1], middle[:, 0]] != np.arange(len(boxes))
+    over = boxes[owner[middle[:, 1], middle[:, 0]]]
+    shared = (np.minimum(boxes, over)[:, 2:] - np.maximum(boxes, over)[:, :2]).clip(0).prod(axis=1)
+    overlapped: np.ndarray = (over != boxes).any(axis=1) & (shared > MOST * (boxes[:, 2:] - boxes[:, :2]).prod(axis=1))
     return overlapped
 
 
-def _has_ink(samples: "np.ndarray", whole: "np.ndarray", left: "np.ndarray", box: "np.ndarray") -> bool:
-    """Whether all of the text within the box is left, and the page looks there as it does, lighter or darker."""
+def _surround(box: "np.ndarray", shape: tuple[int, ...]) -> Box:
+    """The pixels of a box and those beside it, of a page."""
+    x0, y0, x1, y1 = (int(side) for side in box)
+    return max(0, x0 - 1), max(0, y0 - 1), min(shape[1], x1 + 2), min(shape[0], y1 + 2)
+
+
+def _has_ink(samples: "np.ndarray", whole: "np.ndarray", left: "np.ndarray") -> bool:
+    """Whether all of the text is left, and the page looks as it does, lighter or darker."""
     import numpy as np
 
-    height, width = whole.shape
-    x0, y0 = (max(0, int(side) - 1) for side in box[:2])
-    x1, y1 = min(width, int(box[2]) + 2), min(height, int(box[3]) + 2)
-    if x0 >= x1 or y0 >= y1:
+    if not whole.size:
         return False
-    shape = 255 - left[y0:y1, x0:x1].astype(np.float32)
-    if shape.sum() < LEFT * (255 - whole[y0:y1, x0:x1].astype(np.float32)).sum() or not shape.any():
+    shape = 255 - left.astype(np.float32)
+    if shape.sum() < LEFT * (255 - whole.astype(np.float32)).sum() or not shape.any():
         return False
     shape -= shape.mean()
     for channel in range(samples.shape[2]):
-        page = samples[y0:y1, x0:x1, channel].astype(np.float32)
+        page = samples[:, :, channel].astype(np.float32)
         strength = float(np.sqrt((shape**2).sum() * ((page - page.mean()) ** 2).sum()))
         if np.ptp(page) >= CONTRAST and abs(float((page * shape).sum())) > LIKENESS * strength:
             return True

@@ -5,10 +5,11 @@ turns round the letters of a ligature ("األول" for "الأول").
 """
 
 import re
-from functools import cached_property
+from collections.abc import Iterator
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from warraq.rendering.mupdf_devices import Painted, draw_text
+from warraq.rendering.display_list import DisplayList, Painted
 from warraq.rendering.text_ink import measure_inkless
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 RTL = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 TURNED = re.compile("ا[اأإآ]ل")  # as no word is written
+FIRST_RTL = 0x590
 LONG_WORD = 3  # letters that make a word longer than high
 NO_WIDTH = 0.01  # points
 LEVEL = 0.6  # of a word's height that it shares with another on its line
@@ -25,33 +27,32 @@ NO_GAP = 0.06  # of a word's height; the narrowest space is twice as wide
 class TextLayer:
     """The text of a page, read once."""
 
-    def __init__(self, pymupdf: Any, page: Any, rows_pt: tuple[float, float] | None = None) -> None:
+    def __init__(self, mupdf: Any, content: DisplayList, rows_pt: tuple[float, float] | None = None) -> None:
         """Read it, or what stands between two heights, with where pictures were drawn meanwhile."""
-        self._pymupdf, self._page = pymupdf, page
-        clip = pymupdf.Rect(-1e5, rows_pt[0], 1e5, rows_pt[1]) if rows_pt else None
-        self._textpage = page.get_textpage(clip, flags=pymupdf.TEXTFLAGS_TEXT | pymupdf.TEXT_PRESERVE_IMAGES)
-        self.text: str = page.get_text("text", textpage=self._textpage)
+        self._mupdf, self._content = mupdf, content
+        self._textpage = content.read(rows_pt)
+        self.text: str = self._textpage.extractText()
         if TURNED.search(self.text):
             self._turn_ligatures()
-            self.text = page.get_text("text", textpage=self._textpage)
+            self.text = self._textpage.extractText()
 
     def _turn_ligatures(self) -> None:
         """Put the letters of each sign in the order of reading: those without a width come before the one with it."""
         for block in self._textpage.this:
-            if block.m_internal.type == self._pymupdf.mupdf.FZ_STEXT_BLOCK_TEXT:
+            if block.m_internal.type == self._mupdf.FZ_STEXT_BLOCK_TEXT:
                 for line in block:
-                    self._turn_line(line.m_internal)
+                    self._turn_line(line.m_internal.first_char)
 
-    def _turn_line(self, line: Any) -> None:
+    def _turn_line(self, letter: Any) -> None:
         sign: list[Any] = []
-        letter = line.first_char  # as MuPDF lists them: its iterators take ten times as long
-        while letter:
-            quad = letter.quad
-            sign.append(letter)
-            if not RTL.match(chr(letter.c)):
+        while letter:  # as in _list_blocks
+            if letter.c < FIRST_RTL:
                 sign = []
-            elif abs(quad.ur.x - quad.ul.x) >= NO_WIDTH:
-                if len(sign) > 1:
+            elif _width(letter) < NO_WIDTH:
+                sign.append(letter)
+            elif sign:
+                sign.append(letter)
+                if all(RTL.match(chr(part.c)) for part in sign):
                     for part, code in zip(sign, [part.c for part in reversed(sign)], strict=True):
                         part.c = code
                 sign = []
@@ -69,15 +70,14 @@ class TextLayer:
 
         return np.array([word[:4] for word in self._words], np.float32).reshape(-1, 4)
 
-    def measure_letters(self) -> float | None:
-        """The height of most words, from the longest letters to the lowest, points.
+    def measure_letters(self, page_pt2: float) -> float | None:
+        """The height of most words, from the longest letters to the lowest, points; `page_pt2` is the page's area.
 
         None where there are none, or a picture fills the page, whose letters are what is read.
         """
         import numpy as np
 
-        page = self._page.rect.width * self._page.rect.height
-        if any((x1 - x0) * (y1 - y0) > page / 2 for _, (x0, y0, x1, y1) in self._list_pictures()):
+        if any((x1 - x0) * (y1 - y0) > page_pt2 / 2 for _, (x0, y0, x1, y1) in self._pictures):
             return None
         is_long = [len(word[4]) >= LONG_WORD for word in self._words]
         sides = (self._boxes[:, 2:] - self._boxes[:, :2])[is_long]
@@ -98,27 +98,18 @@ class TextLayer:
             return "100.0% of its words have no ink of their own: it is somebody's reading of a picture"
         boxes = self._boxes
         covered = np.full(len(boxes), painted.hidden_text)
-        for number, (x0, y0, x1, y1) in self._list_pictures():
+        for number, (x0, y0, x1, y1) in self._pictures:
             x, y = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
             before = np.array([word[5] < number for word in self._words])
             covered |= before & (x0 < x) & (x < x1) & (y0 < y) & (y < y1)
         texts = [word[4] for word in self._words]
-        shown = self._place(boxes) * np.float32(scale)
-        inkless = measure_inkless(samples, texts, shown, covered, lambda: draw_text(self._pymupdf, self._page, scale))
+        draw_text = partial(self._content.draw_text, scale)
+        inkless = measure_inkless(samples, texts, boxes * np.float32(scale), covered, draw_text)
         if inkless:
             return f"{inkless:.1%} of its words have no ink on the page"
         if cut := self._count_cut(boxes):
             return f"{cut} of its {len(boxes)} words are cut in two"
         return None
-
-    def _place(self, boxes: "np.ndarray") -> "np.ndarray":
-        """Boxes of the page as it lies in the file as they are when it is turned."""
-        import numpy as np
-
-        if not self._page.rotation:
-            return boxes
-        matrix = self._page.rotation_matrix
-        return np.array([tuple(self._pymupdf.Rect(*box) * matrix) for box in boxes.tolist()], np.float32)
 
     def _count_cut(self, boxes: "np.ndarray") -> int:
         """How many words stand so close to the one before that both are one on the page."""
@@ -145,12 +136,24 @@ class TextLayer:
             return False
         return (block, line) != (next_block, next_line) or f"{text} {following}" in self.text
 
-    def _list_pictures(self) -> list[tuple[int, tuple[float, float, float, float]]]:
+    @cached_property
+    def _pictures(self) -> list[tuple[int, tuple[float, float, float, float]]]:
         """Their places in the order of drawing, and where they are."""
-        mupdf = self._pymupdf.mupdf
         pictures = []
-        for number, block in enumerate(self._textpage.this):
-            if block.m_internal.type == mupdf.FZ_STEXT_BLOCK_IMAGE:
-                box = block.m_internal.bbox
+        for number, block in enumerate(self._list_blocks()):
+            if block.type == self._mupdf.FZ_STEXT_BLOCK_IMAGE:
+                box = block.bbox
                 pictures.append((number, (box.x0, box.y0, box.x1, box.y1)))
         return pictures
+
+    def _list_blocks(self) -> Iterator[Any]:
+        """As MuPDF lists them: its iterators take ten times as long."""
+        block = self._textpage.this.m_internal.first_block
+        while block:
+            yield block
+            block = block.next
+
+
+def _width(letter: Any) -> float:
+    quad = letter.quad
+    return float(abs(quad.ur.x - quad.ul.x))

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from warraq import tasks
-from warraq.documents import read_documents
+from warraq.documents import list_carriers, read_documents
 from warraq.errors import InputError
 from warraq.files import JsonObject
 from warraq.records import Label, Page, Prediction, read_rows
@@ -78,7 +78,9 @@ class ReviewProject:
         """Document -> what documents.csv says of it, if anything."""
         said = {row.file: row.sensitivity for row in read_documents(self.folders.data / "raw/documents.csv")}
         return {
-            page.document: next((said[file] for file in page.files if said.get(file)), "")
+            page.document: next(
+                (said[name] for file in page.files for name in list_carriers(file) if said.get(name)), ""
+            )
             for page in self.pages.values()
         }
 

@@ -76,6 +76,7 @@ def split_samples(
         test,
         validation,
         known,
+        {page.document: page.containers for page in labelled},
         test_share=parameters.test_share,
         validation_share=parameters.validation_share,
     )

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from warraq.errors import InputError
 from warraq.files import write_json
 from warraq.records import Page, Rejected, read_rows, write_rows
-from warraq.rendering.document_loop import render_documents
+from warraq.rendering.attachments import render_with_attachments
 from warraq.rendering.folder import SourceDocument, find_documents, read_passwords
 from warraq.rendering.settings import RenderLimits, RenderSettings, write_recipe
 
@@ -85,11 +85,13 @@ def _write(
     parameters: Render,
 ) -> tuple[list[Page], int]:  # fmt: skip
     """Bring `out` up to date, and `rejected` with it. Returns its pages, and how many of them were drawn now."""
-    results, new_pages = render_documents(sources, passwords, out, parameters, parameters)
+    sources, results, left_out, new_pages = render_with_attachments(sources, passwords, out, parameters, parameters)
+    rejected += left_out
     pages = []
     for source in sources:
         result = results[source.document]
-        pages += [page.model_copy(update={"files": source.names}) for page in result.pages]
+        known = {"files": source.names, "containers": source.containers}
+        pages += [page.model_copy(update=known) for page in result.pages]
         rejected += [row.model_copy(update={"file": name}) for row in result.rejected for name in source.names]
     write_rows(out / "pages.jsonl", pages, key=lambda row: (row.document, row.page, row.part))
     write_rows(out / "rejected.jsonl", rejected, key=lambda row: (row.file, row.page or 0))

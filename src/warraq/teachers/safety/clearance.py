@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from warraq.documents import find_unmatched, read_documents
+from warraq.documents import find_unmatched, list_carriers, read_documents
 from warraq.errors import InputError
 from warraq.records import Page, Rejected, read_rows
 
@@ -36,7 +36,8 @@ class Clearance:
 
     def allows(self, page: Page) -> bool:
         """Whether a page's image may be sent."""
-        return page.image_sha256 in self.hashes and self.denied.isdisjoint({page.image_sha256, page.document})
+        ids = {page.image_sha256, page.document, *page.containers}
+        return page.image_sha256 in self.hashes and self.denied.isdisjoint(ids)
 
     def load(self, page: Page, folder: Path) -> ClearedPage:
         """The page with its image from the pages' folder.
@@ -64,6 +65,7 @@ class Manifest:
     """documents.csv, held to the files that there are."""
 
     sensitivities: dict[str, str]  # of each file that it names
+    files: frozenset[str]  # that there are, those that are attached to others among them
     unmatched: list[str]  # of each line that names no file: where it stands and what to do
 
     @classmethod
@@ -80,12 +82,18 @@ class Manifest:
         files.update(row.file for row in (read_rows(rejected, Rejected) if rejected.exists() else ()))
         if any(row.file not in files for row in rows):  # what is not rendered yet
             files.update(file.relative_to(raw).as_posix() for file in raw.rglob("*") if file.is_file())
-        return cls({row.file: row.sensitivity for row in rows}, find_unmatched(path, rows, files))
+        sensitivities = {row.file: row.sensitivity for row in rows}
+        return cls(sensitivities, frozenset(files), find_unmatched(path, rows, files))
 
     def find_objection(self, page: Page) -> str | None:
-        """Why a page's document is not public; None where it is."""
+        """Why a page's document is not public; None where it is.
+
+        What is attached to a file is what that is called, and a line of its own can only take away.
+        """
         for file in page.files:
-            if (sensitivity := self.sensitivities.get(file)) != "public":
+            outermost, *inner = (name for name in list_carriers(file) if name in self.files or name == file)
+            said = [self.sensitivities.get(outermost), *(self.sensitivities.get(name, "public") for name in inner)]
+            if (sensitivity := next((one for one in said if one != "public"), "public")) != "public":
                 what = "does not name it" if sensitivity is None else f"calls it {sensitivity!r}"
                 return f"documents.csv {what}" if len(page.files) == 1 else f"documents.csv {what} as {file}"
         return None if page.files else "it has no file"
@@ -109,7 +117,8 @@ class Manifest:
         objected = {page.image_sha256 for page in pages if self.find_objection(page)}
         verdicts: dict[str, set[str]] = {}
         for page in pages:
-            why = self.find_objection(page) or reasons.get(page.document) or reasons.get(page.image_sha256)
+            denied = (page.document, *page.containers, page.image_sha256)
+            why = self.find_objection(page) or next((reasons[key] for key in denied if reasons.get(key)), None)
             if why is None and page.image_sha256 in objected:
                 why = "a page is also one of a document that is not public"
             verdicts.setdefault(", ".join(page.files), set()).update({why} if why else ())

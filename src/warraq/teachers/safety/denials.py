@@ -1,9 +1,9 @@
 """denied.csv, and all that is known here of pages -> the documents and images that no cloud may see, for good.
 
-A document is denied by the first mark of secrecy in the text of one of its pages, in a person's review or in any
-teacher's answer, of whatever task. It is denied by its id, since a page can be drawn in many ways, and its images are
-denied besides, since a page can be in many documents. The list only takes away: who may be sent is for documents.csv
-alone to say. A denial is lifted by another line alone; a line taken out comes back.
+A document is denied, with what is attached to it, by the first mark of secrecy in the text of one of its pages, in a
+person's review or in any teacher's answer, of whatever task. It is denied by its id, since a page can be drawn in many
+ways, and its images are denied besides, since a page can be in many documents. The list only takes away: who may be
+sent is for documents.csv alone to say. A denial is lifted by another line alone; a line taken out comes back.
 """
 
 import csv
@@ -116,12 +116,13 @@ class Denials:
         self.lifted = find_lifted(listed, known, pages)
         self.reasons = {key: why for key, why in known.items() if key not in self.lifted}  # of documents and images
         self.ids = set(self.reasons)  # every clearance for a cloud looks into it
-        self.ids.update(page.image_sha256 for page in pages if page.document in self.ids)
-        self._images: defaultdict[str, set[str]] = defaultdict(set)  # of a document
+        self.ids.update(page.image_sha256 for page in pages if {page.document, *page.containers} & self.ids)
+        self._images: defaultdict[str, set[str]] = defaultdict(set)  # of a document and of what is attached to it
         self._documents: defaultdict[str, set[str]] = defaultdict(set)  # that have an image
         self._inked = {page.page_id: page.image_sha256 for page in pages if page.ink != 0}
         for page in pages:
-            self._images[page.document].add(page.image_sha256)
+            for document in (page.document, *page.containers):
+                self._images[document].add(page.image_sha256)
             self._documents[page.image_sha256].add(page.document)
         self._path = path
         self._memory = memory
