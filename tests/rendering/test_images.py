@@ -3,11 +3,12 @@
 import struct
 import zlib
 from base64 import b85decode
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
 from support.rendering import Raw, encode_image, mean_difference, open_page, read_red, reasons_by_file, render
@@ -255,3 +256,52 @@ def test_an_image_of_too_many_pixels_is_not_decoded(raw: Raw, tmp_path: Path) ->
     bomb = encode_image(Image.new("1", (20_000, 20_000)))
     _, rejected = render(raw(**{"bomb.png": bomb, "fine.png": encode_image(GRADIENT)}), tmp_path / "out")
     assert reasons_by_file(rejected) == {"bomb.png": "too_large"}
+
+
+def write_jbig2(*images: Image.Image, dpm: tuple[int, int] = (7874, 7874)) -> bytes:
+    """A file in sequential order, its regions coded by MMR, which is TIFF's group 4 the other way round."""
+    data = b"\x97JB2\r\n\x1a\n\x01" + struct.pack(">I", len(images))
+    segments = []
+    for page, image in enumerate(images, start=1):
+        tiff = encode_image(ImageOps.invert(image), "TIFF", compression="group4")
+        tags = Image.open(BytesIO(tiff)).tag_v2  # type: ignore[attr-defined]
+        coded = b"".join(tiff[start : start + size] for start, size in zip(tags[273], tags[279], strict=True))
+        segments += [
+            (48, page, struct.pack(">4IBH", *image.size, *dpm, 0, 0)),
+            (38, page, struct.pack(">4IBB", *image.size, 0, 0, 0, 1) + coded),
+            (49, page, b""),
+        ]
+    for number, (kind, page, body) in enumerate([*segments, (51, 0, b"")]):
+        data += struct.pack(">IBBBI", number, kind, 0, page, len(body)) + body
+    return data
+
+
+def test_the_pages_of_a_jbig2_file_look_like_the_original(raw: Raw, tmp_path: Path) -> None:
+    originals = [GRADIENT.convert("1"), GRADIENT.rotate(90, expand=True).convert("1")]
+    pages, rejected = render(raw(**{"fax.jb2": write_jbig2(*originals)}), tmp_path / "out")
+    assert rejected == [] and [page.engine for page in pages] == ["pillow", "pillow"]
+    for page, original in zip(pages, originals, strict=True):
+        assert mean_difference(open_page(page, tmp_path / "out"), original.convert("RGB")) < 1
+
+
+def test_a_cut_jbig2_file_has_a_row_for_each_page_that_it_lacks(raw: Raw, tmp_path: Path) -> None:
+    data = write_jbig2(*[GRADIENT.convert("1")] * 4)
+    files = {
+        "cut.jb2": data[: len(data) * 4 // 10],
+        "head.jbig2": data[:13],
+        "one.jb2": data[:9] + bytes(4) + data[13:],
+    }
+    pages, rejected = render(raw(**files), tmp_path / "out")
+    assert [page.page for page in pages if page.files == ("cut.jb2",)] == [1]
+    reasons: dict[tuple[str, int | None], str] = {("cut.jb2", page): "page_lost" for page in (2, 3, 4)}
+    reasons["head.jbig2", None] = "damaged"
+    assert {(row.file, row.page): row.reason for row in rejected} == reasons
+
+
+def test_a_cut_tiff_that_numbers_its_pages_has_a_row_for_each_that_it_lacks(raw: Raw, tmp_path: Path) -> None:
+    first, *rest = [GRADIENT.convert("1")] * 5
+    options = {"save_all": True, "append_images": rest, "tiffinfo": {297: (0, 5)}}
+    data = encode_image(first, "TIFF", **options)
+    pages, rejected = render(raw(**{"cut.tif": data[: len(data) * 7 // 10]}), tmp_path / "out")
+    assert [page.page for page in pages] == [1, 2, 3]
+    assert [(row.page, row.reason) for row in rejected] == [(4, "damaged"), (5, "page_lost")]

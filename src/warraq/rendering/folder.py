@@ -14,9 +14,9 @@ from warraq.records import Rejected
 from warraq.rendering.page_ranges import ALL_PAGES, PageRanges
 
 FileKind = Literal["pdf", "image"]
-IMAGES = (  # what files begin with: PNG, JPEG, TIFF, GIF, JPEG 2000 with and without a frame
+IMAGES = (  # what files begin with: PNG, JPEG, TIFF, GIF, JPEG 2000 with and without a frame, JBIG2
     b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"GIF87a", b"GIF89a",
-    b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51",
+    b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51", b"\x97JB2\r\n\x1a\n",
 )  # fmt: skip
 BRANDS = (b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1")  # AVIF, HEIC
 BMP = re.compile(rb"BM.{4}\0{4}", re.DOTALL)
@@ -28,7 +28,6 @@ REMEDIES = {  # of what else files begin with
     b"Rar!": "The file is an archive; unpack it.",
     b"7z\xbc\xaf": "The file is an archive; unpack it.",
     b"\x1f\x8b": "The file is an archive; unpack it.",
-    b"\x97JB2": "The file is a bare JBIG2 stream; save it as TIFF or PDF.",
     b"%!PS": "The file is PostScript; convert it to PDF.",
 }
 

@@ -6,8 +6,9 @@ previews and animations).
 
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
+from warraq.rendering import jbig2
 from warraq.rendering.raster import Colour, Raster, RenderError, explain_lost_page, is_too_long, split_rows
 from warraq.rendering.tiff import explain_unsupported, find_pages, is_planar, read_planes
 
@@ -35,8 +36,12 @@ class PillowReader:
         Image.MAX_IMAGE_PIXELS = None  # checked here, a frame at a time, before anything is decoded
         PngImagePlugin.MAX_TEXT_CHUNK = MAX_TEXT  # of a profile too; a picture is not lost for its caption
         PngImagePlugin.MAX_TEXT_MEMORY = MAX_TEXT
-        stream = path.open("rb")  # by name, Pillow 11.3 maps turned TIFFs into memory and scrambles them
+        stream: BinaryIO = path.open("rb")  # by name, Pillow 11.3 maps turned TIFFs into memory and scrambles them
+        frames: list[int | None] = [0]
         try:
+            if stream.read(len(jbig2.MAGIC)) == jbig2.MAGIC:
+                stream, frames = jbig2.convert_to_tiff(path.read_bytes())
+            stream.seek(0)
             self._image = Image.open(stream, formats=FORMATS)
         except MemoryError:
             raise
@@ -44,7 +49,8 @@ class PillowReader:
             raise explain_unsupported(stream) or RenderError(
                 "damaged", "The image cannot be opened; copy it again from its source."
             ) from error
-        self._frames = find_pages(self._image) if self._image.format == "TIFF" else [0]
+        is_tiff = self._image.format == "TIFF" and not isinstance(stream, BytesIO)
+        self._frames = find_pages(self._image) if is_tiff else frames
         self.attached: tuple[str, ...] = ()
         self.count = len(self._frames)
 

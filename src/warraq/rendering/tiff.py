@@ -8,25 +8,26 @@ from warraq.rendering.raster import RenderError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-KIND, OLD_KIND, BITS, COMPRESSION, PLANAR, PREDICTOR = 254, 255, 258, 259, 284, 317
+KIND, OLD_KIND, BITS, COMPRESSION, PLANAR, PAGE_NUMBER, PREDICTOR = 254, 255, 258, 259, 284, 297, 317
 THUMBNAIL, MASK = 1, 4  # of KIND
 NONE, DEFLATE = 1, (8, 32946)
 READ = {1, 2, 3, 4, 5, 6, 7, 8, 32771, 32773, 32946, 34925, 50000, 50001}  # compressions
 
 
 def find_pages(image: "Image") -> list[int | None]:
-    """The frames that are pages; None at the end where the list of frames is cut off."""
+    """The frames that are pages; None for those at the end that the file says it has, or one where it is cut off."""
     pages: list[int | None] = []
-    frame = 0
+    frame = said = 0
     while True:
         try:
             image.seek(frame)
         except EOFError:
             break
         except Exception:  # Pillow has no common base for its errors, and the bytes are anybody's
-            pages.append(None)
+            pages += [None] * max(1, said - len(pages))
             break
         tags = image.tag_v2  # type: ignore[attr-defined]
+        said = tags.get(PAGE_NUMBER, (0, 0))[-1]
         if not tags.get(KIND, 0) & (THUMBNAIL | MASK) and tags.get(OLD_KIND) != 2:
             pages.append(frame)
         frame += 1
