@@ -66,18 +66,12 @@ def test_margins_hold_paper_only(samples: np.ndarray) -> None:
     assert (np.abs(samples[~inside].astype(int) - paper) <= enhance.PAPER).all()
 
 
-@given(PIXELS, st.sampled_from(["none", "autocontrast", "clahe"]))
-def test_contrast_keeps_the_shape(samples: np.ndarray, contrast: Literal["none", "autocontrast", "clahe"]) -> None:
+@given(PIXELS, st.sampled_from(["none", "autocontrast"]))
+def test_contrast_keeps_the_shape(samples: np.ndarray, contrast: Literal["none", "autocontrast"]) -> None:
     result = enhance.adjust_contrast(samples, contrast, 0.0)
     assert result.shape == samples.shape and result.dtype == np.uint8
     if contrast == "none":
         assert result is samples
-
-
-def test_clahe_widens_a_faint_range_everywhere() -> None:
-    faint = np.tile(np.arange(180, 200, dtype=np.uint8), (160, 8))
-    result = enhance.equalise(faint)
-    assert min(int(np.ptp(tile)) for tile in np.array_split(result, 4)) > 1.5 * np.ptp(faint)
 
 
 @pytest.mark.parametrize(("cutoff_percent", "low"), [(0.0, 100), (2.0, 0)])

@@ -227,6 +227,15 @@ def test_words_cut_in_two_are_no_label(raw: Raw, tmp_path: Path) -> None:
     assert ("Receivables" in text) == (drawn.text_fault is None)  # whatever the reader made of it
 
 
+@pytest.mark.parametrize(("squeeze", "expected"), [(278, "Receivables"), (0, "Recei vables")])
+def test_a_space_without_a_width_cuts_no_word(raw: Raw, tmp_path: Path, squeeze: int, expected: str) -> None:
+    lines = b"".join(b"BT /F1 12 Tf 20 %d Td (of this letter) Tj ET\n" % y for y in range(100, 260, 12))
+    content = lines + b"BT /F1 14 Tf 30 50 Td [(Recei ) %d (vables)] TJ ET" % squeeze
+    (page,), _ = render(raw(**{"page.pdf": build_pdf(content)}), tmp_path / "out", long_side_px=800)
+    assert page.text and page.text_fault is None
+    assert (tmp_path / "out" / page.text).read_text(encoding="utf-8").splitlines()[-1].strip() == expected
+
+
 @pytest.mark.parametrize("cut", [60, None])
 def test_a_content_stream_that_is_cut_or_changed_is_damage(raw: Raw, tmp_path: Path, cut: int | None) -> None:
     lines = b"".join(

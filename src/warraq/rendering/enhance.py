@@ -9,8 +9,6 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL.Image import Image
 
-TILES = 8  # of CLAHE, a side
-CLIP = 2.0  # of CLAHE: a bin's most, in multiples of the mean
 PAPER = 32  # grey levels below the paper's that count as paper still
 MARGIN = 0.02  # kept around what a crop keeps, share of the longer side
 STEEPEST_DEG = 5.0  # a page that leans more is a picture, or lies on its side
@@ -18,55 +16,14 @@ LEAST_DEG = 0.1  # a smaller lean moves no line by a pixel of its height
 
 
 def adjust_contrast(
-    samples: "np.ndarray", contrast: Literal["none", "autocontrast", "clahe"], cutoff_percent: float
+    samples: "np.ndarray", contrast: Literal["none", "autocontrast"], cutoff_percent: float
 ) -> "np.ndarray":
-    """The luminance stretched to the full range, or equalised tile by tile; colours keep their tone."""
+    """The luminance stretched to the full range; colours keep their tone."""
     if contrast == "none":
         return samples
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
-    image = _as_image(samples)
-    if contrast == "autocontrast":
-        return _as_samples(ImageOps.autocontrast(image, cutoff_percent, preserve_tone=True))
-    if image.mode == "L":
-        return equalise(samples[:, :, 0])[:, :, None]
-    luminance, blue, red = image.convert("YCbCr").split()
-    bands = (Image.fromarray(equalise(_as_samples(luminance)[:, :, 0])), blue, red)
-    return _as_samples(Image.merge("YCbCr", bands).convert("RGB"))
-
-
-def equalise(grey: "np.ndarray") -> "np.ndarray":
-    """Contrast-limited adaptive histogram equalisation of (height, width) (Zuiderveld, Graphics Gems IV, 1994)."""
-    import numpy as np
-
-    height, width = grey.shape
-    edges_y, edges_x = (np.linspace(0, side, TILES + 1).astype(int) for side in (height, width))
-    curves = np.empty((TILES, TILES, 256), np.float32)
-    for row in range(TILES):
-        for column in range(TILES):
-            tile = grey[edges_y[row] : edges_y[row + 1], edges_x[column] : edges_x[column + 1]]
-            bins = np.bincount(tile.ravel(), minlength=256).astype(np.float32)
-            most = max(1.0, CLIP * tile.size / 256)
-            bins = np.minimum(bins, most) + np.maximum(bins - most, 0).sum() / 256
-            curves[row, column] = bins.cumsum() * (255 / max(1, tile.size))
-    result = np.empty(grey.shape, np.uint8)
-    left, right, weight_x = _blend_tiles(edges_x)
-    for y, (above, below, weight_y) in enumerate(zip(*_blend_tiles(edges_y), strict=True)):
-        line = grey[y]
-        over = curves[above, left, line] * (1 - weight_x) + curves[above, right, line] * weight_x
-        under = curves[below, left, line] * (1 - weight_x) + curves[below, right, line] * weight_x
-        result[y] = np.clip(over * (1 - weight_y) + under * weight_y + 0.5, 0, 255)
-    return result
-
-
-def _blend_tiles(edges: "np.ndarray") -> tuple["np.ndarray", "np.ndarray", "np.ndarray"]:
-    """For each pixel the tiles whose centres it lies between, and how far it is from the first to the second."""
-    import numpy as np
-
-    centres = (edges[:-1] + edges[1:] - 1) / 2
-    place = np.interp(np.arange(edges[-1]), centres, np.arange(TILES))
-    first = np.minimum(place.astype(int), TILES - 2)
-    return first, first + 1, (place - first).astype(np.float32)
+    return _as_samples(ImageOps.autocontrast(_as_image(samples), cutoff_percent, preserve_tone=True))
 
 
 def estimate_skew_deg(samples: "np.ndarray") -> float:

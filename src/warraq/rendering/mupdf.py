@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from warraq.rendering.annotations import mend_annotations, place_annotations
-from warraq.rendering.display_list import DisplayList
+from warraq.rendering.page_content import PageContent
 from warraq.rendering.page_object import is_dynamic_form, mend_page
 from warraq.rendering.raster import (
     LONG,
@@ -112,7 +112,7 @@ class MupdfReader:
             annotations = self._mend_page(number)
             page = self._document[number - 1]
             images = page.get_images()
-            content = DisplayList(library, page)
+            content = PageContent(library, page)
             layer = TextLayer(library.mupdf, content)
             painted = content.watch()
             is_scan = painted.pictures and not painted.others
@@ -157,7 +157,7 @@ class MupdfReader:
                 f"The page cannot be rendered ({_shorten_error(error)}); print it to a new PDF and use that.",
             )
 
-    def _split(self, content: DisplayList, layer: TextLayer, raster: Raster) -> Raster:
+    def _split(self, content: PageContent, layer: TextLayer, raster: Raster) -> Raster:
         """A page too long for one image in parts, cut between its lines."""
         height, width = raster.samples.shape[:2]
         scale = raster.px_per_pt or 1.0

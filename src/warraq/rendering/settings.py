@@ -23,7 +23,7 @@ class RenderSettings(Section):
 
     long_side_px: Annotated[int, Field(ge=64, le=16384)]
     colour: Literal["rgb", "grey"]
-    contrast: Literal["none", "autocontrast", "clahe"]
+    contrast: Literal["none", "autocontrast"]
     autocontrast_cutoff_percent: Annotated[float, Field(ge=0, lt=50)]
     deskew: bool
     crop: bool

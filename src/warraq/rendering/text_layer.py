@@ -1,7 +1,7 @@
 """A PDF page's text layer by MuPDF: its text, and why it is not what the page shows, if so.
 
-One fault is mended, since where the letters stand proves it: MuPDF reads Arabic from right to left sign by sign, and so
-turns round the letters of a ligature ("األول" for "الأول").
+Two faults are mended, since where the letters stand proves them. MuPDF reads Arabic from right to left sign by sign, so
+it turns round the letters of a ligature ("األول" for "الأول"). A space without a width cuts a word in two.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from warraq.rendering.display_list import DisplayList, Painted
+from warraq.rendering.page_content import PageContent, Painted
 from warraq.rendering.text_ink import measure_inkless
 
 if TYPE_CHECKING:
@@ -21,13 +21,18 @@ FIRST_RTL = 0x590
 LONG_WORD = 3  # letters that make a word longer than high
 NO_WIDTH = 0.01  # points
 LEVEL = 0.6  # of a word's height that it shares with another on its line
+TOUCHING = (
+    0.02,
+    0.05,
+)  # of a letter's height: so near are the halves of a word, from left to right and from right to left
+FEW = 0.05  # of the words
 NO_GAP = 0.06  # of a word's height; the narrowest space is twice as wide
 
 
 class TextLayer:
     """The text of a page, read once."""
 
-    def __init__(self, mupdf: Any, content: DisplayList, rows_pt: tuple[float, float] | None = None) -> None:
+    def __init__(self, mupdf: Any, content: PageContent, rows_pt: tuple[float, float] | None = None) -> None:
         """Read it, or what stands between two heights, with where pictures were drawn meanwhile."""
         self._mupdf, self._content = mupdf, content
         self._textpage = content.read(rows_pt)
@@ -35,6 +40,11 @@ class TextLayer:
         if TURNED.search(self.text):
             self._turn_ligatures()
             self.text = self._textpage.extractText()
+        cut = [self._words[index][5:7] for index, gap in self._find_cut() if abs(gap) < self._touching(index)]
+        if 0 < len(cut) <= FEW * len(self._words):  # where they are many, the font's space is narrow
+            self._close_gaps(set(cut))
+            self.text = self._textpage.extractText()
+            del self._words, self._boxes
 
     def _turn_ligatures(self) -> None:
         """Put the letters of each sign in the order of reading: those without a width come before the one with it."""
@@ -60,7 +70,7 @@ class TextLayer:
 
     @cached_property
     def _words(self) -> list[tuple[float, float, float, float, str, int, int, int]]:
-        """Box in points, text, block, line and number of each word."""
+        """Box in points, text, block of text, line and number of each word."""
         words: list[tuple[float, float, float, float, str, int, int, int]] = self._textpage.extractWORDS()
         return words
 
@@ -107,43 +117,62 @@ class TextLayer:
         inkless = measure_inkless(samples, texts, boxes * np.float32(scale), covered, draw_text)
         if inkless:
             return f"{inkless:.1%} of its words have no ink on the page"
-        if cut := self._count_cut(boxes):
-            return f"{cut} of its {len(boxes)} words are cut in two"
+        if cut := self._find_cut():
+            return f"{len(cut)} of its {len(boxes)} words are cut in two"
         return None
 
-    def _count_cut(self, boxes: "np.ndarray") -> int:
-        """How many words stand so close to the one before that both are one on the page."""
+    def _touching(self, index: int) -> float:
+        return TOUCHING[bool(RTL.match(self._words[index][4][-1]))]
+
+    def _close_gaps(self, lines: set[tuple[int, int]]) -> None:
+        """Take out the spaces between letters that touch, in lines by the number of their block and their own."""
+        blocks = [block for block in self._textpage.this if block.m_internal.type == self._mupdf.FZ_STEXT_BLOCK_TEXT]
+        for block, line in lines:
+            letter, before, is_next = list(blocks[block])[line].m_internal.first_char, None, True
+            while letter:
+                if chr(letter.c).isspace():
+                    is_next = False
+                else:
+                    if before and not is_next and _are_touching(before, letter):
+                        before.next = letter
+                    before, is_next = letter, True
+                letter = letter.next
+
+    def _find_cut(self) -> list[tuple[int, float]]:
+        """Each word that is one on the page with the word after it, and how far that is, as a share of its height."""
         import numpy as np
 
-        left, top, right, bottom = boxes.T
+        left, top, right, bottom = self._boxes.T
         height = np.minimum(bottom[:-1] - top[:-1], bottom[1:] - top[1:])
         level = np.minimum(bottom[:-1], bottom[1:]) - np.maximum(top[:-1], top[1:]) >= LEVEL * height
         to_the_right, to_the_left = left[1:] - right[:-1], left[:-1] - right[1:]
         close = np.minimum(np.abs(to_the_right), np.abs(to_the_left)) < NO_GAP * height
-        return sum(
-            self._is_cut(
-                index, (to_the_left if RTL.match(self._words[index][4][-1]) else to_the_right)[index], height[index]
-            )
-            for index in np.flatnonzero(level & close).tolist()
-        )
+        cut = []
+        for index in np.flatnonzero(level & close).tolist():
+            gaps = to_the_left if RTL.match(self._words[index][4][-1]) else to_the_right
+            gap = float(gaps[index] / height[index])
+            if abs(gap) < NO_GAP and self._is_one(index):
+                cut.append((index, gap))
+        return cut
 
-    def _is_cut(self, index: int, gap: float, height: float) -> bool:
-        """Whether a word and the next are one, which stand level and so far apart."""
+    def _is_one(self, index: int) -> bool:
+        """Whether a word and the next are one, which stand level and close together."""
         (*_, text, block, line, _), (*_, following, next_block, next_line, _) = self._words[index : index + 2]
         if not (text[-1].isalpha() and following[0].isalpha()) or "\u2e80" <= text[-1] < "\ufb00":
             return False  # Chinese and Japanese have no spaces
-        if bool(RTL.match(text[-1])) != bool(RTL.match(following[0])) or abs(gap) >= NO_GAP * height:
+        if bool(RTL.match(text[-1])) != bool(RTL.match(following[0])):
             return False
         return (block, line) != (next_block, next_line) or f"{text} {following}" in self.text
 
     @cached_property
     def _pictures(self) -> list[tuple[int, tuple[float, float, float, float]]]:
-        """Their places in the order of drawing, and where they are."""
-        pictures = []
-        for number, block in enumerate(self._list_blocks()):
+        """How many blocks of text each was drawn after, and where it is."""
+        pictures, texts = [], 0
+        for block in self._list_blocks():
+            texts += block.type == self._mupdf.FZ_STEXT_BLOCK_TEXT
             if block.type == self._mupdf.FZ_STEXT_BLOCK_IMAGE:
                 box = block.bbox
-                pictures.append((number, (box.x0, box.y0, box.x1, box.y1)))
+                pictures.append((texts, (box.x0, box.y0, box.x1, box.y1)))
         return pictures
 
     def _list_blocks(self) -> Iterator[Any]:
@@ -152,6 +181,16 @@ class TextLayer:
         while block:
             yield block
             block = block.next
+
+
+def _are_touching(letter: Any, following: Any) -> bool:
+    """Whether no space is between two letters of a line."""
+    is_rtl = bool(RTL.match(chr(letter.c)))
+    quad, next_quad = letter.quad, following.quad
+    gap = quad.ul.x - next_quad.ur.x if is_rtl else next_quad.ul.x - quad.ur.x
+    is_one_script = is_rtl == bool(RTL.match(chr(following.c)))
+    is_word = chr(letter.c).isalpha() and chr(following.c).isalpha()
+    return bool(is_one_script and is_word and abs(gap) < TOUCHING[is_rtl] * abs(quad.ll.y - quad.ul.y))
 
 
 def _width(letter: Any) -> float:

@@ -166,7 +166,7 @@ def find_lifted(listed: DenialList, known: Mapping[str, str], pages: Iterable[Pa
     lifted = set(listed.lifted)
     documents: defaultdict[str, set[str]] = defaultdict(set)
     for page in pages:
-        documents[page.image_sha256].add(page.document)
+        documents[page.image_sha256].update((page.document, *page.containers))
     for image, owners in documents.items():
         if not owners & (known.keys() - lifted) and known.get(image) in {known.get(one) for one in owners & lifted}:
             lifted.add(image)

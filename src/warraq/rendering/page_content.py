@@ -1,4 +1,4 @@
-"""A page that MuPDF interprets once: drawn, read, its text drawn alone, and what it draws."""
+"""A page by MuPDF: drawn, read, its text drawn alone, and what it draws."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -55,7 +55,7 @@ def _watcher_class(mupdf: Any) -> Any:
     return Watcher
 
 
-class DisplayList:
+class PageContent:
     """What a page draws, as it stands upright."""
 
     def __init__(self, pymupdf: Any, page: Any) -> None:
@@ -65,26 +65,21 @@ class DisplayList:
         self._list = self._mupdf.fz_new_display_list_from_page(page.this)
         self._bounds = self._mupdf.fz_bound_page(page.this)
 
-    def _run(self, scale: float, box: Any, *devices: Any) -> int:
-        """Run it through the first device, but what lies outside of `box`, and close it and those behind it.
-
-        Returns:
-            how many errors were passed over.
-        """
-        matrix, cookie = self._mupdf.FzMatrix(scale, 0, 0, scale, 0, 0), self._mupdf.FzCookie()
-        self._mupdf.fz_run_display_list(self._list, devices[0], matrix, box, cookie)
+    def _run(self, box: Any, *devices: Any) -> None:
+        """Run the list through the first device, but for what lies outside of `box`, points, and close all of them."""
+        mupdf = self._mupdf
+        mupdf.fz_run_display_list(self._list, devices[0], mupdf.FzMatrix(), box, mupdf.FzCookie())
         for device in devices:
-            self._mupdf.fz_close_device(device)
-        return int(cookie.m_internal.errors)
+            mupdf.fz_close_device(device)
 
-    @property
-    def _everywhere(self) -> Any:
-        return self._mupdf.FzRect(self._mupdf.FzRect.Fixed_INFINITE)
+    def _run_page(self, device: Any) -> None:
+        self._mupdf.fz_run_page(self._page.this, device, self._mupdf.FzMatrix(), self._mupdf.FzCookie())
+        self._mupdf.fz_close_device(device)
 
     def watch(self) -> Painted:
         """What it draws."""
         device = _watcher_class(self._mupdf)()
-        self._run(1.0, self._everywhere, device)
+        self._run(self._mupdf.FzRect(self._mupdf.FzRect.Fixed_INFINITE), device)
         return Painted(device.pictures, device.others, device.hidden_text)
 
     def read(self, rows_pt: tuple[float, float] | None = None) -> Any:
@@ -93,29 +88,27 @@ class DisplayList:
         box = mupdf.FzRect(-1e5, rows_pt[0], 1e5, rows_pt[1]) if rows_pt else self._bounds
         text = mupdf.FzStextPage(box)
         options = mupdf.FzStextOptions(pymupdf.TEXTFLAGS_TEXT | pymupdf.TEXT_PRESERVE_IMAGES)
-        self._run(1.0, self._everywhere, mupdf.fz_new_stext_device(text, options))
+        device = mupdf.fz_new_stext_device(text, options)
+        self._run_page(device)  # a list leaves out spaces, as nothing is seen of them
         return pymupdf.TextPage(text)
 
     def draw(self, scale: float, colour: Colour) -> "np.ndarray":
         """As PyMuPDF's get_pixmap, on a canvas."""
         matrix = self._mupdf.FzMatrix(scale, 0, 0, scale, 0, 0)
         box = self._mupdf.fz_round_rect(self._mupdf.fz_transform_rect(self._bounds, matrix))
-        samples, device = self._open_canvas(box, colour)
-        if self._run(scale, self._everywhere, device):  # the page itself raises what a list passes over
-            samples, device = self._open_canvas(box, colour)
-            self._mupdf.fz_run_page(self._page.this, device, matrix, self._mupdf.FzCookie())
-            self._mupdf.fz_close_device(device)
+        samples, device = self._open_canvas(scale, box, colour)
+        self._run_page(device)  # a list passes over errors, and draws some edges a little otherwise
         return samples
 
     def draw_text(self, scale: float, box: tuple[int, int, int, int]) -> tuple["np.ndarray", "np.ndarray"]:
         """The text that is painted within a box, px, black on white: all, and what nothing clips or covers."""
         place = self._mupdf.FzIrect(*box)
-        (whole, all_text), (left, uncovered) = (self._open_canvas(place, "grey") for _ in range(2))
+        (whole, all_text), (left, uncovered) = (self._open_canvas(scale, place, "grey") for _ in range(2))
         sink = open_text_device(self._pymupdf, all_text, uncovered)
-        self._run(scale, self._mupdf.FzRect(place), sink, all_text, uncovered)
+        self._run(self._mupdf.FzRect(*(side / scale for side in box)), sink, all_text, uncovered)
         return whole[:, :, 0], left[:, :, 0]
 
-    def _open_canvas(self, box: Any, colour: Colour) -> tuple["np.ndarray", Any]:
+    def _open_canvas(self, scale: float, box: Any, colour: Colour) -> tuple["np.ndarray", Any]:
         """White samples, and the device that draws on them."""
         mupdf = self._mupdf
         space = self._pymupdf.csGRAY if colour == "grey" else self._pymupdf.csRGB
@@ -127,6 +120,6 @@ class DisplayList:
             space.this, samples.shape[1], samples.shape[0], mupdf.FzSeparations(), 0, rows.strides[0], first
         )
         pixmap.m_internal.x, pixmap.m_internal.y = box.x0, box.y0
-        device = mupdf.fz_new_draw_device(mupdf.FzMatrix(), pixmap)
+        device = mupdf.fz_new_draw_device(mupdf.FzMatrix(scale, 0, 0, scale, 0, 0), pixmap)
         device.target = pixmap  # borrowed by the device, which must not outlive it
         return samples, device
