@@ -1,10 +1,13 @@
-"""params_yaml of the tests' support: what it does not know, it refuses."""
+"""The tests' support: params_yaml refuses what it does not know, and what is shared is made once."""
+
+from pathlib import Path
 
 import pytest
 import yaml
 from pydantic import ValidationError
 
 from support.params import params_yaml, read_params
+from support.shared import copy_made
 
 
 def test_the_values_are_those_of_the_project_but_for_the_changes() -> None:
@@ -24,3 +27,15 @@ def test_an_unknown_key_is_refused(key: str) -> None:
 def test_a_value_that_is_not_allowed_is_refused() -> None:
     with pytest.raises(ValidationError, match=r"render\.colour"):
         params_yaml({"render.colour": "blue"})
+
+
+def test_what_is_shared_is_made_once_and_everyone_has_a_copy(tmp_path_factory: pytest.TempPathFactory) -> None:
+    made: list[Path] = []
+
+    def make(folder: Path) -> None:
+        made.append(folder)
+        (folder / "file").write_text("made")
+
+    one, other = (copy_made(tmp_path_factory, "shared", make) for _ in range(2))
+    (one / "file").write_text("changed")
+    assert (other / "file").read_text() == "made" and len(made) == 1

@@ -215,7 +215,6 @@ def test_several_processes_prepare_the_samples_as_one(training_data: Path, tmp_p
     dataset = training_data / "dataset"
     samples: audit.Samples = {"train": read_samples(dataset / "train.json"), "val": read_samples(dataset / "val.json")}
     workdir.write_workdir(folder := tmp_path / "part", NANO, dataset, training_data / "pages", student, samples)
-    (folder / "1").mkdir()
     measure = audit.SampleMeasure(NANO, student, training_data / "pages")
     sizes = audit.measure_samples(measure, samples, student.views)
     settings = llamafactory.training_settings(
