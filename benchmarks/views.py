@@ -57,7 +57,7 @@ def draw_page(language: Language, points: float, seed: int) -> tuple[Image.Image
 
     for paragraph in write_paragraphs(language, seed):
         trial = pymupdf.open().new_page(width=595, height=842)  # type: ignore[no-untyped-call]
-        if trial.insert_htmlbox(box, make_html([*chosen, paragraph]), scale_low=1)[0] < 0:
+        if trial.insert_htmlbox(box, make_html([*chosen, paragraph]), scale_low=1)[0] <= 0:  # 0 where some is lost, too
             break
         chosen.append(paragraph)
     page.insert_htmlbox(box, make_html(chosen), scale_low=1)
