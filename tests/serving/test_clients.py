@@ -84,7 +84,7 @@ def test_every_answer_is_as_described(url: str, path: str) -> None:
     """`schemathesis run URL/openapi.json` tries more."""
     operation = schemathesis.openapi.from_url(f"{url.removesuffix('/v1')}/openapi.json")[path]["POST"]
 
-    @hypothesis.settings(max_examples=15, suppress_health_check=list(hypothesis.HealthCheck))
+    @hypothesis.settings(max_examples=8, suppress_health_check=list(hypothesis.HealthCheck))
     @hypothesis.given(case=operation.as_strategy())
     def ask(case: Any) -> None:
         case.call_and_validate(
