@@ -78,10 +78,10 @@ def format_card(length: str, seed: int, batch_size: int, commit: str | None, sco
     return f"""# nano
 
 A Gemma-3 in small that reads short printed pages in Arabic and English: the base that warraq's demo tunes. It copies
-what stands on a page of about 250 pt with type of 16 pt and more, and on receipts and letters of A5 shown as the page
-and two or three bands, sets marks before the lines, given in the prompt or,
+what stands on a page of about 250 pt with type of 16 pt and more, sets marks before the lines, given in the prompt or,
 under the prompt of a task, in an order without sense that it knows by heart, gives the values of named fields, and
-tells whether a page is askew, noisy, pale or on grey paper. It knows no schema and no language.
+tells whether a page is askew, noisy, pale or on grey paper. It knows no schema and no language. It has seen receipts
+and letters of A5 as the page and two or three bands; the table says whether it reads them (1 and more: it does not).
 
 | on {HELD_OUT_PAGES} held-out pages, greedy | character error rate |
 |---|---|
