@@ -69,11 +69,17 @@ lock: ## Write requirements.lock anew from pyproject.toml
 	uv pip compile pyproject.toml --extra dev --extra qwen --extra gpu --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	  --universal --python-version 3.11 --output-file requirements.lock --quiet
 
+# What makes a student's report, and its table where nothing had to run: `evaluate` prints it itself.
+define report
+@before=$$(stat --format %Y reports/$(1)/metrics.json 2>/dev/null || true); \
+$(2); \
+[ "$$(stat --format %Y reports/$(1)/metrics.json)" != "$$before" ] || warraq show reports/$(1)
+endef
+
 demo: setup ## The main job on synthetic documents with the nano student; no GPU, no key
 	@warraq synth data --documents $(DOCUMENTS) --seed $(SEED)
 	@warraq prepare
-	@dvc repro evaluate@nano
-	@warraq show reports/nano
+	$(call report,nano,dvc repro evaluate@nano)
 
 test: setup ## Run the tests, on all cores
 	@OMP_NUM_THREADS=1 pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
@@ -95,9 +101,9 @@ fetch: setup ## Put the base model of STUDENT into models/STUDENT/base
 
 repro: fetch ## The pipeline on your own files in data/raw, for STUDENT
 	@warraq prepare
-	@if dvc remote list | grep -q .; then dvc pull --allow-missing label; dvc repro --pull --allow-missing evaluate@$(STUDENT); \
-	else dvc repro evaluate@$(STUDENT); fi
-	@warraq show reports/$(STUDENT)
+	$(call report,$(STUDENT),if dvc remote list | grep -q .; \
+	then dvc pull --allow-missing label; dvc repro --pull --allow-missing evaluate@$(STUDENT); \
+	else dvc repro evaluate@$(STUDENT); fi)
 
 status: setup ## How far the project is for STUDENT, and the next command
 	@warraq status $(STUDENT)
