@@ -24,6 +24,7 @@ from warraq.metrics.degradation import measure_degradation
 from warraq.runtimes import Answer, Request, Runtime
 from warraq.runtimes.onnx import OnnxRuntime
 from warraq.runtimes.torch import TorchRuntime
+from warraq.views import PAGE
 
 
 def answer_all(name: str, runtime: Runtime, requests: list[Request], tokens: int) -> list[Answer]:
@@ -43,10 +44,10 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=512)
     parser.add_argument("--precisions", default="int8")
     parser.add_argument("--block", type=int, choices=get_args(quantize.Block), default=32, help="of int8 and int4")
+    parser.add_argument("--views", default=PAGE, help="of the student, as in params.yaml")
     options = parser.parse_args()
-    sides = [
-        runtimes.read_requests(options.dataset / f"{side}.json", options.pages) for side in ("val", "test", "train")
-    ]
+    files = [options.dataset / f"{side}.json" for side in ("val", "test", "train")]
+    sides = [runtimes.read_requests(path, options.pages, options.views) for path in files]
     chosen = [pair for side in sides for pair in side][: options.answers]
     requests = [request for _, request in chosen]
     torch = TorchRuntime(options.merged, dtype="float32")
