@@ -39,9 +39,7 @@ def pull(root: Path, name: str) -> None:
         InputError: it is in neither.
     """
     for verb in ("checkout", "pull"):
-        done = subprocess.run(
-            [sys.executable, "-m", "dvc", verb, f"{name}.dvc"], cwd=root, capture_output=True, text=True, check=False
-        )
+        done = _call_dvc(root, verb, f"{name}.dvc")
         if done.returncode == 0 and (root / name).exists():
             return
     last = (done.stderr.strip() or "no reason given").splitlines()[-1]
@@ -53,8 +51,7 @@ def list_stale_stages(root: Path, student: str) -> list[str]:
 
     `code`, which runs whenever anything of the source has changed, is none of them. Without DVC there are none.
     """
-    command = [sys.executable, "-m", "dvc", "status", "--json", "--with-deps", f"evaluate@{student}"]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    done = _call_dvc(root, "status", "--json", "--with-deps", f"evaluate@{student}")
     return [name for name in json.loads(done.stdout) if name != "code"] if done.returncode == 0 else []
 
 
@@ -94,3 +91,8 @@ def commit_intact(root: Path) -> list[str]:
         for name in intact:
             repo.commit(name)
     return intact
+
+
+def _call_dvc(root: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "dvc", *arguments]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)

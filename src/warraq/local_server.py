@@ -136,10 +136,11 @@ def refuse_taken_port(host: str, port: int) -> None:
     Raises:
         InputError: it is taken, or this machine has no such address; names the next port that is free.
     """
-    free = next((other for other in range(port, min(port + 100, 65536)) if not _find_fault(host, other)), None)
-    if free != port:
+    if fault := _find_fault(host, port):
+        others = range(port + 1, min(port + 100, 65536))
+        free = next((other for other in others if not _find_fault(host, other)), None)
         advice = f"port {free} is free: --port {free}" if free else "name another one with --host and --port"
-        raise InputError(f"nothing can listen on {host}, port {port} ({_find_fault(host, port)}); {advice}.")
+        raise InputError(f"nothing can listen on {host}, port {port} ({fault}); {advice}.")
 
 
 def _find_fault(host: str, port: int) -> str | None:

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
@@ -128,12 +130,17 @@ def test_what_does_not_fit_or_comes_second_is_not_saved(project: ReviewProject) 
     assert [row.answer for row in project.reviews()] == [content_answer("one")]
 
 
-def test_a_second_reading_is_taken_back_alone(project: ReviewProject) -> None:
-    page_id = project.add_page(1).page_id
+@contextmanager
+def read_twice(project: ReviewProject) -> Iterator[tuple[Server, dict[str, str], dict[str, str]]]:
+    """The server of a page that a second person has read, how that row begins, and what saving it told."""
+    second = {"page_id": project.add_page(1).page_id, "status": "second", "reviewer": "r2"}
     project.add_review(project.pages[0], content_answer("first"))
     with project.start("--second", "100") as server:
-        second = {"page_id": page_id, "status": "second", "reviewer": "r2"}
-        told = server.post("save", **second, answer=content_answer("one")).json()
+        yield server, second, server.post("save", **second, answer=content_answer("one")).json()
+
+
+def test_a_second_reading_is_taken_back_alone(project: ReviewProject) -> None:
+    with read_twice(project) as (server, second, told):
         told = server.post("save", **second, answer=content_answer("two"), base=told["base"]).json()
         told = server.post("undo", **second, base=told["base"]).json()
         assert told["status"] == "second" and project.reviews()[-1].answer == content_answer("one")
@@ -142,17 +149,14 @@ def test_a_second_reading_is_taken_back_alone(project: ReviewProject) -> None:
     log = ReviewLog(project.root / "reviews", tasks.load("content"))
     row = Review.model_validate({**second, "task": "content", "answer": content_answer("three")})
     log.add(row, told["base"])
+    page_id = second["page_id"]
     log.undo(page_id, "r2", hash_review(log.second[page_id]), second=True)
     assert log.second[page_id].answer == content_answer("one")
     assert log.current[page_id].answer == content_answer("first")
 
 
 def test_the_only_second_reading_taken_back_is_none(project: ReviewProject) -> None:
-    page_id = project.add_page(1).page_id
-    project.add_review(project.pages[0], content_answer("first"))
-    with project.start("--second", "100") as server:
-        second = {"page_id": page_id, "status": "second", "reviewer": "r2"}
-        told = server.post("save", **second, answer=content_answer("one")).json()
+    with read_twice(project) as (server, second, told):
         assert server.post("undo", **second, base=told["base"]).json() == {"base": "", "status": ""}
         assert len(server.get("queue?queue=second&task=content&reviewer=r2")["items"]) == 1
         assert server.get("progress")["people"] == [] and server.get("progress")["gold"]["content"] == 1

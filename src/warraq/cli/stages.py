@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from warraq.cli.terminal import exit_on_failure, load_params, path_option
+from warraq.cli.terminal import exit_on_failure, load_params, path_option, refuse_unknown_task
 
 
 @click.command()
@@ -61,8 +61,7 @@ def label(
 ) -> None:  # fmt: skip
     """Pages to labels, by the teachers of params.yaml."""
     params = load_params(context)
-    if task not in params.tasks:
-        raise click.BadParameter(f"params.yaml has the tasks {', '.join(params.tasks)}.", param_hint="--task")
+    refuse_unknown_task(task, params.tasks, "--task")
     from warraq.stages import label as stage
 
     files = stage.LabelFiles(raw, pages, reviews, ledger, out)

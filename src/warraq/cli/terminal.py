@@ -4,7 +4,7 @@ import functools
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +48,12 @@ def load_params(context: click.Context) -> "Params":
     from warraq import params
 
     return params.load(context.obj)
+
+
+def refuse_unknown_task(task: str, tasks: Sequence[str], parameter: str) -> None:
+    """Refuse what is no task of params.yaml; `parameter` is how the command line names it."""
+    if task not in tasks:
+        raise click.BadParameter(f"params.yaml has the tasks {', '.join(tasks)}.", param_hint=parameter)
 
 
 def exit_on_failure(function: Callable[..., Any]) -> Callable[..., Any]:

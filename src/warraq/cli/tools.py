@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from warraq.cli.terminal import exit_on_failure, load_params, path_option
+from warraq.cli.terminal import exit_on_failure, load_params, path_option, refuse_unknown_task
 
 
 @click.command()
@@ -187,9 +187,7 @@ def schema(context: click.Context, task: str, template: bool) -> None:
     """Print the JSON Schema of the answers of TASK, one of params.yaml."""
     import json
 
-    names = load_params(context).tasks
-    if task not in names:
-        raise click.BadParameter(f"params.yaml has the tasks {', '.join(names)}.", param_hint="TASK")
+    refuse_unknown_task(task, load_params(context).tasks, "TASK")
     from warraq import tasks
 
     loaded = tasks.load(task)
