@@ -93,3 +93,12 @@ def test_reading_params_loads_no_heavy_library() -> None:
     code = f"import sys; {run}; sys.exit(str({heavy} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.stderr.strip() == "set()"
+
+
+def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
+    text = PARAMS.read_text(encoding="utf-8").replace("rank: 96", "rnk: 96", 1).replace("colour: rgb", "colour: 3", 1)
+    (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+    result = CliRunner().invoke(main, ["--params", str(tmp_path / "params.yaml"), "doctor", "nano"])
+    first, *others = result.output.splitlines()
+    assert result.exit_code == 2 and first.endswith("params.yaml has 2 errors:")
+    assert "did you mean rank?" in others[0] and "render.colour is 3" in others[1]

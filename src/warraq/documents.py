@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from posixpath import normpath
 
-from warraq.errors import InputError
+from warraq.errors import InputError, join_faults
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,15 @@ def read_documents(path: Path, *required: str) -> list[DocumentRow]:
             reader = csv.reader(stream, strict=True)
             columns = next(reader, [])
             _check_columns(path, columns, required)
-            rows = [_read_row(path, columns, cells, reader.line_num) for cells in reader if any(cells)]
+            lines = [(reader.line_num, cells) for cells in reader if any(cells)]
     except FileNotFoundError:
         return []
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read as CSV in UTF-8 ({error}); save it so.") from None
-    if "file" in columns:
-        _check_agreement(path, rows)
+    rows = [_read_row(columns, cells, line) for line, cells in lines]
+    faults = _list_long_lines(columns, lines) + (_list_disagreements(rows) if "file" in columns else [])
+    if faults:
+        raise InputError(join_faults(str(path), faults))
     return rows
 
 
@@ -60,24 +62,29 @@ def _check_columns(path: Path, columns: Sequence[str], required: Sequence[str]) 
         raise InputError(f"{path} has no column {' and '.join(missing)}; add it to its first line.")
 
 
-def _read_row(path: Path, columns: Sequence[str], cells: Sequence[str], line: int) -> DocumentRow:
-    if len(cells) > len(columns):
-        raise InputError(
-            f"{path}, line {line} has {len(cells)} cells for {len(columns)} columns; put a cell that holds a comma "
-            "between quotes."
-        )
+def _read_row(columns: Sequence[str], cells: Sequence[str], line: int) -> DocumentRow:
     row = dict(zip(columns, cells, strict=False))
     return DocumentRow(
         line, row.get("file", ""), row.get("sensitivity", "").strip(), row.get("password_env", "").strip()
     )
 
 
-def _check_agreement(path: Path, rows: Sequence[DocumentRow]) -> None:
+def _list_long_lines(columns: Sequence[str], lines: Sequence[tuple[int, list[str]]]) -> list[str]:
+    return [
+        f"line {line} has {len(cells)} cells for {len(columns)} columns; put a cell that holds a comma between quotes."
+        for line, cells in lines
+        if len(cells) > len(columns)
+    ]
+
+
+def _list_disagreements(rows: Sequence[DocumentRow]) -> list[str]:
     first: dict[str, DocumentRow] = {}
+    faults = []
     for row in rows:
         other = first.setdefault(row.file, row)
         if (row.sensitivity, row.password_env) != (other.sensitivity, other.password_env):
-            raise InputError(f"{path}, lines {other.line} and {row.line} differ about {row.file!r}; keep one of them.")
+            faults.append(f"lines {other.line} and {row.line} differ about {row.file!r}; keep one of them.")
+    return faults
 
 
 def list_carriers(file: str) -> list[str]:

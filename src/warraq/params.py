@@ -10,7 +10,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
-from warraq.errors import InputError
+from warraq.errors import InputError, join_faults
 from warraq.section import Section
 from warraq.stages.dataset import Dataset
 from warraq.stages.evaluate import Evaluate
@@ -82,7 +82,7 @@ def load(path: Path) -> Params:
     """Read and check params.yaml whole.
 
     Raises:
-        InputError: one sentence with the key, the value and what is allowed.
+        InputError: a sentence an error, with the key, the value and what is allowed.
     """
     try:
         tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # a safe loader
@@ -96,8 +96,19 @@ def load(path: Path) -> Params:
     try:
         return Params.model_validate(tree)
     except ValidationError as error:
-        errors = sorted(error.errors(include_url=False), key=lambda e: e["type"] != "extra_forbidden")
-        raise InputError(f"{path}: {_describe_error(errors[0])}") from None
+        raise InputError(join_faults(str(path), _describe_errors(error.errors(include_url=False)))) from None
+
+
+def _describe_errors(errors: list[ErrorDetails]) -> list[str]:
+    """A sentence an error, unknown keys first; the key that one of these was meant for is not missing as well."""
+    meant = {
+        (*one["loc"][:-1], near)
+        for one in errors
+        if one["type"] == "extra_forbidden"
+        for near in _find_near_fields(one["loc"])
+    }
+    told = [one for one in errors if not (one["type"] == "missing" and one["loc"] in meant)]
+    return [_describe_error(one) for one in sorted(told, key=lambda one: one["type"] != "extra_forbidden")]
 
 
 def _describe_error(error: ErrorDetails) -> str:
@@ -106,10 +117,15 @@ def _describe_error(error: ErrorDetails) -> str:
     if error["type"] == "missing":
         return f"{key} is missing."
     if error["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(error["loc"][-1]), _field_names(error["loc"][:-1]), n=1)
+        near = _find_near_fields(error["loc"])
         return f"{key} is not a parameter" + (f"; did you mean {near[0]}?" if near else "; remove it.")
     message = error["msg"].removeprefix("Value error, ")
     return f"{key} is {error['input']!r}: {message[0].lower()}{message[1:]}."
+
+
+def _find_near_fields(path: tuple[Any, ...]) -> list[str]:
+    """The parameter that an unknown key was likely meant for, if any."""
+    return difflib.get_close_matches(str(path[-1]), _field_names(path[:-1]), n=1)
 
 
 def _field_names(path: tuple[Any, ...]) -> list[str]:

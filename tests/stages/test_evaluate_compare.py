@@ -45,6 +45,14 @@ def test_students_stand_side_by_side_and_pages_that_became_worse_are_named(folde
     assert three.splitlines()[0].count("|") == 5 and "became worse" not in three
 
 
+def test_a_terminal_shows_ten_scores_unless_asked_for_all(folder: Path) -> None:
+    told = run_evaluate(folder).stdout
+    assert CliRunner().invoke(main, ["show", str(folder / "out")]).stdout.strip() in told
+    everything = CliRunner().invoke(main, ["show", "--all", str(folder / "out")]).stdout
+    few, all_of_them = (text.split("\n\n")[0].splitlines()[1:] for text in (told, everything))
+    assert len(few) <= 11 < len(all_of_them) and set(few) < set(all_of_them)
+
+
 def test_different_test_sets_are_not_put_side_by_side(folder: Path) -> None:
     run_evaluate(folder)
     write_dataset(folder, [make_sample(number, "invoice") for number in range(DOCUMENTS)])

@@ -197,6 +197,7 @@ def test_clearance_tells_who_is_sendable_and_why(project: Project, gemini: Gemin
         ("file\tsensitivity\n1.pdf\tpublic\n", "not divided by commas"),
         ("file,sensitivity\n1.pdf,public\n1.pdf,secret\n", "lines 2 and 3 differ about '1.pdf'; keep one"),
         ("file,sensitivity\n1.pdf,public\n\n1.pdf,\n", "lines 2 and 4 differ about '1.pdf'"),
+        ("file,sensitivity\n1.pdf,public,a\n2.pdf,,\n1.pdf,\n", "has 3 errors:\n  line 2 has 3 cells"),
         ("file,sensitivity\nملف,public\n", "line 2: 'ملف' is a folder; name each of its files"),
         ("file,sensitivity\n./1.pdf,public\n", "line 2: './1.pdf' is no file; write it as it is spelled, '1.pdf'"),
         ("file,sensitivity\ndata/raw/1.pdf,public\n", "write it as it is spelled, '1.pdf'"),

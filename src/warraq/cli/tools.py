@@ -197,14 +197,16 @@ def schema(context: click.Context, task: str, template: bool) -> None:
 
 @click.command()
 @click.argument("reports", type=click.Path(path_type=Path))
+@click.option("--all", "everything", is_flag=True, help="All headline scores of the report, not only the first ten.")
 @exit_on_failure
-def show(reports: Path) -> None:
+def show(reports: Path, everything: bool) -> None:
     """Print the comparison in REPORTS, the folder that evaluate wrote."""
     from warraq.reports import comparison
     from warraq.reports.student_metrics import StudentMetrics
 
     metrics = StudentMetrics.read(reports / "metrics.json")
-    click.echo(comparison.format_terminal(metrics, str(reports / "report.html")))
+    names = comparison.HEADLINE if everything else comparison.SUMMARY
+    click.echo(comparison.format_terminal(metrics, str(reports / "report.html"), names))
 
 
 @click.command()

@@ -21,6 +21,11 @@ HEADLINE = (
     "grits_recall", "element_precision", "schema_valid_share", "strict_json_share", "fenced_share", "other_task_share",
     "truncated_share", "empty_share", "failed_share", "needs_review_share", "answers_per_s",
 )  # fmt: skip
+SUMMARY = (
+    "question_score", "field_f1", "words_found", "words_true", "words_added", "cer", "fact_precision", "teds",
+    "schema_valid_share", "needs_review_share", "answers_per_s",
+)  # fmt: skip
+"""What a terminal shows unless asked for all of HEADLINE."""
 REFERENCES = {
     "gold": "answers that a person gave or checked",
     "textlayer": "the documents' own text layer",
@@ -219,11 +224,11 @@ def describe_review(metrics: StudentMetrics) -> str:
     return f"Which answers may go unread was chosen on {format_count(documents, 'validation document')}{few}."
 
 
-def format_terminal(metrics: StudentMetrics, report: str) -> str:
-    """The comparison in at most 100 columns for three variants, the verdict and the report's path."""
+def format_terminal(metrics: StudentMetrics, report: str, names: tuple[str, ...] = SUMMARY) -> str:
+    """The scores `names` in at most 100 columns for three variants, the verdict and the report's path."""
     variants = metrics.variants
     lines = [f"{'':<24}" + "".join(f"{variant:<25}" for variant in variants)]
-    for name in HEADLINE:
+    for name in names:
         if metrics.has_score(name):
             cells = "".join(f"{format_score(metrics.get_score(variant, name)):<25}" for variant in variants)
             lines.append(f"{SCORES[name].label:<24.23}{cells}")
