@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from dvc.repo import Repo
+from dvc.scm import SCMError
 
 from warraq.cli.main import main
 
@@ -50,6 +52,18 @@ def checkout(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def prepare() -> Result:
     return CliRunner().invoke(main, ["prepare"])
+
+
+def test_files_without_git_need_nothing_else(checkout: Path) -> None:
+    config = Path(".dvc/config")
+    config.write_text("[core]\n    analytics = false\n", encoding="utf-8")
+    with pytest.raises(SCMError):
+        Repo()
+    assert prepare().exit_code == 0
+    Repo().close()
+    subprocess.run(["git", "init", "--quiet"], check=True)
+    assert prepare().exit_code == 0
+    assert "no_scm" not in Path(".dvc/config.local").read_text(encoding="utf-8")
 
 
 def test_a_lock_that_was_cut_off_stops_no_later_run(checkout: Path) -> None:

@@ -1,5 +1,6 @@
 """base + adapters and the merged model are asked alike -> the proof that they answer alike, or its refusal."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
@@ -35,6 +36,7 @@ def trace_answers(folder: Path, adapters: Sequence[Path], asked: Asked, tokens: 
 
     runtime = TorchRuntime(folder, "float32")
     if adapters:
+        logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it would advise a package that fetches code
         from peft import PeftModel
         from peft.tuners.tuners_utils import BaseTunerLayer
         from peft.utils import ModulesToSaveWrapper
