@@ -87,6 +87,8 @@ def test_a_report_is_held_against_itself_at_a_revision(folder: Path, monkeypatch
     unknown = compared("out", "--rev=v9")
     assert unknown.exit_code == 2 and "cannot be had as it was at v9: unknown Git revision 'v9'" in unknown.stderr
     assert str(describe_commit(folder / "out")).endswith("+dirty")
+    monkeypatch.setenv("PATH", "")
+    assert describe_commit(folder / "out") is None
 
 
 def test_the_cost_of_teacher_and_student_and_where_they_meet(folder: Path) -> None:

@@ -120,6 +120,11 @@ def test_an_image_mark_too_many_is_named(refused: Callable[..., str]) -> None:
     assert "000000000003-p0001" in refused(spoil)
 
 
+def test_too_few_documents_are_refused_with_what_would_help(refused: Callable[..., str]) -> None:
+    text = refused(min_documents=11)
+    assert "10 labelled documents are too few to learn from, 11 are the least: label more (`make review`)" in text
+
+
 def test_no_validation_sample_is_refused(refused: Callable[..., str]) -> None:
     assert "val.json has no samples" in refused(lambda copy: rewrite(copy / "dataset/val.json", list.clear))
 

@@ -7,6 +7,7 @@ is wandb's own business: WANDB_API_KEY, WANDB_MODE=offline, WANDB_PROJECT.
 
 import csv
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -18,7 +19,9 @@ PROJECT = "warraq"
 
 def describe_commit(folder: Path) -> str | None:
     """The commit of the checkout that `folder` is in, with `+dirty` where a tracked file differs from it; None outside
-    of git."""
+    of git, or where git is not installed."""
+    if shutil.which("git") is None:
+        return None
     git = ["git", "-C", str(folder)]
     head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     if head.returncode:

@@ -1,8 +1,7 @@
 """base + dataset -> adapters, one a tier, by LLaMA-Factory: or the whole model where the student is tuned in full.
 
-Before anything is trained every sample is audited for this student: nothing may be cut, shrunk out of sight or taken
-for a command. The audit stands here and not in `dataset`, because it depends on the student's tokenizer and processor,
-and a dataset is one for all students.
+Before anything is trained every sample is audited by this student's tokenizer and processor (a dataset is one for all
+students): nothing may be cut, shrunk out of sight or taken for a command.
 
 Work is done in `<out>.part`, which DVC does not know and so cannot delete: a killed run goes on from its last
 checkpoint if what it was made from is still the same. Whether the trainer succeeded is read from the files it left, as
@@ -26,7 +25,7 @@ from warraq.students.model_files import hash_settings
 from warraq.training import audit, hardware, llamafactory, tier_training, trainable_modules, trainer_output, workdir
 from warraq.training.audit import Samples
 from warraq.training.lineage import Lineage, TierRecord
-from warraq.training.misfits import select_samples
+from warraq.training.misfits import refuse_few_documents, select_samples
 from warraq.training.trainer_contract import CONTRACT, make_contract
 
 logger = logging.getLogger(__name__)
@@ -37,6 +36,7 @@ class Train(Section):
 
     seed: Annotated[int, Field(ge=0)]
     checkpoints: Annotated[int, Field(ge=1, le=100)]
+    min_documents: Annotated[int, Field(ge=1)]
     misfits: Literal["refuse", "leave_out"]
 
 
@@ -56,8 +56,8 @@ def run(  # noqa: PLR0913 - each file of a stage is an argument of its own
     """Audit, and unless it is a `dry_run`, train.
 
     Raises:
-        InputError: a sample does not fit the student, or the student not the machine; or what the trainer loaded is
-            not what was audited.
+        InputError: documents are too few, a sample does not fit the student, or that does not fit the machine; or what
+            the trainer loaded is not what was audited.
         RuntimeError: the trainer ended before its end.
     """
     weights.verify_weights(student, base)
@@ -66,6 +66,7 @@ def run(  # noqa: PLR0913 - each file of a stage is an argument of its own
     check_layout(base, shapes, family)
     targets = trainable_modules.choose_targets(shapes, student)
     every: Samples = {"train": read_samples(dataset / "train.json"), "val": read_samples(dataset / "val.json")}
+    refuse_few_documents(every, parameters.min_documents)
     measure = audit.SampleMeasure(base, student, pages)
     samples, sizes, misfits = select_samples(every, measure, student, parameters.misfits == "leave_out")
     left_out = dict(sorted(Counter[str](why for _, why in misfits).items()))

@@ -15,6 +15,16 @@ logger = logging.getLogger(__name__)
 Misfits = Sequence[tuple[SampleSize, Misfit]]
 
 
+def refuse_few_documents(samples: Samples, least: int) -> None:
+    """Raise InputError where all samples come from fewer than `least` documents."""
+    documents = {sample.document for part in samples.values() for sample in part}
+    if len(documents) < least:
+        raise InputError(
+            f"{len(documents)} labelled documents are too few to learn from, {least} are the least: label more "
+            "(`make review`), or lower train.min_documents in params.yaml to try the pipeline."
+        )
+
+
 def find_misfit(size: SampleSize, student: Student) -> Misfit | None:
     """The reason why a sample cannot be learned from whole, if there is one."""
     if size.special:
