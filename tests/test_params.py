@@ -47,6 +47,7 @@ def refused(folder: Path, old: str, new: str) -> str:
             "there is no fused loss for qwen3_vl",
         ),
         ("quantization: none  #", "quantization: nf4  #", "nf4 is for one LoRA tier in bf16"),
+        ("    prompt: null", "    prompt: OCR", "prompt is for answers in another form than schema"),
         ("  colour: rgb", "  colour: blue", "render.colour is 'blue': input should be 'rgb' or 'grey'"),
         ("  test_share: 0.2", "  test_share: .nan", "dataset.test_share is nan"),
         ("tasks: [content", "tasks: [contents", "there is no task 'contents'"),

@@ -22,7 +22,7 @@ NOT_DECISIVE = frozenset(
 )
 """Imported packages that fetch, send, check or show what others decide."""
 
-DISTRIBUTIONS = {"PIL": "pillow", "mobius": "mobius-onnx"}
+DISTRIBUTIONS = {"PIL": "pillow", "markdown_it": "markdown-it-py", "mobius": "mobius-onnx"}
 """Import name -> name in the lock, where they differ by more than case and underscores."""
 
 INDIRECT = {

@@ -1,5 +1,8 @@
 """A model on this machine, by the chat completions endpoint."""
 
+import json
+from typing import Any
+
 import pytest
 
 from support.gemini_server import GeminiServer
@@ -149,3 +152,114 @@ def test_a_server_that_sends_its_callers_on_is_refused(project: Project, local: 
 
     assert result.exit_code == 2 and "sends its callers on to http://192.0.2.1" in result.output
     assert not local.requests
+
+
+TABLE = "<table><tr><th>Item</th></tr><tr><td>Pen</td></tr></table>"
+DOTS = json.dumps(
+    [
+        {"bbox": [60, 40, 700, 90], "category": "Title", "text": "# Invoice"},
+        {"bbox": [60, 120, 700, 300], "category": "Table", "text": TABLE},
+        {"bbox": [60, 320, 200, 400], "category": "Picture"},
+    ]
+)  # fmt: skip
+OLMOCR = (
+    "---\nprimary_language: en\nis_rotation_valid: True\nrotation_correction: 0\n---\n# Invoice\n\n|Item|\n|---|\n|Pen|"
+)
+NANONETS = f"<h1>Invoice</h1>\n{TABLE}\n<signature>J</signature>"
+
+
+@pytest.mark.parametrize(
+    ("answers", "written", "third"),
+    [
+        ("layout", DOTS, "figure"),
+        ("markdown", OLMOCR, None),
+        ("markdown", NANONETS, "signature"),
+        ("html", NANONETS, "signature"),
+    ],
+)
+def test_a_model_that_only_reads_answers_in_its_own_form(
+    project: Project, local: GeminiServer, answers: str, written: str, third: str | None
+) -> None:
+    """It is asked in its own words, for no schema and by no tag, which it would not repeat."""
+    project.add_page(1)
+    local.written = written
+
+    result = project.label("local", answers=answers, prompt="<image>OCR:")
+
+    assert result.exit_code == 0, result.output
+    (request,) = local.requests
+    (message,) = request.body["messages"]
+    assert message["content"][1]["text"] == "<image>OCR:" and "response_format" not in request.body
+    blocks: list[dict[str, Any]] = (project.rows()[0].answer or {})["blocks"]
+    assert [(block["kind"], block["text"]) for block in blocks[:2]] == [
+        ("heading", "Invoice"),
+        ("table", TABLE),
+    ]
+    assert [block["kind"] for block in blocks[2:]] == ([third] if third else [])
+
+
+def test_what_it_is_asked_without_a_prompt_of_its_own(project: Project, local: GeminiServer) -> None:
+    project.add_page(1)
+    local.written = DOTS
+
+    project.label("local", answers="layout")
+
+    assert "bbox" in local.requests[0].body["messages"][0]["content"][1]["text"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "written", "why"),
+    [
+        ("layout", DOTS[:-40], "Invalid JSON"),
+        ("layout", OLMOCR, "Invalid JSON"),
+        ("markdown", DOTS, "label.local.answers is another"),
+        ("markdown", "# Invoice\n\n<table><tr><td>Pen", "<table> is never closed"),
+        ("html", "<table>Pen</table>", "'Pen' stands in a table outside its cells"),
+    ],
+)
+def test_of_a_garbled_page_nothing_is_taken(
+    project: Project, local: GeminiServer, answers: str, written: str, why: str
+) -> None:
+    project.add_page(1)
+    local.written = written
+
+    result = project.label("local", answers=answers)
+
+    assert result.exit_code == 0, result.output
+    (row,) = project.rows()
+    assert (row.answer, row.reason) == (None, "schema_invalid") and why in (row.message or "")
+
+
+def test_a_cut_page_is_none_though_its_form_is_whole(project: Project, local: GeminiServer) -> None:
+    project.add_page(1)
+    local.written, local.script = "# Invoice of the year and what was paid for it", ["truncated"] * 2
+
+    project.label("local", answers="markdown")
+
+    assert [row.reason for row in project.rows()] == ["truncated"]
+
+
+def test_of_fields_it_is_not_asked(project: Project, local: GeminiServer) -> None:
+    project.add_page(1)
+
+    result = project.label("local", answers="markdown", task="invoice")
+
+    assert result.exit_code == 0, result.output
+    assert [row.reason for row in project.rows("invoice")] == ["not_this_task"] and not local.requests
+
+
+def test_what_is_stamped_confidential_in_its_form_goes_to_no_cloud(
+    project: Project, local: GeminiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second page of a document is not sent once a local model has read the stamp on the first."""
+    monkeypatch.setenv("GEMINI_API_KEY", "k")
+    page = project.add_page(1)
+    project.declare_public([1])
+    local.written = "A letter of the ministry\n\n<watermark>this copy is confidential</watermark>\n"
+
+    project.label("local", answers="markdown")
+    result = project.label("gemini")
+
+    assert result.exit_code == 0, result.output
+    assert [(row.page_id, row.reason) for row in project.rows()] == [(page.page_id, "marked_confidential")]
+    assert len(local.requests) == 1

@@ -14,6 +14,7 @@
         provider          what a server has to offer; gemini and local are the two, transport is their way out
         schema            what a model is asked to write; parse_response reads it
         ledger, budget    what was asked and answered, what it cost and may cost; prices, cost_estimate
+    transcripts/          pages as models that only read write them (Markdown, HTML, layout) -> answers of `content`
     safety/
         clearance         who may see a page: the first lock, transport is the second
         denials           which documents no cloud may see, as they carry a mark of secrecy: marks, mark_words

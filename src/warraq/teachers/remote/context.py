@@ -7,10 +7,12 @@ is read or parsed a second time in a run.
 import datetime
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from warraq.errors import InputError
+from warraq.files import JsonObject
 from warraq.records import Page
 from warraq.tasks import Task
 from warraq.teachers import Answer, Reason, Refusal
@@ -158,9 +160,15 @@ class LaneContext:
         self.ledger.record_response(
             number, body, reply.message if reply else "not a response", cost_usd, tokens, ink, seconds
         )
-        if mark := find_mark_in(body):
+        if mark := find_mark_in(body) or find_mark_in(self._convert(reply)):
             self.denials.deny({self.ledger.find_page(number): f"{mark} ({self.provider.name})"})
         return cost_usd
+
+    def _convert(self, reply: Reply | None) -> JsonObject | None:
+        """What a transcript comes to, in which a stamp is known for one."""
+        with suppress(ValueError):
+            return self.provider.convert(reply.text) if reply else None
+        return None
 
     def check_reply(self, spec: RequestSpec, reply: Reply | None, cost_usd: float) -> None:
         """Whether the run may go on after a reply.

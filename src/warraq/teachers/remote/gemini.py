@@ -93,6 +93,7 @@ class GeminiProvider:
     name = "gemini"
     reference: Reference = "silver"
     cloud = True
+    unfit: str | None = None
 
     def __init__(self, task: Task, parameters: Parameters) -> None:
         """Raises TypeError where the task's answer has a schema that Gemini does not understand."""
@@ -269,6 +270,9 @@ class GeminiProvider:
     def parse(self, body: str) -> Reply:
         """What a response says."""
         return parse_reply(body)
+
+    def convert(self, text: str) -> None:
+        """It is asked for JSON of the schema."""
 
     def serves(self, model: str, served: str) -> bool:
         """Dated and numbered versions of a model are that model."""

@@ -7,9 +7,9 @@ sent. It costs nothing, and goes through the same ledger: a killed run goes on, 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from warraq.chat_completions import build_format, build_request, find_forwarding, parse_response
 from warraq.errors import InputError
@@ -21,8 +21,9 @@ from warraq.teachers.remote.faults import find_kind, parse_retry_after
 from warraq.teachers.remote.prices import Lane
 from warraq.teachers.remote.request import Finish, ProviderError, Reply, RequestSpec, Usage
 from warraq.teachers.remote.schema import build_envelope, build_prompt, to_json_schema, to_openapi
-from warraq.teachers.remote.transport import build_client, read_timeout_s, resolve_local_url
+from warraq.teachers.remote.transport import LONGEST_TEXT, build_client, read_timeout_s, resolve_local_url
 from warraq.teachers.safety.clearance import Clearance, ClearedPage
+from warraq.teachers.transcripts import PROMPTS, Notation, read_transcript
 
 FINISHES: dict[str, Finish] = {"stop": "stop", "length": "truncated", "content_filter": "blocked"}
 ENDPOINT = "http://127.0.0.1:8000/v1"  # vLLM's
@@ -36,6 +37,14 @@ class Parameters(Section):
     model: str
     max_output_tokens: Annotated[int, Field(ge=256, le=65536)]
     private_network: bool
+    answers: Literal["schema"] | Notation = "schema"
+    prompt: Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)] | None = None
+
+    @model_validator(mode="after")
+    def _check_prompt(self) -> "Parameters":
+        if self.answers == "schema" and self.prompt is not None:
+            raise ValueError("prompt is for answers in another form than schema, which each task asks for itself")
+        return self
 
 
 class LocalProvider:
@@ -46,6 +55,7 @@ class LocalProvider:
     reference: Reference = "silver"
     cloud = False
     second_model: str | None = None
+    unfit: str | None = None
 
     def __init__(self, task: Task, parameters: Parameters) -> None:
         """Raises TypeError where the task's answer has a schema that not every server understands."""
@@ -53,14 +63,24 @@ class LocalProvider:
         self.parameters = parameters
         self.schema = to_json_schema(to_openapi(build_envelope(task.answer)))
         self.first = RequestSpec(parameters.model, parameters.max_output_tokens)
+        if parameters.answers != "schema" and task.name != "content":
+            self.unfit = f"a model that answers in {parameters.answers} copies pages and has no fields"
         self._http: Any = None
         self._url = ""
 
     def identity(self) -> JsonObject:
         """What is asked and how."""
-        prompt = build_prompt(self.task.prompt, "")
-        question = {"prompt": prompt, "instruction": self.task.instruction, "schema": self.schema}
+        question: JsonObject = {"prompt": self._prompt(""), "answers": self.parameters.answers}
+        if self.parameters.answers == "schema":
+            question = {"prompt": self._prompt(""), "instruction": self.task.instruction, "schema": self.schema}
         return question | self.parameters.model_dump(include={"model", "max_output_tokens"})
+
+    def _prompt(self, tag: str) -> str:
+        """A model that only reads knows no tag, nor any message but its own prompt."""
+        answers = self.parameters.answers
+        return (
+            build_prompt(self.task.prompt, tag) if answers == "schema" else self.parameters.prompt or PROMPTS[answers]
+        )
 
     def input_tokens(self) -> tuple[int, int]:
         """None count, as none is paid for."""
@@ -103,9 +123,13 @@ class LocalProvider:
         """Ask once; the body of the response as it came."""
         import httpx2
 
-        prompt, instruction = build_prompt(self.task.prompt, tag), self.task.instruction
-        body = build_request(spec.model, prompt, [page.image], spec.max_output_tokens, instruction=instruction)
-        body["response_format"] = build_format(self.task.name, self.schema)
+        has_schema = self.parameters.answers == "schema"
+        instruction = self.task.instruction if has_schema else ""
+        body = build_request(
+            spec.model, self._prompt(tag), [page.image], spec.max_output_tokens, instruction=instruction
+        )
+        if has_schema:
+            body["response_format"] = build_format(self.task.name, self.schema)
         try:
             response = self._http.post(f"{self._url}/chat/completions", json=body, timeout=read_timeout_s())
         except httpx2.ConnectError as error:
@@ -135,6 +159,11 @@ class LocalProvider:
         tokens = [count for count in counts if isinstance(count, int) and 0 <= count < 2**31]
         usage = Usage(tokens[0], tokens[1], {}) if len(tokens) == 2 else None
         return Reply(FINISHES.get(word, "failed"), word, response.text, model, usage)
+
+    def convert(self, text: str) -> JsonObject | None:
+        """The answer that a transcript comes to; None where the model was asked for the schema."""
+        answers = self.parameters.answers
+        return None if answers == "schema" else read_transcript(text, answers)
 
     def serves(self, model: str, served: str) -> bool:
         """A local server names its model as it likes: by a path, or by an alias."""

@@ -80,14 +80,28 @@ class ResponseReader:
         if not reply.text.strip():
             return Refusal("empty", reply.message)
         try:
-            written = self.envelope.model_validate(parse_strict_json(reply.text), strict=True).model_dump(mode="json")
+            written = self._read_text(reply.text, key)
         except ValidationError as error:
             return Refusal("schema_invalid", first_problem(error))
         except ValueError as error:
-            return Refusal("schema_invalid", f"Invalid JSON: {error}")
+            return Refusal("schema_invalid", str(error))
         if written["page_tag"] != page_tag(key):
             return Refusal("wrong_tag", f"{written['page_tag'][:20]!r} in place of {page_tag(key)!r}")
         return self._check_answer(written, reply.model or model, ink, page)
+
+    def _read_text(self, text: str, key: str) -> JsonObject:
+        """The envelope; of an answer in another notation, which repeats no tag, one around what it comes to."""
+        if (answer := self.provider.convert(text)) is not None:
+            return {
+                "page_tag": page_tag(key),
+                "answer": self.task.validate(answer),
+                "addresses_the_reader_as_ai": False,
+            }
+        try:
+            value = parse_strict_json(text)
+        except ValueError as error:
+            raise ValueError(f"Invalid JSON: {error}") from None
+        return self.envelope.model_validate(value, strict=True).model_dump(mode="json")
 
     def _check_answer(self, written: JsonObject, model: str, ink: float | None, page: Page) -> Answer | Refusal:
         value = written["answer"]

@@ -20,6 +20,7 @@ class Provider(Protocol):
     cloud: bool  # pages leave the machine, and it is paid for
     first: RequestSpec
     second_model: str | None  # for what the first withholds as a quotation
+    unfit: str | None  # why it cannot answer the task at all
 
     def identity(self) -> JsonObject:
         """All that decides the answer besides image and task."""
@@ -49,6 +50,13 @@ class Provider(Protocol):
 
         Raises:
             ValueError: it is not a response.
+        """
+
+    def convert(self, text: str) -> JsonObject | None:
+        """The task's answer that a text in another notation comes to; None where the text is JSON of the schema.
+
+        Raises:
+            ValueError: it is cut or garbled.
         """
 
     def serves(self, model: str, served: str) -> bool:

@@ -45,6 +45,8 @@ class RemoteTeacher:
     def answer(self, page: Page, key: str) -> Answer | Refusal | None:
         """What the ledger knows, or why the page is not asked about. None: it has to be bought."""
         context = self.context
+        if context.provider.unfit is not None:
+            return Refusal("not_this_task", context.provider.unfit)
         if context.is_denied(page):
             return DENIED
         state = context.ledger_state(page, key)
