@@ -148,7 +148,8 @@ def _next(ids: dict[str, int], path: str) -> tuple[Any, Any]:
 
 
 def make_small_nano(folder: Path) -> None:
-    """The base of nano cut to two layers of the decoder and one of the vision tower, with its processor."""
+    """The base of nano cut to two layers of the decoder and one of the vision tower, with its processor; its window is
+    that of Gemma 3 4B, a quarter of nano's, and what is longer than two of them takes a sixteenth of the time."""
     ignored = shutil.ignore_patterns("*.safetensors", "*.md", "*.jsonl")
     shutil.copytree(NANO, folder, ignore=ignored)
     model = transformers.Gemma3ForConditionalGeneration.from_pretrained(NANO, dtype="float32")
@@ -156,4 +157,5 @@ def make_small_nano(folder: Path) -> None:
     decoder.layers, vision.layers = decoder.layers[:2], vision.layers[:1]
     decoder.config.num_hidden_layers, decoder.config.layer_types = 2, ["sliding_attention", "full_attention"]
     model.config.vision_config.num_hidden_layers = 1
+    decoder.config.sliding_window = 1024
     model.save_pretrained(folder)

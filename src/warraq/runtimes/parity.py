@@ -5,6 +5,7 @@ little: most faults leave them as they are.
 """
 
 import importlib.metadata
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -63,16 +64,25 @@ def build_cases(
     count = min(count, len(questions))
     chosen = [questions[place * len(questions) // count] for place in range(count)]
     first, last = chosen[0][1], questions[-1][1]
-    longer = first
-    while window and len(processor.encode_prompt(longer)) <= 2 * window:
-        longer = replace(longer, prompt=f"{longer.prompt} {first.prompt}")
     return [
         *((f"{sample.page_id} {sample.task}", [request]) for sample, request in chosen),
         ("text only", [Request((), first.prompt)]),
         ("two images", [replace(first, images=first.images + last.images)]),
-        *([("beyond the window", [longer])] if window else []),
+        *([("beyond the window", [_repeat_prompt(first, processor, 2 * window)])] if window else []),
         ("left-padded batch", [first, replace(last, prompt=f"{last.prompt} {last.prompt}")]),
     ]
+
+
+def _repeat_prompt(request: Request, processor: "Processor", tokens: int) -> Request:
+    """The request with its prompt as often as it takes to have more than so many tokens."""
+
+    def repeat(times: int) -> Request:
+        return replace(request, prompt=" ".join([request.prompt] * times))
+
+    def count_tokens(times: int) -> int:
+        return len(processor.encode_prompt(repeat(times)))
+
+    return repeat(1 + bisect_right(range(1, tokens), tokens, key=count_tokens))  # each has one token at least
 
 
 def compare_traces(truth: Trace, ours: Trace, places: Sequence[int], stops: Sequence[int]) -> TraceComparison:
