@@ -11,12 +11,15 @@ DOCUMENTS ?= 200
 SEED ?= 1
 REVIEW := $(addprefix --review ,$(wildcard reports/$(STUDENT)/review.json))
 NEED_GIB := 9
+KEYS := GEMINI_API_KEY HF_TOKEN WANDB_API_KEY WANDB_MODE
 
 export PATH := $(ENVIRONMENT)/bin:$(PATH)
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM := false
 # Where a machine forbids it, every process compiles its libraries anew: 12 s of 21 for the trainer alone.
 export PYTHONDONTWRITEBYTECODE :=
+# DVC's own place for what it knows of files is shared by all users of a machine.
+export DVC_SITE_CACHE_DIR ?= $(CURDIR)/.dvc/tmp/site
 # No library reports to its maker: TELEMETRY_OFF of src/warraq/environment.py.
 export DISABLE_TELEMETRY := 1
 export DO_NOT_TRACK := 1
@@ -38,12 +41,14 @@ help: ## List the verbs
 
 setup: $(VENV)/.stamp ## Create the environment (.venv) from requirements.lock
 
-# Scripts of an environment hold its path, and the package that of the checkout: where either has moved, it is made anew.
-ifneq ($(shell cat "$(VENV)/.stamp" 2>/dev/null),$(ENVIRONMENT) $(CURDIR))
+# Scripts of an environment hold its path, and the package that of the checkout: where either has moved, or the packages are
+# others, it is made anew. By content and not by time: a checkout that is newer than an image needs no network for it.
+PACKAGES := $(firstword $(shell cat requirements.lock pyproject.toml | sha256sum))
+ifneq ($(shell cat "$(VENV)/.stamp" 2>/dev/null),$(ENVIRONMENT) $(CURDIR) $(PACKAGES))
 .PHONY: $(VENV)/.stamp
 endif
 
-$(VENV)/.stamp: requirements.lock pyproject.toml
+$(VENV)/.stamp:
 	@[ ! -s "$@" ] || [ "$$(head -n 1 "$@")" = "$(ENVIRONMENT)" ] || rm -r "$(VENV)"
 	@fail() { echo "warraq: $$1" >&2; exit 2; }; \
 	command -v "$(PYTHON)" >/dev/null || fail "there is no $(PYTHON); install Python 3.11 or 3.12, or name it: make setup PYTHON=/path/to/python3.11"; \
@@ -62,7 +67,7 @@ $(VENV)/.stamp: requirements.lock pyproject.toml
 	fi
 	@"$(VENV)/bin/uv" pip sync --quiet --python "$(VENV)/bin/python" --require-hashes requirements.lock
 	@"$(VENV)/bin/uv" pip install --quiet --python "$(VENV)/bin/python" --no-deps --no-build-isolation --editable .
-	@printf '%s\n' "$(ENVIRONMENT)" "$(CURDIR)" >"$@"
+	@printf '%s\n' "$(ENVIRONMENT)" "$(CURDIR)" "$(PACKAGES)" >"$@"
 	@echo "environment ready: $(VENV)"
 
 lock: ## Write requirements.lock anew from pyproject.toml
@@ -123,8 +128,9 @@ serve: setup ## Read documents in the browser and over HTTP, with the finished m
 image: ## Build the container
 	docker build --tag warraq .
 
-shell: ## A shell in the container, with the checkout and the GPUs
-	docker run --rm --interactive --tty --gpus all --shm-size 8g --volume "$(CURDIR)":/workspace warraq bash
+shell: ## A shell in the container, as yourself, with the checkout, the keys that are set, and the GPUs where there are any
+	docker run --rm --interactive --tty $(if $(shell command -v nvidia-smi),--gpus all) --shm-size 8g \
+	  --user "$$(id -u):$$(id -g)" $(KEYS:%=--env %) --volume "$(CURDIR)":/workspace warraq bash
 
 clean: ## Remove what was made of STUDENT; checkpoints, pages, labels and what people wrote stay, and DVC's cache
 	@for path in models/$(STUDENT)/{adapter,merged,merged.parity.json,onnx} \

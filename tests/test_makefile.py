@@ -1,5 +1,7 @@
 """The verbs of the Makefile that touch files, run in a folder of their own."""
 
+import hashlib
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -52,7 +54,20 @@ def test_an_environment_that_was_moved_is_made_anew(checkout: Path) -> None:
         Path(name).touch()
     Path(".venv").mkdir()
     stamp = Path(".venv/.stamp")
-    stamp.write_text(f"{checkout}/.venv\n{checkout}\n", encoding="utf-8")
+    packages = hashlib.sha256(b"").hexdigest()
+    stamp.write_text(f"{checkout}/.venv\n{checkout}\n{packages}\n", encoding="utf-8")
     assert "uv" not in make("--just-print", "setup").stdout
-    stamp.write_text("/before/.venv\n/before\n", encoding="utf-8")
+    stamp.write_text(f"/before/.venv\n/before\n{packages}\n", encoding="utf-8")
+    assert "uv" in make("--just-print", "setup").stdout
+
+
+def test_an_environment_is_made_anew_for_other_packages_and_not_for_newer_files(checkout: Path) -> None:
+    for name in ("requirements.lock", "pyproject.toml"):
+        Path(name).write_text(name, encoding="utf-8")
+    Path(".venv").mkdir()
+    packages = hashlib.sha256(b"requirements.lockpyproject.toml").hexdigest()
+    Path(".venv/.stamp").write_text(f"{checkout}/.venv\n{checkout}\n{packages}\n", encoding="utf-8")
+    os.utime(".venv/.stamp", (0, 0))
+    assert "uv" not in make("--just-print", "setup").stdout
+    Path("requirements.lock").write_text("another", encoding="utf-8")
     assert "uv" in make("--just-print", "setup").stdout

@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Builds the image as the Dockerfile says, without a Docker engine, and holds it to what docs/running.md promises.
+# Needs root, buildah, debootstrap, 20 GB and half an hour. The base image is made of Debian's packages and named as the
+# FROM line, so that no registry is asked; packages come from PyPI.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+work=${1:-$(mktemp -d)}
+export BUILDAH_ISOLATION=chroot STORAGE_DRIVER=${STORAGE_DRIVER:-vfs}
+for tool in buildah debootstrap unshare; do
+  command -v "$tool" >/dev/null || { echo "skipped: $tool is not installed"; exit 0; }
+done
+[ "$(id -u)" = 0 ] || { echo "skipped: needs root"; exit 0; }
+
+base=$(awk '/^FROM .* AS slim$/ {print $2}' Dockerfile)
+say() { printf '\n== %s\n' "$*"; }
+
+say "base image $base, of Debian's packages"
+if [ ! -e "$work/base/usr/bin/python3" ]; then
+  debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates bookworm "$work/base" >"$work/debootstrap.log"
+fi
+cp /etc/ssl/certs/ca-certificates.crt "$work/base/etc/ssl/certs/" # those that this host trusts
+container=$(buildah from scratch)
+buildah copy --quiet "$container" "$work/base" / >/dev/null
+buildah config --env SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt "$container"
+buildah commit --quiet --rm "$container" "docker.io/library/$base" >/dev/null
+
+say "build"
+seconds=$SECONDS
+git ls-files -z | tar --create --null --files-from=- | { mkdir -p "$work/context"; tar --extract --directory "$work/context"; }
+mkdir -p "$work/context/data/raw" "$work/context/cloud" # what must not get in
+for secret in data/raw/letter.pdf cloud/.env .env id.key; do echo SECRET-OF-SOMEBODY >"$work/context/$secret"; done
+buildah build --quiet --pull-never --layers=false --target '' --tag warraq "$work/context" >/dev/null
+echo "built in $((SECONDS - seconds)) s, $(buildah images --format '{{.Size}}' localhost/warraq)"
+
+container=$(buildah from --pull-never localhost/warraq)
+trap 'buildah rm "$container" >/dev/null' EXIT
+run() { buildah run "$@"; }
+
+say "no secret and no paper inside"
+! run "$container" -- grep -rl SECRET-OF-SOMEBODY /workspace
+
+say "root, no mount, no git: the demo on 16 documents"
+run "$container" -- make demo DOCUMENTS=16 2>&1 | tail -n 20
+run "$container" -- make clean >/dev/null
+
+say "another user, no mount"
+run --user 12345:12345 "$container" -- bash -c 'id -u && make status && rm -r data && warraq synth data --documents 3 && warraq prepare && dvc repro --quiet render && ls data/pages'
+
+say "a checkout of somebody else, newer than the image, mounted, without network"
+rm -rf "$work/checkout" && git clone --quiet . "$work/checkout" && chown -R 4321:4321 "$work/checkout"
+unshare --net buildah run --user 4321:4321 --volume "$work/checkout:/workspace" "$container" -- bash -c \
+  'git log -1 --format=%h && make setup && warraq synth data --documents 3 && warraq prepare && dvc repro --quiet render && git status --short'
+unshare --net buildah run --volume "$work/checkout:/workspace" "$container" -- bash -c 'git log -1 --format=%h && make status'
+[ -z "$(find "$work/checkout" -not -uid 4321 -not -uid 0)" ]
+say "all of it holds"
