@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
-from support import PARAMS
+from support import NANO, PARAMS
+from support.params import params_yaml
 from support.rendering import PARAMETERS, Raw, read_files, render
 from warraq.cli.main import main
+from warraq.files import write_json
+from warraq.records import Prediction, read_rows
 
 pytestmark = pytest.mark.slow
 
@@ -49,6 +53,65 @@ running.join()
 ray.shutdown()
 cluster.shutdown()
 """
+
+
+ASKED = """
+import os, signal, sys, threading
+from pathlib import Path
+import ray
+from ray.cluster_utils import Cluster
+from warraq.cli.main import main
+from warraq.stages import predict
+caught, *words = sys.argv[1:]
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+other = cluster.add_node(num_cpus=1, env_vars={"DOOMED": caught})
+ray.init(address=cluster.address, log_to_driver=False)
+answer = predict.answer_batch
+def doomed(*given, **more):
+    if os.environ.get("DOOMED"):
+        Path(os.environ["DOOMED"]).write_text("midway")
+        signal.pause()
+    return answer(*given, **more)
+predict.answer_batch = doomed
+os.mkfifo(caught)
+running = threading.Thread(target=main, args=(words,), kwargs={"standalone_mode": False})
+running.start()
+print("\\ndies", Path(caught).read_text())
+cluster.remove_node(other, allow_graceful=False)
+running.join()
+ray.shutdown()
+cluster.shutdown()
+"""
+
+
+def test_a_model_on_two_machines_answers_as_on_one_also_when_one_dies(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    samples = []
+    for number in range(1, 6):
+        image = f"0123456789ab/{number:04}.png"
+        (tmp_path / "pages" / image).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (310, 440), 50 * number).save(tmp_path / "pages" / image)
+        turns = [{"role": "user", "content": "<image>Copy the page."}, {"role": "assistant", "content": "{}"}]
+        row = {"page_id": f"0123456789ab-p{number:04}", "document": "0123456789ab", "task": "content"}
+        samples.append({**row, "reference": "gold", "images": [image], "conversations": turns})
+    write_json(tmp_path / "dataset/test.json", samples)
+    (tmp_path / "params.yaml").write_text(params_yaml({"predict.max_new_tokens": 6}))
+    places = [f"--model={NANO}", f"--dataset={tmp_path / 'dataset'}", f"--pages={tmp_path / 'pages'}"]
+    words = ["--params", str(tmp_path / "params.yaml"), "predict", *places]
+    environment = {**os.environ, "WARRAQ_BATCH": "2", "OMP_NUM_THREADS": "1", "RAY_raylet_start_wait_time_s": "120"}
+    for place, command in (
+        ("", ["-m", "warraq", *words, f"--out={tmp_path / 'here.jsonl'}"]),
+        ("ray", ["-c", ASKED, str(tmp_path / "caught"), *words, f"--out={tmp_path / 'ray.jsonl'}"]),
+    ):
+        given = environment | {"WARRAQ_ON": place}
+        done = subprocess.run([sys.executable, *command], env=given, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    assert "dies midway" in done.stdout.splitlines()
+    here, there = (
+        [row.model_copy(update={"seconds": 0}) for row in read_rows(tmp_path / f"{name}.jsonl", Prediction)]
+        for name in ("here", "ray")
+    )
+    assert here == there and len(here) == len(samples)
 
 
 @pytest.mark.parametrize("killing", [False, True])

@@ -23,8 +23,8 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
+from warraq import cluster
 from warraq.environment import read_count
-from warraq.errors import InputError
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -91,41 +91,26 @@ def run_isolated(
         whatever `function` raises, except MemoryError: only a death or a limit is a Failure.
         InputError: `WARRAQ_ON` names no place, or Ray is not installed or has no cluster at RAY_ADDRESS.
     """
-    place = os.environ.get("WARRAQ_ON", "")
-    if place not in ("", "ray"):
-        raise InputError(f"WARRAQ_ON is {place!r}; it must be ray, or not be set.")
     serve = partial(_serve, function, max_seconds, max_memory_mib)
     here = partial(_run_here, warm, partial(_Worker, serve, 4 * max_seconds))
-    return _run_on_ray(here, queue) if place else here(queue)
+    return _run_on_ray(here, queue) if cluster.is_wanted() else here(queue)
 
 
 def _run_on_ray(here: Callable[[deque[T]], Iterator[Result[T, R]]], queue: deque[T]) -> Iterator[Result[T, R]]:
     """Blocks of items as Ray tasks: Ray decides where, and gives what was on a machine that died to another."""
-    try:
-        import ray
-    except ImportError:
-        raise InputError("WARRAQ_ON is ray and Ray is not installed; install warraq[ray].") from None
-    ours = not ray.is_initialized()
-    if ours:
-        alone = {"address": "local", "num_cpus": count_workers(), "include_dashboard": False}
+    with cluster.connect(count_workers()) as ray:
+        task = ray.remote(num_cpus=1)(_run_block)
+        pending: list[Any] = []
         try:
-            ray.init(log_to_driver=False, logging_level=logging.ERROR, **{} if os.environ.get("RAY_ADDRESS") else alone)
-        except ConnectionError as error:
-            raise InputError(f"There is no Ray cluster at RAY_ADDRESS ({error}); start it or unset that.") from None
-    task = ray.remote(num_cpus=1)(_run_block)
-    pending: list[Any] = []
-    try:
-        while queue or pending:
-            while queue:
-                block = [queue.popleft() for _ in range(min(BLOCK, len(queue)))]
-                pending.append(task.remote(Path.cwd(), here, block))
-            done, pending = ray.wait(pending)
-            yield from ray.get(done[0])
-    finally:
-        for left in pending:
-            ray.cancel(left, force=True)
-        if ours:
-            ray.shutdown()
+            while queue or pending:
+                while queue:
+                    block = [queue.popleft() for _ in range(min(BLOCK, len(queue)))]
+                    pending.append(task.remote(Path.cwd(), here, block))
+                done, pending = ray.wait(pending)
+                yield from ray.get(done[0])
+        finally:
+            for left in pending:
+                ray.cancel(left, force=True)
 
 
 def _run_block(folder: Path, here: Callable[[deque[T]], Iterator[Result[T, R]]], items: list[T]) -> list[Result[T, R]]:

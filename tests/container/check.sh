@@ -29,7 +29,8 @@ seconds=$SECONDS
 git ls-files -z | tar --create --null --files-from=- | { mkdir -p "$work/context"; tar --extract --directory "$work/context"; }
 mkdir -p "$work/context/data/raw" "$work/context/cloud" # what must not get in
 for secret in data/raw/letter.pdf cloud/.env .env id.key; do echo SECRET-OF-SOMEBODY >"$work/context/$secret"; done
-buildah build --quiet --pull-never --layers=false --target '' --tag warraq "$work/context" >/dev/null
+# Older versions of buildah take the name of a stage for that of an image.
+buildah build --quiet --pull-never --layers=false --build-arg "SYSTEM=$base" --tag warraq "$work/context" >/dev/null
 echo "built in $((SECONDS - seconds)) s, $(buildah images --format '{{.Size}}' localhost/warraq)"
 
 container=$(buildah from --pull-never localhost/warraq)

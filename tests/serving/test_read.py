@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
 
 from support import ROOT
+from support.rendering import read_files
 from support.scripted_model import CONTENT, ScriptedModel, describe_model
 from support.waiting import LONGEST_S
 from warraq import tasks
@@ -54,6 +55,18 @@ def test_a_document_becomes_json_and_markdown(model: Path, raw: Callable[..., Pa
     text = (tmp_path / "out/letter.pdf.md").read_text(encoding="utf-8")
     assert "<!-- page 3 -->\n\nوزارة المالية\n\n```json\n{" in text
     assert str(tmp_path) not in text + json.dumps(letter)
+
+
+def test_a_cluster_reads_what_one_machine_reads(
+    model: Path, raw: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray")
+    folder = raw("letter.pdf", "picture.png")
+    assert read(model, tmp_path / "here", folder).exit_code == 0
+    monkeypatch.setenv("WARRAQ_ON", "ray")
+    result = read(model, tmp_path / "ray", folder)
+    assert result.exit_code == 0, result.output
+    assert read_files(tmp_path / "ray") == read_files(tmp_path / "here")
 
 
 def test_without_out_each_document_is_a_line_of_json(model: Path, raw: Callable[..., Path]) -> None:

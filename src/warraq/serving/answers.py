@@ -7,12 +7,15 @@ The rules, which the answer tells of itself:
 3. A forced answer needs a person, and so does one that is less sure of itself than the threshold of validation.
 """
 
+import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from warraq.cluster import map_loaded
 from warraq.files import JsonObject
 from warraq.records import Row
 from warraq.runtimes import Answer, Request
@@ -73,31 +76,47 @@ class PageQuery:
         return Request((self.image,), self.task.prompt, stop_loops=True, listener=listener, views=views)
 
 
-def answer_queries(
-    model: FinishedModel, queries: Sequence[PageQuery], batch_size: int, listener: Callable[[str], None] | None = None
-) -> Iterator[PageAnswer]:
-    """The answers in the order of `queries`, asked `batch_size` at once; `listener` is that of each Request.
+def answer_queries(model: FinishedModel, queries: Sequence[PageQuery], batch_size: int) -> Iterator[PageAnswer]:
+    """The answers in the order of `queries`, asked `batch_size` at once, here or on a cluster.
+
+    Raises:
+        ImageError: a page image cannot be opened, which a rendered one can.
+        InputError: as from `map_loaded`.
+    """
+    batches = [queries[start : start + batch_size] for start in range(0, len(queries), batch_size)]
+    return itertools.chain.from_iterable(map_loaded(partial(_load, model), answer_batch, batches))
+
+
+def _load(model: FinishedModel) -> FinishedModel:
+    """Its weights too, where it is asked."""
+    _ = model.runtime
+    return model
+
+
+def answer_batch(
+    model: FinishedModel, batch: Sequence[PageQuery], listener: Callable[[str], None] | None = None
+) -> list[PageAnswer]:
+    """The answers to what is asked at once; `listener` is that of each Request.
 
     Raises:
         whatever `listener` raises.
-        ImageError: a page image cannot be opened, which a rendered one can.
+        ImageError: as from `answer_queries`.
     """
-    for start in range(0, len(queries), batch_size):
-        batch = queries[start : start + batch_size]
-        asked = [query.build_request(model.views, listener) for query in batch]
-        free = model.runtime.answer(asked, model.max_new_tokens)
-        checks = [check_answer(query.task, answer) for query, answer in zip(batch, free, strict=True)]
-        repeats = [
-            replace(request, schema=json.dumps(query.task.schema))
-            for query, request, check in zip(batch, asked, checks, strict=True)
-            if isinstance(check, str)
-        ]
-        forced = iter(model.runtime.answer(repeats, model.max_new_tokens) if repeats else ())
-        for query, answer, check in zip(batch, free, checks, strict=True):
-            if isinstance(check, str):
-                yield rate_forced_answer(query, next(forced), check)
-            else:
-                yield rate_free_answer(query, answer, check)
+    asked = [query.build_request(model.views, listener) for query in batch]
+    free = model.runtime.answer(asked, model.max_new_tokens)
+    checks = [check_answer(query.task, answer) for query, answer in zip(batch, free, strict=True)]
+    repeats = [
+        replace(request, schema=json.dumps(query.task.schema))
+        for query, request, check in zip(batch, asked, checks, strict=True)
+        if isinstance(check, str)
+    ]
+    forced = iter(model.runtime.answer(repeats, model.max_new_tokens) if repeats else ())
+    return [
+        rate_forced_answer(query, next(forced), check)
+        if isinstance(check, str)
+        else rate_free_answer(query, answer, check)
+        for query, answer, check in zip(batch, free, checks, strict=True)
+    ]
 
 
 def check_answer(task: ModelTask, answer: Answer) -> JsonObject | Reason:

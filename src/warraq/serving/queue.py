@@ -26,7 +26,7 @@ from warraq.rendering.folder import SourceDocument, escape_name, identify
 from warraq.rendering.page_ranges import ALL_PAGES, PageRanges
 from warraq.rendering.settings import RenderLimits, RenderSettings
 from warraq.runtimes import Answer, ImageError, Request
-from warraq.serving.answers import PageAnswer, PageQuery, answer_queries
+from warraq.serving.answers import PageAnswer, PageQuery, answer_batch
 from warraq.serving.chat import ChatRequest
 from warraq.serving.context import Context, load_context
 from warraq.serving.events import AnswerEvent, DocumentEvent, PageEvent, PagesEvent, ReadEvent, RejectedEvent
@@ -113,7 +113,7 @@ class ReadService:
                 job.limit.check()
                 if job.with_images:
                     yield PageEvent(page=page.page, part=page.part, image=encode_image(image))
-                new = list(answer_queries(self.model, queries, len(queries), lambda _: job.limit.check()))
+                new = answer_batch(self.model, queries, lambda _: job.limit.check())
             except TimeOverError:
                 rejected.append(self._explain_time(page.document, page.page))
                 continue

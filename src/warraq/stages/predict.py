@@ -1,9 +1,8 @@
 """a model + the validation and test samples -> predictions.jsonl.
 
 Test answers are scored; on validation answers `evaluate` chooses which may go unread. Each batch is on disk before the
-next is asked, so a killed run asks again only what was in flight. How many go together (`WARRAQ_BATCH`) changes speed
-alone: padding is on the left and masked, though sums are rounded in another order, so that a tie within the precision's
-last digits may fall otherwise.
+next is asked, so a killed run asks again only what was in flight. How many go together (`WARRAQ_BATCH`) and where changes
+speed alone: sums are rounded in another order, so that a tie within the precision's last digits may fall otherwise.
 """
 
 import hashlib
@@ -11,11 +10,14 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, get_args
 
 from pydantic import Field
 
+from warraq.cluster import map_loaded
 from warraq.environment import read_count
 from warraq.errors import InputError
 from warraq.files import hash_file, read_json, write_text
@@ -138,13 +140,12 @@ def run(*, model: Path, dataset: Path, pages: Path, out: Path, parameters: Predi
         if answered:
             logger.info("predict: %d of %d samples were answered before", len(answered), len(items))
         if todo:
-            runtime, limit = load_runtime(model), read_token_limit(model, parameters.max_new_tokens)
-            batches = (todo[start : start + batch_size] for start in range(0, len(todo), batch_size))
-            rows = (row for batch in batches for row in answer_batch(runtime, batch, limit))
+            answer = partial(answer_batch, limit=read_token_limit(model, parameters.max_new_tokens))
+            batches = [todo[start : start + batch_size] for start in range(0, len(todo), batch_size)]
+            rows = chain.from_iterable(map_loaded(partial(load_runtime, model), answer, batches))
             for row in log_progress(rows, len(todo), "predict", "samples"):
                 journal.append(row)
         journal.finish(lambda row: (row.page_id, row.task))
     out.with_name(out.name + ".key.part").unlink()
-    failed = sum(row.finish_reason == "error" for row in journal.rows)
-    cut = sum(row.finish_reason == "length" for row in journal.rows)
+    cut, failed = (sum(row.finish_reason == why for row in journal.rows) for why in ("length", "error"))
     logger.info("predict: %d samples, %d cut at the limit, %d without an answer", len(journal.rows), cut, failed)
