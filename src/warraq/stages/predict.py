@@ -1,8 +1,8 @@
 """a model + the validation and test samples -> predictions.jsonl.
 
 Test answers are scored; on validation answers `evaluate` chooses which may go unread. Each batch is on disk before the
-next is asked, so a killed run asks again only what was in flight. How many go together (`WARRAQ_BATCH`) and where changes
-speed alone: sums are rounded in another order, so that a tie within the precision's last digits may fall otherwise.
+next is asked, so a killed run asks again only what was in flight. How many go together (`WARRAQ_BATCH`) changes speed
+alone: sums are rounded in another order, so that a tie within the precision's last digits may fall otherwise.
 """
 
 import hashlib
@@ -133,17 +133,15 @@ def run(*, model: Path, dataset: Path, pages: Path, out: Path, parameters: Predi
     with open_journal(out, hash_inputs(model, items, parameters)) as journal:
         answered = {(row.page_id, row.task) for row in journal.rows}
         # Answers of like length end together; the labels' lengths foretell them, and decide nothing else.
-        todo = sorted(
-            (item for item in items if item.key not in answered),
-            key=lambda item: -len(item.sample.conversations[-1].content),
-        )
+        todo = [item for item in items if item.key not in answered]
+        todo.sort(key=lambda item: -len(item.sample.conversations[-1].content))
         if answered:
             logger.info("predict: %d of %d samples were answered before", len(answered), len(items))
         if todo:
-            answer = partial(answer_batch, limit=read_token_limit(model, parameters.max_new_tokens))
+            limit = read_token_limit(model, parameters.max_new_tokens)
             batches = [todo[start : start + batch_size] for start in range(0, len(todo), batch_size)]
-            rows = chain.from_iterable(map_loaded(partial(load_runtime, model), answer, batches))
-            for row in log_progress(rows, len(todo), "predict", "samples"):
+            rows = map_loaded(partial(load_runtime, model), partial(answer_batch, limit=limit), batches)
+            for row in log_progress(chain.from_iterable(rows), len(todo), "predict", "samples"):
                 journal.append(row)
         journal.finish(lambda row: (row.page_id, row.task))
     out.with_name(out.name + ".key.part").unlink()
