@@ -31,8 +31,10 @@ DIGESTS = {
     "export": "export/gemma3", "predict": "predict", "evaluate": "evaluate",
 }  # fmt: skip
 BUDGET = {
-    "students.nano.tiers.0.epochs": 6,
-    "students.nano.eval_steps": 40,
+    "dataset.test_share": 0.15,
+    "students.nano.batch_size": 2,
+    "students.nano.tiers.0.epochs": 3,
+    "students.nano.eval_steps": 92,
     "predict.max_new_tokens": 400,
     "evaluate.drawings": 2000,
 }
@@ -70,7 +72,8 @@ def ran(output: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkout with 80 synthetic documents where the graph has run, LoRA with a third of the demo's updates."""
+    """A checkout with 72 synthetic documents where the graph has run, LoRA with a third of the demo's updates, on half
+    as many samples each."""
     folder = tmp_path_factory.mktemp("checkout")
     shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     shutil.copytree(NANO, folder / "models/nano/base")
@@ -82,7 +85,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert call(folder, "dvc", "init", "--no-scm", "--quiet").returncode == 0
     shutil.copy(ROOT / ".dvc/config", folder / ".dvc/config")
     assert call(folder, "dvc", "config", "core.no_scm", "true").returncode == 0
-    result = call(folder, "warraq", "synth", "data", "--documents", "80", "--seed", "3")
+    result = call(folder, "warraq", "synth", "data", "--documents", "72", "--seed", "3")
     assert result.returncode == 0, result.stdout
     (folder / "repro.log").write_text(repro(folder, "evaluate@nano"), encoding="utf-8")
     return folder
