@@ -52,7 +52,7 @@ def chosen(tmp_path: Path) -> Callable[..., Path]:
             "eval_batch_size": 1,
             "eval_steps": 3,
         }
-        entry |= {"logging_steps": 1, "scored_samples": 2, "image_max_pixels": 100_000, "tiers": tiers}
+        entry |= {"logging_steps": 1, "scored_samples": len(tiers), "image_max_pixels": 100_000, "tiers": tiers}
         entry |= {"min_line_px": 0, "max_tokens_per_image_token": 100}
         entry |= {"views": "page + 2 bands"} if name == "gemma3" else {"base": f"tiny/{name}", "revision": "0" * 40}
         path = tmp_path / "params.yaml"
