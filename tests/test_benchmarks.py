@@ -20,6 +20,7 @@ FIGURES = {
     "dataset_leaks": r"^300 pages: [\d.]+ s to hash, [\d.]+ s to compare, 58 pages of a group beside",
     "evaluate_speed": r"^all: [\d.]+ s, \d+ MiB; \d+ characters a page$",
     "label": r"^1 in flight: 20 labels of 20, [\d.]+/s overall",
+    "pages": r"^\| text layer \| all \| 1, 1 \| 0\.000 \| 1\.000 \| 1\.000 \| – \| [\d.]+ \| PyMuPDF",
     "parity": r"equal to transformers token for token: 1 of 1;",
     "train_gpu": r"^\| Gemma-3-4B, logits, checkpointed \| \d+ \(\d+\) \|",
     "views": r"^\| en 24 pt \| \d+ \| page \| [\d.]+ \| [\d.]+ \| [01]\.\d{3} \|$",
@@ -78,6 +79,19 @@ def test_render(tmp_path: Path) -> None:
     for name, document in (("scan", scan), ("letter", letter)):
         document.save(tmp_path / f"{name}.pdf")
     assert holds_figures("render", tmp_path, "--rounds=1", "--colour=grey")
+
+
+def test_pages(tmp_path: Path) -> None:
+    """A file with gold beside it; one without is none of the benchmark's."""
+    letter = pymupdf.open()
+    letter.new_page().insert_text((50, 50), "A letter about nothing at all")
+    for name in ("letter.pdf", "other.pdf"):
+        letter.save(tmp_path / name)
+    (tmp_path / "gt").mkdir()
+    (tmp_path / "gt/letter.pdf.md").write_text("# A letter about nothing at all\n", encoding="utf-8")
+    text = printed("pages", tmp_path, "textlayer")
+    assert re.search(FIGURES["pages"], text, re.M), text
+    assert "Of 1 golds 1 have the words of the file's own text" in text
 
 
 @pytest.mark.skipif(shutil.which("tesseract") is None, reason="tesseract is not installed")
