@@ -40,7 +40,7 @@ def pull(root: Path, name: str) -> None:
         InputError: it is in neither.
     """
     for verb in ("checkout", "pull"):
-        done = _call_dvc(root, verb, f"{name}.dvc")
+        done = call_dvc(root, verb, f"{name}.dvc")
         if done.returncode == 0 and (root / name).exists():
             return
     last = (done.stderr.strip() or "no reason given").splitlines()[-1]
@@ -52,7 +52,7 @@ def list_stale_stages(root: Path, student: str) -> list[str]:
 
     `code`, which runs whenever anything of the source has changed, is none of them. Without DVC there are none.
     """
-    done = _call_dvc(root, "status", "--json", "--with-deps", f"evaluate@{student}")
+    done = call_dvc(root, "status", "--json", "--with-deps", f"evaluate@{student}")
     return [name for name in json.loads(done.stdout) if name != "code"] if done.returncode == 0 else []
 
 
@@ -110,6 +110,7 @@ def commit_intact(root: Path) -> list[str]:
     return intact
 
 
-def _call_dvc(root: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def call_dvc(root: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command of DVC in a checkout."""
     command = [sys.executable, "-m", "dvc", *arguments]
     return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)

@@ -1,5 +1,6 @@
 """What a machine holds, and how answers, checkpoints and tiers are compared while training."""
 
+import json
 import os
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from warraq.cli.main import main
 from warraq.errors import InputError
 from warraq.students import families
 from warraq.students.weights import Shapes, read_shapes
-from warraq.training import hardware
+from warraq.training import hardware, sizing
 from warraq.training.page_image import measure_line_height
 from warraq.training.selection import correlate_ranks, measure_gain
 
@@ -63,11 +64,23 @@ def test_zero_3_and_fsdp_1_are_refused_by_name(tmp_path: Path, monkeypatch: pyte
         hardware.check_hardware(shapes, student, 500, tmp_path)
 
 
-def test_doctor_tells_what_training_needs() -> None:
+def test_doctor_sizes_a_student_before_anything_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HF_TOKEN", raising=False)
     result = CliRunner().invoke(main, ["--params", str(PARAMS), "doctor", "gemma3_4b"])
     assert result.exit_code == 1
-    assert "gemma3_4b: models/gemma3_4b/base holds no model; run `warraq fetch`" in result.output
-    assert "of disk free" in result.output
+    assert "!!  gemma3_4b: google/gemma-3-4b-it, 4.30 billion weights, 8.6 GB to fetch; accept its" in result.output
+    assert "gemma3_4b: at most about 17.6 GiB to train" in result.output and "GB of disk at most" in result.output
+    assert "of disk free" in result.output and "H200, 141 GiB: about 6.2 h" in result.output
+
+
+def test_the_pinned_shape_of_a_base_has_the_parameters_that_its_publisher_counts(tmp_path: Path) -> None:
+    """Of the smallest and of one whose embeddings are not tied; each takes a second."""
+    students = tree.load(PARAMS).students
+    assert {one.base for one in students.values()} - {"nano"} == set(json.loads(sizing.BASES.read_text()))
+    for name in ("qwen3_vl_2b", "qwen2_5_vl_7b_tableqa"):
+        shapes = sizing.find_shapes(students[name], tmp_path)
+        entry = sizing.find_base(students[name])
+        assert entry is not None and sizing.count_weights(shapes) == entry["parameters"]
 
 
 def test_the_height_of_a_line_is_that_of_its_letters() -> None:

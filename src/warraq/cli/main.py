@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from warraq.cli import stages, tools
+from warraq.cli.cloud import cloud
 from warraq.cli.review import review
 from warraq.cli.terminal import Terminal
 
@@ -30,5 +31,5 @@ def main(context: click.Context, params: Path) -> None:
         logger.propagate = False
 
 
-for _command in (*stages.COMMANDS, review, *tools.COMMANDS):
+for _command in (*stages.COMMANDS, review, cloud, *tools.COMMANDS):
     main.add_command(_command)

@@ -143,13 +143,16 @@ def tableqa(context: click.Context, source: str, revision: str | None, out: Path
 @click.pass_context
 @exit_on_failure
 def doctor(context: click.Context, student: str | None) -> None:
-    """Tell what this machine lacks, and what training STUDENT would need at most."""
+    """Tell what this machine lacks; of STUDENT, fetched or not, what training needs and costs by GPU."""
     chosen = load_params(context).find_student(student) if student else None
-    from warraq.training.doctor import check_machine
+    from warraq.training.doctor import check_machine, describe_rent
 
-    lines = check_machine(student or "", chosen, Path("models") / (student or "") / "base")
+    base = Path("models") / (student or "") / "base"
+    lines = check_machine(student or "", chosen, base)
     for right, text in lines:
         click.echo(f"{'ok ' if right else '!! '} {text}")
+    for text in describe_rent(student or "", chosen, base, Path()) if chosen else ():
+        click.echo(f"    {text}")
     sys.exit(0 if all(right for right, _ in lines) else 1)
 
 

@@ -6,10 +6,20 @@ import shutil
 from pathlib import Path
 
 from warraq.errors import InputError
-from warraq.students import Student, families
-from warraq.students.weights import read_shapes
-from warraq.training.hardware import GIB, choose_checkpointing, estimate_memory, format_parts, list_gpus
-from warraq.training.trainable_modules import count_trained_weights
+from warraq.students import Student
+from warraq.training.hardware import GIB, format_parts, list_gpus
+from warraq.training.sizing import (
+    GB,
+    SAMPLES,
+    TOKENS,
+    count_samples,
+    count_weights,
+    describe_cards,
+    estimate_disk,
+    estimate_need,
+    find_base,
+    find_shapes,
+)
 
 Line = tuple[bool, str]
 """Whether something is as it should be, and what is said of it."""
@@ -22,13 +32,17 @@ def check_machine(name: str, student: Student | None, base: Path) -> list[Line]:
     free = shutil.disk_usage(Path()).free
     lines = [
         *_check_packages(),
-        (True, ", ".join(f"{gpu} {size / GIB:.0f} GiB" for gpu, size in gpus) or "no GPU: nano only"),
+        (bool(gpus) or student is None or student.precision == "fp32",
+         ", ".join(f"{gpu} {size / GIB:.0f} GiB" for gpu, size in gpus) or "no GPU: nano only"),
         *((False, f"{gpu} has no bf16, and fp16 overflows in Gemma-3") for gpu, _ in gpus if _is_old(gpu)),
         (True, f"{len(os.sched_getaffinity(0))} cores, {memory / GIB:.0f} GiB memory"),
         (free > 9 * GIB, f"{free / GIB:.0f} GiB of disk free"),
-    ]
+    ]  # fmt: skip
     if student is not None:
-        lines.append(_check_student(name, student, base, min((size for _, size in gpus), default=memory)))
+        try:
+            lines += _check_student(name, student, base, min((size for _, size in gpus), default=memory), free)
+        except InputError as error:
+            lines.append((False, f"{name}: {error}"))
     return lines
 
 
@@ -51,13 +65,36 @@ def _is_old(gpu: str) -> bool:
     return any(old in gpu for old in ("T4", "V100", "P100"))
 
 
-def _check_student(name: str, student: Student, base: Path, memory: int) -> Line:
-    try:
-        shapes = read_shapes(base, families.load(student.family))
-        trained = count_trained_weights(shapes, student)
-    except InputError as error:
-        return False, f"{name}: {error}"
-    is_checkpointed = choose_checkpointing(shapes, student, student.cutoff_len)
-    parts = estimate_memory(shapes, student, trained, student.cutoff_len, checkpointed=is_checkpointed)
-    need = sum(parts.values())
-    return need <= memory, f"{name}: at most about {need / GIB:.1f} GiB to train ({format_parts(parts)})"
+def _check_student(name: str, student: Student, base: Path, memory: int, free: int) -> list[Line]:
+    shapes = find_shapes(student, base)
+    lines = [] if (base / "config.json").exists() else [_check_download(name, student, count_weights(shapes))]
+    need, disk = estimate_need(shapes, student), estimate_disk(shapes, student)
+    total = sum(need.values())
+    return [
+        *lines,
+        (total <= memory, f"{name}: at most about {total / GIB:.1f} GiB to train ({format_parts(need)})"),
+        (disk < free, f"{name}: a run takes {disk / GB:.1f} GB of disk at most, beside 9 GiB of packages"),
+    ]
+
+
+def _check_download(name: str, student: Student, weights: int) -> Line:
+    """What `warraq fetch` will bring, and whether it may."""
+    what = f"{name}: {student.base}, {weights / GB:.2f} billion weights, {2 * weights / GB:.1f} GB to fetch"
+    if (entry := find_base(student)) and entry["gated"]:
+        consent = f"{what}; accept its licence at https://huggingface.co/{student.base} and set HF_TOKEN"
+        return bool(os.environ.get("HF_TOKEN")), consent
+    return True, f"{what}; no token needed"
+
+
+def describe_rent(name: str, student: Student, base: Path, root: Path) -> list[str]:
+    """What training would take on cards that can be rented, a line each; nothing for a student that needs none.
+
+    Raises:
+        InputError: the base's shape is not known.
+    """
+    if student.precision == "fp32":
+        return []
+    samples = count_samples(root)
+    told = f"{samples} samples" if samples else f"{SAMPLES} samples, for want of a dataset,"
+    head = f"{name}, {told} of {TOKENS} tokens, all epochs, training alone; prices are assumed:"
+    return [head, *describe_cards(find_shapes(student, base), student, samples or SAMPLES)]

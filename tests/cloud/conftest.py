@@ -1,0 +1,22 @@
+"""A project, packed once, on a remote: a folder, or with WARRAQ_TEST_S3 a bucket of an S3 server on this machine."""
+
+import os
+
+import pytest
+from click.testing import CliRunner
+
+from support.cloud_project import Packed, make_project
+from warraq.cli.main import main
+
+
+@pytest.fixture(scope="session")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Packed:
+    folder = tmp_path_factory.mktemp("cloud")
+    home = make_project(folder / "home")
+    url = os.environ.get("WARRAQ_TEST_S3") or str(folder / "store")
+    out = folder / "rented"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(home.root)
+        result = CliRunner().invoke(main, ["cloud", "pack", str(out), "--remote", url])
+    assert result.exit_code == 0, result.output
+    return Packed(home, out, url, result.stdout)
