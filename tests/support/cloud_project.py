@@ -162,7 +162,8 @@ def start_machine(folder: Path, url: str, **variables: str) -> "subprocess.Popen
     environment = folder / "venv"  # that of this test, as it would have been made here
     environment.mkdir()
     (environment / "bin").symlink_to(Path(sys.executable).parent)
-    (environment / ".stamp").write_text(f"{environment}\n{folder}\n", encoding="utf-8")
+    packages = hashlib.sha256((folder / "requirements.lock").read_bytes() + (folder / "pyproject.toml").read_bytes())
+    (environment / ".stamp").write_text(f"{environment}\n{folder}\n{packages.hexdigest()}\n", encoding="utf-8")
     return subprocess.Popen(
         ["cloud/run.sh"], cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         env={**os.environ, "OMP_NUM_THREADS": "1", "WARRAQ_SEND_EVERY": "0.2", "VENV": str(environment), **variables},
