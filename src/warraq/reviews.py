@@ -51,14 +51,6 @@ def read_reviews(folder: Path, task: str) -> dict[str, Review]:
     return select_reviews(read_review_rows(folder / f"{task}.jsonl", task))
 
 
-def select_reviews(rows: Iterable[Review]) -> dict[str, Review]:
-    """Of rows in their order the one that counts of each page."""
-    reviews: dict[str, Review] = {}
-    for row in rows:
-        count_review(reviews, row)
-    return reviews
-
-
 def count_review(reviews: dict[str, Review], row: Review) -> None:
     """Go on from what counted of each page to what counts with one more row."""
     if row.status == "withdrawn":
@@ -67,20 +59,22 @@ def count_review(reviews: dict[str, Review], row: Review) -> None:
         reviews[row.page_id] = row
 
 
-def select_second_readings(rows: Iterable[Review]) -> dict[str, Review]:
-    """Of rows in their order the one of each page by a second reader that counts."""
-    readings: dict[str, Review] = {}
-    for row in rows:
-        count_second_reading(readings, row)
-    return readings
-
-
 def count_second_reading(readings: dict[str, Review], row: Review) -> None:
     """The same for second readers."""
     if row.status == "second":
         readings[row.page_id] = row
     elif row.status == "second_withdrawn":
         readings.pop(row.page_id, None)
+
+
+def select_reviews(
+    rows: Iterable[Review], count: Callable[[dict[str, Review], Review], None] = count_review
+) -> dict[str, Review]:
+    """Of rows in their order the one that counts of each page; with `count_second_reading`, by a second reader."""
+    reviews: dict[str, Review] = {}
+    for row in rows:
+        count(reviews, row)
+    return reviews
 
 
 @contextmanager

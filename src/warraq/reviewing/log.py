@@ -14,7 +14,6 @@ from warraq.reviews import (
     lock_rows,
     read_review_rows,
     select_reviews,
-    select_second_readings,
 )  # fmt: skip
 from warraq.tasks import Task
 
@@ -115,7 +114,7 @@ class ReviewLog:
         """
         self.refresh()
         rows = [row for row in self.rows if row.page_id == page_id and (row.status in SECOND) == second]
-        before = (select_second_readings if second else select_reviews)(rows[:-1]).get(page_id)
+        before = select_reviews(rows[:-1], count_second_reading if second else count_review).get(page_id)
         again: JsonObject = {"page_id": page_id, "task": self.task.name, "reviewer": reviewer}
         again["status"] = "second_withdrawn" if second else "withdrawn"
         if before is not None and before.status != "invalid":

@@ -13,7 +13,7 @@ from warraq import tasks
 from warraq.metrics.catalogue import READING
 from warraq.metrics.statistics import Estimate, Weighings, bound_score
 from warraq.records import Page, Review
-from warraq.reviews import read_review_rows, select_reviews, select_second_readings
+from warraq.reviews import count_second_reading, read_review_rows, select_reviews
 from warraq.tasks import JsonObject, Task, dumps
 from warraq.tasks.scoring import score_core
 
@@ -51,7 +51,7 @@ def pair_readings(rows: Sequence[Review], task: Task, pages: Mapping[str, Page])
     current = select_reviews(rows)
     return [
         Pair(task, pages[page_id].document, first.answer, row.answer)
-        for page_id, row in select_second_readings(rows).items()
+        for page_id, row in select_reviews(rows, count_second_reading).items()
         if page_id in pages and (first := current.get(page_id)) and first.answer is not None and row.answer is not None
     ]
 

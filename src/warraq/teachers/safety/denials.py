@@ -22,7 +22,7 @@ from pydantic import ConfigDict
 from warraq.errors import InputError
 from warraq.files import JsonObject, write_text
 from warraq.records import Page, Row, read_rows
-from warraq.reviews import read_review_rows, select_reviews, select_second_readings
+from warraq.reviews import count_second_reading, read_review_rows, select_reviews
 from warraq.teachers.safety.marks import find_mark, find_mark_in, hash_reader
 from warraq.teachers.textlayer import read_text_layer
 
@@ -196,7 +196,7 @@ def find_marked_reviews(folder: Path) -> Iterator[tuple[str, str]]:
     """(page_id, mark) of the marked reviews that count, of first and second readers and all tasks, in `folder`."""
     for path in sorted(folder.glob("*.jsonl")):
         rows = [row for row in read_review_rows(path, path.stem) if row.status != "invalid"]
-        for row in (*select_reviews(rows).values(), *select_second_readings(rows).values()):
+        for row in (*select_reviews(rows).values(), *select_reviews(rows, count_second_reading).values()):
             if mark := find_mark_in(row.answer):
                 yield row.page_id, f"{mark} (review)"
 
