@@ -38,7 +38,7 @@ trap 'buildah rm "$container" >/dev/null' EXIT
 run() { buildah run "$@"; }
 
 say "no secret and no paper inside"
-! run "$container" -- grep -rl SECRET-OF-SOMEBODY /workspace
+if run "$container" -- grep -r --files-with-matches --exclude check.sh SECRET-OF-SOMEBODY /workspace; then exit 1; fi
 
 say "root, no mount, no git: the demo on 16 documents"
 run "$container" -- make demo DOCUMENTS=16 2>&1 | tail -n 20
