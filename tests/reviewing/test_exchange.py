@@ -13,8 +13,9 @@ from support import PARAMS
 from support.label_project import content_answer
 from support.review_project import ReviewProject
 from warraq.cli.main import main
+from warraq.editor import log
 from warraq.records import Review, dump_row
-from warraq.reviewing import exchange, log
+from warraq.reviewing import exchange
 from warraq.reviewing.project import ReviewFolders
 from warraq.reviewing.project import ReviewProject as LoadedProject
 from warraq.reviews import read_review_rows

@@ -17,13 +17,14 @@ from support.label_project import content_answer
 from support.review_project import LINES, ReviewProject, Server, find_port, write_tesseract
 from support.scripted_model import INVOICE, ScriptedModel, describe_model
 from warraq import tasks
+from warraq.editor.log import ReviewLog, hash_review
+from warraq.editor.page import load_page
 from warraq.files import write_json
 from warraq.records import Prediction, Review, write_rows
-from warraq.reviewing.log import ReviewLog, hash_review
 from warraq.reviewing.machine import MachineReaders
 from warraq.reviewing.project import ReviewFolders
 from warraq.reviewing.project import ReviewProject as LoadedProject
-from warraq.reviewing.server import load_page
+from warraq.reviewing.server import PAGE
 
 
 def test_a_page_begins_with_the_best_that_is_known_and_ends_as_a_row(project: ReviewProject) -> None:
@@ -269,7 +270,7 @@ def test_others_need_the_token_and_no_other_site_may_ask(project: ReviewProject)
 
 
 def test_the_page_loads_nothing_and_makes_no_markup_of_text() -> None:
-    text = load_page()
+    text = load_page(PAGE)
     for forbidden in (
         "http://",
         "https://",

@@ -1,35 +1,8 @@
-/** What is shown: the tasks, the queue and the place in it, the page with all that is known of it. */
-const app = {
-  tab: crypto.randomUUID?.() ?? String(Math.random()), tasks: {}, items: [], counts: {}, at: -1, page: null, candidates: [], base: -1, other: -1,
-  accepted: new Set(), problems: [], reverted: null, dirty: false, signs: false, opened: 0, saved: [], timer: 0, reviewer: "", busy: false,
-};
+app.counts = {};
 const SILENT = new Set(["no_review", "not_this_task", "no_text_layer"]); // reasons that tell a person nothing
-const PLAIN_TEXT = { textlayer: true, tesseract: true }; // sources that know no kinds and levels
-const UNSURE = 0.9; // of a value: below it the model's confidence is a doubt
-function say(text, kind = "") { at("state").textContent = text; at("state").className = kind; }
-async function ask(path, body) {
-  const headers = at("token").value ? { Authorization: "Bearer " + at("token").value } : {};
-  const options = body === undefined ? { headers } : { method: "POST", body: JSON.stringify(body), headers, keepalive: JSON.stringify(body).length < 60000 };
-  const reply = await fetch("/v1/" + path, options);
-  if (reply.status === 401) at("secret").hidden = false;
-  return reply;
-}
-async function get(path) {
-  const reply = await ask(path), value = await reply.json();
-  if (!reply.ok) throw new Error(value.error?.message ?? reply.status);
-  return value;
-}
-const copy = value => structuredClone(value);
-const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 const isSecond = () => at("queue").value === "second";
-function option(value, text) { return make("option", { value, textContent: text }); }
-function fillSelect(id, pairs) {
-  const before = at(id).value;
-  at(id).replaceChildren(...pairs.map(([value, text]) => option(value, text)));
-  if (pairs.some(([value]) => value === before)) at(id).value = before;
-}
 async function start() {
-  translate(); watchStage(); watchKeys();
+  translate(); watchStage(); watchKeys(); watchPage();
   at("token").value = sessionStorage.getItem("token") ?? "";
   await begin();
 }
@@ -139,109 +112,6 @@ async function askMachine(page, fill) {
   if (fill && !app.dirty && (!old || rest.includes(old))) { const inForm = document.activeElement === document.body || at("form").contains(document.activeElement); fillFrom(app.candidates.indexOf(better)); if (inForm) focusFirst(); }
   else { app.base = app.candidates.indexOf(old); showSources(); mark(); }
 }
-function load(answer) { buildForm(app.tasks[app.page.task], copy(answer)); }
-/** Fill the form with a source; -1 is an empty form. */
-function fillFrom(index) {
-  app.base = index; app.accepted.clear(); app.problems = []; app.dirty = false;
-  app.other = app.candidates.findIndex((one, place) => place !== index && !isUnproved(one) && !same(one.answer, app.candidates[index]?.answer));
-  load(app.candidates[index]?.answer ?? null);
-  app.start = copy(form.answer);
-  showSources(); mark();
-}
-const isUnproved = one => one.source === "textlayer" && one.doubts.length > 0;
-const nameOf = one => t(one.source) + (one.name ? `, ${one.name}` : "");
-function showSources() {
-  fillSelect("from", [["-1", t("empty")], ...app.candidates.map((one, index) => [String(index), nameOf(one)])]);
-  fillSelect("against", [["-1", t("empty")], ...app.candidates.map((one, index) => [String(index), nameOf(one)])]);
-  at("from").value = app.base; at("against").value = app.other;
-}
-/** The fields of an answer by path, as the form has them. */
-function flatten(value, path = "", found = {}) {
-  if (value !== null && typeof value === "object") {
-    for (const [key, inner] of Object.entries(value)) flatten(inner, Array.isArray(value) ? `${path}[${key}]` : path ? `${path}.${key}` : key, found);
-  } else found[path] = value;
-  return found;
-}
-/** The other source's answer with the items of its lists at the places of those that they stand for in ours. */
-function lineUp(ours, theirs) {
-  if (Array.isArray(ours) && Array.isArray(theirs)) {
-    const write = one => typeof one === "object" && one ? one.text ?? Object.values(flatten(one)).join(" ") : String(one);
-    const isPage = ours.some(one => one && "level" in one && "text" in one), texts = isPage ? spreadText(ours, theirs) : [];
-    return align(ours, theirs, write, isPage).map((place, index) => {
-      const found = place === null ? {} : lineUp(ours[index], theirs[place]);
-      return isPage ? { ...found, text: texts[index] } : place === null ? undefined : found;
-    });
-  }
-  if (ours && theirs && typeof ours === "object" && typeof theirs === "object") return Object.fromEntries(Object.keys(ours).map(key => [key, lineUp(ours[key], theirs[key])]));
-  return theirs;
-}
-const plain = value => value === null || value === undefined ? "" : /^\s*<table/.test(value) ? [...new DOMParser().parseFromString(value, "text/html").querySelectorAll("td, th")].map(cell => cell.textContent).join(" | ") : String(value);
-/** Mark what is doubtful, what differs from the other source, what does not fit. */
-function mark() {
-  const base = app.candidates[app.base], other = app.candidates[app.other], doubts = new Map();
-  const doubt = (path, why) => doubts.set(path, [...(doubts.get(path) ?? []), why]);
-  for (const one of base?.doubts ?? []) if (one.path) doubt(one.path, one.message);
-  for (const [path, value] of Object.entries(base?.confidence ?? {})) if (value < UNSURE) doubt(path, t("unsureOf", Math.round(100 * value)));
-  app.others = other ? flatten(lineUp(form.answer, fitValue(form.schema, other.answer))) : {};
-  if (other && other.source in PLAIN_TEXT) app.others = Object.fromEntries(Object.entries(app.others).filter(([path]) => path.endsWith(".text")));
-  const ours = flatten(form.answer);
-  for (const old of at("form").querySelectorAll(".why:not(.item > .why), .problem, .diff, .hidden-signs")) old.remove();
-  for (const field of at("form").querySelectorAll("[data-path]")) {
-    const path = field.dataset.path, accepted = app.accepted.has(path), value = ours[path];
-    field.classList.toggle("doubt", !accepted && doubts.has(path) || differs(path, value) && !accepted);
-    if (!accepted) for (const why of doubts.get(path) ?? []) field.append(make("p", { className: "why", textContent: why }));
-    if (differs(path, value)) field.append(showDifference(nameOf(other), ...(field.querySelector("select") ? ["", named(String(app.others[path]))] : [plain(value), plain(app.others[path])])));
-    if (app.signs && typeof value === "string" && SIGN.test(value)) field.append(showSigns(value));
-    const problem = app.problems.find(one => one.path === path), control = field.querySelector("[data-input]");
-    if (problem) control?.setAttribute("aria-invalid", "true"); else control?.removeAttribute("aria-invalid");
-    if (problem) field.append(make("p", { className: "problem", textContent: control?.matches("select") ? t("choose") : problem.message }));
-  }
-  const page = app.page, notes = [...(base?.doubts ?? []).filter(one => !one.path).map(one => one.message)];
-  if (page.reason && base?.source !== "quarantined" && !SILENT.has(page.reason)) notes.unshift(page.reason + (page.message ? `: ${page.message}` : ""));
-  const shown = new Set([...at("form").querySelectorAll("[data-path]")].map(field => field.dataset.path));
-  at("notes").replaceChildren(...[...new Set(notes)].map(textContent => make("p", { textContent, dir: "auto" })),
-    ...app.problems.filter(one => !shown.has(one.path)).map(one => make("p", { className: "bad", textContent: `${one.path}: ${one.message}` })));
-}
-const differs = (path, value) => app.others[path] !== undefined && squash(plain(app.others[path])) !== squash(plain(value));
-form.mark = mark;
-form.changed = path => {
-  app.dirty = true; app.reverted = null; app.problems = app.problems.filter(one => one.path !== path);
-  localStorage.setItem(keyOf(app.page), JSON.stringify({ answer: form.answer }));
-  clearTimeout(app.timer);
-  app.timer = setTimeout(() => { mark(); keepDraft(); }, 400);
-};
-const inputs = () => [...at("form").querySelectorAll("textarea, select, input")].filter(one => one.offsetParent);
-function focusFirst() {
-  const control = at("form").querySelector(".doubt [data-input]") ?? at("form").querySelector(".wide textarea") ?? inputs()[0] ?? at("form").querySelector("button");
-  control?.focus({ preventScroll: true }); control?.setSelectionRange?.(0, 0);
-  const place = control?.closest(".item") ?? control?.closest(".field");
-  if (place) place.scrollIntoView({ block: place.offsetHeight > at("form").clientHeight ? "start" : "nearest" });
-}
-function step(list, by) {
-  if (!list.length) return false;
-  const active = document.activeElement, place = list.findIndex(one => one === active || one.contains(active));
-  const after = place >= 0 ? place + by : by > 0 ? list.findIndex(one => active.compareDocumentPosition(one) & Node.DOCUMENT_POSITION_FOLLOWING && at("form").contains(active)) : -1;
-  const target = list[(after + list.length) % list.length] ?? list[0];
-  (target.matches("textarea, select, input") ? target : target.querySelector("[data-input], textarea"))?.focus();
-  target.scrollIntoView({ block: "nearest" });
-  return true;
-}
-/** The other source's value in the field that has the focus, or all of it. */
-function takeOther(all) {
-  const other = app.candidates[app.other];
-  if (!other) return;
-  if (all) { load(other.answer); form.changed(""); mark(); return focusFirst(); }
-  const path = document.activeElement.closest("[data-path]")?.dataset.path;
-  if (!path || app.others[path] === undefined) return;
-  const parts = path.match(/[^.[\]]+/g), last = parts.pop();
-  parts.reduce((value, key) => value[key], form.answer)[last] = app.others[path];
-  load(form.answer); form.changed(path); mark();
-  at("form").querySelector(`[data-input="${CSS.escape(path)}"]`)?.focus();
-}
-function acceptAll() {
-  for (const field of at("form").querySelectorAll(".doubt")) app.accepted.add(field.dataset.path);
-  mark(); say(t("accepted"));
-}
 async function showProgress() {
   const told = await get("progress").catch(() => null);
   if (!told) return;
@@ -252,4 +122,62 @@ async function showProgress() {
   }
   lines.push(`${t("next")}: ${told.next}`);
   at("progress").replaceChildren(...lines.map(textContent => make("p", { textContent })));
+}
+async function keepDraft(closing = false) {
+  clearTimeout(app.timer);
+  const page = app.page;
+  if (closing && !app.dirty) return ask("release", { page_id: "", task: "", reviewer: "", tab: app.tab }).catch(() => {});
+  if (!page || !app.dirty) return;
+  const told = await ask("draft", { ...bodyOf(page), closing, draft: { answer: form.answer } }).then(reply => reply.json()).catch(() => ({}));
+  if (told.holder && app.page === page) say(t("held", told.holder), "error");
+}
+/** In this browser, whatever becomes of the server. */
+function keepLocally(page, answer) {
+  if (answer) localStorage.setItem(keyOf(page), JSON.stringify({ answer })); else localStorage.removeItem(keyOf(page));
+}
+function dropDraft(page) {
+  keepLocally(page, null);
+  ask("draft", { ...bodyOf(page), draft: null }).catch(() => {});
+}
+const sendReview = body => ask("save", body);
+function showStatus(index, status) {
+  app.items[index].status = status;
+  const button = at("list").querySelectorAll("button")[index];
+  if (button) button.className = status;
+  count();
+}
+function count() { get("queue?limit=0&" + queryOf(["queue", "task", "document", "reason", "sensitivity", "reviewer"])).then(showCounts).catch(() => {}); }
+/** The place of what was saved, in another queue where this one has it no more. */
+async function findSaved(last) {
+  const find = () => app.items.findIndex(one => one.page_id === last.page_id && one.task === last.task);
+  if ((last.status === "second") !== isSecond()) at("queue").value = last.status === "second" ? "second" : "all";
+  else if (find() >= 0) return find();
+  await loadQueue(false);
+  return find();
+}
+/** The next page that nobody has open, or the one before. */
+async function go(by) {
+  if (app.stale) { app.stale = false; await loadQueue(false); say(t("renewed"), "good"); }
+  const index = app.at + by;
+  if (by > 0 && index >= app.items.length) return loadQueue();
+  if (index < 0) return;
+  await openPage(index, at("state").textContent, at("state").className);
+  if (by > 0 && app.page?.holder && index + 1 < app.items.length) await go(1);
+}
+function listNotes(page, base) {
+  return page.reason && base?.source !== "quarantined" && !SILENT.has(page.reason) ? [page.reason + (page.message ? `: ${page.message}` : "")] : [];
+}
+function translatePage() {
+  for (const id of ["task", "document", "sensitivity", "reason"]) if (at(id).options[0]) at(id).options[0].textContent = t("all");
+  for (const choice of at("task").options) if (choice.value) choice.textContent = named(choice.value);
+  loadQueue(false);
+}
+function watchPage() {
+  KEYS.splice(10, 0, ["KeyJ", "A", () => leave("skipped", t("skipWhy")), "keySkip", "Alt+J"]);
+  ACTIONS.skip = () => leave("skipped", t("skipWhy"));
+  at("more").addEventListener("click", () => showFilters(at("filters").hidden));
+  for (const id of ["queue", "task", "document", "reason", "sensitivity"]) at(id).addEventListener("change", () => loadQueue());
+  at("reviewer").addEventListener("change", () => loadQueue());
+  addEventListener("focus", () => { if (app.page) count(); else if (app.told) loadQueue(); });
+  addEventListener("pagehide", () => { keepDraft(true); });
 }

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from warraq import tasks
 from warraq.documents import list_carriers, read_documents
+from warraq.editor.log import ReviewLog
 from warraq.errors import InputError
 from warraq.files import JsonObject
 from warraq.records import Label, Page, Prediction, read_rows
-from warraq.reviewing.log import ReviewLog
 from warraq.tasks import Task
 from warraq.tasks.scoring import repair_answer
 

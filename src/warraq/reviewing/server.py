@@ -1,65 +1,44 @@
 """HTTP over a project: one page at `/`, what it asks for under `/v1/`; one request at a time touches the files."""
 
 import asyncio
-import re
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI, Request
 from pydantic import ValidationError
 from starlette.responses import FileResponse, JSONResponse, Response
 
-from warraq.errors import InputError, first_problem
-from warraq.files import JsonObject, parse_strict_json
+from warraq.editor.log import hash_review
+from warraq.editor.page import load_page
+from warraq.editor.saving import SaveRequest, add_review, check_review, parse_request, refuse_answer, undo_review
+from warraq.errors import InputError
+from warraq.files import JsonObject
 from warraq.local_server import Guard, make_error_response, make_page_response, refuse_open_host, serve_app
-from warraq.records import Page, Review, Row
+from warraq.records import Page
 from warraq.reviewing.candidates import Candidate, collect_candidates, read_page_text
 from warraq.reviewing.drafts import Claims, Drafts
-from warraq.reviewing.log import ConflictError, hash_review
 from warraq.reviewing.machine import MachineReaders
 from warraq.reviewing.progress import Wanted, compare_people, compare_teacher, count_gold, measure_pace
 from warraq.reviewing.project import ReviewProject
 from warraq.reviewing.queues import QUEUES, Filters, Item, Queue, Shares, fill_queue, list_items
-from warraq.reviews import SECOND
 from warraq.tasks import Task
 
-ROOM = Path(__file__).parent
+PAGE = Path(__file__).with_name("page.html")
 MAX_ITEMS = 5000  # of a queue that the page lists at once; the others come when these are done
 MAX_MIB = 16  # of a request: an answer
-ROW_FIELDS = ("page_id", "task", "answer", "reviewer", "status", "reason", "seen", "seconds")
 
 
 class NoPageError(LookupError):
     """There is no such page or task."""
 
 
-class SaveRequest(Row):
-    """What is said of a page, and by which tab; `base` is what the page was opened with."""
+class DraftRequest(SaveRequest):
+    """The same of what is not saved yet."""
 
-    page_id: str
-    task: str
-    reviewer: str
-    status: str = "answered"
-    answer: JsonObject | None = None
-    reason: str | None = None
-    seen: str | None = None
-    seconds: float | None = None
-    base: str = ""
-    tab: str = ""
     draft: JsonObject | None = None
     closing: bool = False  # the tab is about to go
-
-
-def load_page() -> str:
-    """The page with its style, scripts and words in it."""
-
-    def read(match: re.Match[str]) -> str:
-        return (ROOM / match[1]).read_text(encoding="utf-8").strip()
-
-    return re.sub(r"\{\{file (\w+\.\w+)\}\}", read, (ROOM / "page.html").read_text(encoding="utf-8"))
 
 
 class Api:
@@ -68,7 +47,7 @@ class Api:
     def __init__(self, project: ReviewProject, shares: Shares, wanted: Wanted, reviewer: str, guard: Guard) -> None:
         self.project, self.shares, self.wanted, self.reviewer, self._guard = project, shares, wanted, reviewer, guard
         self.drafts, self.claims, self.machine = Drafts(project.folders.drafts), Claims(), MachineReaders(project)
-        self.page = load_page()
+        self.page = load_page(PAGE)
 
     def build_app(self) -> FastAPI:
         """The application for uvicorn."""
@@ -208,18 +187,16 @@ class Api:
         said = await _parse_body(request)
         if isinstance(said, Response):
             return said
-        _, task = self._find(said.task, said.page_id)
+        self._find(said.task, said.page_id)
+        log = self.project.logs[said.task]
         try:
-            row = Review.model_validate(said.model_dump(include=set(ROW_FIELDS)))
-            if row.answer is not None:
-                task.validate_label(row.answer, strict=True)
-            self.project.logs[said.task].add(row, said.base)
+            row = check_review(log, said)
         except ValidationError as error:
-            return _refuse_answer(error)
-        except ConflictError as error:
-            return _tell_conflict(error)
-        self.drafts.write(said.task, said.page_id, said.reviewer, None)
-        return self._tell_saved(said)
+            return refuse_answer(error)
+        response = add_review(log, row, said.base)
+        if response.status_code == 200:
+            self.drafts.write(said.task, said.page_id, said.reviewer, None)
+        return response
 
     async def undo(self, request: Request) -> Response:
         """Take back the last row of a page, by another one."""
@@ -227,15 +204,7 @@ class Api:
         if isinstance(said, Response):
             return said
         self._find(said.task, said.page_id)
-        try:
-            self.project.logs[said.task].undo(said.page_id, said.reviewer, said.base, second=said.status in SECOND)
-        except ConflictError as error:
-            return _tell_conflict(error)
-        return self._tell_saved(said)
-
-    def _tell_saved(self, said: SaveRequest) -> Response:
-        last = self.project.logs[said.task].find_last(said.page_id, said.status)
-        return JSONResponse({"base": hash_review(last), "status": last.status if last else ""})
+        return undo_review(self.project.logs[said.task], said)
 
     async def release(self, request: Request) -> Response:
         """A tab is closed."""
@@ -254,29 +223,8 @@ def _show_candidate(candidate: Candidate) -> JsonObject:
     return candidate.model_dump(mode="json") | {"seen": candidate.seen}
 
 
-async def _parse_body(request: Request) -> SaveRequest | Response:
-    try:
-        return SaveRequest.model_validate(parse_strict_json((await request.body()).decode("utf-8")))
-    except ValidationError as error:
-        return make_error_response(400, "bad_request", first_problem(error))
-    except ValueError as error:
-        return make_error_response(400, "bad_request", str(error))
-
-
-def _refuse_answer(error: ValidationError) -> Response:
-    """Where an answer does not fit its schema, as paths of its fields."""
-    problems: list[dict[str, Any]] = []
-    for one in error.errors(include_url=False, include_input=False, include_context=False):
-        path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in one["loc"]).lstrip(".")
-        problems.append({"path": path, "message": one["msg"]})
-    body = {"error": {"code": "invalid", "message": first_problem(error)}, "problems": problems}
-    return JSONResponse(body, 422)
-
-
-def _tell_conflict(error: ConflictError) -> Response:
-    message = f"{error.review.reviewer or 'Somebody'} has saved this page since you opened it."
-    body = {"error": {"code": "conflict", "message": message}, "base": hash_review(error.review)}
-    return JSONResponse(body | {"answer": error.review.answer}, 409)
+async def _parse_body(request: Request) -> DraftRequest | Response:
+    return parse_request(await request.body(), DraftRequest)
 
 
 def serve(

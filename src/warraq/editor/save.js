@@ -1,12 +1,4 @@
-/** What a person says of a page: kept, saved, taken back, left. */
-async function keepDraft(closing = false) {
-  clearTimeout(app.timer);
-  const page = app.page;
-  if (closing && !app.dirty) return ask("release", { page_id: "", task: "", reviewer: "", tab: app.tab }).catch(() => {});
-  if (!page || !app.dirty) return;
-  const told = await ask("draft", { ...bodyOf(page), closing, draft: { answer: form.answer } }).then(reply => reply.json()).catch(() => ({}));
-  if (told.holder && app.page === page) say(t("held", told.holder), "error");
-}
+/** What a person says of a page: saved, taken back, left. */
 const bodyOf = page => ({ page_id: page.page_id, task: page.task, reviewer: app.reviewer, base: page.base, tab: app.tab });
 async function save(next, extra = {}) {
   const page = app.page;
@@ -17,7 +9,7 @@ async function save(next, extra = {}) {
   const answer = extra.status ? null : form.answer, seen = app.candidates[app.base]?.seen ?? null, seconds = Math.round((performance.now() - app.opened) / 100) / 10;
   const status = extra.status ?? (isSecond() ? "second" : "answered");
   try {
-    const reply = await ask("save", { ...bodyOf(page), answer, seen, seconds, ...extra, status }), told = await reply.json();
+    const reply = await sendReview({ ...bodyOf(page), answer, seen, seconds, ...extra, status }), told = await reply.json();
     if (reply.status === 422 && told.problems) {
       app.problems = told.problems; mark();
       say(t("fits", told.problems.length), "error");
@@ -27,35 +19,21 @@ async function save(next, extra = {}) {
     if (reply.status === 409) { page.base = told.base; return showConflict(told); }
     if (!reply.ok) return say(told.error?.message ?? reply.status, "error");
     page.base = told.base; app.dirty = false; app.start = copy(form.answer);
-    localStorage.removeItem(keyOf(page));
+    keepLocally(page, null);
     app.saved.push({ page_id: page.page_id, task: page.task, status, base: told.base, index: app.at });
-    app.items[app.at].status = told.status;
-    const button = at("list").querySelectorAll("button")[app.at];
-    if (button) button.className = told.status;
+    showStatus(app.at, told.status);
     say(t("saved"), "good");
-  } catch { keepLocally(page); return say(t("gone"), "error"); } finally { app.busy = false; }
-  count();
+  } catch { keepLocally(page, form.answer); return say(t("gone"), "error"); } finally { app.busy = false; }
   if (next) await go(1);
 }
-function count() { get("queue?limit=0&" + queryOf(["queue", "task", "document", "reason", "sensitivity", "reviewer"])).then(showCounts).catch(() => {}); }
-function keepLocally(page) { localStorage.setItem(keyOf(page), JSON.stringify({ answer: form.answer })); }
 /** Somebody else saved first: their answer is shown beside ours, and saving again puts ours in its place. */
 function showConflict(told) {
   if (told.answer) { app.candidates.push({ source: "review", name: "", answer: told.answer, doubts: [], confidence: {}, seen: "review" }); app.other = app.candidates.length - 1; showSources(); mark(); }
   say(told.error.message, "error");
 }
-/** The next page that nobody has open, or the one before. */
-async function go(by) {
-  if (app.stale) { app.stale = false; await loadQueue(false); say(t("renewed"), "good"); }
-  const index = app.at + by;
-  if (by > 0 && index >= app.items.length) return loadQueue();
-  if (index < 0) return;
-  await openPage(index, at("state").textContent, at("state").className);
-  if (by > 0 && app.page?.holder && index + 1 < app.items.length) await go(1);
-}
 function revert() {
   if (app.reverted) { load(app.reverted); app.reverted = null; app.dirty = true; say(t("unreverted")); }
-  else if (!same(form.answer, app.start)) { const mine = copy(form.answer); load(app.start); app.reverted = mine; app.dirty = false; localStorage.removeItem(keyOf(app.page)); ask("draft", { ...bodyOf(app.page), draft: null }).catch(() => {}); say(t("reverted")); }
+  else if (!same(form.answer, app.start)) { const mine = copy(form.answer); load(app.start); app.reverted = mine; app.dirty = false; dropDraft(app.page); say(t("reverted")); }
   mark(); focusFirst();
 }
 async function undo() {
@@ -63,12 +41,10 @@ async function undo() {
   if (!last) return say(t("noUndo"));
   const reply = await ask("undo", { ...last, index: undefined, reviewer: app.reviewer, tab: app.tab }).catch(() => null);
   if (!reply?.ok) return say(reply ? (await reply.json()).error.message : t("gone"), "error");
-  let index = app.items.findIndex(one => one.page_id === last.page_id && one.task === last.task);
-  if ((last.status === "second") !== isSecond()) { at("queue").value = last.status === "second" ? "second" : "all"; index = -1; }
-  if (index < 0) { await loadQueue(false); index = app.items.findIndex(one => one.page_id === last.page_id && one.task === last.task); }
-  const told = await reply.json();
-  if (index >= 0) { app.items[index].status = told.status === "withdrawn" ? "" : told.status; at("list").querySelectorAll("button")[index].className = app.items[index].status; await openPage(index, t("undone"), "good"); }
-  else say(t("undone"), "good");
+  const told = await reply.json(), index = await findSaved(last);
+  if (index < 0) return say(t("undone"), "good");
+  showStatus(index, told.status === "withdrawn" ? "" : told.status);
+  await openPage(index, t("undone"), "good");
 }
 function prompt(question) {
   const dialog = at("ask");

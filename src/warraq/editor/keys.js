@@ -16,7 +16,7 @@ const KEYS = [
   ["F8", "", () => step([...at("form").querySelectorAll(".doubt")], 1) || say(t("noDoubt")), "keyDoubt", "F8 Shift+F8"], ["F8", "S", () => step([...at("form").querySelectorAll(".doubt")], -1) || say(t("noDoubt"))],
   ["KeyT", "A", () => takeOther(false), "keyTake", "Alt+T"], ["KeyT", "AS", () => takeOther(true)], ["KeyA", "A", acceptAll, "keyAccept", "Alt+A"],
   ["KeyB", "A", blank, "keyBlank", "Alt+B"], ["KeyU", "A", () => leave("unreadable", t("unreadableWhy")), "keyUnreadable", "Alt+U"],
-  ["KeyJ", "A", () => leave("skipped", t("skipWhy")), "keySkip", "Alt+J"], ["KeyZ", "A", undo, "keyUndo", "Alt+Z"],
+  ["KeyZ", "A", undo, "keyUndo", "Alt+Z"],
   ["PageDown", "A", () => go(1), "keyPage", "Alt+PageDown Alt+PageUp"], ["PageUp", "A", () => go(-1)],
   ["KeyI", "A", () => { app.signs = !app.signs; mark(); }, "keySigns", "Alt+I"],
   ["Enter", "A", onItem("after", "row"), "keyAdd", "Alt+Enter"], ["Enter", "AS", onItem(null, "column")],
@@ -38,7 +38,7 @@ function showKeys() {
 }
 const ACTIONS = {
   zoomIn: () => zoomBy(1.25), zoomOut: () => zoomBy(0.8), fit: fitPage, turn: turnPage, takeAll: () => takeOther(true), saveNext: () => save(true), save: () => save(false), blank, revert, undo,
-  unreadable: () => leave("unreadable", t("unreadableWhy")), skip: () => leave("skipped", t("skipWhy")), close: () => at("keys").close(),
+  unreadable: () => leave("unreadable", t("unreadableWhy")), close: () => at("keys").close(),
 };
 function watchKeys() {
   addEventListener("keydown", event => {
@@ -56,17 +56,11 @@ function watchKeys() {
   at("language").addEventListener("click", () => {
     language = language === "ar" ? "en" : "ar"; localStorage.setItem("language", language);
     translate();
-    for (const id of ["task", "document", "sensitivity", "reason"]) if (at(id).options[0]) at(id).options[0].textContent = t("all");
-    for (const choice of at("task").options) if (choice.value) choice.textContent = named(choice.value);
-    loadQueue(false);
+    translatePage();
     if (app.page) { load(form.answer); showSources(); mark(); }
   });
-  at("more").addEventListener("click", () => showFilters(at("filters").hidden));
-  for (const id of ["queue", "task", "document", "reason", "sensitivity"]) at(id).addEventListener("change", () => loadQueue());
   at("from").addEventListener("change", () => { fillFrom(Number(at("from").value)); app.dirty = true; focusFirst(); });
   at("against").addEventListener("change", () => { app.other = Number(at("against").value); mark(); });
-  at("reviewer").addEventListener("change", () => { app.reviewer = at("reviewer").value.trim(); localStorage.setItem("reviewer", app.reviewer); loadQueue(); });
+  at("reviewer").addEventListener("change", () => { app.reviewer = at("reviewer").value.trim(); localStorage.setItem("reviewer", app.reviewer); });
   at("token").addEventListener("change", () => { sessionStorage.setItem("token", at("token").value); begin(); });
-  addEventListener("focus", () => { if (app.page) count(); else if (app.told) loadQueue(); });
-  addEventListener("pagehide", () => { keepDraft(true); });
 }
