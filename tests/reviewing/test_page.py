@@ -343,6 +343,8 @@ def test_it_is_usable_in_both_languages_and_on_a_tablet(desk: Desk, language: st
         desk.page.open(desk.server.url, width, 900, dark=dark)
         desk.page.wait("app.page && app.items.length")
         assert desk.page.run("document.documentElement.dir") == ("rtl" if language == "ar" else "ltr")
+        desk.page.run("showCounts({...app, left: 1234, pace_s: 45, left_s: 55000})")
+        assert width < 1280 or desk.page.run("document.querySelector('header').offsetHeight") < 60  # one line
         assert desk.page.run("document.documentElement.scrollWidth") <= width
         assert desk.page.find_barriers() == []
         desk.open(desk.project.pages[6].page_id, "metadata")

@@ -3,7 +3,6 @@
 import json
 import multiprocessing
 import os
-import re
 import struct
 import subprocess
 import sys
@@ -17,15 +16,13 @@ from typing import Any
 import httpx2
 import pytest
 
-from support import ROOT, browser
+from support import ROOT
 from support.scripted_model import CONTENT, INVOICE, ScriptedModel
 from support.serving import Start, send
 from support.waiting import LONGEST_S
-from warraq.local_server import hash_policy
 from warraq.rendering.page_ranges import ALL_PAGES
 from warraq.serving import queue
 from warraq.serving.finished_model import load_finished_model
-from warraq.serving.server import PAGE
 
 CORPUS = ROOT.parent / "shared" / "corpus"
 
@@ -128,43 +125,3 @@ def test_other_sites_may_not_use_it(start: Start, documents: dict[str, bytes]) -
     assert httpx2.get(url, headers={"Host": "example.org"}, trust_env=False).status_code == 421
     page = httpx2.get(url, trust_env=False)
     assert page.status_code == 200 and "default-src 'none'" in page.headers["content-security-policy"]
-
-
-@pytest.mark.skipif(browser.PROGRAM is None, reason=f"no Chromium: none of {', '.join(browser.NAMES)} is on the PATH")
-@pytest.mark.parametrize("width", [1280, 390])
-def test_the_browser_shows_the_page_beside_its_answer(
-    start: Start, server: ScriptedModel, raw: Callable[..., Path], tmp_path: Path, width: int
-) -> None:
-    url, file = start(), raw("picture.png") / "picture.png"
-    grid = {
-        "kind": "table",
-        "text": "<table><tr><td>الصنف</td><td>8</td></tr></table>",
-        "level": None,
-        "language": None,
-    }
-    content = json.dumps({"blocks": [*json.loads(CONTENT)["blocks"], grid]})
-    server.reply = lambda prompt, _: (INVOICE if "invoice" in prompt else content, "stop")
-    with browser.browser(tmp_path) as found:
-        found.open(url, width, 900, dark=False)
-        assert found.run("at('tools').offsetHeight") == 0  # nothing to copy yet
-        field = found.call("Runtime.evaluate", expression="at('file')")["result"]["objectId"]
-        found.call("DOM.setFileInputFiles", files=[str(file)], objectId=field)
-        found.run("new Promise(done => setInterval(() => held && done(), 50))")
-        assert found.run("at('tools').offsetHeight") > 0
-        assert found.run("document.querySelector('article img').naturalWidth") > 0
-        assert "وزارة المالية" in found.run("at('out').innerText")
-        arabic = (
-            "[...document.querySelectorAll('article *')].findLast(one => one.textContent.includes('وزارة المالية'))"
-        )
-        assert found.run(f"getComputedStyle({arabic}).direction") == "rtl"
-        cells = "[...document.querySelectorAll('td')].map(one => one.getBoundingClientRect().left)"
-        assert found.run(f"({cells})[0] > ({cells})[1]")  # the first column of an Arabic table is on the right
-        assert found.run("document.documentElement.scrollWidth") <= width
-    levels = [event["params"]["entry"]["level"] for event in found.events if event["method"] == "Log.entryAdded"]
-    assert "error" not in levels and "Runtime.exceptionThrown" not in {event["method"] for event in found.events}
-
-
-def test_the_page_loads_nothing_from_elsewhere() -> None:
-    text = PAGE.read_text(encoding="utf-8")
-    assert not re.search(r"https?://|\son\w+=|style=|eval\(|innerHTML", text)
-    assert hash_policy(text).count("sha256-") == 2

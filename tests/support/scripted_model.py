@@ -51,7 +51,15 @@ class ScriptedModel(ThreadingHTTPServer):
             "stop",
         )
         self.logprob: float | None = None  # of every token, which are the letters; None: not told
+        self.doubtful = ""  # letters of an answer that are no more likely than not
         self.asked: list[dict[str, Any]] = []
+
+    def measure_letters(self, text: str) -> list[dict[str, Any]]:
+        start = text.find(self.doubtful) if self.doubtful else -1
+        unsure = range(start, start + len(self.doubtful) if start >= 0 else start)
+        return [
+            {"token": letter, "logprob": -0.7 if place in unsure else self.logprob} for place, letter in enumerate(text)
+        ]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -64,7 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
         text, reason = self.server.reply(prompt, "response_format" in body)
         choice: dict[str, Any] = {"message": {"content": text}, "finish_reason": reason}
         if body["logprobs"] and self.server.logprob is not None:
-            choice["logprobs"] = {"content": [{"token": letter, "logprob": self.server.logprob} for letter in text]}
+            choice["logprobs"] = {"content": self.server.measure_letters(text)}
         data = json.dumps({"choices": [choice]}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(data)))

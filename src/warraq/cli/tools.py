@@ -64,21 +64,31 @@ def read(
     "--max-prompt-tokens", type=click.IntRange(1, 10**6), default=4096, show_default=True,
     help="Of a chat completion with its images.",
 )  # fmt: skip
+@click.option(
+    "--data", type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of raw and reviews, where the page saves corrected answers. Default: data of the project that is the "
+    "current folder; elsewhere nothing is saved.",
+)  # fmt: skip
+@click.pass_context
 @exit_on_failure
 def serve(
-    model: Path, host: str, port: int, runtime: str | None, review: Path | None, queue: int, max_mib: int,
-    max_pages: int, max_seconds: int, max_images: int, max_prompt_tokens: int,
+    context: click.Context, model: Path, host: str, port: int, runtime: str | None, review: Path | None, queue: int,
+    max_mib: int, max_pages: int, max_seconds: int, max_images: int, max_prompt_tokens: int, data: Path | None,
 ) -> None:  # fmt: skip
-    """Read documents over HTTP with a finished model, and in the browser."""
+    """Read documents over HTTP with a finished model, and in the browser, where answers are corrected and saved."""
     from warraq.local_server import refuse_taken_port
     from warraq.serving import server
+    from warraq.serving.corrections import CorrectionFolder
     from warraq.serving.finished_model import load_finished_model
     from warraq.serving.queue import ReadService, ServiceLimits
 
     refuse_taken_port(host, port)
+    if data is None and context.obj.is_file() and Path("data").is_dir():
+        data = Path("data")
+    folder = CorrectionFolder(data) if data else None
     limits = ServiceLimits(queue, max_mib, max_pages, max_seconds, max_images, max_prompt_tokens)
     service = ReadService(load_finished_model(model, (), runtime, review), limits)
-    server.serve(service, host, port, os.environ.get("WARRAQ_TOKEN"))
+    server.serve(service, host, port, os.environ.get("WARRAQ_TOKEN"), folder)
 
 
 @click.command()

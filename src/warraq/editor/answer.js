@@ -11,9 +11,9 @@ const app = {
 const PLAIN_TEXT = { textlayer: true, tesseract: true }; // sources that know no kinds and levels
 const UNSURE = 0.9; // of a value: below it the model's confidence is a doubt
 function say(text, kind = "") { at("state").textContent = text; at("state").className = kind; }
+const authorize = () => at("token").value ? { Authorization: "Bearer " + at("token").value } : {};
 async function ask(path, body) {
-  const headers = at("token").value ? { Authorization: "Bearer " + at("token").value } : {};
-  const options = body === undefined ? { headers } : { method: "POST", body: JSON.stringify(body), headers, keepalive: JSON.stringify(body).length < 60000 };
+  const headers = authorize(), options = body === undefined ? { headers } : { method: "POST", body: JSON.stringify(body), headers, keepalive: JSON.stringify(body).length < 60000 };
   const reply = await fetch("/v1/" + path, options);
   if (reply.status === 401) at("secret").hidden = false;
   return reply;

@@ -9,7 +9,8 @@ function spreadLanguage() {
   load(form.answer); form.changed("blocks"); mark();
   at("form").querySelector(`[data-input="${CSS.escape(path)}"]`)?.focus();
 }
-/** Every key: its code, the modifiers (C Ctrl, A Alt, S Shift), what it does, and its line in the help. */
+/** Every key: its code, the modifiers (C Ctrl, A Alt, S Shift), what it does, its line in the help, and whether it works without
+    a page. */
 const KEYS = [
   ["Enter", "C", () => save(true), "keySaveNext", "Ctrl+Enter"], ["KeyS", "C", () => save(false), "keySave", "Ctrl+S"], ["Escape", "", revert, "keyRevert", "Esc"],
   ["ArrowDown", "A", () => step(inputs(), 1), "keyField", "Alt+↓ Alt+↑"], ["ArrowUp", "A", () => step(inputs(), -1)],
@@ -29,7 +30,7 @@ const KEYS = [
   ...Array.from({ length: 9 }, (_, n) => [`Digit${n + 1}`, "A", () => item()?.kind?.(n + 1), ...(n ? [] : ["keyKind", "Alt+1 … Alt+9"])]),
   ["Equal", "A", () => zoomBy(1.25), "keyZoom", "Alt+= Alt+- Alt+0"], ["Minus", "A", () => zoomBy(0.8)], ["Digit0", "A", fitPage], ["KeyR", "A", turnPage, "keyTurn", "Alt+R"],
   [null, "", null, "keyPan", "← ↑ → ↓"], ["F6", "", () => (document.activeElement === at("stage") ? focusFirst() : at("stage").focus()), "keySwitch", "F6"],
-  ["F1", "", () => showKeys(), "keyHelp", "? F1"],
+  ["F1", "", () => showKeys(), "keyHelp", "? F1", true],
 ];
 function showKeys() {
   at("keys").querySelector("tbody").replaceChildren(...KEYS.filter(key => key[3]).map(key =>
@@ -48,7 +49,7 @@ function watchKeys() {
     const key = KEYS.find(one => one[0] === event.code && one[1] === held);
     if (!key) return;
     event.preventDefault();
-    if (app.page || key[0] === "F1") key[2]();
+    if (app.page || key[5]) key[2]();
   });
   document.addEventListener("click", event => ACTIONS[event.target.closest?.("[data-do]")?.dataset.do]?.());
   at("form").addEventListener("submit", event => event.preventDefault());

@@ -1,5 +1,6 @@
 """The reviews of a task as they stand, and the way to add one: checked against what the person saw, under a lock."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -29,6 +30,11 @@ class ConflictError(Exception):
 def hash_review(review: Review | None) -> str:
     """By which a form remembers what had been said of the page when it was opened."""
     return "" if review is None else short_hash(dump_row(review))
+
+
+def describe_seen(source: str, answer: JsonObject) -> str:
+    """What a review that began from an answer says of it: where it came from, and its hash."""
+    return f"{source} {short_hash(json.dumps(answer, ensure_ascii=False, sort_keys=True))}"
 
 
 class ReviewLog:

@@ -11,6 +11,7 @@ from warraq.files import JsonObject, parse_strict_json
 from warraq.local_server import make_error_response
 from warraq.records import Review, Row
 from warraq.reviews import SECOND
+from warraq.tasks import Task
 
 ROW_FIELDS = ("page_id", "task", "answer", "reviewer", "status", "reason", "seen", "seconds")
 
@@ -43,7 +44,7 @@ def parse_request(body: bytes, kind: type[S]) -> S | Response:
         return make_error_response(400, "bad_request", str(error))
 
 
-def check_review(log: ReviewLog, said: SaveRequest) -> Review:
+def check_review(task: Task, said: SaveRequest) -> Review:
     """The row that is to be added.
 
     Raises:
@@ -51,7 +52,7 @@ def check_review(log: ReviewLog, said: SaveRequest) -> Review:
     """
     row = Review.model_validate(said.model_dump(include=set(ROW_FIELDS)))
     if row.answer is not None:
-        log.task.validate_label(row.answer, strict=True)
+        task.validate_label(row.answer, strict=True)
     return row
 
 

@@ -54,6 +54,7 @@ function showCounts(told) {
   for (const choice of at("queue").options) choice.textContent = `${t(choice.value)} (${told.counts[choice.value]})`;
   const pace = told.pace_s, all = told.left_s / 60;
   at("left").textContent = t("left", told.left, pace && (pace < 60 ? t("seconds", Math.ceil(pace)) : t("minutes", (pace / 60).toFixed(1))), all < 100 ? t("minutes", Math.ceil(all)) : t("hours", (all / 60).toFixed(1)));
+  at("left").title = at("left").textContent;
 }
 function showFilters(shown) {
   at("filters").hidden = !shown; at("more").setAttribute("aria-expanded", String(shown));

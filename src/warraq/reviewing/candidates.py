@@ -1,14 +1,14 @@
 """What is known of a page before a person says anything, best first: the form begins with the first of them."""
 
-import json
 import re
 from typing import Literal
 
 from pydantic import Field, ValidationError
 
 from warraq.chat_completions import parse_response
+from warraq.editor.log import describe_seen
 from warraq.errors import InputError
-from warraq.files import JsonObject, parse_strict_json, short_hash
+from warraq.files import JsonObject, parse_strict_json
 from warraq.metrics.fields import flatten
 from warraq.records import Label, Page, Prediction, Review, Row
 from warraq.reviewing.project import ReviewProject
@@ -40,7 +40,7 @@ class Candidate(Row):
     @property
     def seen(self) -> str:
         """What a review that began from it says."""
-        return f"{self.source} {short_hash(json.dumps(self.answer, ensure_ascii=False, sort_keys=True))}"
+        return describe_seen(self.source, self.answer)
 
 
 def collect_candidates(project: ReviewProject, page: Page, task: Task, *, blind: bool) -> list[Candidate]:

@@ -187,13 +187,12 @@ class Api:
         said = await _parse_body(request)
         if isinstance(said, Response):
             return said
-        self._find(said.task, said.page_id)
-        log = self.project.logs[said.task]
+        _, task = self._find(said.task, said.page_id)
         try:
-            row = check_review(log, said)
+            row = check_review(task, said)
         except ValidationError as error:
             return refuse_answer(error)
-        response = add_review(log, row, said.base)
+        response = add_review(self.project.logs[said.task], row, said.base)
         if response.status_code == 200:
             self.drafts.write(said.task, said.page_id, said.reviewer, None)
         return response

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from fastapi import Request
 from python_multipart.exceptions import FormParserError
+from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
@@ -84,8 +85,16 @@ class Bodies:
             oldest.waiting.reschedule(now)
 
 
-async def receive_file(request: Request, bodies: Bodies, path: Path) -> str:
-    """Write the one file of a form to `path`; returns what the client calls it.
+@dataclass(frozen=True)
+class Upload:
+    """What a form says of its file."""
+
+    name: str  # as the client calls it
+    password: str | None = field(default=None, repr=False)
+
+
+async def receive_file(request: Request, bodies: Bodies, path: Path) -> Upload:
+    """Write the one file of a form to `path`.
 
     Raises:
         InputError: it is no such form.
@@ -96,17 +105,21 @@ async def receive_file(request: Request, bodies: Bodies, path: Path) -> str:
     pieces = bodies.receive(request)
     async with aclosing(pieces):
         try:
-            form = await MultiPartParser(request.headers, pieces, max_files=1, max_fields=0).parse()
+            form = await MultiPartParser(request.headers, pieces, max_files=1, max_fields=1).parse()
         except (MultiPartException, FormParserError, UnicodeDecodeError) as error:
             message = error.message if isinstance(error, MultiPartException) else str(error)
             raise InputError(f"The form cannot be read ({message}); send one file in its field `file`.") from None
-    upload = form.get("file")
+    upload, password = form.get("file"), form.get("password")
     try:
+        if form.keys() - {"file", "password"} or isinstance(password, UploadFile):
+            raise InputError(
+                "A form has one file in its field `file`, and may have its password in the field `password`."
+            )
         if upload is None or isinstance(upload, str):
             raise InputError("Send one file in the field `file` of a form.")
         with path.open("wb") as copy:
             await asyncio.to_thread(shutil.copyfileobj, upload.file, copy, 2**20)
-        return Path(upload.filename or "").name or "file"
+        return Upload(Path(upload.filename or "").name or "file", password or None)
     finally:
         await form.close()
 

@@ -52,7 +52,14 @@ def _describe_route(body: dict[str, Any], answer: str, stream: str) -> dict[str,
     }
 
 
-FORM = {"type": "object", "required": ["file"], "properties": {"file": {"type": "string", "format": "binary"}}}
+FORM = {
+    "type": "object",
+    "required": ["file"],
+    "properties": {
+        "file": {"type": "string", "format": "binary"},
+        "password": {"type": "string", "description": "Of an encrypted PDF; kept nowhere."},
+    },
+}
 READ = _describe_route(
     {"content": {"multipart/form-data": {"schema": FORM}}}, "DocumentAnswers", "application/x-ndjson"
 )

@@ -21,6 +21,7 @@ class PageEvent(Row):
     event: Literal["page"] = "page"
     page: int
     part: int = 0  # of a page too long for one image, from 1
+    page_id: str  # as `render` names it
     image: str
 
 
@@ -32,7 +33,9 @@ class _AnswerHead(Row):
 
 
 class AnswerEvent(CheckedAnswer, _AnswerHead):
-    """An answer of the page."""
+    """An answer of the page, and how a review that begins from it names it."""
+
+    seen: str
 
 
 class DocumentEvent(Row):

@@ -8,7 +8,7 @@ import base64
 import multiprocessing
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -18,6 +18,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from warraq import runtimes
+from warraq.editor.log import describe_seen
 from warraq.errors import InputError
 from warraq.records import Rejected
 from warraq.rendering.document_cache import DocumentResult
@@ -36,7 +37,7 @@ from warraq.serving.output import collect_answers, render_markdown, shorten_reje
 from warraq.serving.turns import ClientLeftError, JobLimit, TimeOverError
 
 PAUSE_S = 0.1  # after which a job that draws asks whether it is to end
-SHOWN_PX = 1200  # longer side of a page as it is shown beside its answer
+SHOWN_PX = 2000  # longer side of a page as it is shown beside its answer
 _CONTEXT = multiprocessing.get_context("forkserver")
 
 
@@ -61,6 +62,7 @@ class ReadJob:
     tasks: tuple[str, ...]  # empty: all that the model knows
     pages: PageRanges
     with_images: bool  # whether the events show the pages
+    password: str | None = field(default=None, repr=False)  # of an encrypted file
     limit: JobLimit = field(default_factory=JobLimit)
 
 
@@ -93,7 +95,7 @@ class ReadService:
         """
         with tempfile.TemporaryDirectory() as folder:
             try:
-                document, rejected = self._render(job.path, job.name, Path(folder), job.pages, job.limit)
+                document, rejected = self._render(job.path, job.name, Path(folder), job.pages, job.limit, job.password)
             except TimeOverError:
                 document, rejected = None, (self._explain_time(None, None),)
             if document is None or not document.pages:
@@ -112,13 +114,14 @@ class ReadService:
             try:
                 job.limit.check()
                 if job.with_images:
-                    yield PageEvent(page=page.page, part=page.part, image=encode_image(image))
+                    yield PageEvent(page=page.page, part=page.part, page_id=page.page_id, image=encode_image(image))
                 new = answer_batch(self.model, queries, lambda _: job.limit.check())
             except TimeOverError:
                 rejected.append(self._explain_time(page.document, page.page))
                 continue
             for answer in new:
-                yield AnswerEvent(**answer.model_dump(exclude={"document"}))
+                seen = describe_seen("student", answer.answer)
+                yield AnswerEvent(**answer.model_dump(exclude={"document"}), seen=seen)
             answers += new
             self.totals["answers"] += len(new)
             self.totals["pages"] += 1
@@ -175,7 +178,7 @@ class ReadService:
             yield from job.result()
 
     def _render(
-        self, path: Path, name: str, out: Path, pages: PageRanges, limit: JobLimit
+        self, path: Path, name: str, out: Path, pages: PageRanges, limit: JobLimit, password: str | None = None
     ) -> tuple[RenderedDocument | None, Sequence[Rejected]]:
         """An uploaded file's pages, drawn in a process of their own, and what is rejected; None where that dies.
 
@@ -188,7 +191,9 @@ class ReadService:
         source = replace(source, pages=pages)
         limits = LIMITS.model_copy(update={"max_pages": self.limits.max_pages})
         receiver, sender = _CONTEXT.Pipe(duplex=False)
-        process = _CONTEXT.Process(target=_render_and_send, args=(source, out, self.model.settings, limits, sender))
+        passwords = {} if password is None else {source.names[0]: password}
+        arguments = (source, passwords, out, self.model.settings, limits, sender)
+        process = _CONTEXT.Process(target=_render_and_send, args=arguments)
         process.start()
         sender.close()  # the child's is then the only one, and its death is an end of file
         try:
@@ -208,9 +213,10 @@ class ReadService:
 
 
 def _render_and_send(
-    source: SourceDocument, out: Path, settings: RenderSettings, limits: RenderLimits, sender: Connection
-) -> None:
-    results, _ = render_documents([source], {}, out, settings, limits)
+    source: SourceDocument, passwords: Mapping[str, str], out: Path, settings: RenderSettings, limits: RenderLimits,
+    sender: Connection,
+) -> None:  # fmt: skip
+    results, _ = render_documents([source], passwords, out, settings, limits)
     sender.send(results[source.document])
 
 

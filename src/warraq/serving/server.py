@@ -1,5 +1,5 @@
 """HTTP over a model: `POST /v1/read`, `POST /v1/chat/completions`, `GET /v1/models`, `/healthz`, `/metrics`, and one
-page at `/`; `/openapi.json` describes them.
+page at `/`, which has routes of its own (corrections.py); `/openapi.json` describes the others.
 
 Refused early: a foreign host or origin, no token where one is set, a body without or beyond a length, a full queue. A
 place in the queue is taken when the body is there, so that who sends slowly keeps nobody waiting.
@@ -21,6 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 
+from warraq.editor.page import load_page
 from warraq.errors import InputError
 from warraq.local_server import Guard, make_error_response, make_page_response, refuse_open_host, serve_app
 from warraq.runtimes import Answer
@@ -28,6 +29,7 @@ from warraq.serving.bodies import Bodies, BodiesFullError, SlowBodyError, finish
 from warraq.serving.chat import ChatRequest, UnknownModelError, parse_chat_request, refuse_other_model
 from warraq.serving.completions import make_chunks, make_completion
 from warraq.serving.context import ContextError
+from warraq.serving.corrections import CorrectionFolder, Corrections
 from warraq.serving.description import CHAT, READ, add_schemas
 from warraq.serving.events import DocumentEvent, FailedEvent, ReadEvent, RejectedEvent
 from warraq.serving.files import parse_page_ranges
@@ -45,16 +47,17 @@ LEFT = 499  # status of whom nobody hears, for /metrics
 class Api:
     """The routes over one service."""
 
-    def __init__(self, service: ReadService, host: str, token: str | None) -> None:
+    def __init__(self, service: ReadService, host: str, token: str | None, folder: CorrectionFolder | None) -> None:
         self.service = service
         self.turns = Turns(service.limits.queue, service.limits.max_seconds)
         self.bodies = Bodies()
         self._parsing = asyncio.Lock()  # one body at a time is held in memory as a whole
         self._guard = Guard(host, token, service.limits.max_mib)
-        self.page = PAGE.read_text(encoding="utf-8")
+        self.corrections = Corrections(service.model, self.bodies, folder)
+        self.page = load_page(PAGE)
         self.requests: Counter[tuple[str, int]] = Counter()  # by path and status
-        folder = service.model.folder
-        self.name = folder.resolve().parent.name + "-" + folder.name
+        model = service.model.folder
+        self.name = model.resolve().parent.name + "-" + model.name
 
     def build_app(self) -> FastAPI:
         """The application for uvicorn."""
@@ -69,6 +72,7 @@ class Api:
         app.get("/v1/models/{name}")(self.show_model)
         app.post("/v1/read", **READ)(self.read)
         app.post("/v1/chat/completions", **CHAT)(self.chat)
+        self.corrections.add_routes(app)
         add_schemas(app)
         return app
 
@@ -115,7 +119,7 @@ class Api:
 
     async def show_page(self) -> Response:
         """`/`: the page for people."""
-        return make_page_response(self.page, self.page.replace("{{tasks}}", ",".join(self.service.model.tasks)))
+        return make_page_response(self.page, self.page)
 
     async def show_health(self) -> dict[str, Any]:
         """Which model answers."""
@@ -150,9 +154,9 @@ class Api:
         self.turns.refuse_if_full()
         with ExitStack() as own:
             folder = Path(own.enter_context(tempfile.TemporaryDirectory()))
-            name = await receive_file(request, self.bodies, folder / "file")
+            upload = await receive_file(request, self.bodies, folder / "file")
             own.enter_context(self.turns.reserve_place())
-            job = ReadJob(folder / "file", name, tasks, wanted, with_images=stream)
+            job = ReadJob(folder / "file", upload.name, tasks, wanted, with_images=stream, password=upload.password)
             events = self.turns.run(lambda: self.service.read(job), job.limit, own.pop_all())
         if stream:
             return StreamingResponse(
@@ -240,12 +244,12 @@ def make_final_response(event: ReadEvent) -> Response:
     raise AssertionError(event)
 
 
-def serve(service: ReadService, host: str, port: int, token: str | None) -> None:
-    """Serve until interrupted.
+def serve(service: ReadService, host: str, port: int, token: str | None, folder: CorrectionFolder | None) -> None:
+    """Serve until interrupted; corrected answers are saved to `folder`, if there is one.
 
     Raises:
         InputError: others could reach the server, and there is no token.
     """
     refuse_open_host(host, token)
     service.start()
-    serve_app(Api(service, host, token).build_app(), host, port)
+    serve_app(Api(service, host, token, folder).build_app(), host, port)
