@@ -260,9 +260,12 @@ def test_it_is_usable_in_both_languages_and_on_a_phone(desk: Desk, language: str
     assert desk.page.run("KEYS.filter(key => key[3] && !(key[3] in WORDS.en))") == []
 
 
-def test_without_a_folder_it_says_so_and_offers_a_download(desk: Desk, tmp_path: Path) -> None:
+def test_without_a_folder_it_says_so_and_offers_a_download(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     model = desk.data.parent / "model"
-    process, url = start_server(model, cwd=tmp_path)
+    process, url = start_server(model)
     try:
         desk.open("picture.png", url=url)
         desk.page.wait(READ)

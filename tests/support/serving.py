@@ -17,15 +17,13 @@ from support.waiting import LONGEST_S, wait_until
 Start = Callable[..., str]
 
 
-def start_server(
-    model: Path, *options: str, cwd: Path | None = None, **environment: str
-) -> tuple[subprocess.Popen[bytes], str]:
+def start_server(model: Path, *options: str, **environment: str) -> tuple[subprocess.Popen[bytes], str]:
     """The running server, and its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "warraq", "serve", "--model", str(model), "--port", str(port), *options]
-    process = subprocess.Popen(command, env=os.environ | environment, start_new_session=True, cwd=cwd)
+    process = subprocess.Popen(command, env=os.environ | environment, start_new_session=True)
     url = f"http://127.0.0.1:{port}"
     wait_until(lambda: process.poll() is not None or _is_healthy(url))
     assert process.poll() is None
