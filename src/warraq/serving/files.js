@@ -43,7 +43,7 @@ async function read(file) {
   const query = new URLSearchParams({ stream: "true", task: tasks, pages: at("pages").value.replaceAll(" ", "") });
   try {
     const reply = await fetch("/v1/read?" + query, { method: "POST", body: form, headers: authorize(), signal });
-    if (reply.status === 401) { needToken(); return tell(file, "waiting"); }
+    if (reply.status === 401) { at("secret").hidden = false; needToken(); return tell(file, "waiting"); }
     if (reply.status === 429) return await waitForRoom(file, Number(reply.headers.get("Retry-After")) || 5, signal);
     if (!reply.ok) { const told = await reply.json().catch(() => ({})); return refuse(file, told.rejected ?? [{ message: told.error?.message ?? String(reply.status) }]); }
     await readLines(reply.body, event => take(file, event));
@@ -147,7 +147,7 @@ function makeButton(item, key) {
   const button = make("button", { type: "button", className: item.status, onclick: () => openPage(app.items.indexOf(item)) }, make("span", { textContent: item.page + (item.part ? `/${item.part}` : "") }));
   if (Object.keys(app.tasks).length > 1) button.append(make("small", { className: "task", textContent: named(item.task) }));
   const doubtful = Object.values(item.checked.confidence_by_field).filter(value => value < UNSURE).length;
-  if (item.checked.needs_review && !item.status) button.append(make("small", { textContent: "⚠", title: t("needsReview") }));
+  if (item.checked.reasons.some(one => one !== "no_threshold") && !item.status) button.append(make("small", { textContent: "⚠", title: t("needsReview") }));
   if (doubtful && !item.status) button.append(make("small", { textContent: t("doubts", doubtful) }));
   if (item.draft) button.append(make("small", { textContent: t("draft") }));
   if (item === app.page) button.setAttribute("aria-current", "true");

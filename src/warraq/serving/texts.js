@@ -14,6 +14,8 @@ Object.assign(WORDS.en, {
   stopped: "The server stopped before the end; read the file again.", tokenNeeded: "This server needs its token.", dropUnsaved: "What you wrote about this file is not saved. Remove it all the same?",
   doubts: n => `${n} doubtful`, needsReview: "needs review", nothing: "There is nothing of this on the page.", pageName: (file, page) => `${file}, ${page}`, pageNotRead: (page, why) => page ? `Page ${page}: ${why}` : why,
   why_schema_invalid: "The answer did not fit its form and was asked for again.", why_truncated: "The answer was too long and is cut.",
+  why_cut: "The answer was too long and is cut.", why_empty: "The page has lines and the answer no text.", why_no_threshold: "No threshold is known for this model and task: every answer is to be read.",
+  why_lines_too_small: "The model sees less of this page's lines than in training.", why_too_dense: "The page is denser than the model can see.",
   why_loop: "The answer went round in circles and is cut.", why_low_confidence: "The model is less sure than the threshold.",
   keyChoose: "choose files", keyCopy: "copy the answer",
   reasons: { encrypted: "The file needs a password.", wrong_password: "That is not the file's password." },
@@ -34,11 +36,13 @@ Object.assign(WORDS.ar, {
   stopped: "توقف الخادم قبل النهاية؛ اقرأ الملف ثانية.", tokenNeeded: "يحتاج هذا الخادم إلى رمزه.", dropUnsaved: "ما كتبته عن هذا الملف لم يُحفظ. أيُحذف مع ذلك؟",
   doubts: n => `${n} مشكوك`, needsReview: "تحتاج مراجعة", nothing: "لا شيء من هذا في الصفحة.", pageName: (file, page) => `${file}، ${page}`, pageNotRead: (page, why) => page ? `الصفحة ${page}: ${why}` : why,
   why_schema_invalid: "لم تطابق الإجابة شكلها فطُلبت ثانية.", why_truncated: "كانت الإجابة أطول من الحد فقُطعت.",
+  why_cut: "كانت الإجابة أطول من الحد فقُطعت.", why_empty: "في الصفحة أسطر وليس في الإجابة نص.", why_no_threshold: "لا عتبة معروفة لهذا النموذج والمهمة: تُقرأ كل إجابة.",
+  why_lines_too_small: "يرى النموذج من أسطر هذه الصفحة أقل مما رأى في التدريب.", why_too_dense: "الصفحة أكثف مما يراه النموذج.",
   why_loop: "دارت الإجابة على نفسها فقُطعت.", why_low_confidence: "ثقة النموذج دون العتبة.",
   keyChoose: "اختيار ملفات", keyCopy: "نسخ الإجابة",
   reasons: {
     empty: "الملف فارغ؛ انسخه ثانية من مصدره.", not_a_document: "ليس الملف PDF ولا صورة؛ حوّله.", damaged: "الملف تالف؛ انسخه ثانية من مصدره.",
     too_many_pages: "صفحات الملف أكثر من المسموح؛ اطلب أقل.", timeout: "انتهى وقت الملف؛ اطلب صفحات أقل.", no_pages: "لا صفحات في الملف.",
-    no_such_page: "لا صفحة بهذا الرقم.", blank: "الصفحة فارغة.", unreadable: "لا يُقرأ.", encrypted: "الملف محمي بكلمة مرور.", wrong_password: "ليست هذه كلمة مرور الملف.",
+    no_such_page: "لا صفحة بهذا الرقم.", blank: "الصفحة فارغة.", unreadable: "لا يُقرأ.", lines_too_small: "أسطر الصفحة أصغر مما يراه النموذج.", encrypted: "الملف محمي بكلمة مرور.", wrong_password: "ليست هذه كلمة مرور الملف.",
   },
 });
