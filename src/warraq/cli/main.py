@@ -9,6 +9,7 @@ import click
 from warraq.cli import stages, tools
 from warraq.cli.cloud import cloud
 from warraq.cli.review import review
+from warraq.cli.serve import serve
 from warraq.cli.terminal import Terminal
 
 
@@ -31,5 +32,5 @@ def main(context: click.Context, params: Path) -> None:
         logger.propagate = False
 
 
-for _command in (*stages.COMMANDS, review, cloud, *tools.COMMANDS):
+for _command in (*stages.COMMANDS, review, serve, cloud, *tools.COMMANDS):
     main.add_command(_command)
