@@ -36,6 +36,7 @@ import yaml
 from warraq import params, tasks
 from warraq.errors import InputError
 from warraq.files import read_json, write_json
+from warraq.image_settings import read_image_settings
 from warraq.records import Sample, Turn
 from warraq.stages.dataset import dataset_info
 from warraq.students import Student, families
@@ -100,7 +101,11 @@ def _write_gemma(folder: Path, tiny: bool) -> None:
     config["text_config"] |= {
         "hidden_size": 2560, "intermediate_size": 10240, "num_hidden_layers": 34, "num_attention_heads": 8,
         "num_key_value_heads": 4, "head_dim": 256, "query_pre_attn_scalar": 256, "vocab_size": 262_208,
-        "max_position_embeddings": 131_072, "rope_theta": 1e6, "rope_scaling": {"rope_type": "linear", "factor": 8.0},
+        "max_position_embeddings": 131_072,
+        "rope_parameters": {
+            "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e6},
+            "sliding_attention": {"rope_type": "default", "rope_theta": 1e4},
+        },
         "layer_types": ["full_attention" if layer % 6 == 5 else "sliding_attention" for layer in range(34)],
     }  # fmt: skip
     config["vision_config"] |= {
@@ -108,7 +113,7 @@ def _write_gemma(folder: Path, tiny: bool) -> None:
         "image_size": side, "patch_size": 14,
     }  # fmt: skip
     write_json(folder / "config.json", config)
-    settings = read_json(NANO / "preprocessor_config.json")
+    settings = read_image_settings(NANO)
     settings |= {"image_seq_length": tokens, "size": {"height": side, "width": side}}
     write_json(folder / "preprocessor_config.json", settings)
     write_json(folder / "processor_config.json", {"image_seq_length": tokens, "processor_class": "Gemma3Processor"})

@@ -6,7 +6,7 @@ import math
 def smart_resize(width: int, height: int, factor: int, min_pixels: int, max_pixels: int) -> tuple[int, int]:
     """(width, height) in px, each a multiple of `factor`, their product within the bounds, the shape nearly kept.
 
-    Source: `smart_resize` of `transformers.models.qwen2_vl.image_processing_qwen2_vl` 4.57.
+    Source: `smart_resize` of `transformers.models.qwen2_vl.image_processing_qwen2_vl` 5.6.
     """
     rows, columns = round(height / factor), round(width / factor)
     if rows * columns * factor**2 > max_pixels:

@@ -100,7 +100,7 @@ def test_llama_factory_and_the_processor_see_the_same_tokens() -> None:
     from PIL import Image
     from transformers import AutoProcessor
 
-    processor = AutoProcessor.from_pretrained(NANO, use_fast=False)
+    processor = AutoProcessor.from_pretrained(NANO, backend="pil")
     prompt, answer = TASKS[2].prompt, tasks.dumps(ANSWER)
     template = TEMPLATES[GEMMA3.template]
     turns = [{"role": "user", "content": "<image>" + prompt}, {"role": "assistant", "content": answer}]
@@ -157,8 +157,10 @@ def hub() -> Iterator[str]:
         def do_GET(self) -> None:
             body, headers = b"", {}
             if self.path.startswith(f"/api/models/google/gemma-3-4b-it/revision/{revision}"):
-                siblings = [{"rfilename": name} for name in FILES]
-                body = json.dumps({"id": "google/gemma-3-4b-it", "sha": revision, "siblings": siblings}).encode()
+                body = json.dumps({"id": "google/gemma-3-4b-it", "sha": revision}).encode()
+            elif self.path.startswith(f"/api/models/google/gemma-3-4b-it/tree/{revision}"):
+                entries = [{"type": "file", "path": name, "size": len(FILES[name]), "oid": name} for name in FILES]
+                body = json.dumps(entries).encode()
             elif self.path.startswith(path):
                 body = FILES[self.path.rsplit("/", 1)[1]]
                 headers = {"ETag": f'"{len(body)}"', "X-Repo-Commit": revision}

@@ -23,6 +23,7 @@ from support.params import params_yaml
 from support.scripted_model import describe_model
 from warraq.exporters.onnx import quantize, qwen2_5_vl
 from warraq.exporters.onnx.quantize import Precision
+from warraq.image_settings import read_image_settings
 from warraq.runtimes import ImageError, Request, parity, processor
 from warraq.runtimes.onnx import OnnxRuntime
 from warraq.runtimes.torch import TorchRuntime
@@ -43,9 +44,11 @@ def qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
     weights = load_file(merged / "model.safetensors")
     louder = {name: value * (8 if value.ndim > 1 else 1) for name, value in weights.items()}  # so that faults are heard
     save_file(louder, merged / "model.safetensors", {"format": "pt"})
-    settings = json.loads((merged / "preprocessor_config.json").read_text())
+    settings = read_image_settings(merged)
+    settings |= {"min_pixels": settings["size"]["shortest_edge"], "max_pixels": settings["size"]["longest_edge"]}
+    (merged / "processor_config.json").unlink()
     kept = ("min_pixels", "max_pixels", "patch_size", "temporal_patch_size", "merge_size", "image_mean", "image_std",
-            "image_processor_type", "processor_class")  # fmt: skip
+            "image_processor_type")  # fmt: skip
     (merged / "preprocessor_config.json").write_text(json.dumps({name: settings[name] for name in kept}))
     template = (merged / "chat_template.jinja").read_text()
     (merged / "chat_template.json").write_text(json.dumps({"chat_template": template}))

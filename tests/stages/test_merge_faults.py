@@ -173,8 +173,8 @@ WRITTEN: dict[str, tuple[Fault, str]] = {
     "lost": (edit(lambda tensors: tensors.pop(NORM)), rf"{NORM} is missing from the merged model"),
     "token ids": (swap_tokens, "tokenizer.json of the merged model is not the base's"),
     "image mean": (
-        put("preprocessor_config.json", image_mean=[0.1, 0.1, 0.1]),
-        "image_mean in preprocessor_config.json of the merged model is not what it was in training",
+        put("processor_config.json", image_processor={"image_mean": [0.1, 0.1, 0.1]}),
+        "processor_config.json of the merged model is not the base's",
     ),
     "configuration": (
         put("config.json", torch_dtype="float16"), "warraq: config.json of the merged model is not the base's",
@@ -225,7 +225,7 @@ ADAPTER: dict[str, tuple[Fault, str]] = {
 BASE: dict[str, tuple[Fault, str]] = {
     "token ids": (swap_tokens, "base/tokenizer.json is not what it was when .*adapter was trained"),
     "image mean": (
-        put("preprocessor_config.json", image_mean=[0.1, 0.1, 0.1]), "base/preprocessor_config.json is not what it was",
+        put("processor_config.json", image_processor={}), "base/processor_config.json is not what it was",
     ),
     "a new template": (
         lambda folder: (folder / "chat_template.json").write_text("{}"), "base/chat_template.json is not what it was",

@@ -14,7 +14,8 @@ from warraq import params as tree
 from warraq import tasks
 from warraq.cli.main import main
 from warraq.errors import InputError
-from warraq.files import read_json, write_json
+from warraq.files import write_json
+from warraq.image_settings import read_image_settings
 from warraq.records import Sample, Turn
 from warraq.tasks import content
 from warraq.training.audit import SampleMeasure, Samples
@@ -55,7 +56,7 @@ def test_a_dense_page_is_refused_as_one_view_of_gemma3_4b_and_learned_from_in_ba
     base = tmp_path / "base"
     base.mkdir()
     (base / "tokenizer.json").symlink_to(NANO / "tokenizer.json")
-    settings = read_json(NANO / "preprocessor_config.json") | {"size": {"width": 896, "height": 896}}
+    settings = read_image_settings(NANO) | {"size": {"width": 896, "height": 896}}
     write_json(base / "preprocessor_config.json", settings)
     write_json(base / "processor_config.json", {"image_seq_length": 256})
     image, text = draw_text((1131, 1600), 18)

@@ -180,7 +180,7 @@ if "train.yaml" in sys.orig_argv:
 
     named = adapter.patch_target_modules
     adapter.patch_target_modules = lambda *arguments: [
-        *named(*arguments), "model.vision_tower.vision_model.encoder.layers.0.mlp.fc1"
+        *named(*arguments), "model.vision_tower.encoder.layers.0.mlp.fc1"
     ]
 """
 

@@ -236,6 +236,9 @@ def save_student(
     folder: Path, model: "Gemma3ForConditionalGeneration", config: "Gemma3Config", tokenizer: "PreTrainedTokenizerFast"
 ) -> None:
     """Write weights, configuration and processor."""
+    from transformers.conversion_mapping import get_model_conversion_mapping
+
+    model._weight_conversions = get_model_conversion_mapping(model)  # by the names of a Gemma-3 that was loaded
     model.save_pretrained(folder)
     config.dtype = "float32"  # to compute in; bfloat16 is for the file alone
     config.save_pretrained(folder)

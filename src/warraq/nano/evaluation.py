@@ -44,7 +44,7 @@ def transcribe(folder: Path, pages: list[TrainingPage]) -> list[str]:
     from PIL import Image
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    processor: Any = AutoProcessor.from_pretrained(folder, use_fast=False)
+    processor: Any = AutoProcessor.from_pretrained(folder, backend="pil")
     model: Any = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device)

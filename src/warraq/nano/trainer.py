@@ -31,7 +31,7 @@ def attend_to_neighbours(model: "Gemma3ForConditionalGeneration", side: int) -> 
     """
     import torch
 
-    tower = model.model.vision_tower.vision_model
+    tower = model.model.vision_tower
     numbers = torch.arange(side**2)
     frequencies = [0.75 * math.pi * 0.5 ** (index / 2) for index in range(WAVES)]
     waves = [
@@ -113,7 +113,7 @@ class Trainer:
         self.model.model.language_model.set_attn_implementation("guided")
         for module in self.model.modules():
             if isinstance(module, Gemma3RMSNorm):
-                module._norm = partial(_normalise, eps=module.eps)  # type: ignore[method-assign]
+                module._norm = partial(_normalise, eps=module.eps)
         torch.manual_seed(seed)
         self.head_sizes = [SLOTS * (len(CHARACTERS) + 1), len(PARTS) + 1, len(STATES)]
         self.head = torch.nn.Linear(config.text_config.hidden_size, sum(self.head_sizes))
@@ -126,7 +126,7 @@ class Trainer:
             *self.head.parameters(),
         ]
         self.decoder_weights = list(model.language_model.parameters())
-        layers = (model.vision_tower.vision_model.encoder.layers, model.language_model.layers)
+        layers = (model.vision_tower.encoder.layers, model.language_model.layers)
         matrices = {id(weight) for stack in layers for weight in stack.parameters() if weight.ndim == 2}
 
         def group_weights(of_layers: bool) -> list[dict[str, Any]]:
@@ -183,7 +183,7 @@ class Trainer:
         """
         import torch
 
-        tower, projector = self.model.model.vision_tower.vision_model, self.model.model.multi_modal_projector
+        tower, projector = self.model.model.vision_tower, self.model.model.multi_modal_projector
         grey = batch.patches.flatten(0, 1).float() / 127.5 - 1
         kernel = tower.embeddings.patch_embedding.weight.sum(1).flatten(1)
         places = tower.embeddings.position_embedding(batch.kept.flatten(0, 1))

@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 
 from warraq.errors import InputError
 from warraq.files import read_json
+from warraq.image_settings import read_image_settings
 from warraq.runtimes import ImageError, Request, build_messages, open_views, read_image_size
 from warraq.smart_resize import smart_resize
 from warraq.views import count_views, list_boxes
@@ -40,7 +41,7 @@ class Processor:
 
     def __init__(self, folder: Path) -> None:
         self.config = read_json(folder / "config.json")
-        self.settings = read_json(folder / "preprocessor_config.json")
+        self.settings = read_image_settings(folder)
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()
@@ -117,7 +118,7 @@ class Gemma3Processor(Processor):
         super().__init__(folder)
         if self.settings.get("do_pan_and_scan"):
             raise InputError(
-                f"{folder / 'preprocessor_config.json'} asks for pan-and-scan, which is not supported; set it to false."
+                f"{folder} asks for pan-and-scan (do_pan_and_scan), which is not supported; set it to false."
             )
         self.image_id = self.config["image_token_index"]
         self.size = (self.settings["size"]["width"], self.settings["size"]["height"])
@@ -151,12 +152,12 @@ class QwenVLProcessor(Processor):
         self.image_id = self.config["image_token_id"]
         self.marks = (self.tokenizer.id_to_token(self.image_id),)
         self.patch, self.merge = self.settings["patch_size"], self.settings["merge_size"]
-        self.least_image_tokens = self.settings["min_pixels"] // (self.patch * self.merge) ** 2
+        self.bounds_px = (self.settings["size"]["shortest_edge"], self.settings["size"]["longest_edge"])
+        self.least_image_tokens = self.bounds_px[0] // (self.patch * self.merge) ** 2
 
     def fit(self, width: int, height: int) -> tuple[int, int]:
         """(width, height) in px of what the model sees."""
-        settings = self.settings
-        return smart_resize(width, height, self.patch * self.merge, settings["min_pixels"], settings["max_pixels"])
+        return smart_resize(width, height, self.patch * self.merge, *self.bounds_px)
 
     def spell_views(self, request: Request) -> list[str]:
         """As Processor.spell_views."""

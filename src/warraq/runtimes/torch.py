@@ -26,11 +26,11 @@ class TorchRuntime:
 
     def __init__(self, folder: Path, dtype: str | None = None) -> None:
         import torch
-        from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoProcessor
+        from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoProcessor, GenerationConfig
         from transformers.utils import logging
 
         advice = cast(Any, logging)
-        advice.set_verbosity_error()  # it would advise the fast image processor
+        advice.set_verbosity_error()
         if not sys.stderr.isatty():
             advice.disable_progress_bar()  # of files read
         torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32: the proof of an export rests on it
@@ -38,8 +38,8 @@ class TorchRuntime:
             torch.set_num_threads(count)
         auto_processor, auto_image_processor = cast(Any, AutoProcessor), cast(Any, AutoImageProcessor)
         self.processor = auto_processor.from_pretrained(folder)
-        # The slow image processor is the definition: the fast one differs by a grey level and between machines.
-        self.processor.image_processor = auto_image_processor.from_pretrained(folder, use_fast=False)
+        # Pillow is the definition: torchvision differs from it by a grey level and between machines.
+        self.processor.image_processor = auto_image_processor.from_pretrained(folder, backend="pil")
         self.processor.tokenizer.padding_side = "left"
         device = "cuda" if torch.cuda.is_available() else "cpu"
         # On a CPU fp32: bf16 is slower on most of them, and rounds otherwise than the exported graphs do.
@@ -47,6 +47,8 @@ class TorchRuntime:
         model: Any = AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype)
         self.model = model.to(device).eval()
         self.stops = self._stops()
+        # Whatever else it asks for, of which `generate` takes what its own settings leave open.
+        self.model.generation_config = GenerationConfig(eos_token_id=self.model.generation_config.eos_token_id)
         self._constraints = Constraints(
             self.processor.tokenizer.backend_tokenizer, self.model.lm_head.out_features, self.stops
         )
@@ -141,4 +143,4 @@ class TorchRuntime:
             output_logits=stops is None,
         )
         with torch.inference_mode():
-            return self.model.generate(**inputs, generation_config=greedy, use_model_defaults=False, **steps)
+            return self.model.generate(**inputs, generation_config=greedy, **steps)

@@ -21,6 +21,7 @@ from warraq.exporters.onnx.precision import select_precision
 from warraq.exporters.onnx.proof import prove_parity, write_full_config
 from warraq.exporters.onnx.quantize import Block, Precision
 from warraq.files import read_json, write_json
+from warraq.image_settings import read_image_settings
 from warraq.runtimes import manifest
 from warraq.section import Section
 from warraq.students import Student, model_files
@@ -68,6 +69,7 @@ def check_model(merged: Path, student: Student, out: Path) -> None:
     for name in (*model_files.CONFIGURATION, *model_files.GRAPHS):
         if not (merged / name).is_file():
             raise InputError(f"{merged / name} is missing; run `warraq merge` again.")
+    read_image_settings(merged)
     kind = read_json(merged / "config.json").get("model_type")
     if kind != student.family:  # families with a way to ONNX are named as transformers names them
         raise InputError(

@@ -1,9 +1,11 @@
 """A model folder -> the tensors that transformers makes of its config.json, and which of them are one and the same."""
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
 from warraq.errors import InputError
+from warraq.files import read_json
 from warraq.students.families import Family
 from warraq.students.weights import Shapes, Weights
 
@@ -61,9 +63,14 @@ def check_layout(base: Path, shapes: Shapes, family: Family) -> None:
 
 def open_alike(folder: Path, base: Path, family: Family) -> Weights:
     """The tensors of a folder that transformers wrote by the names that `base` stores them under: those of today or of
-    an older version, and a tied one under both its names where the base has it twice."""
-    names = {family.module_name(name): name for name in Weights(base).names}
+    an older version, a tied one under both its names where the base has it twice, and those of the base that have no
+    effect, which transformers leaves out."""
+    stored, unused = Weights(base), family.find_unused(read_json(base / "config.json"))
+    names = {family.module_name(name): name for name in stored.names}
     weights = Weights(folder, lambda stored: names.get(family.module_name(stored), stored))
+    for name in names:
+        if re.match(unused, name):
+            weights.places.setdefault(names[name], stored.places[names[name]])
     if names.keys() - {family.module_name(name) for name in weights.names}:
         for name, other in read_layout(base).tied.items():
             if name in names and other in names and names[other] in weights.places:

@@ -13,11 +13,11 @@ PROCESSOR = (
 )  # fmt: skip
 """How a model of any family is asked; no family has all of them."""
 
-GRAPHS = ("preprocessor_config.json", "tokenizer.json", "tokenizer_config.json")
-"""Those of the processor that onnxruntime cannot do without."""
+GRAPHS = ("tokenizer.json", "tokenizer_config.json")
+"""Those of the processor that onnxruntime cannot do without, beside the settings of images."""
 
 WRITTEN = (*GRAPHS, "chat_template.jinja", "processor_config.json")
-"""What transformers of today writes of a processor, and onnxruntime reads."""
+"""What transformers writes of a processor, and onnxruntime reads."""
 
 
 def hash_settings(folder: Path) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -23,20 +24,25 @@ INDEX = "model.safetensors.index.json"
 
 
 def read_shapes(base: Path, family: Family) -> Shapes:
-    """The shape of every parameter of a model folder, by its name in transformers; from the files' heads alone.
+    """The shape of every parameter of a model folder that has an effect, by its name in transformers; from the files'
+    heads alone.
 
     Raises:
         InputError: the model is of another family, a weight file is missing that the index names, one is cut, or a
             parameter stands in two.
     """
     paths = list_weight_files(base)
-    kind = read_json(base / "config.json").get("model_type")
+    config = read_json(base / "config.json")
+    kind = config.get("model_type")
     if kind != family.model_type:
         raise InputError(
             f"{base} is a {kind} model, not a {family.model_type}; correct the student's family in params.yaml."
         )
     shapes: Shapes = {}
+    unused = re.compile(family.find_unused(config))
     for name, shape in (entry for path in paths for entry in read_stored_shapes(path).items()):
+        if unused.match(family.module_name(name)):
+            continue
         if shapes.setdefault(family.module_name(name), shape) is not shape:
             raise InputError(f"{base} stores {family.module_name(name)} twice; fetch the base model again.")
     return shapes

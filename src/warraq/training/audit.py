@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple, TypedDict
 
 from warraq.errors import InputError
 from warraq.files import read_json
+from warraq.image_settings import read_image_settings
 from warraq.records import Sample
 from warraq.students import Student, families
 from warraq.students.families import Family, Settings, VisionSize
@@ -88,10 +89,7 @@ def read_settings(base: Path, student: Student) -> Settings:
     Raises:
         InputError: the base has none.
     """
-    path = base / "preprocessor_config.json"
-    if not path.exists():
-        raise InputError(f"{path} is missing; fetch the base model (`warraq fetch`).")
-    settings = families.load(student.family).cap_pixels(read_json(path), student.image_max_pixels)
+    settings = families.load(student.family).cap_pixels(read_image_settings(base), student.image_max_pixels)
     more = base / "processor_config.json"
     return {**settings, **(read_json(more) if more.exists() else {})}
 

@@ -5,9 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from warraq.errors import InputError
-from warraq.files import hash_file, read_json, write_json
+from warraq.files import hash_file, write_json
+from warraq.image_settings import change_image_settings
 from warraq.students import Student, families
-from warraq.students.model_files import ADAPTER_CONFIG, CONFIGURATION, PROCESSOR, hash_settings
+from warraq.students.model_files import (
+    ADAPTER_CONFIG,
+    CONFIGURATION,
+    PROCESSOR,
+    hash_settings,
+)
 from warraq.students.weights import Weights, digest_adapter, digest_model, find_idle_modules, verify_weights
 from warraq.training import llamafactory
 from warraq.training.lineage import Lineage, read_lineage
@@ -95,7 +101,7 @@ def copy_configuration(base: Path, folder: Path, student: Student) -> None:
         if (base / name).exists() and not (name == "config.json" and (folder / name).exists()):
             (folder / name).unlink(missing_ok=True)
             shutil.copyfile(base / name, folder / name)
-    settings = read_json(base / "preprocessor_config.json")
-    capped = families.load(student.family).cap_pixels(settings, student.image_max_pixels)
-    if capped != settings:
-        write_json(folder / "preprocessor_config.json", capped)
+    family = families.load(student.family)
+    capped = change_image_settings(base, lambda settings: family.cap_pixels(settings, student.image_max_pixels))
+    for name, content in capped.items():
+        write_json(folder / name, content)

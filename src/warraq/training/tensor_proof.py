@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 from warraq.errors import InputError
 from warraq.files import hash_file, read_json
+from warraq.image_settings import change_image_settings
 from warraq.students import Student, families
 from warraq.students.families import COMPONENTS, Family
 from warraq.students.layout import open_alike
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     import torch
 
 UNIT = 2.0**-24  # of float32: the largest relative error of one operation
-PROCESSOR_CONFIG = "preprocessor_config.json"
 PLAIN = {"peft_type": "LORA", "bias": "none", "use_rslora": False, "use_dora": False, "fan_in_fan_out": False,
          "rank_pattern": {}, "alpha_pattern": {}, "lora_bias": False}  # fmt: skip
 """What adapter_config.json must say for the change to be lora_alpha / r · B·A; a key that it lacks is as here."""
@@ -183,11 +183,11 @@ def prove_files(base: Path, merged: Path, lineage: Lineage, student: Student) ->
         raise RuntimeError(f"{name} is {'missing from' if name in expected else 'new in'} the merged model")
     if INDEX in weights and hash_file(merged / INDEX) != hash_file(base / INDEX):
         raise RuntimeError(f"{INDEX} of the merged model is not the base's")
-    capped = families.load(student.family).cap_pixels(read_json(base / PROCESSOR_CONFIG), lineage["image_max_pixels"])
+    family = families.load(student.family)
+    capped = change_image_settings(base, lambda settings: family.cap_pixels(settings, lineage["image_max_pixels"]))
     for name, digest in hash_settings(merged).items():
-        if name == PROCESSOR_CONFIG:
-            for key in sorted(capped.keys() | (found := read_json(merged / name)).keys()):
-                if found.get(key) != capped.get(key):
-                    raise RuntimeError(f"{key} in {name} of the merged model is not what it was in training")
+        if name in capped:
+            if read_json(merged / name) != capped[name]:
+                raise RuntimeError(f"{name} of the merged model is not what it was in training")
         elif digest != lineage["settings_sha256"][name]:
             raise RuntimeError(f"{name} of the merged model is not the base's")

@@ -21,13 +21,14 @@ from warraq.errors import InputError
 from warraq.students import families
 from warraq.students.weights import Shapes
 from warraq.tasks import scoring
-from warraq.training import resuming, trainable_modules
+from warraq.training import mending, trainable_modules
 from warraq.training.trainable_modules import ComponentTable
 from warraq.training.trainer_contract import CONTRACT, ScoredSample, TrainerContract
 
 REFUSAL = "refusal.txt"
 SCORES = Path("output/scores")  # <step>.json: {"<page_id> <task>": score}
 TIE = 1e-6  # of the loss, taken off a score: decides between equal scores and nothing else
+BY_TOKEN = {"input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids"}  # of what a model takes
 GREEDY = {"do_sample": False, "repetition_penalty": 1.0, "use_cache": True}  # whatever the model's own settings are
 LOCK = "install the packages of the lock (`make setup`)."
 
@@ -46,13 +47,14 @@ def main() -> None:
         return
     if "LOCAL_RANK" in os.environ:
         die_with_parent()
-    resuming.mend()
+    contract = TrainerContract.model_validate_json(CONTRACT.read_bytes())
+    mending.mend(families.load(contract.family).template)
     from llamafactory.data.processor import supervised
     from llamafactory.train import tuner
 
     supervised.SupervisedDatasetProcessor.print_data_example = lambda *_: None  # documents are private
     try:
-        tuner.run_exp(callbacks=[make_callback(TrainerContract.model_validate_json(CONTRACT.read_bytes()))])
+        tuner.run_exp(callbacks=[make_callback(contract)])
     except InputError as error:
         Path(REFUSAL).write_text(str(error), encoding="utf-8")
         sys.exit(2)
@@ -119,7 +121,7 @@ def make_callback(contract: TrainerContract) -> Any:
     losses: list[float] = []
     adapt_trainer(CustomSeq2SeqTrainer, contract, losses)
 
-    class ContractCallback(TrainerCallback):
+    class ContractCallback(TrainerCallback):  # type: ignore[misc]  # without types
         is_over = False
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -231,7 +233,7 @@ def answer_sample(row: Mapping[str, Any], model: Any, tokenizer: Any, collate: C
     length = next(index for index, label in enumerate(row["labels"]) if label != -100)
     prompt = {key: row[key][:length] for key in ("input_ids", "attention_mask", "labels")}
     inputs = {
-        key: value[..., :length] if key in ("input_ids", "attention_mask", "token_type_ids") else value
+        key: value[..., :length] if key in BY_TOKEN else value
         for key, value in collate([{**row, **prompt}]).items()
         if key not in ("labels", "position_ids", "rope_deltas", "cross_attention_mask")
     }

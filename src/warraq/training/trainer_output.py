@@ -56,7 +56,7 @@ def find_best_checkpoint(output: Path) -> Path:
     """The checkpoint of the best evaluation.
 
     The trainer's own reloading of it, at the end as on resuming, fails without a word for a model tuned in full: its
-    files name the tensors as on the hub, its modules otherwise (transformers 4.57), and what does not fit is skipped.
+    files name the tensors as on the hub, its modules otherwise (transformers 5.6), and what does not fit is skipped.
     """
     return output / f"checkpoint-{read_json(output / 'trainer_state.json')['best_global_step']}"
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from warraq.errors import InputError
 from warraq.files import hash_file, read_json, replace_file, write_json, write_text
+from warraq.image_settings import change_image_settings
 from warraq.students import Student, families
 from warraq.training import llamafactory
 from warraq.training.audit import Samples, mark_views
@@ -56,9 +57,7 @@ def write_workdir(folder: Path, base: Path, dataset: Path, pages: Path, student:
         write_json(folder / "data" / f"{split}.json", records)
     info = read_json(dataset / "dataset_info.json")
     write_json(folder / "data/dataset_info.json", {split: info[split] for split in samples})
-    settings = read_json(base / "preprocessor_config.json")
-    capped = family.cap_pixels(settings, student.image_max_pixels)
-    changed = {"preprocessor_config.json": capped} if capped != settings else {}
+    changed = change_image_settings(base, lambda settings: family.cap_pixels(settings, student.image_max_pixels))
     llamafactory.link_model(folder / "base", base, base, changed)
     (folder / "pages").symlink_to(pages.resolve())
 

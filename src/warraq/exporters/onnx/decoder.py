@@ -47,7 +47,7 @@ class _Cache:
     def __init__(self, past: list[torch.Tensor], position: torch.Tensor) -> None:
         self.layers, self.position = list(past), position[None, None, :, None]
 
-    def update(self, key: Any, value: Any, layer: int, _: Any) -> tuple[Any, Any]:
+    def update(self, key: Any, value: Any, layer: int) -> tuple[Any, Any]:
         for place, new in ((2 * layer, key), (2 * layer + 1, value)):
             self.layers[place] = self.layers[place].scatter(2, self.position.expand_as(new), new)
         return self.layers[2 * layer], self.layers[2 * layer + 1]
@@ -80,7 +80,6 @@ class Decoder(nn.Module):
             position_ids=position_ids,
             past_key_values=cache,
             use_cache=True,
-            cache_position=cache_position,
         ).last_hidden_state
         return (self.head(hidden.index_select(1, logits_idx)), *cache.layers)
 

@@ -24,7 +24,7 @@ def sliding_window(config: Any) -> int | None:
 def make_masks(
     attention_mask: torch.Tensor, cache_position: torch.Tensor, token_type_ids: torch.Tensor, window: int
 ) -> dict[str, torch.Tensor]:
-    """Which key each query may see, as `transformers.models.gemma3` 4.57 defines it.
+    """Which key each query may see, as `transformers.models.gemma3` 5.6 defines it.
 
     Args:
         attention_mask: (batch, capacity), 0 on padding and where nothing is yet.
@@ -85,8 +85,9 @@ def write(merged: Path, out: Path) -> None:
     from transformers import AttentionInterface, Gemma3Config, Gemma3ForConditionalGeneration
 
     config, small = (Gemma3Config.from_pretrained(merged, dtype="float32") for _ in range(2))
-    small.text_config.num_hidden_layers = small.vision_config.num_hidden_layers = 1
-    small.text_config.layer_types = small.text_config.layer_types[:1]
+    small.vision_config.num_hidden_layers = 1
+    small.text_config.layer_types = sorted(set(small.text_config.layer_types))  # each has its own frequencies
+    small.text_config.num_hidden_layers = len(small.text_config.layer_types)
     small.text_config.vocab_size = 1 + int(small.text_config.pad_token_id or 0)
     model, buffers = decoder.build_outline(Gemma3ForConditionalGeneration, config, small)
     weights = graphs.match_weights(merged, model, buffers)

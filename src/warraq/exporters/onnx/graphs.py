@@ -4,7 +4,6 @@ A model of 4 billion weights does not fit twice into the memory of the machines 
 traced without any (fake tensors), and each weight goes from its file to the graph's file by itself.
 """
 
-import re
 import shutil
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -62,10 +61,12 @@ def match_weights(merged: Path, model: Any, buffers: Mapping[str, torch.Tensor])
     Raises:
         InputError: no file in `merged` holds a parameter.
     """
+    from transformers.conversion_mapping import get_model_conversion_mapping
+
     tensors: dict[str, Weight] = {}
     for name, weight in find_tensors(merged).items():
-        for old, new in model._checkpoint_conversion_mapping.items():
-            name = re.sub(old, new, name)
+        for renaming in get_model_conversion_mapping(model):
+            name, _ = renaming.rename_source_key(name)
         tensors[name] = weight
     named = list(model.named_parameters(remove_duplicate=False))
     weights = {id(value): tensors[name] for name, value in named if name in tensors}

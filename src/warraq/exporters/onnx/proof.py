@@ -29,7 +29,7 @@ def write_full_config(merged: Path, part: Path) -> Any:
     config, processor = AutoConfig.from_pretrained(merged), AutoProcessor.from_pretrained(merged)
     if not processor.chat_template:
         raise InputError(f"{merged} has no chat template; a base that answers questions brings one.")
-    processor.image_processor = AutoImageProcessor.from_pretrained(merged, use_fast=False)
+    processor.image_processor = AutoImageProcessor.from_pretrained(merged, backend="pil")
     processor.save_pretrained(part / "processor")
     for name in model_files.WRITTEN:
         if (part / "processor" / name).exists():

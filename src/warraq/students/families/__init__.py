@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 MODULES = {
     "gemma3": "gemma3",
+    "gemma4": "gemma4",
     "qwen2_5_vl": "qwen_vl",
     "qwen3_vl": "qwen_vl",
     "llava_1_5": "llava",
@@ -19,7 +20,8 @@ MODULES = {
 """Family, as params.yaml names it -> its module here, in which it stands by its name in capitals."""
 
 Settings = dict[str, Any]
-"""preprocessor_config.json of a model, with its processor_config.json over it where both are meant."""
+"""What a processor does to an image (`read_image_settings`), with its own settings over it where both are
+meant; or another JSON file of a model."""
 
 Component = Literal["language", "projector", "vision"]
 COMPONENTS: tuple[Component, ...] = ("language", "projector", "vision")
@@ -61,6 +63,7 @@ class Family:
     cap_pixels: Callable[
         [Settings, int | None], Settings
     ]  # settings, px at most -> settings that training and serving use
+    find_unused: Callable[[Settings], str] = lambda _: r"(?!)"  # config.json -> pattern of stored tensors of no effect
 
     def module_name(self, stored: str) -> str:
         """The name in transformers of what is stored under a name."""

@@ -28,6 +28,7 @@ GEMMA3 = Family(
         r"^language_model\.model": "model.language_model",
         r"^language_model\.lm_head": "lm_head",
         r"^vision_tower": "model.vision_tower",
+        r"^model\.vision_tower\.vision_model": "model.vision_tower",
         r"^multi_modal_projector": "model.multi_modal_projector",
     },
     components={
@@ -38,7 +39,7 @@ GEMMA3 = Family(
     language_layers=r"model\.language_model\.layers\.\d+\.(self_attn|mlp)\.\w+_proj",
     projector_layers=None,
     whole_projector="multi_modal_projector",
-    vision_attention=r"model\.vision_tower\.vision_model\.encoder\.layers\.(\d+)\.self_attn\.(q|k|v|out)_proj",
+    vision_attention=r"model\.vision_tower\.encoder\.layers\.(\d+)\.self_attn\.(q|k|v|out)_proj",
     unused_vision_blocks=0,
     has_fused_loss=True,
     image_mark=MARK,

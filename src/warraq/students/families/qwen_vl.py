@@ -1,8 +1,8 @@
 """The Qwen-VL families: Qwen/Qwen2.5-VL-7B-Instruct, Qwen/Qwen3-VL-8B-Instruct and their kin.
 
 A page keeps its shape; its sides become multiples of a patch of 2 x 2, and its px at most the budget that stands in
-preprocessor_config.json. Served by transformers and vLLM, which read the budget there. vLLM drops adapters of vision
-layers: serve the merged model.
+the settings of the processor. Served by transformers and vLLM, which read the budget there. vLLM drops adapters of
+vision layers: serve the merged model.
 
 Qwen3-VL is the Instruct kind: its template is `qwen3_vl_nothink`, as `qwen3_vl` would train an empty <think></think>
 before every answer. Its patches have 16 px, and the mergers of the deepstack count as projector.
