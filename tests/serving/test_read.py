@@ -46,14 +46,16 @@ def test_a_document_becomes_json_and_markdown(model: Path, raw: Callable[..., Pa
     result = read(model, tmp_path / "out", raw("letter.pdf", "picture.png"))
     assert result.exit_code == 0, result.output
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    assert names == {"letter.pdf.json", "letter.pdf.md", "picture.png.json", "picture.png.md", "rejected.jsonl"}
+    of_all = {"fields.csv", "items.csv", "fields.xlsx", "answers.jsonl", "outcome.json", "rejected.jsonl"}
+    assert names == of_all | {"letter.pdf.json", "letter.pdf.md", "picture.png.json", "picture.png.md"}
     letter = held(tmp_path / "out/letter.pdf.json")
     assert [page["page"] for page in letter["pages"]] == [1, 2, 3]
     content = letter["pages"][0]["answers"]["content"]
     assert content["answer"] == json.loads(CONTENT)
     assert not content["needs_review"] and not content["forced"] and content["reasons"] == []
     text = (tmp_path / "out/letter.pdf.md").read_text(encoding="utf-8")
-    assert "<!-- page 3 -->\n\nوزارة المالية\n\n```json\n{" in text
+    assert "<!-- page 3 -->\n\nوزارة المالية\n\n- **Invoice number**: 1001\n" in text
+    assert "null" not in text and "{" not in text
     assert str(tmp_path) not in text + json.dumps(letter)
 
 
@@ -117,7 +119,7 @@ def test_an_answer_below_the_threshold_needs_review(model: Path, raw: Callable[.
     result = read(model, None, raw("picture.png"), "--review", tmp_path / "review.json")
     answers = json.loads(result.stdout)["pages"][0]["answers"]
     assert not answers["content"]["needs_review"]
-    assert answers["invoice"]["needs_review"] and answers["invoice"]["reasons"] == ["low_confidence"]
+    assert answers["invoice"]["needs_review"] and answers["invoice"]["reasons"] == ["no_threshold"]
     assert "no --review" not in result.stderr
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from warraq import tasks
 from warraq.rendering.settings import RenderSettings, recipe_of
 from warraq.runtimes import manifest
-from warraq.runtimes.manifest import TaskPrompt, hash_schema
+from warraq.runtimes.manifest import Sight, TaskPrompt, hash_schema
 from warraq.stages.render import Render
 from warraq.views import PAGE, Views, hash_recipe
 
@@ -27,7 +27,7 @@ INVOICE = (
 )
 
 
-def describe_model(folder: Path, *names: str, views: Views = PAGE) -> Path:
+def describe_model(folder: Path, *names: str, views: Views = PAGE, sight: Sight | None = None) -> Path:
     """`folder` as a model that was trained for these tasks on pages of RENDER."""
     look = {name: getattr(RENDER, name) for name in RenderSettings.model_fields}
     questions = {}
@@ -35,7 +35,7 @@ def describe_model(folder: Path, *names: str, views: Views = PAGE) -> Path:
         module = tasks.load(name)
         schema = hash_schema(module.schema)
         questions[name] = TaskPrompt(prompt=module.prompt, schema_sha256=schema)
-    manifest.write_manifest(folder, look, hash_recipe(recipe_of(RENDER), views), questions, views)
+    manifest.write_manifest(folder, look, hash_recipe(recipe_of(RENDER), views), questions, views, sight)
     return folder
 
 

@@ -8,6 +8,7 @@ import click
 
 from warraq.cli import stages, tools
 from warraq.cli.cloud import cloud
+from warraq.cli.read import read
 from warraq.cli.review import review
 from warraq.cli.serve import serve
 from warraq.cli.terminal import Terminal
@@ -32,5 +33,5 @@ def main(context: click.Context, params: Path) -> None:
         logger.propagate = False
 
 
-for _command in (*stages.COMMANDS, review, serve, cloud, *tools.COMMANDS):
+for _command in (*stages.COMMANDS, read, review, serve, cloud, *tools.COMMANDS):
     main.add_command(_command)

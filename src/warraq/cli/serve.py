@@ -16,6 +16,7 @@ from warraq.cli.terminal import exit_on_failure, path_option
 @path_option(
     "--review", "The review.json of evaluate: less sure answers are marked as in need of review.", required=False
 )
+@click.option("--ask-too-small", is_flag=True, help="Ask about pages too small for the model too; marks the answers.")
 @click.option("--queue", type=click.IntRange(1, 1000), default=8, show_default=True, help="Requests that may wait.")
 @click.option("--max-mib", type=click.IntRange(1, 4096), default=64, show_default=True, help="Of a request.")
 @click.option("--max-pages", type=click.IntRange(1, 2000), default=50, show_default=True, help="Read of a document.")
@@ -35,8 +36,8 @@ from warraq.cli.terminal import exit_on_failure, path_option
 @click.pass_context
 @exit_on_failure
 def serve(
-    context: click.Context, model: Path, host: str, port: int, runtime: str | None, review: Path | None, queue: int,
-    max_mib: int, max_pages: int, max_seconds: int, max_images: int, max_prompt_tokens: int, data: Path | None,
+    context: click.Context, model: Path, host: str, port: int, runtime: str | None, review: Path | None,
+    ask_too_small: bool, queue: int, max_mib: int, max_pages: int, max_seconds: int, max_images: int, max_prompt_tokens: int, data: Path | None,
 ) -> None:  # fmt: skip
     """Read documents over HTTP with a finished model, and in the browser, where answers are corrected and saved."""
     from warraq.local_server import refuse_taken_port
@@ -50,5 +51,5 @@ def serve(
         data = Path("data")
     folder = CorrectionFolder(data) if data else None
     limits = ServiceLimits(queue, max_mib, max_pages, max_seconds, max_images, max_prompt_tokens)
-    service = ReadService(load_finished_model(model, (), runtime, review), limits)
+    service = ReadService(load_finished_model(model, (), runtime, review, ask_too_small), limits)
     server.serve(service, host, port, os.environ.get("WARRAQ_TOKEN"), folder)

@@ -1,47 +1,11 @@
 """Commands for people, beside those of the stages. Modules are imported inside them, as `--help` needs none."""
 
-import logging
 import sys
 from pathlib import Path
 
 import click
 
-from warraq.cli.terminal import exit_on_failure, load_params, path_option, refuse_unknown_task
-
-
-@click.command()
-@click.argument("files", type=click.Path(path_type=Path, exists=True), nargs=-1, required=True)
-@path_option("--model", "Folder that export or merge wrote.")
-@path_option(
-    "--out", "Folder for a JSON and a Markdown file a document; default: JSON Lines to standard output.", False
-)
-@click.option("--task", "tasks", multiple=True, help="A task of the model; may be repeated. Default: all.")
-@click.option("--pages", metavar="RANGES", help="Only these pages of each document, like 1-3,7,9-.")
-@click.option("--runtime", type=click.Choice(["onnx", "torch", "endpoint"]), help="Default: what the folder is for.")
-@click.option("--workers", type=click.IntRange(1, 64), default=4, show_default=True, help="Pages asked at once.")
-@path_option(
-    "--review", "The review.json of evaluate: less sure answers are marked as in need of review.", required=False
-)
-@exit_on_failure
-def read(
-    files: tuple[Path, ...], model: Path, out: Path | None, tasks: tuple[str, ...], pages: str | None,
-    runtime: str | None, workers: int, review: Path | None,
-) -> None:  # fmt: skip
-    """Read documents (PDF, PNG, JPEG, TIFF, or folders of them) with a finished model."""
-    import json
-    import tempfile
-
-    from warraq.serving import files as reader
-    from warraq.serving.finished_model import load_finished_model
-
-    finished = load_finished_model(model, tasks, runtime, review)
-    if out is not None:
-        for document in reader.run(files=files, out=out, model=finished, pages=pages, batch_size=workers):
-            logging.getLogger("warraq").info("%s", document.files[0])
-        return
-    with tempfile.TemporaryDirectory() as work:
-        for document in reader.run(files=files, out=Path(work), model=finished, pages=pages, batch_size=workers):
-            click.echo(json.dumps(document.to_json(), ensure_ascii=False))
+from warraq.cli.terminal import exit_on_failure, load_params, refuse_unknown_task
 
 
 @click.command()
@@ -246,7 +210,6 @@ COMMANDS = (
     status,
     prepare,
     schema,
-    read,
     synth,
     fetch,
     import_,

@@ -1,4 +1,5 @@
 "use strict";
+const NAMES = {{file names.json}};
 const WORDS = {
   en: {
     language: "العربية", queue: "Queue", task: "Task", filters: "Filters, progress", reader: "Your name", token: "Token", keys: "Keys (?)",
@@ -28,7 +29,7 @@ const WORDS = {
     keyAdd: "add an item or a table row below (with Shift a column)", keyRemove: "remove the item or table row (with Shift the column)",
     keyMove: "move the item", keySplit: "split the block at the cursor, or the merged cell", keyMerge: "merge the block with the one before, or the cell with the next (with Shift the one below)",
     keyKind: "the block's kind: 1 heading, 2 paragraph …", keyHead: "header cell", keyWider: "lay the cells out in one more column (with Shift one fewer)", keyWhole: "the cell takes a whole row", keyLanguage: "the block's language for all that have none", keyZoom: "zoom, fit", keyTurn: "turn the page", keyPan: "on the image: move it", keySwitch: "between image and answer", keyHelp: "these keys",
-    names: { ar: "Arabic", en: "English", fr: "French", fa: "Persian", ur: "Urdu", ku: "Kurdish", tr: "Turkish", he: "Hebrew", rtl: "right to left", ltr: "left to right", table_qa: "questions about tables" },
+    names: NAMES.en,
   },
   ar: {
     language: "English", queue: "القائمة", task: "المهمة", filters: "التصفية والتقدم", reader: "اسمك", token: "الرمز", keys: "المفاتيح (?)",
@@ -58,29 +59,7 @@ const WORDS = {
     keyAdd: "إضافة عنصر أو صف تحته (مع Shift عمود)", keyRemove: "حذف العنصر أو الصف (مع Shift العمود)",
     keyMove: "نقل العنصر", keySplit: "قسمة الكتلة عند المؤشر أو فك الخلية", keyMerge: "ضم الكتلة إلى السابقة، أو الخلية إلى التالية (مع Shift ما تحتها)",
     keyKind: "نوع الكتلة: 1 عنوان، 2 فقرة …", keyHead: "خلية رأس", keyWider: "توزيع الخلايا على عمود أكثر (مع Shift أقل)", keyWhole: "تأخذ الخلية صفا كاملا", keyLanguage: "لغة الكتلة لكل ما ليست له لغة", keyZoom: "تكبير، ملاءمة", keyTurn: "تدوير الصفحة", keyPan: "على الصورة: تحريكها", keySwitch: "بين الصورة والإجابة", keyHelp: "هذه المفاتيح",
-    names: {
-      content: "المحتوى", metadata: "البيانات الوصفية", invoice: "الفاتورة", table_qa: "أسئلة الجداول",
-      blocks: "الكتل", kind: "النوع", text: "النص", level: "المستوى", heading: "عنوان", paragraph: "فقرة", list: "قائمة", table: "جدول", figure: "شكل", formula: "صيغة",
-      form_field: "حقل استمارة", page_header: "ترويسة", page_footer: "تذييل", page_number: "رقم الصفحة", footnote: "حاشية", stamp: "ختم", signature: "توقيع",
-      handwriting: "خط يد", barcode: "رمز شريطي", other: "غير ذلك", invoice_number: "رقم الفاتورة", date: "التاريخ", due_date: "الاستحقاق", sender: "المرسل",
-      recipient: "المستلم", name: "الاسم", address: "العنوان", tax_id: "الرقم الضريبي", items: "البنود", description: "الوصف", quantity: "الكمية",
-      unit_price: "سعر الوحدة", total: "المجموع", currency: "العملة", subtotal: "المجموع الفرعي", classification: "التصنيف",
-      document_type: "نوع الوثيقة", title: "العنوان", subject: "الموضوع", sensitivity_marking: "علامة السرية", urgency_marking: "علامة الاستعجال",
-      source: "المصدر", issuing_body: "الجهة المصدرة", department: "الإدارة", country: "البلد", reference_number: "الرقم المرجعي", calendar: "التقويم",
-      author: "الكاتب", physical: "الصفات المادية", languages: "اللغات", script_direction: "اتجاه الكتابة", production: "الإنتاج", is_blank: "فارغة",
-      official_marks: "العلامات الرسمية", signatures: "التواقيع", signer_name: "الموقّع", signer_role: "صفته", routing: "التوجيه", copies: "نسخ",
-      instructions: "تعليمات", attachments: "المرفقات", quality: "الجودة", condition_notes: "الحالة", confidence: "الثقة", needs_human_review: "تحتاج مراجعة",
-      language: "اللغة", checkbox_checked: "مربع مؤشَّر", checkbox_empty: "مربع فارغ", customer_id: "رقم العميل", status: "الحالة", tax_rate: "نسبة الضريبة",
-      tax_amount: "مبلغ الضريبة", notes: "ملاحظات", dates: "التواريخ", registrations: "القيد", direction: "الاتجاه", number: "الرقم", incoming: "وارد", outgoing: "صادر",
-      marginal_notes: "التأشيرات", issued: "الإصدار", published: "النشر", received: "الاستلام", due: "الاستحقاق", effective: "النفاذ", expiry: "الانتهاء", printed: "الطباعة",
-      gregorian: "ميلادي", hijri: "هجري", both: "ميلادي وهجري", letter: "خطاب", memo: "مذكرة", decision: "قرار", circular: "تعميم", minutes: "محضر", judgment: "حكم",
-      power_of_attorney: "وكالة", receipt: "إيصال", contract: "عقد", certificate: "شهادة", form: "استمارة", report: "تقرير", identity: "هوية",
-      ar: "العربية", en: "الإنجليزية", fr: "الفرنسية", fa: "الفارسية", ur: "الأردية", ku: "الكردية", tr: "التركية", he: "العبرية",
-      attachment: "مرفق", reference: "إشارة", legal_basis: "سند نظامي", seal: "ختم رسمي", logo: "شعار", watermark: "علامة مائية", initials: "توقيع مختصر",
-      born_digital: "رقمية الأصل", scanned: "ممسوحة ضوئيا", photographed: "مصورة", handwritten: "بخط اليد", digital: "رقمي", rtl: "من اليمين", ltr: "من اليسار", mixed: "مختلط",
-      noise: "تشويش", skew: "ميلان", faded: "باهتة", stained: "ملطخة", torn: "ممزقة", cut_off: "مقطوعة", handwritten_notes: "ملاحظات بخط اليد", high: "عالية", medium: "متوسطة", low: "منخفضة",
-      question: "السؤال", reasoning: "التعليل", answer: "الجواب",
-    },
+    names: NAMES.ar,
   },
 };
 let language = localStorage.getItem("language") || (navigator.language.startsWith("ar") ? "ar" : "en");

@@ -86,7 +86,16 @@ def _read(html: str) -> _Reader | None:
 
 
 def parse_tables(html: str) -> list[Table]:
-    """The tables of a text, cells at the encoding level; a text without any has none.
+    """The tables of a text as `read_tables`, cells at the encoding level."""
+    tables = read_tables(html)
+    for table in tables:
+        for cell in table.cells:
+            cell.text = normalize(cell.text) if cell.text else ""
+    return tables
+
+
+def read_tables(html: str) -> list[Table]:
+    """The tables of a text, cells as they are written; a text without any has none.
 
     Cells and rows need no end. A table within a cell is text of the cell; one that begins outside a cell ends the table
     before. No input is an error, and the time grows with its length.
@@ -94,7 +103,7 @@ def parse_tables(html: str) -> list[Table]:
     if (reader := _read(html)) is None:
         return []
     for cell, parts in reader.cells:
-        cell.text = normalize("".join(parts)) if parts else ""
+        cell.text = "".join(parts)
     return reader.tables
 
 

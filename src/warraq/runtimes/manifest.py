@@ -26,6 +26,14 @@ class TaskPrompt(Row):
     schema_sha256: str  # of the answer's JSON Schema
 
 
+class Sight(Row):
+    """What the student was trained to see of a page, as params.yaml has it."""
+
+    family: str  # which decides how large a page is seen
+    min_line_px: float  # px of a text line, at least
+    max_tokens_per_image_token: float  # of an answer, at most
+
+
 class ModelManifest(Row):
     """What warraq.json holds."""
 
@@ -34,10 +42,11 @@ class ModelManifest(Row):
     recipe: str  # hash of what decides their pixels; of a page alone as in the rows of the pages
     tasks: dict[str, TaskPrompt]
     files: dict[str, str]  # SHA-256 of every other file of the folder
+    sight: Sight | None = None  # None: not told, as by earlier versions
 
     def hash_contents(self) -> str:
         """SHA-256 of all that decides an answer."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        return hashlib.sha256(self.model_dump_json(exclude_none=True).encode()).hexdigest()
 
 
 def hash_schema(schema: JsonObject) -> str:
@@ -45,11 +54,20 @@ def hash_schema(schema: JsonObject) -> str:
     return hashlib.sha256(json.dumps(schema, sort_keys=True).encode()).hexdigest()
 
 
-def write_manifest(folder: Path, look: SettingValues, recipe: str, tasks: dict[str, TaskPrompt], views: Views) -> None:
+def write_manifest(
+    folder: Path,
+    look: SettingValues,
+    recipe: str,
+    tasks: dict[str, TaskPrompt],
+    views: Views,
+    sight: Sight | None = None,
+) -> None:
     """Write warraq.json; every other file of the folder is there already."""
     files = {path.name: hash_file(path) for path in sorted(folder.iterdir()) if path.name != NAME}
-    manifest = ModelManifest(look=look, views=views, recipe=recipe, tasks=dict(sorted(tasks.items())), files=files)
-    write_json(folder / NAME, manifest.model_dump())
+    manifest = ModelManifest(
+        look=look, views=views, recipe=recipe, tasks=dict(sorted(tasks.items())), files=files, sight=sight
+    )
+    write_json(folder / NAME, manifest.model_dump(exclude_none=True))
 
 
 def read_manifest(folder: Path) -> ModelManifest:

@@ -3,10 +3,12 @@
 The folder holds a config.json alone: `{"runtime": "tesseract", "languages": "ara+eng"}`.
 """
 
+import csv
 import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from warraq.errors import InputError
 from warraq.files import read_json
@@ -27,11 +29,41 @@ def read_page(image: Path, languages: str) -> str:
     Raises:
         ImageError: it cannot open the image.
     """
-    command = ["tesseract", str(image), "stdout", "-l", languages]
+    return _run(image, languages).replace("\f", "")
+
+
+def _run(image: Path, languages: str, *form: str) -> str:
+    command = ["tesseract", str(image), "stdout", "-l", languages, *form]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ImageError(image, done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "no reason given")
-    return done.stdout.replace("\f", "")
+    return done.stdout
+
+
+class BoxedWord(NamedTuple):
+    """A word and its box, px from the top left; words of one line have the same `line`."""
+
+    text: str
+    left: float
+    top: float
+    right: float
+    bottom: float
+    line: str
+
+
+def read_words(image: Path, languages: str) -> list[BoxedWord]:
+    """The words that the program sees on an image, in its reading order.
+
+    Raises:
+        ImageError: it cannot open the image.
+    """
+    words = []
+    for row in csv.DictReader(_run(image, languages, "tsv").splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE):
+        if row["level"] == "5" and (text := row["text"].strip()):
+            left, top, width, height = (int(row[name]) for name in ("left", "top", "width", "height"))
+            line = ".".join(row[name] for name in ("block_num", "par_num", "line_num"))
+            words.append(BoxedWord(text, left, top, left + width, top + height, line))
+    return words
 
 
 class TesseractRuntime:

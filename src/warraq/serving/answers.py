@@ -4,7 +4,8 @@ The rules, which the answer tells of itself:
 1. The model answers freely. What is JSON of the schema and came to its end stands as it is.
 2. Any other answer (`schema_invalid`, `truncated`, `loop`) is asked for again under the grammar of the schema: tokens
    that fit are chosen as before, what is open at the limit or in a loop is closed. It is `forced`.
-3. A forced answer needs a person, and so does one that is less sure of itself than the threshold of validation.
+3. A forced answer needs a person, and so does one that is less sure of itself than the threshold of validation, one
+   to a page of which the model sees less than in training, and one without text to a page that has lines.
 """
 
 import itertools
@@ -21,9 +22,15 @@ from warraq.records import Row
 from warraq.runtimes import Answer, Request
 from warraq.runtimes.confidence import measure_fields
 from warraq.serving.finished_model import FinishedModel, ModelTask
+from warraq.serving.sight import PageSight
+from warraq.tasks import Task
 from warraq.views import Views
 
-Reason = Literal["schema_invalid", "truncated", "loop", "low_confidence"]
+FirstFault = Literal["schema_invalid", "truncated", "loop"]
+"""Why the first answer does not stand."""
+
+Reason = FirstFault | Literal["cut", "empty", "low_confidence", "no_threshold", "lines_too_small", "too_dense"]
+"""Why an answer needs a person."""
 
 
 class CheckedAnswer(Row):
@@ -35,7 +42,12 @@ class CheckedAnswer(Row):
     forced: bool  # the first answer did not do, and this one was held to the schema
     confidence: float | None  # geometric mean of the tokens' probabilities
     confidence_by_field: dict[str, float]  # the same of the tokens of each value; empty where the runtime does not tell
-    tokens: int
+    tokens: int  # of the answer that stands
+
+    @property
+    def marks(self) -> tuple[Reason, ...]:
+        """The reasons that are the answer's own, and not those of all answers of its task."""
+        return tuple(reason for reason in self.reasons if reason != "no_threshold")
 
 
 class AnswerKey(Row):
@@ -65,6 +77,7 @@ class PageQuery:
     part: int  # as in `records.Page`
     image: Path
     task: ModelTask
+    sight: PageSight | None  # None: not known
 
     @property
     def key(self) -> tuple[str, int, int, str]:
@@ -119,7 +132,7 @@ def answer_batch(
     ]
 
 
-def check_answer(task: ModelTask, answer: Answer) -> JsonObject | Reason:
+def check_answer(task: ModelTask, answer: Answer) -> JsonObject | FirstFault:
     """The value of a free answer, or why it does not stand."""
     if answer.looped:
         return "loop"
@@ -132,15 +145,17 @@ def check_answer(task: ModelTask, answer: Answer) -> JsonObject | Reason:
 def rate_free_answer(query: PageQuery, answer: Answer, value: JsonObject) -> PageAnswer:
     """An answer that stands, in need of review where it is less sure than the task's threshold."""
     # As the threshold was chosen: where the runtime does not tell, what the answer says of itself.
-    certainty = _round(answer.confidence)
+    certainty, threshold = _round(answer.confidence), query.task.threshold
     if certainty is None:
         certainty = query.task.task.read_confidence(value) or 0.0
-    is_sure = query.task.threshold is not None and certainty >= query.task.threshold
-    return _make_page_answer(query, answer, value, () if is_sure else ("low_confidence",), forced=False)
+    reasons: list[Reason] = ["no_threshold"] if threshold is None else []
+    if threshold is not None and certainty < threshold:
+        reasons.append("low_confidence")
+    return _make_page_answer(query, answer, value, reasons, forced=False)
 
 
-def rate_forced_answer(query: PageQuery, answer: Answer, reason: Reason) -> PageAnswer:
-    """An answer under the grammar, which needs review for `reason`, and where it had to be closed for that too.
+def rate_forced_answer(query: PageQuery, answer: Answer, fault: FirstFault) -> PageAnswer:
+    """An answer under the grammar, which needs review for the first one's fault, and where it had to be closed.
 
     Raises:
         RuntimeError: it does not fit its schema, which the grammar rules out.
@@ -149,20 +164,32 @@ def rate_forced_answer(query: PageQuery, answer: Answer, reason: Reason) -> Page
     if value is None:
         name = query.task.name
         raise RuntimeError(f"An answer under the grammar of {name} does not fit its schema: {answer.text[:200]!r}")
-    reasons: list[Reason] = [reason]
-    if answer.finish_reason == "length":  # closed under the grammar
-        reasons.append("loop" if answer.looped else "truncated")
-    return _make_page_answer(query, answer, value, tuple(dict.fromkeys(reasons)), forced=True)
+    is_closed = answer.finish_reason == "length"
+    return _make_page_answer(query, answer, value, [fault, "cut"] if is_closed else [fault], forced=True)
 
 
 def _make_page_answer(
-    query: PageQuery, answer: Answer, value: JsonObject, reasons: tuple[Reason, ...], forced: bool
+    query: PageQuery, answer: Answer, value: JsonObject, reasons: list[Reason], forced: bool
 ) -> PageAnswer:
+    sight = query.sight
+    if (forced or (sight and sight.line_px)) and lacks_text(query.task.task, value):
+        reasons.append("empty")
+    if sight and sight.is_too_small:
+        reasons.append("lines_too_small")
+    if sight and sight.is_too_dense(answer.tokens):
+        reasons.append("too_dense")
     return PageAnswer(
         document=query.document, page=query.page, part=query.part, task=query.task.name, answer=value,
-        needs_review=bool(reasons), reasons=reasons, forced=forced, confidence=_round(answer.confidence),
+        needs_review=bool(reasons), reasons=tuple(reasons), forced=forced, confidence=_round(answer.confidence),
         confidence_by_field=measure_fields(answer), tokens=answer.tokens,
     )  # fmt: skip
+
+
+def lacks_text(task: Task, value: JsonObject) -> bool:
+    """Whether an answer that is to copy the page has no letter and no digit."""
+    if task.list_elements is None:
+        return False
+    return not any(map(str.isalnum, "".join(element.text for element in task.list_elements(value))))
 
 
 def _round(confidence: float | None) -> float | None:

@@ -1,4 +1,4 @@
-"""FILES -> OUT/<file>.json and OUT/<file>.md, rejected.jsonl: `warraq read`.
+"""FILES -> OUT/<file>.json, rejected.jsonl, and the other forms of the answers (`forms.py`): `warraq read`.
 
 Pages are rendered as those of training were. Work in progress is `OUT/.part/<key>`, where `key` is of the model and of
 what it is asked; each batch of answers is on disk before the next is asked, so that a killed run asks again only what
@@ -11,15 +11,15 @@ import logging
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from warraq import workers
 from warraq.errors import InputError
-from warraq.files import read_json, short_hash, write_json, write_text
+from warraq.files import read_json, short_hash, write_json
 from warraq.records import Journal, Page, Rejected, Row, write_rows
 from warraq.rendering.document_cache import DocumentResult
 from warraq.rendering.document_loop import render_documents
@@ -27,11 +27,24 @@ from warraq.rendering.folder import SourceDocument, escape_name, group_by_conten
 from warraq.rendering.page_ranges import ALL_PAGES, PageRanges
 from warraq.serving.answers import PageAnswer, PageQuery, answer_queries
 from warraq.serving.finished_model import LIMITS, FinishedModel, Thresholds
-from warraq.serving.output import DocumentAnswers, collect_answers, render_markdown
+from warraq.serving.forms import (
+    OUTCOME,
+    DocumentOutcome,
+    Form,
+    Forms,
+    Outcome,
+    count_marked,
+    group_lost,
+    name_form,
+    name_outputs,
+)
+from warraq.serving.output import DocumentAnswers, ModelName, collect_answers
+from warraq.serving.searchable import write_searchable_pdf
+from warraq.serving.sight import TOO_SMALL, PageSight
+from warraq.serving.word_boxes import LayerRequest, has_layer, write_layers
+from warraq.serving.words import Headers, load_words
 
 logger = logging.getLogger(__name__)
-
-LONGEST_NAME = 255 - len(".json.part")  # bytes
 
 
 class ReadOptions(Row):
@@ -39,6 +52,7 @@ class ReadOptions(Row):
 
     pages: str | None  # ranges; None: all
     tasks: Thresholds
+    ask_too_small: bool = False
 
 
 class WrittenDocument(DocumentAnswers):
@@ -66,14 +80,17 @@ def parse_page_ranges(text: str | None) -> PageRanges:
     return PageRanges(tuple(ranges))
 
 
-def list_files(files: Sequence[Path]) -> list[Path]:
-    """The files, and those in folders among them.
+def list_files(files: Sequence[Path], out: Path) -> list[Path]:
+    """The files, and those in folders among them but for what stands in `out`.
 
     Raises:
-        InputError: there is no file.
+        InputError: there is no file, or `out` is a folder that is read.
     """
+    if out.exists() and any(path.samefile(out) for path in files):
+        raise InputError(f"--out is {out}, which is read itself; name another folder.")
     inside = [sorted(path.rglob("*")) if path.is_dir() else [path] for path in files]
-    paths = [path for paths in inside for path in paths if not path.is_dir()]
+    written = out.resolve()
+    paths = [path for paths in inside for path in paths if not path.is_dir() and written not in path.absolute().parents]
     if not paths:
         raise InputError(f"{', '.join(map(str, files))} holds no file; name PDF, PNG, JPEG or TIFF files.")
     return paths
@@ -85,75 +102,118 @@ class RenderedDocument:
 
     document: str
     names: tuple[str, ...]
-    pages: tuple[Page, ...]
+    pages: tuple[Page, ...]  # to be read
     rejected: tuple[Rejected, ...]
+    drawn: tuple[Page, ...]
+    sights: Mapping[tuple[int, int], PageSight] = field(default_factory=dict)  # by page and part, where it is known
 
 
 def select_pages(source: SourceDocument, result: DocumentResult) -> RenderedDocument:
     """What is wanted of a document that was rendered."""
     rejected = (row for row in result.rejected if not row.page or row.page in source.pages)
+    pages = tuple(page for page in result.pages if page.page in source.pages)
     return RenderedDocument(
         source.document,
         source.names,
-        tuple(page for page in result.pages if page.page in source.pages),
+        pages,
         tuple(row.model_copy(update={"file": source.names[0]}) for row in rejected),
+        pages,
     )
 
 
-def name_outputs(sources: Sequence[SourceDocument], out: Path) -> dict[str, Path]:
-    """Document -> its files in OUT without their endings: its own name, after its hash where another has the same or
-    where it is too long for the endings; then its beginning."""
-    names: dict[str, str] = {}
-    for source in sources:
-        name = source.names[0]
-        if name in names.values() or len(name.encode()) > LONGEST_NAME:
-            room = LONGEST_NAME - len(source.document) - 1
-            name = f"{source.document}-{name.encode()[:room].decode(errors='ignore')}"
-        names[source.document] = name
-    return {document: out / name for document, name in names.items()}
+def leave_out_too_small(
+    model: FinishedModel, document: RenderedDocument, images: Path, check: Callable[[], None] = lambda: None
+) -> RenderedDocument:
+    """The document with what the model sees of each page, and without those of which it sees too little, unless they
+    are to be asked about; `check` is called before each page, and what it raises is raised."""
+    if model.eyesight is None:
+        return document
+    kept, rejected, sights = [], list(document.rejected), dict[tuple[int, int], PageSight]()
+    for page in document.pages:
+        check()
+        sight = sights[page.page, page.part] = model.eyesight.look_at(images / page.image)
+        if sight.is_too_small and not model.ask_too_small:
+            file, message = document.names[0], sight.explain(page.part)
+            rejected.append(
+                Rejected(file=file, document=document.document, page=page.page, reason=TOO_SMALL, message=message)
+            )
+        else:
+            kept.append(page)
+    return replace(document, pages=tuple(kept), rejected=tuple(rejected), sights=sights)
 
 
 def run(
-    *, files: Sequence[Path], out: Path, model: FinishedModel, pages: str | None, batch_size: int
-) -> Iterator[WrittenDocument]:
-    """Read the documents and yield each as it stands in its JSON file, first those that are there already.
+    *, files: Sequence[Path], out: Path, model: FinishedModel, pages: str | None, batch_size: int,
+    forms: frozenset[Form] = frozenset(), headers: Headers = "en",
+) -> Iterator[WrittenDocument]:  # fmt: skip
+    """Read the documents and yield each as it stands in its JSON file, first those that are there already; then write
+    the forms of all together.
 
     Raises:
         InputError: `pages` or `files` cannot be used, or no document has a page.
     """
     wanted = parse_page_ranges(pages or None)
-    options = ReadOptions(pages=pages, tasks={name: task.threshold for name, task in model.tasks.items()})
+    thresholds = {name: task.threshold for name, task in model.tasks.items()}
+    options = ReadOptions(pages=pages, tasks=thresholds, ask_too_small=model.ask_too_small)
     part = out / ".part" / short_hash(f"{model.key} {json.dumps(options.model_dump())}")
-    paths = list_files(files)
+    paths = list_files(files, out)
     sources, rejected = group_by_content(identify(path, escape_name(path.name)) for path in paths)
     sources = [replace(source, pages=wanted) for source in sources]
     places = name_outputs(sources, out)
-    entries = {document: load_written(place, document, model, options) for document, place in places.items()}
-    written = {document: entry for document, entry in entries.items() if entry}
-    todo = [source for source in sources if source.document not in written]
+    known = {document: load_written(place, document, model, options) for document, place in places.items()}
+    entries = {document: entry for document, entry in known.items() if entry}
+    shape = Forms(out, forms, load_words(headers))
+    shape.remove_old()
+    done = [document for document in entries if "pdf" not in forms or name_form(places[document], "pdf").exists()]
+    todo = [source for source in sources if source.document not in done]
     results, _ = render_documents(todo, {}, part / "pages", model.settings, LIMITS)
-    documents = [select_pages(source, results[source.document]) for source in todo]
-    rejected += [row for document in documents for row in document.rejected]
+    documents = [
+        leave_out_too_small(model, select_pages(source, results[source.document]), part / "pages") for source in todo
+    ]
+    rejected += [row for document in documents if document.document not in entries for row in document.rejected]
     rejected += [
         Rejected(file=entry.files[0], document=entry.document, **row.model_dump())
-        for entry in written.values()
+        for entry in entries.values()
         for row in entry.rejected
     ]
     _report_rejections(rejected, out)
-    documents = [document for document in documents if document.pages]
-    if not documents and not written:
+    if "pdf" in forms:
+        layers = zip(todo, documents, strict=True)
+        write_layers(
+            [LayerRequest(source, tuple(filter(has_layer, one.drawn))) for source, one in layers], part / "words"
+        )
+    documents = [document for document in documents if document.drawn or document.document in entries]
+    if not documents and not done:
         raise InputError(f"None of {len(paths)} files has a page to read; {out / 'rejected.jsonl'} says why.")
+    reading = Reading(model, options, shape, places, part)
     counts: Counter[str] = Counter()
+    outcomes: dict[str, DocumentOutcome] = {}
     with Journal(part / "readings.jsonl", PageAnswer) as journal:
-        new = _answer_documents(documents, places, model, options, journal, part / "pages", batch_size)
-        for entry in itertools.chain(written.values(), new):
-            counts["review"] += sum(any(one.needs_review for one in page.answers.values()) for page in entry.pages)
+        new = reading.answer(documents, entries, journal, batch_size)
+        for entry in itertools.chain((entries[document] for document in done), new):
+            shape.write_markdown(places[entry.document], entry)
+            outcomes[entry.document] = shape.describe_outcome(places[entry.document], entry)
+            counts["marked"] += count_marked(entry)
             counts["pages"] += len(entry.pages)
             yield entry
     shutil.rmtree(out / ".part")
+    read = [document for document in places if document in outcomes]
+    name = ModelName(name=model.folder.name, sha256=model.key)
+    lost = group_lost(name, rejected, read)
+
+    def list_documents() -> Iterator[DocumentAnswers]:
+        for document in read:
+            yield WrittenDocument.model_validate(read_json(name_form(places[document], "json")))
+        yield from lost
+
+    written = shape.write_all(list_documents, thresholds, model.notes)
+    ends = (*(outcomes[document] for document in read), *(shape.describe_outcome(None, one) for one in lost))
+    outcome = Outcome(model=name, notes=model.notes, forms=written, documents=ends)
+    if forms:
+        write_json(out / OUTCOME, outcome.model_dump(mode="json"))
     logger.info(
-        "read: %d documents (%d were there before), %d pages, %d rejected, %d pages need review",
-        len(documents) + len(written), len(written), counts["pages"], len(rejected), counts["review"],
+        "read: %d documents (%d were there before), %d pages, %d rejected, %d pages are marked for review%s",
+        len(read), len(done), counts["pages"], len(rejected), counts["marked"], "".join(f"; {n}" for n in model.notes),
     )  # fmt: skip
 
 
@@ -163,35 +223,62 @@ def _report_rejections(rejected: Sequence[Rejected], out: Path) -> None:
         logger.warning("%s%s: %s: %s", row.file, f", page {row.page}" if row.page else "", row.reason, row.message)
 
 
-def _answer_documents(
-    documents: Sequence[RenderedDocument], places: Mapping[str, Path], model: FinishedModel, options: ReadOptions,
-    journal: Journal[PageAnswer], images: Path, batch_size: int,
-) -> Iterator[WrittenDocument]:  # fmt: skip
-    """Ask what is not in the journal, in the documents' order, and write a document when all of it is answered."""
-    answers: dict[str, list[PageAnswer]] = {document.document: [] for document in documents}
-    for row in journal.rows:
-        answers.setdefault(row.document, []).append(row)
-    answered = {row.key for row in journal.rows}
-    queries = [
-        query
-        for document in documents
-        for page in document.pages
-        for task in model.tasks.values()
-        if (query := PageQuery(document.document, page.page, page.part, images / page.image, task)).key not in answered
-    ]
-    missing = Counter(query.document for query in queries)
-    new = workers.log_progress(answer_queries(model, queries, batch_size), len(queries), "read", "answers")
-    for document in documents:
-        rows = answers[document.document]
-        for answer in itertools.islice(new, missing[document.document]):
-            journal.append(answer)
-            rows.append(answer)
-        read = collect_answers(model, document.document, document.names, document.pages, rows, document.rejected)
-        entry = WrittenDocument(**dict(read), asked=options)
-        place = places[document.document]
-        write_text(place.with_name(f"{place.name}.md"), render_markdown(model, entry))
-        write_json(place.with_name(f"{place.name}.json"), entry.to_json())
-        yield entry
+@dataclass(frozen=True)
+class Reading:
+    """What documents are read with and written by."""
+
+    model: FinishedModel
+    options: ReadOptions
+    forms: Forms
+    places: Mapping[str, Path]
+    part: Path  # work in progress
+
+    def answer(
+        self, documents: Sequence[RenderedDocument], entries: Mapping[str, WrittenDocument],
+        journal: Journal[PageAnswer], batch_size: int,
+    ) -> Iterator[WrittenDocument]:  # fmt: skip
+        """Ask what is not in the journal, in the documents' order, and write a document when all of it is answered.
+
+        Of a document that has an entry only the forms are made.
+        """
+        answers: dict[str, list[PageAnswer]] = {document.document: [] for document in documents}
+        for row in journal.rows:
+            answers.setdefault(row.document, []).append(row)
+        answered = {row.key for row in journal.rows}
+        new_ones = [document for document in documents if document.document not in entries]
+        queries = [query for document in new_ones for query in self._ask(document) if query.key not in answered]
+        missing = Counter(query.document for query in queries)
+        new = workers.log_progress(answer_queries(self.model, queries, batch_size), len(queries), "read", "answers")
+        for document in documents:
+            rows = answers[document.document]
+            for answer in itertools.islice(new, missing[document.document]):
+                journal.append(answer)
+                rows.append(answer)
+            yield self._write(document, rows, entries.get(document.document))
+
+    def _ask(self, document: RenderedDocument) -> Iterator[PageQuery]:
+        for page, task in itertools.product(document.pages, self.model.tasks.values()):
+            sight = document.sights.get((page.page, page.part))
+            yield PageQuery(document.document, page.page, page.part, self.part / "pages" / page.image, task, sight)
+
+    def _write(
+        self, document: RenderedDocument, rows: Sequence[PageAnswer], entry: WrittenDocument | None
+    ) -> WrittenDocument:
+        """The document's PDF, where it is wanted, and its JSON, which is there only once all is."""
+        if entry is None:
+            read = collect_answers(
+                self.model, document.document, document.names, document.pages, rows, document.rejected
+            )
+            entry = WrittenDocument(**dict(read), asked=self.options)
+        place = self.places[document.document]
+        pdf = name_form(place, "pdf")
+        if "pdf" in self.forms.wanted:
+            gaps = write_searchable_pdf(pdf, entry, document.drawn, self.part / "pages", self.part / "words")
+            entry = entry.model_copy(update={"pdf_gaps": gaps})
+        else:
+            pdf.unlink(missing_ok=True)
+        write_json(name_form(place, "json"), entry.to_json())
+        return entry
 
 
 def load_written(place: Path, document: str, model: FinishedModel, options: ReadOptions) -> WrittenDocument | None:
@@ -200,7 +287,7 @@ def load_written(place: Path, document: str, model: FinishedModel, options: Read
     Raises:
         InputError: the file is not JSON.
     """
-    path = place.with_name(f"{place.name}.json")
+    path = name_form(place, "json")
     if not path.is_file():
         return None
     try:

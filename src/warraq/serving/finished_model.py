@@ -15,6 +15,7 @@ from warraq.rendering.settings import RenderLimits, RenderSettings, recipe_of
 from warraq.runtimes import Runtime, manifest
 from warraq.runtimes.loading import load_runtime, read_token_limit
 from warraq.runtimes.manifest import hash_schema
+from warraq.serving.sight import Eyesight, read_eyesight
 from warraq.tasks import Task
 from warraq.views import Views, hash_recipe
 
@@ -50,11 +51,26 @@ class FinishedModel:
     settings: RenderSettings  # by which its pages were drawn in training
     views: Views  # of a page, as in training
     tasks: dict[str, ModelTask]
+    eyesight: Eyesight | None  # None: it is not known which pages are too small for it
+    ask_too_small: bool  # about pages of which the lines are too small, and mark the answers
+    has_review: bool  # whether thresholds were given
 
     @cached_property
     def runtime(self) -> Runtime:
         """What answers."""
         return load_runtime(self.folder, self.runtime_name)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be known of all its answers, a sentence each; it is told once and not with each answer."""
+        notes = []
+        if unproved := [name for name, task in self.tasks.items() if task.threshold is None]:
+            notes.append(f"no threshold is proved for {', '.join(unproved)}: a person has to read all its answers")
+        if not self.has_review:
+            notes.append("no --review: no answer is marked for its confidence, only for its form")
+        if self.eyesight is None:
+            notes.append("it is not known which pages are too small for the model, so none is left out for that")
+        return tuple(notes)
 
     @cached_property
     def max_new_tokens(self) -> int:
@@ -63,9 +79,9 @@ class FinishedModel:
 
 
 def load_finished_model(
-    folder: Path, tasks_wanted: Sequence[str], runtime: str | None, review: Path | None
+    folder: Path, tasks_wanted: Sequence[str], runtime: str | None, review: Path | None, ask_too_small: bool = False
 ) -> FinishedModel:
-    """The model in `folder` for the tasks that are wanted, all of its tasks if none is named.
+    """The model in `folder` for the tasks that are wanted, all of its tasks if none is named; its notes are logged.
 
     Raises:
         InputError: this version renders or cuts pages otherwise than in training, or has another prompt or schema.
@@ -77,9 +93,13 @@ def load_finished_model(
         name: _check_task(folder, trained, name, thresholds.get(name, otherwise))
         for name in tasks_wanted or trained.tasks
     }
-    if review is None:
-        logger.info("no --review: no answer is marked for its confidence, only for its form")
-    return FinishedModel(folder, runtime, trained.hash_contents(), settings, trained.views, known_tasks)
+    model = FinishedModel(
+        folder, runtime, trained.hash_contents(), settings, trained.views, known_tasks,
+        read_eyesight(folder, trained), ask_too_small, has_review=review is not None,
+    )  # fmt: skip
+    for note in model.notes:
+        logger.info("%s", note)
+    return model
 
 
 def _check_settings(folder: Path, trained: manifest.ModelManifest) -> RenderSettings:

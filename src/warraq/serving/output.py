@@ -1,18 +1,11 @@
-"""A document's pages, answers and rejections -> its JSON and its Markdown."""
+"""A document's pages, answers and rejections -> its JSON, from which all its other forms are made."""
 
 from collections.abc import Sequence
 
 from warraq.files import JsonObject
 from warraq.records import Page, Rejected, Row
-from warraq.serving.answers import CheckedAnswer, PageAnswer, Reason
+from warraq.serving.answers import CheckedAnswer, PageAnswer
 from warraq.serving.finished_model import FinishedModel
-
-REASONS: dict[Reason, str] = {
-    "schema_invalid": "the answer did not fit its schema and was asked for again",
-    "truncated": "the answer was longer than the limit and is cut",
-    "loop": "the answer went round in circles and is cut",
-    "low_confidence": "the model is less sure than the threshold",
-}
 
 
 class ModelName(Row):
@@ -40,6 +33,14 @@ class RejectedPage(Row):
     message: str
 
 
+class PdfGap(Row):
+    """A page of which not all that was read is text of the searchable PDF, and why."""
+
+    page: int
+    part: int
+    why: str
+
+
 class DocumentAnswers(Row):
     """All that was read of a document."""
 
@@ -48,6 +49,8 @@ class DocumentAnswers(Row):
     model: ModelName
     pages: tuple[AnsweredPage, ...]
     rejected: tuple[RejectedPage, ...]
+    notes: tuple[str, ...] = ()  # what is to be known of all these answers, once
+    pdf_gaps: tuple[PdfGap, ...] = ()  # pages that lack text in its PDF, where one was asked for
 
     def to_json(self) -> JsonObject:
         """As it is written and sent."""
@@ -79,20 +82,5 @@ def collect_answers(
             for page in pages
         ),
         rejected=tuple(map(shorten_rejection, rejected)),
+        notes=model.notes,
     )  # fmt: skip
-
-
-def render_markdown(model: FinishedModel, document: DocumentAnswers) -> str:
-    """The text of each page, then what else was asked as JSON; what needs a person says so."""
-    parts = []
-    for page in document.pages:
-        parts.append(f"<!-- page {page.page}{f', part {page.part}' if page.part else ''} -->")
-        for name, checked in page.answers.items():
-            if checked.needs_review:
-                reasons = "; ".join(REASONS[reason] for reason in checked.reasons)
-                parts.append(f"> **Needs review** ({name}): {reasons}.")
-            parts.append(model.tasks[name].task.write_markdown(checked.answer))
-    for row in document.rejected:
-        where = f"Page {row.page}" if row.page else "The file"
-        parts.append(f"> **{where} was not read** ({row.reason}): {row.message}")
-    return "\n\n".join(part for part in parts if part) + "\n"

@@ -31,9 +31,11 @@ from warraq.serving.answers import PageAnswer, PageQuery, answer_batch
 from warraq.serving.chat import ChatRequest
 from warraq.serving.context import Context, load_context
 from warraq.serving.events import AnswerEvent, DocumentEvent, PageEvent, PagesEvent, ReadEvent, RejectedEvent
-from warraq.serving.files import RenderedDocument, select_pages
+from warraq.serving.files import RenderedDocument, leave_out_too_small, select_pages
 from warraq.serving.finished_model import LIMITS, FinishedModel
-from warraq.serving.output import collect_answers, render_markdown, shorten_rejection
+from warraq.serving.markdown import render_markdown
+from warraq.serving.output import collect_answers, shorten_rejection
+from warraq.serving.sight import TOO_SMALL
 from warraq.serving.turns import ClientLeftError, JobLimit, TimeOverError
 
 PAUSE_S = 0.1  # after which a job that draws asks whether it is to end
@@ -96,6 +98,9 @@ class ReadService:
         with tempfile.TemporaryDirectory() as folder:
             try:
                 document, rejected = self._render(job.path, job.name, Path(folder), job.pages, job.limit, job.password)
+                if document is not None:
+                    document = leave_out_too_small(self.model, document, Path(folder), job.limit.check)
+                    rejected = document.rejected
             except TimeOverError:
                 document, rejected = None, (self._explain_time(None, None),)
             if document is None or not document.pages:
@@ -110,7 +115,8 @@ class ReadService:
         rejected = list(document.rejected)
         for page in document.pages:
             image = folder / page.image
-            queries = [PageQuery(page.document, page.page, page.part, image, task) for task in tasks]
+            sight = document.sights.get((page.page, page.part))
+            queries = [PageQuery(page.document, page.page, page.part, image, task, sight) for task in tasks]
             try:
                 job.limit.check()
                 if job.with_images:
@@ -128,7 +134,7 @@ class ReadService:
         answered = {(answer.page, answer.part) for answer in answers}
         pages = [page for page in document.pages if (page.page, page.part) in answered]
         read = collect_answers(self.model, document.document, document.names, pages, answers, rejected)
-        yield DocumentEvent(document=read, markdown=render_markdown(self.model, read))
+        yield DocumentEvent(document=read, markdown=render_markdown(read))
 
     def _explain_time(self, document: str | None, page: int | None) -> Rejected:
         message = f"The time for one document, {self.limits.max_seconds} s, was over; ask for fewer pages."
@@ -149,6 +155,7 @@ class ReadService:
                     reasons = " ".join(row.message for row in rejected)
                     raise InputError(f"Image {number} is no image of one page. {reasons}".strip())
                 pages.append(Path(folder) / document.pages[0].image)
+                self._refuse_too_small(pages[-1], number)
             request = Request(
                 tuple(pages), chat.prompt, chat.schema, stop_loops=True, instruction=chat.instruction,
                 views=self.model.views,
@@ -159,6 +166,13 @@ class ReadService:
             except ImageError as error:
                 raise InputError(str(error)) from None
         self.totals["answers"] += 1
+
+    def _refuse_too_small(self, image: Path, number: int) -> None:
+        if self.model.eyesight is None or self.model.ask_too_small:
+            return
+        sight = self.model.eyesight.look_at(image)
+        if sight.is_too_small:
+            raise InputError(f"Image {number} is not read ({TOO_SMALL}). {sight.explain()}")
 
     def _follow_answer(self, request: Request, max_new_tokens: int, limit: JobLimit) -> Iterator[str | Answer]:
         """The pieces of an answer while it is written in a thread, then the answer."""

@@ -127,7 +127,7 @@ def run(*, merged: Path, dataset: Path, pages: Path, out: Path, student: Student
         answer_tokens=parameters.answer_tokens, cer_bound=parameters.cer_bound,
     )  # fmt: skip
     write_json(part / "parity.json", proof | {"shipped": shipped, "precisions": costs})
-    manifest.write_manifest(part, source.look, source.recipe, source.tasks, source.views)
+    manifest.write_manifest(part, source.look, source.recipe, source.tasks, source.views, source.sight)
     shutil.rmtree(out, ignore_errors=True)
     part.rename(out)
     logger.info(

@@ -19,7 +19,7 @@ from warraq.files import hash_file, write_json
 from warraq.records import Sample, read_samples
 from warraq.rendering.settings import read_recipe
 from warraq.runtimes import Request, manifest
-from warraq.runtimes.manifest import TaskPrompt, hash_schema
+from warraq.runtimes.manifest import Sight, TaskPrompt, hash_schema
 from warraq.section import Section
 from warraq.students import Student, families
 from warraq.students.layout import open_alike
@@ -93,6 +93,10 @@ def run(
         manifest.write_manifest(
             merged, drawing.settings.model_dump() if drawing.settings else {},
             hash_recipe(drawing.recipe, student.views), prompts, student.views,
+            Sight(
+                family=student.family, min_line_px=student.min_line_px,
+                max_tokens_per_image_token=student.max_tokens_per_image_token,
+            ),
         )  # fmt: skip
         processor = {name: hash_file(merged / name) for name in PROCESSOR if (merged / name).exists()}
         write_json(parity, {**lineage, **tensors, **answers, "processor_sha256": processor})

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -13,6 +14,9 @@ from warraq.files import JsonObject as JsonObject
 from warraq.files import parse_strict_json
 from warraq.metrics.fields import Kinds
 from warraq.metrics.structure import Element
+
+NAMES = Path(__file__).with_name("names.json")
+"""Language -> what names and choices of the schemas are called in it; in English those alone that say too little."""
 
 Language = Literal["ar", "en", "fr", "fa", "ur", "ku", "tr", "he", "other"]
 

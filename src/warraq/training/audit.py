@@ -8,16 +8,16 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple, TypedDict
+from typing import Literal, TypedDict
 
 from warraq.errors import InputError
 from warraq.files import read_json
 from warraq.image_settings import read_image_settings
 from warraq.records import Sample
 from warraq.students import Student, families
-from warraq.students.families import Family, Settings, VisionSize
-from warraq.training.page_image import measure_line_height, open_page
-from warraq.views import Views, count_views, list_boxes
+from warraq.students.families import Family, Settings
+from warraq.training.page_image import PageSize, measure_page_size, open_page, show_page
+from warraq.views import Views, count_views
 
 PERCENTS = (0, 5, 25, 50, 75, 95, 100)
 Split = Literal["train", "val"]
@@ -123,14 +123,6 @@ class TokenCounter:
         return sum(len(self._tokenizer.encode(piece, add_special_tokens=False).ids) for piece in pieces)
 
 
-class PageSize(NamedTuple):
-    """A page's image in px, and the height of its lines of text, where one is found."""
-
-    width: int
-    height: int
-    line: float | None
-
-
 class SampleMeasure:
     """What samples are for a student, however it is shown pages; each page is opened once."""
 
@@ -151,7 +143,8 @@ class SampleMeasure:
         marks = sum(turn.content.count("<image>") for turn in sample.conversations)
         if not sample.images or marks != len(sample.images):
             raise InputError(f"sample {name} has not as many <image> marks as images; run `warraq dataset` again.")
-        shown = [self._show(self._measure_page(path, name), views) for path in sample.images]
+        pages = [self._measure_page(path, name) for path in sample.images]
+        shown = [show_page(page, views, self._family, self._settings) for page in pages]
         sizes, lines = [size for page, _ in shown for size in page], [line for _, line in shown if line is not None]
         prompt, target, special = self._counter.count(sample, views)
         return SampleSize(
@@ -164,19 +157,8 @@ class SampleMeasure:
     def _measure_page(self, path: str, sample: str) -> PageSize:
         if path not in self._sizes:
             with open_page(self._pages / path, sample) as image:
-                self._sizes[path] = PageSize(image.width, image.height, measure_line_height(image))
+                self._sizes[path] = measure_page_size(image)
         return self._sizes[path]
-
-    def _show(self, page: PageSize, views: Views) -> tuple[list[VisionSize], float | None]:
-        """What the model sees of each view, and of a line in the view that shows it largest; a letter that is squeezed
-        counts by its narrower side."""
-        boxes = [(right - left, bottom - top) for left, top, right, bottom in list_boxes(*page[:2], views)]
-        sizes = [self._family.vision_size(width, height, self._settings) for width, height in boxes]
-        scale = max(
-            min(size.width_px / width, size.height_px / height)
-            for size, (width, height) in zip(sizes, boxes, strict=True)
-        )
-        return sizes, page.line and round(page.line * scale, 1)
 
 
 def measure_samples(measure: SampleMeasure, samples: Samples, views: Views) -> list[SampleSize]:

@@ -1,9 +1,11 @@
-"""A page's image as the trainer opens it: refused where it would be spoiled, and how high its lines of text are."""
+"""A page's image as the trainer opens it, refused where it would be spoiled, and what a model sees of its lines."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from warraq.errors import InputError
+from warraq.students.families import Family, Settings, VisionSize
+from warraq.views import Views, list_boxes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,6 +65,32 @@ def measure_line_height(image: "Image") -> float | None:
     runs = np.sort(np.concatenate(found))
     total = np.cumsum(runs)
     return float(runs[np.searchsorted(total, total[-1] / 2)]) if len(runs) else None
+
+
+class PageSize(NamedTuple):
+    """A page's image in px, and the height of its lines of text, where one is found."""
+
+    width: int
+    height: int
+    line: float | None
+
+
+def measure_page_size(image: "Image") -> PageSize:
+    """The size of a page's image and of its lines."""
+    return PageSize(image.width, image.height, measure_line_height(image))
+
+
+def show_page(
+    page: PageSize, views: Views, family: Family, settings: Settings
+) -> tuple[list[VisionSize], float | None]:
+    """What a model sees of each view of a page, and of a line in the view that shows it largest, px; a letter that is
+    squeezed counts by its narrower side."""
+    boxes = [(right - left, bottom - top) for left, top, right, bottom in list_boxes(*page[:2], views)]
+    sizes = [family.vision_size(width, height, settings) for width, height in boxes]
+    scale = max(
+        min(size.width_px / width, size.height_px / height) for size, (width, height) in zip(sizes, boxes, strict=True)
+    )
+    return sizes, page.line and round(page.line * scale, 1)
 
 
 def _find_runs(ink: "np.ndarray") -> "np.ndarray":
