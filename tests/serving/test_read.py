@@ -46,7 +46,7 @@ def test_a_document_becomes_json_and_markdown(model: Path, raw: Callable[..., Pa
     result = read(model, tmp_path / "out", raw("letter.pdf", "picture.png"))
     assert result.exit_code == 0, result.output
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    of_all = {"fields.csv", "items.csv", "fields.xlsx", "answers.jsonl", "outcome.json", "rejected.jsonl"}
+    of_all = {"fields.csv", "items.csv", "fields.xlsx", "answers.jsonl", "outcome.jsonl", "rejected.jsonl"}
     assert names == of_all | {"letter.pdf.json", "letter.pdf.md", "picture.png.json", "picture.png.md"}
     letter = held(tmp_path / "out/letter.pdf.json")
     assert [page["page"] for page in letter["pages"]] == [1, 2, 3]

@@ -28,17 +28,15 @@ from warraq.rendering.page_ranges import ALL_PAGES, PageRanges
 from warraq.serving.answers import PageAnswer, PageQuery, answer_queries
 from warraq.serving.finished_model import LIMITS, FinishedModel, Thresholds
 from warraq.serving.forms import (
-    OUTCOME,
     DocumentOutcome,
     Form,
     Forms,
-    Outcome,
     count_marked,
-    group_lost,
     name_form,
     name_outputs,
+    refuse_overwriting,
 )
-from warraq.serving.output import DocumentAnswers, ModelName, collect_answers
+from warraq.serving.output import DocumentAnswers, collect_answers
 from warraq.serving.searchable import write_searchable_pdf
 from warraq.serving.sight import TOO_SMALL, PageSight
 from warraq.serving.word_boxes import LayerRequest, has_layer, write_layers
@@ -88,9 +86,12 @@ def list_files(files: Sequence[Path], out: Path) -> list[Path]:
     """
     if out.exists() and any(path.samefile(out) for path in files):
         raise InputError(f"--out is {out}, which is read itself; name another folder.")
-    inside = [sorted(path.rglob("*")) if path.is_dir() else [path] for path in files]
     written = out.resolve()
-    paths = [path for paths in inside for path in paths if not path.is_dir() and written not in path.absolute().parents]
+    inside = [
+        [one for one in sorted(path.rglob("*")) if written not in one.absolute().parents] if path.is_dir() else [path]
+        for path in files
+    ]
+    paths = [path for paths in inside for path in paths if not path.is_dir()]
     if not paths:
         raise InputError(f"{', '.join(map(str, files))} holds no file; name PDF, PNG, JPEG or TIFF files.")
     return paths
@@ -160,6 +161,7 @@ def run(
     sources, rejected = group_by_content(identify(path, escape_name(path.name)) for path in paths)
     sources = [replace(source, pages=wanted) for source in sources]
     places = name_outputs(sources, out)
+    refuse_overwriting(paths, places.values())
     known = {document: load_written(place, document, model, options) for document, place in places.items()}
     entries = {document: entry for document, entry in known.items() if entry}
     shape = Forms(out, forms, load_words(headers))
@@ -197,23 +199,12 @@ def run(
             counts["pages"] += len(entry.pages)
             yield entry
     shutil.rmtree(out / ".part")
-    read = [document for document in places if document in outcomes]
-    name = ModelName(name=model.folder.name, sha256=model.key)
-    lost = group_lost(name, rejected, read)
-
-    def list_documents() -> Iterator[DocumentAnswers]:
-        for document in read:
-            yield WrittenDocument.model_validate(read_json(name_form(places[document], "json")))
-        yield from lost
-
-    written = shape.write_all(list_documents, thresholds, model.notes)
-    ends = (*(outcomes[document] for document in read), *(shape.describe_outcome(None, one) for one in lost))
-    outcome = Outcome(model=name, notes=model.notes, forms=written, documents=ends)
     if forms:
-        write_json(out / OUTCOME, outcome.model_dump(mode="json"))
+        shape.write_all(model, places, outcomes, rejected)
     logger.info(
         "read: %d documents (%d were there before), %d pages, %d rejected, %d pages are marked for review%s",
-        len(read), len(done), counts["pages"], len(rejected), counts["marked"], "".join(f"; {n}" for n in model.notes),
+        len(outcomes), len(done), counts["pages"], len(rejected), counts["marked"],
+        "".join(f"; {note}" for note in model.notes),
     )  # fmt: skip
 
 
@@ -265,18 +256,19 @@ class Reading:
         self, document: RenderedDocument, rows: Sequence[PageAnswer], entry: WrittenDocument | None
     ) -> WrittenDocument:
         """The document's PDF, where it is wanted, and its JSON, which is there only once all is."""
+        place = self.places[document.document]
         if entry is None:
             read = collect_answers(
                 self.model, document.document, document.names, document.pages, rows, document.rejected
             )
             entry = WrittenDocument(**dict(read), asked=self.options)
-        place = self.places[document.document]
-        pdf = name_form(place, "pdf")
+            if name_form(place, "json").exists():
+                for ending in ("md", "pdf"):  # of other answers
+                    name_form(place, ending).unlink(missing_ok=True)
         if "pdf" in self.forms.wanted:
-            gaps = write_searchable_pdf(pdf, entry, document.drawn, self.part / "pages", self.part / "words")
+            pages, words = self.part / "pages", self.part / "words"
+            gaps = write_searchable_pdf(name_form(place, "pdf"), entry, document.drawn, pages, words)
             entry = entry.model_copy(update={"pdf_gaps": gaps})
-        else:
-            pdf.unlink(missing_ok=True)
         write_json(name_form(place, "json"), entry.to_json())
         return entry
 

@@ -1,6 +1,5 @@
 """A model's folder -> a model that answers pages as it was trained to, or one sentence why it cannot."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,8 +17,6 @@ from warraq.runtimes.manifest import hash_schema
 from warraq.serving.sight import Eyesight, read_eyesight
 from warraq.tasks import Task
 from warraq.views import Views, hash_recipe
-
-logger = logging.getLogger(__name__)
 
 ALL_UNREAD = 0.0  # the threshold where none was chosen: no answer needs a person for its confidence alone
 MOST_TOKENS = 8192  # of an answer, if the model's own generation_config.json does not say less
@@ -81,7 +78,7 @@ class FinishedModel:
 def load_finished_model(
     folder: Path, tasks_wanted: Sequence[str], runtime: str | None, review: Path | None, ask_too_small: bool = False
 ) -> FinishedModel:
-    """The model in `folder` for the tasks that are wanted, all of its tasks if none is named; its notes are logged.
+    """The model in `folder` for the tasks that are wanted, all of its tasks if none is named.
 
     Raises:
         InputError: this version renders or cuts pages otherwise than in training, or has another prompt or schema.
@@ -93,13 +90,10 @@ def load_finished_model(
         name: _check_task(folder, trained, name, thresholds.get(name, otherwise))
         for name in tasks_wanted or trained.tasks
     }
-    model = FinishedModel(
+    return FinishedModel(
         folder, runtime, trained.hash_contents(), settings, trained.views, known_tasks,
         read_eyesight(folder, trained), ask_too_small, has_review=review is not None,
     )  # fmt: skip
-    for note in model.notes:
-        logger.info("%s", note)
-    return model
 
 
 def _check_settings(folder: Path, trained: manifest.ModelManifest) -> RenderSettings:

@@ -5,6 +5,7 @@ takes nothing else with it. A job ends within a token, or a tenth of a second, o
 """
 
 import base64
+import logging
 import multiprocessing
 import tempfile
 import time
@@ -37,6 +38,8 @@ from warraq.serving.markdown import render_markdown
 from warraq.serving.output import collect_answers, shorten_rejection
 from warraq.serving.sight import TOO_SMALL
 from warraq.serving.turns import ClientLeftError, JobLimit, TimeOverError
+
+logger = logging.getLogger(__name__)
 
 PAUSE_S = 0.1  # after which a job that draws asks whether it is to end
 SHOWN_PX = 2000  # longer side of a page as it is shown beside its answer
@@ -82,7 +85,9 @@ class ReadService:
         return load_context(self.model.folder, self.limits.max_prompt_tokens)
 
     def start(self) -> None:
-        """Load the weights and start the server that forks the readers of files."""
+        """Load the weights, say what is to be known of all answers, and start the server that forks the readers."""
+        for note in self.model.notes:
+            logger.info("%s", note)
         _CONTEXT.set_forkserver_preload(["warraq.serving.queue", "pymupdf", "PIL.Image", "numpy"])
         process = _CONTEXT.Process(target=time.monotonic)
         process.start()
