@@ -37,7 +37,8 @@ from warraq.cli.terminal import exit_on_failure, path_option
 @exit_on_failure
 def serve(
     context: click.Context, model: Path, host: str, port: int, runtime: str | None, review: Path | None,
-    ask_too_small: bool, queue: int, max_mib: int, max_pages: int, max_seconds: int, max_images: int, max_prompt_tokens: int, data: Path | None,
+    ask_too_small: bool, queue: int, max_mib: int, max_pages: int, max_seconds: int, max_images: int,
+    max_prompt_tokens: int, data: Path | None,
 ) -> None:  # fmt: skip
     """Read documents over HTTP with a finished model, and in the browser, where answers are corrected and saved."""
     from warraq.local_server import refuse_taken_port

@@ -26,7 +26,8 @@ from warraq.records import Rejected
 from warraq.rendering.folder import SourceDocument, identify, is_unchanged
 from warraq.serving.bodies import Bodies, receive_file
 from warraq.serving.finished_model import FinishedModel
-from warraq.serving.output import DocumentAnswers, render_markdown
+from warraq.serving.markdown import render_markdown
+from warraq.serving.output import DocumentAnswers
 from warraq.tasks import Task
 
 PAGE_ID = re.compile(r"([0-9a-f]{12})-p\d{4,}(-\d+)?")
@@ -168,7 +169,7 @@ class Corrections:
                     self.tasks[name].validate(checked.answer)
                 except ValidationError as error:
                     raise InputError(f"Page {page.page}, {name}: {first_problem(error)}") from None
-        return PlainTextResponse(render_markdown(self.model, document))
+        return PlainTextResponse(render_markdown(document))
 
     async def _receive(self, request: Request) -> SaveRequest | Response:
         said = parse_request(await self._collect(request), SaveRequest)
