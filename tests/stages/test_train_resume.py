@@ -25,13 +25,22 @@ pytestmark = pytest.mark.slow
 Params = Callable[..., Path]
 
 
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 TWO = {"FORCE_TORCHRUN": "1", "NPROC_PER_NODE": "2"}
 
 
 def start(params: Path, training_data: Path, out: Path, **variables: str) -> "subprocess.Popen[str]":
+    """In a process of its own, to be killed."""
     command = [sys.executable, "-m", "warraq", *train_arguments(params, training_data, out)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", **variables}
+    environment = {**os.environ, **ONE_THREAD, **variables}
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT)
+
+
+def train(params: Path, training_data: Path, out: Path, **variables: str) -> str:
+    """What a training says that goes to its end."""
+    result = CliRunner().invoke(main, train_arguments(params, training_data, out), env={**ONE_THREAD, **variables})
+    assert result.exit_code == 0, result.output
+    return result.output
 
 
 def test_killed_training_goes_on_and_ends_as_if_never_killed(
@@ -59,12 +68,10 @@ def test_killed_training_goes_on_and_ends_as_if_never_killed(
     torn.mkdir()
     (torn / "model.safetensors").write_bytes(b"half")
 
-    again = start(settings, training_data, out)
-    assert again.communicate()[1].count("going on from step") == 1
-    assert again.returncode == 0
+    assert train(settings, training_data, out).count("going on from step") == 1
     assert not part.exists()
 
-    assert start(settings, training_data, whole).communicate()[1].count("from the base") == 1
+    assert train(settings, training_data, whole).count("from the base") == 1
     names = sorted(str(path.relative_to(whole)) for path in whole.rglob("*") if path.is_file())
     assert names == sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
     assert [name for name in names if (whole / name).read_bytes() != (out / name).read_bytes()] == []
@@ -83,7 +90,7 @@ def test_killed_training_goes_on_and_ends_as_if_never_killed(
 
 
 def test_two_processes_learn_as_one_and_go_on_as_if_never_killed(
-    params: Params, training_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    params: Params, training_data: Path, tmp_path: Path
 ) -> None:
     """Killed in the middle of the second epoch of two updates."""
     settings = params(epochs=3, eval_steps=3, eval_batch_size=2, learning_rate=0.001)
@@ -94,15 +101,11 @@ def test_two_processes_learn_as_one_and_go_on_as_if_never_killed(
     child.send_signal(signal.SIGKILL)
     child.wait()
     wait_until(lambda: not find_processes(part))
-    assert "going on from step 3" in start(settings, training_data, tmp_path / "killed/adapter", **TWO).communicate()[1]
+    assert "going on from step 3" in train(settings, training_data, tmp_path / "killed/adapter", **TWO)
 
     losses = {}
     for name, variables in (("two", TWO), ("one", {})):
-        with monkeypatch.context() as patched:
-            for variable, value in variables.items():
-                patched.setenv(variable, value)
-            result = CliRunner().invoke(main, train_arguments(settings, training_data, tmp_path / name / "adapter"))
-        assert result.exit_code == 0, result.output
+        train(settings, training_data, tmp_path / name / "adapter", **variables)
         state = read_json(tmp_path / name / "adapter/1/trainer_state.json")
         losses[name] = [row["loss"] for row in state["log_history"] if "loss" in row]
     assert losses["two"] == pytest.approx(losses["one"], rel=0.01) and len(losses["two"]) == 6
@@ -119,7 +122,7 @@ def test_early_stopping_waits_no_longer_because_of_a_kill(params: Params, traini
     child.send_signal(signal.SIGKILL)
     child.wait()
     wait_until(lambda: not find_processes(tmp_path / "adapter.part/1"))
-    assert start(settings, training_data, out).communicate()[1].count("going on from step") == 1
+    assert train(settings, training_data, out).count("going on from step") == 1
     state = read_json(out / "1/trainer_state.json")
     assert (state["best_global_step"], state["global_step"], state["max_steps"]) == (1, 5, 8)
 
