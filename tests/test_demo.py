@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from support import NANO, ROOT
+from support.cloud_project import lend_environment
 from support.network import find_requests, trace_system_calls
 from support.params import params_yaml
 from support.waiting import wait_until
@@ -158,6 +159,38 @@ def test_held_out_documents_are_never_trained_on(checkout: Path) -> None:
 
 def test_second_run_runs_nothing(checkout: Path) -> None:
     assert ran(repro(checkout, "evaluate@nano")) == set()
+
+
+def test_a_fresh_clone_with_a_remote_runs_no_stage(checkout: Path, tmp_path: Path) -> None:
+    """`make repro` where there is what git would have, and the rest on a remote, people's files among it."""
+    project, clone = tmp_path / "project", tmp_path / "clone"
+    shutil.copytree(checkout, project, symlinks=True)
+    commands = (["remote", "add", "--default", "store", str(tmp_path / "store")], ["add", "data/raw", "data/reviews"])
+    for command in (*commands, ["push"]):
+        assert (done := call(project, "dvc", *command)).returncode == 0, done.stdout
+    shutil.copytree(project / "src", clone / "src")
+    shutil.copytree(NANO, clone / "models/nano/base")
+    tracked = [
+        "dvc.yaml",
+        "dvc.lock",
+        ".dvcignore",
+        "params.yaml",
+        "requirements.lock",
+        ".dvc/config",
+        "data/splits.csv",
+    ]
+    tracked += ["data/raw.dvc", "data/reviews.dvc", "reports/nano/audit.json", "reports/nano/metrics.json"]
+    tracked += [f"reports/labels/{task}.json" for task in ("content", "metadata", "invoice")]
+    for name in tracked:
+        (clone / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(project / name, clone / name)
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, clone)
+    for name in ("trace", "network", "home"):
+        (clone / name).mkdir()
+    done = call(clone, "make", "repro", f"VENV={lend_environment(clone)}")
+    assert done.returncode == 0 and ran(done.stdout) == set(), done.stdout
+    assert (clone / "models/nano/onnx").is_dir() and (clone / "reports/nano/report.html").exists()
 
 
 def test_an_export_parameter_retrains_nothing(checkout: Path) -> None:

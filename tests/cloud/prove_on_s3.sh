@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The tests of this folder on object storage: moto's S3 server on loopback, DVC's own way to S3, an environment beside .venv
-# for both, since they move one version of the lock (python-dateutil). prove_on_s3.sh [FOLDER]
+# for both, since they move one version of the lock (python-dateutil). prove_on_s3.sh [FOLDER [PYTEST_OPTION...]]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 FOLDER=$(realpath -m "${1:-/tmp/warraq-s3}")
@@ -23,4 +23,4 @@ for _ in range(100):
 else:
     raise SystemExit("moto's server did not start")
 EOF
-WARRAQ_TEST_S3=s3://warraq/rented OMP_NUM_THREADS=1 "$FOLDER/env/bin/pytest" -p no:cacheprovider --basetemp="$FOLDER/pytest" -v tests/cloud
+WARRAQ_TEST_S3=s3://warraq/rented OMP_NUM_THREADS=1 "$FOLDER/env/bin/pytest" -p no:cacheprovider --basetemp="$FOLDER/pytest" -v tests/cloud "${@:2}"

@@ -154,16 +154,22 @@ def run(folder: Path, *command: str) -> str:
     return done.stdout
 
 
+def lend_environment(folder: Path) -> Path:
+    """That of this test for a checkout, as `make setup` would have made it there."""
+    environment = folder / "venv"
+    environment.mkdir()
+    (environment / "bin").symlink_to(Path(sys.executable).parent)
+    packages = hashlib.sha256((folder / "requirements.lock").read_bytes() + (folder / "pyproject.toml").read_bytes())
+    (environment / ".stamp").write_text(f"{environment}\n{folder}\n{packages.hexdigest()}\n", encoding="utf-8")
+    return environment
+
+
 def start_machine(folder: Path, url: str, **variables: str) -> "subprocess.Popen[str]":
     """A new machine: a fresh clone of what is on the remote, with an empty cache, and `cloud/run.sh` started there."""
     bundle = folder.with_suffix(".bundle")
     assert RemoteFolder.of_url(url).get("warraq/project.bundle", bundle)
     run(folder.parent, "git", "clone", "--quiet", str(bundle), str(folder))
-    environment = folder / "venv"  # that of this test, as it would have been made here
-    environment.mkdir()
-    (environment / "bin").symlink_to(Path(sys.executable).parent)
-    packages = hashlib.sha256((folder / "requirements.lock").read_bytes() + (folder / "pyproject.toml").read_bytes())
-    (environment / ".stamp").write_text(f"{environment}\n{folder}\n{packages.hexdigest()}\n", encoding="utf-8")
+    environment = lend_environment(folder)
     return subprocess.Popen(
         ["cloud/run.sh"], cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         env={**os.environ, "OMP_NUM_THREADS": "1", "WARRAQ_SEND_EVERY": "0.2", "VENV": str(environment), **variables},
