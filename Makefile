@@ -108,6 +108,7 @@ repro: fetch ## The pipeline on your own files in data/raw, for STUDENT
 	@warraq prepare
 	$(call report,$(STUDENT),if dvc remote list | grep -q .; \
 	then dvc pull --allow-missing label; dvc repro --pull --allow-missing evaluate@$(STUDENT); \
+	  dvc pull --allow-missing merge@$(STUDENT) export@$(STUDENT) evaluate@$(STUDENT); \
 	else dvc repro evaluate@$(STUDENT); fi)
 
 status: setup ## How far the project is for STUDENT, and the next command
