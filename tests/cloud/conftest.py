@@ -1,4 +1,4 @@
-"""A project, packed once, on a remote: a folder, or with WARRAQ_TEST_S3 a bucket of an S3 server on this machine."""
+"""A project, packed once, on a remote: a folder, or what WARRAQ_TEST_REMOTE names."""
 
 import os
 
@@ -13,7 +13,7 @@ from warraq.cli.main import main
 def packed(tmp_path_factory: pytest.TempPathFactory) -> Packed:
     folder = tmp_path_factory.mktemp("cloud")
     home = make_project(folder / "home")
-    url = os.environ.get("WARRAQ_TEST_S3") or str(folder / "store")
+    url = os.environ.get("WARRAQ_TEST_REMOTE") or str(folder / "store")
     out = folder / "rented"
     with pytest.MonkeyPatch.context() as patched:
         patched.chdir(home.root)

@@ -23,4 +23,4 @@ for _ in range(100):
 else:
     raise SystemExit("moto's server did not start")
 EOF
-WARRAQ_TEST_S3=s3://warraq/rented OMP_NUM_THREADS=1 "$FOLDER/env/bin/pytest" -p no:cacheprovider --basetemp="$FOLDER/pytest" -v tests/cloud "${@:2}"
+WARRAQ_TEST_REMOTE=s3://warraq/rented OMP_NUM_THREADS=1 "$FOLDER/env/bin/pytest" -p no:cacheprovider --basetemp="$FOLDER/pytest" -v tests/cloud "${@:2}"
