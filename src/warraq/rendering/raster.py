@@ -90,10 +90,11 @@ class Raster:
             laid_out[:] = self.samples
             rows = laid_out.base
         header = struct.pack(">IIBBBBB", width, height, 8, 0 if channels == 1 else 2, 0, 0, 0)
-        return b"\x89PNG\r\n\x1a\n" + b"".join(
-            struct.pack(">I", len(data)) + tag + data + struct.pack(">I", isal_zlib.crc32(data, isal_zlib.crc32(tag)))
-            for tag, data in ((b"IHDR", header), (b"IDAT", isal_zlib.compress(rows, 0)), (b"IEND", b""))
-        )
+        parts = [b"\x89PNG\r\n\x1a\n"]
+        for tag, data in ((b"IHDR", header), (b"IDAT", isal_zlib.compress(rows, 0)), (b"IEND", b"")):
+            check = isal_zlib.crc32(data, isal_zlib.crc32(tag))
+            parts += [struct.pack(">I", len(data)), tag, data, struct.pack(">I", check)]
+        return b"".join(parts)
 
 
 def is_too_long(width: float, height: float, long_side_px: int) -> bool:

@@ -4,6 +4,7 @@ Two faults are mended, since where the letters stand proves them. MuPDF reads Ar
 it turns round the letters of a ligature ("األول" for "الأول"). A space without a width cuts a word in two.
 """
 
+import ctypes
 import re
 from collections.abc import Iterator
 from functools import cached_property, partial
@@ -40,33 +41,18 @@ class TextLayer:
         if TURNED.search(self.text):
             self._turn_ligatures()
             self.text = self._textpage.extractText()
-        cut = [self._words[index][5:7] for index, gap in self._find_cut() if abs(gap) < self._touching(index)]
+        cut = [self._words[index][5:7] for index, gap in self._cut if abs(gap) < self._touching(index)]
         if 0 < len(cut) <= FEW * len(self._words):  # where they are many, the font's space is narrow
             self._close_gaps(set(cut))
             self.text = self._textpage.extractText()
-            del self._words, self._boxes
+            del self._words, self._boxes, self._cut
 
     def _turn_ligatures(self) -> None:
         """Put the letters of each sign in the order of reading: those without a width come before the one with it."""
         for block in self._textpage.this:
             if block.m_internal.type == self._mupdf.FZ_STEXT_BLOCK_TEXT:
                 for line in block:
-                    self._turn_line(line.m_internal.first_char)
-
-    def _turn_line(self, letter: Any) -> None:
-        sign: list[Any] = []
-        while letter:  # as in _list_blocks
-            if letter.c < FIRST_RTL:
-                sign = []
-            elif _width(letter) < NO_WIDTH:
-                sign.append(letter)
-            elif sign:
-                sign.append(letter)
-                if all(RTL.match(chr(part.c)) for part in sign):
-                    for part, code in zip(sign, [part.c for part in reversed(sign)], strict=True):
-                        part.c = code
-                sign = []
-            letter = letter.next
+                    _turn_line(int(line.m_internal.first_char.this))
 
     @cached_property
     def _words(self) -> list[tuple[float, float, float, float, str, int, int, int]]:
@@ -117,7 +103,7 @@ class TextLayer:
         inkless = measure_inkless(samples, texts, boxes * np.float32(scale), covered, draw_text)
         if inkless:
             return f"{inkless:.1%} of its words have no ink on the page"
-        if cut := self._find_cut():
+        if cut := self._cut:
             return f"{len(cut)} of its {len(boxes)} words are cut in two"
         return None
 
@@ -138,7 +124,8 @@ class TextLayer:
                     before, is_next = letter, True
                 letter = letter.next
 
-    def _find_cut(self) -> list[tuple[int, float]]:
+    @cached_property
+    def _cut(self) -> list[tuple[int, float]]:
         """Each word that is one on the page with the word after it, and how far that is, as a share of its height."""
         import numpy as np
 
@@ -193,6 +180,29 @@ def _are_touching(letter: Any, following: Any) -> bool:
     return bool(is_one_script and is_word and abs(gap) < TOUCHING[is_rtl] * abs(quad.ll.y - quad.ul.y))
 
 
-def _width(letter: Any) -> float:
-    quad = letter.quad
-    return float(abs(quad.ur.x - quad.ul.x))
+class _Letter(ctypes.Structure):
+    """MuPDF's fz_stext_char: to ask MuPDF for the corners of each letter takes ten times as long."""
+
+    _fields_ = (
+        ("code", ctypes.c_int), ("flags", ctypes.c_uint32), ("colour", ctypes.c_uint32), ("origin", ctypes.c_float * 2),
+        ("left", ctypes.c_float), ("_left_y", ctypes.c_float), ("right", ctypes.c_float),
+        ("_rest", ctypes.c_float * 6), ("font", ctypes.c_void_p), ("next", ctypes.c_void_p),
+    )  # fmt: skip
+
+
+def _turn_line(place: int | None) -> None:
+    """Turn round the letters of each sign of a line, which begins at `place` in memory."""
+    sign: list[_Letter] = []
+    while place:
+        letter = _Letter.from_address(place)
+        if letter.code < FIRST_RTL:
+            sign = []
+        elif abs(letter.right - letter.left) < NO_WIDTH:
+            sign.append(letter)
+        elif sign:
+            sign.append(letter)
+            if all(RTL.match(chr(part.code)) for part in sign):
+                for part, code in zip(sign, [part.code for part in reversed(sign)], strict=True):
+                    part.code = code
+            sign = []
+        place = letter.next
