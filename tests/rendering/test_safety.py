@@ -235,7 +235,7 @@ def test_attempts_end_and_every_page_is_drawn_or_left_out(
             again, lost = plan_next_attempt(attempt, start, Failure(reason, ""))
             if lost:
                 result.leave_out(attempt, start, again, RenderError(lost.reason, ""))
-            if again and again.first <= min(again.last, count or 1):
+            if again and again.first <= again.find_last(count or 1):
                 assert again.number == attempt.number + 1 <= MAX_ATTEMPTS
                 queue.append(again)
             elif attempt.last == BATCH:

@@ -78,6 +78,12 @@ def place_annotations(mupdf: Any, page: Any, annotations: list[Any], scale: floa
     return tuple(boxes)
 
 
+def surround(boxes: Iterable[Box], shape: tuple[int, ...]) -> Box:
+    """The box around all others on a page of (height, width, ...)."""
+    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
+    return max(0, min(lefts)), max(0, min(tops)), min(shape[1], max(rights)), min(shape[0], max(bottoms))
+
+
 def are_different(samples: "np.ndarray", other: "np.ndarray", boxes: Iterable[Box]) -> bool:
     """Whether two engines drew something else within one of the boxes."""
     return any(_is_different(_blocks(samples, box), _blocks(other, box)) for box in boxes)

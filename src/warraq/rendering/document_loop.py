@@ -121,7 +121,7 @@ def _render(
             following, reason = plan_next_attempt(attempt, start, failure)
             if reason:
                 result.leave_out(attempt, start, following, explain_failure(reason, limits))
-            if following and following.first <= min(following.last, result.count or following.last):
+            if following and following.first <= following.find_last(result.count or following.last):
                 queue.append(following)
                 continue
         further = list(list_further_batches(attempt, result.count)) if attempt.last == BATCH else []

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from warraq.records import Engine, Page, Rejected
 from warraq.rendering import enhance
-from warraq.rendering.annotations import are_different
+from warraq.rendering.annotations import are_different, surround
 from warraq.rendering.document_cache import prepare_part
+from warraq.rendering.pdfium import PdfiumReader
 from warraq.rendering.raster import Raster, RenderError, explain_lost_page
 from warraq.rendering.readers import PageReader, open_reader
 from warraq.rendering.retry_policy import ENGINES, Attempt, Message, PageStart, RenderedPage, make_rejection
@@ -87,6 +88,10 @@ def _draw(
     for engine in readers.list_engines(number):
         yield PageStart(number, engine)
         answer = readers.draw_page(engine, number, settings)
+        if isinstance(answer, Raster) and answer.annotated and not (answer.is_blank or answer.damage):
+            yield PageStart(number, "pdfium")
+            if readers.draw_differently(number, answer, settings):
+                answer = replace(answer, damage="a stamp, signature or field looks different to another reader")
         answers.append((engine, answer))
         if _is_final(answer):
             break
@@ -99,7 +104,7 @@ def _draw(
 def _is_final(answer: Raster | RenderError) -> bool:
     if isinstance(answer, RenderError):
         return answer.reason not in ASKED_AGAIN
-    return not answer.is_blank and not (answer.annotated and not answer.damage)
+    return not answer.is_blank
 
 
 def _choose(
@@ -108,8 +113,6 @@ def _choose(
     """Of the engines' answers the first that shows something, with what another has to say against it."""
     (engine, first), (second, other) = answers[0], answers[1] if len(answers) > 1 else (None, None)
     if isinstance(first, Raster) and not first.is_blank:
-        if isinstance(other, Raster) and are_different(first.samples, other.samples, first.annotated):
-            first = replace(first, damage="a stamp, signature or field looks different to another reader")
         return engine, _add_damage(first, refusal)
     if second and isinstance(other, Raster) and not other.is_blank:
         return second, _add_damage(other, first)
@@ -200,6 +203,16 @@ class Readers:
         if number > reader.count:
             return explain_lost_page()
         return reader.draw_page(number, settings.long_side_px, settings.colour)
+
+    def draw_differently(self, number: int, page: Raster, settings: RenderSettings) -> bool:
+        """Whether PDFium, unless it has died of the page or refuses it, draws its annotations otherwise."""
+        reader = self._open("pdfium") if "pdfium" in self.list_engines(number) else None
+        left, top, right, bottom = around = surround(page.annotated, page.samples.shape)
+        if not isinstance(reader, PdfiumReader) or number > reader.count or left >= right or top >= bottom:
+            return False
+        other = reader.draw_box(number, settings.long_side_px, settings.colour, around)
+        boxes = [(x0 - left, y0 - top, x1 - left, y1 - top) for x0, y0, x1, y1 in page.annotated]
+        return other is not None and are_different(page.samples[top:bottom, left:right], other, boxes)
 
     def _open(self, engine: Engine) -> PageReader | None:
         if engine not in self._opened and engine not in self.refusals:

@@ -6,9 +6,12 @@ refuses most damaged files.
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from warraq.rendering.raster import Colour, Raster, RenderError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class PdfiumReader:
@@ -29,6 +32,24 @@ class PdfiumReader:
         if self.count == 0:
             raise RenderError("no_pages", "The file has no pages; export it again from its source.")
 
+    def draw_box(
+        self, number: int, long_side_px: int, colour: Colour, box: tuple[int, int, int, int]
+    ) -> "np.ndarray | None":
+        """What `draw_page` would have within a box; None where it would refuse."""
+        try:
+            page = self._document[number - 1]
+            scale = min(long_side_px / max(page.get_size()), _native_scale(page))
+            width, height = (math.ceil(side * scale) for side in page.get_size())
+            left, top, right, bottom = box
+            margins = left, height - bottom, width - right, top
+            # Half a pixel less, since each is rounded up.
+            crop = tuple(max(0.0, side - 0.5) / scale for side in margins)
+            return _take_samples(page.render(scale=scale, grayscale=colour == "grey", rev_byteorder=True, crop=crop))
+        except MemoryError:
+            raise
+        except Exception:  # as in draw_page
+            return None
+
     def draw_page(self, number: int, long_side_px: int, colour: Colour) -> Raster | RenderError:
         """As PageReader.draw_page."""
         try:
@@ -43,13 +64,18 @@ class PdfiumReader:
         except Exception:  # beside its own kind ValueError, ZeroDivisionError and more; the bytes are anybody's
             return RenderError("page_failed", "The page cannot be rendered; print it to a new PDF and use that.")
         return Raster(
-            bitmap.to_numpy().reshape(bitmap.height, bitmap.width, -1).copy(),  # the bitmap's memory ends with it
+            _take_samples(bitmap),
             text=text,
             text_fault=text and "its words were not held against the page",
             px_per_pt=round(scale, 6),
             rotation_deg=page.get_rotation(),
             origin="born_digital" if math.isinf(native) else "scan",
         )
+
+
+def _take_samples(bitmap: Any) -> "np.ndarray":
+    samples: np.ndarray = bitmap.to_numpy().reshape(bitmap.height, bitmap.width, -1).copy()  # its memory ends with it
+    return samples
 
 
 def _native_scale(page: Any) -> float:

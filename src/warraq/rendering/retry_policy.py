@@ -16,6 +16,7 @@ from warraq.workers import Failure
 ENGINES: dict[FileKind, tuple[Engine, ...]] = {"pdf": ("mupdf", "pdfium"), "image": ("pillow",)}
 MAX_ATTEMPTS = 6  # attempts at the same pages: each may last as long as the limits allow
 BATCH = 24  # pages of a document that a process draws, while others draw the next
+FEW = 2  # of a longer document, after which others learn how long it is
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,12 @@ class Attempt:
 
     def list_pages(self, count: int) -> list[int]:
         """The pages to draw of a document of `count`."""
-        return [page for page in self.source.pages.list_pages(count) if self.first <= page <= self.last]
+        last = self.find_last(count)
+        return [page for page in self.source.pages.list_pages(count) if self.first <= page <= last]
+
+    def find_last(self, count: int) -> int:
+        """The last page to draw of a document of `count`."""
+        return FEW if self.last == BATCH < count else min(self.last, count)
 
     def list_engines(self, page: int) -> list[Engine]:
         """Who may draw a page, in order of preference; page 0 is opening the document."""
@@ -114,7 +120,7 @@ class PartialResult:
     def leave_out(self, attempt: Attempt, last: PageStart, following: Attempt | None, error: RenderError) -> None:
         """Leave out what `attempt` died of, and all of its pages that would follow where there is no other."""
         start = last.page or (attempt.first if self.count else 0)
-        end = start if following else max(start, min(attempt.last, self.count))
+        end = start if following else max(start, attempt.find_last(self.count))
         for page in range(start, 1 + end):
             self.rejected[page] = make_rejection(self.document, page, error)
 
@@ -136,7 +142,7 @@ class PartialResult:
 
 def list_further_batches(attempt: Attempt, count: int) -> Iterator[Attempt]:
     """The batches of pages behind the first one."""
-    for first in range(attempt.last + 1, count + 1, BATCH):
+    for first in range(attempt.find_last(count) + 1, count + 1, BATCH):
         yield Attempt(attempt.source, attempt.password, first, first + BATCH - 1)
 
 
