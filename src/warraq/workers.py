@@ -5,7 +5,6 @@ the machines of a Ray cluster. Both change speed, never a result.
 """
 
 import ctypes
-import gc
 import itertools
 import logging
 import math
@@ -244,7 +243,6 @@ def _serve(
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: die with the parent, even by kill -9
     if os.getppid() != parent:
         os._exit(1)
-    gc.freeze()  # what was imported before is not gone through again, which would copy its memory
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to handle
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)

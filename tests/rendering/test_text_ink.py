@@ -6,12 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pymupdf
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from support.rendering import Raw, build_pdf, encode_image, pdf_stream, render
 from warraq import tasks
 from warraq.records import Page
+from warraq.rendering.text_ink import MOST, _are_overlapped
 from warraq.teachers import Answer, Refusal
 from warraq.teachers.textlayer import TextLayerTeacher
 
@@ -136,6 +140,23 @@ def test_no_label_holds_a_word_without_ink(raw: Raw, tmp_path: Path) -> None:
         if not fits:
             wrong.append((page.page, way.__name__, got))
     assert wrong == []
+
+
+BOXES = st.lists(st.tuples(*[st.integers(0, 40)] * 2, *[st.integers(1, 20)] * 2), max_size=12)
+
+
+@given(BOXES)
+def test_a_word_is_overlapped_by_a_later_one_over_its_middle(places: list[tuple[int, int, int, int]]) -> None:
+    boxes = np.array([(x, y, x + width, y + height) for x, y, width, height in places], np.float32).reshape(-1, 4)
+
+    def covers(upper: np.ndarray, lower: np.ndarray) -> bool:
+        x, y = (lower[:2] + lower[2:]) / 2
+        sides = np.minimum(lower, upper)[2:] - np.maximum(lower, upper)[:2]
+        is_over = upper[0] <= x <= upper[2] and upper[1] <= y < upper[3]
+        return is_over and (lower != upper).any() and sides.clip(0).prod() > MOST * (lower[2:] - lower[:2]).prod()
+
+    expected = [any(covers(upper, lower) for upper in boxes[index + 1 :]) for index, lower in enumerate(boxes)]
+    assert _are_overlapped(boxes).tolist() == expected
 
 
 def test_the_share_of_words_without_ink_is_told(raw: Raw, tmp_path: Path) -> None:
