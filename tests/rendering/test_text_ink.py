@@ -153,7 +153,8 @@ def test_a_word_is_overlapped_by_a_later_one_over_its_middle(places: list[tuple[
         x, y = (lower[:2] + lower[2:]) / 2
         sides = np.minimum(lower, upper)[2:] - np.maximum(lower, upper)[:2]
         is_over = upper[0] <= x <= upper[2] and upper[1] <= y < upper[3]
-        return is_over and (lower != upper).any() and sides.clip(0).prod() > MOST * (lower[2:] - lower[:2]).prod()
+        is_most = sides.clip(0).prod() > MOST * (lower[2:] - lower[:2]).prod()
+        return bool(is_over and is_most and (lower != upper).any())
 
     expected = [any(covers(upper, lower) for upper in boxes[index + 1 :]) for index, lower in enumerate(boxes)]
     assert _are_overlapped(boxes).tolist() == expected
