@@ -8,7 +8,7 @@ import pytest
 from support import tiny
 from warraq.errors import InputError
 from warraq.students import families
-from warraq.training import trainable_modules, trainer
+from warraq.training import mending, trainable_modules, trainer
 from warraq.training.trainer_contract import TrainerContract
 
 pytestmark = pytest.mark.slow
@@ -63,6 +63,18 @@ def test_a_leaked_module_and_an_unmatched_one_stop_the_trainer_before_its_first_
         trainer.check_contract(terms, tuned, [])
     assert "vision is trained (18 modules" in str(error.value)
     assert "projector is named by the tier, but none of it would be trained" in str(error.value)
+
+
+def test_frozen_vision_is_not_gone_through_backwards(tmp_path: Path) -> None:
+    """By transformers' own hooks the patches of an image ask for gradients, too, and the whole tower keeps its work."""
+    import torch
+    from transformers import AutoModelForImageTextToText
+
+    model = AutoModelForImageTextToText.from_pretrained(tiny.make_model("qwen2_5_vl", tmp_path / "base"))
+    model.requires_grad_(False)
+    mending.require_text_gradients(model)
+    assert model.get_input_embeddings()(torch.tensor([1])).requires_grad
+    assert not model.model.visual.patch_embed(torch.zeros(4, 3 * 2 * 14 * 14)).requires_grad
 
 
 def test_lengths_that_are_not_the_audits_stop_the_trainer() -> None:

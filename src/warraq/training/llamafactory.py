@@ -68,7 +68,7 @@ def training_settings(
         **_memory_settings(student),
         "per_device_train_batch_size": student.batch_size, "per_device_eval_batch_size": student.eval_batch_size,
         "gradient_accumulation_steps": student.accumulation, "learning_rate": tier.learning_rate,
-        "lr_scheduler_type": student.scheduler, "warmup_steps": student.warmup_ratio,  # below 1: a share
+        "lr_scheduler_type": student.scheduler, "warmup_ratio": student.warmup_ratio,
         "num_train_epochs": tier.epochs, "bf16": student.precision == "bf16", "seed": seed,
         "eval_strategy": "steps", "eval_steps": steps, "save_strategy": "steps", "save_steps": steps,
         "save_total_limit": checkpoints, "load_best_model_at_end": True,
