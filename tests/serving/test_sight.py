@@ -18,8 +18,8 @@ from warraq.serving.sight import PageSight
 @pytest.fixture
 def short_sighted(model: Path) -> Path:
     """A model that sees a page as 64 x 64 px, and was trained on lines of 6 px."""
-    write_json(model / "preprocessor_config.json", {"size": {"width": 64, "height": 64}})
-    write_json(model / "processor_config.json", {"image_seq_length": 4})
+    images = {"size": {"width": 64, "height": 64}}
+    write_json(model / "processor_config.json", {"image_processor": images, "image_seq_length": 4})
     sight = Sight(family="gemma3", min_line_px=6, max_tokens_per_image_token=2)
     return describe_model(model, "content", sight=sight)
 
@@ -62,7 +62,10 @@ def test_a_page_too_small_is_asked_about_where_that_is_wanted(
 def test_a_page_large_enough_is_read_and_an_empty_answer_to_it_is_marked(
     short_sighted: Path, server: ScriptedModel, raw: Callable[..., Path], tmp_path: Path
 ) -> None:
-    write_json(short_sighted / "preprocessor_config.json", {"size": {"width": 896, "height": 896}})
+    write_json(
+        short_sighted / "preprocessor_config.json", {"size": {"width": 896, "height": 896}}
+    )  # as exported before
+    write_json(short_sighted / "processor_config.json", {"image_seq_length": 4})
     server.reply = lambda *_: ('{"blocks":[]}', "stop")
     assert read(short_sighted, tmp_path / "out", raw("picture.png")).exit_code == 0
     answer = json.loads((tmp_path / "out/picture.png.json").read_text())["pages"][0]["answers"]["content"]

@@ -6,6 +6,7 @@ A student asked about lines that it cannot see answers fluently all the same. Su
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from warraq import image_settings
 from warraq.files import read_json
 from warraq.runtimes import open_image
 from warraq.runtimes.manifest import ModelManifest
@@ -66,8 +67,9 @@ class Eyesight:
 
 def read_eyesight(folder: Path, trained: ModelManifest) -> Eyesight | None:
     """How the model in `folder` sees pages; None where its warraq.json or its processor's settings do not tell."""
-    path, more = folder / "preprocessor_config.json", folder / "processor_config.json"
-    if trained.sight is None or trained.sight.family not in families.MODULES or not path.exists():
+    more = folder / "processor_config.json"
+    is_told = any((folder / name).exists() for name in image_settings.FILES)
+    if trained.sight is None or trained.sight.family not in families.MODULES or not is_told:
         return None
-    settings = {**read_json(path), **(read_json(more) if more.exists() else {})}
+    settings = {**image_settings.read_image_settings(folder), **(read_json(more) if more.exists() else {})}
     return Eyesight(trained.sight, trained.views, settings)
