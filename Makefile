@@ -43,7 +43,7 @@ setup: $(VENV)/.stamp ## Create the environment (.venv) from requirements.lock
 
 # Scripts of an environment hold its path, and the package that of the checkout: where either has moved, or the packages are
 # others, it is made anew. By content and not by time: a checkout that is newer than an image needs no network for it.
-PACKAGES := $(firstword $(shell cat requirements.lock pyproject.toml | sha256sum))
+PACKAGES := $(firstword $(shell sha256sum <requirements.lock))
 ifneq ($(shell cat "$(VENV)/.stamp" 2>/dev/null),$(ENVIRONMENT) $(CURDIR) $(PACKAGES))
 .PHONY: $(VENV)/.stamp
 endif

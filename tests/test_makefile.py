@@ -50,8 +50,7 @@ def test_without_a_verb_it_lists_them_and_points_to_the_next_command(checkout: P
 
 
 def test_an_environment_that_was_moved_is_made_anew(checkout: Path) -> None:
-    for name in ("requirements.lock", "pyproject.toml"):
-        Path(name).touch()
+    Path("requirements.lock").touch()
     Path(".venv").mkdir()
     stamp = Path(".venv/.stamp")
     packages = hashlib.sha256(b"").hexdigest()
@@ -62,10 +61,9 @@ def test_an_environment_that_was_moved_is_made_anew(checkout: Path) -> None:
 
 
 def test_an_environment_is_made_anew_for_other_packages_and_not_for_newer_files(checkout: Path) -> None:
-    for name in ("requirements.lock", "pyproject.toml"):
-        Path(name).write_text(name, encoding="utf-8")
+    Path("requirements.lock").write_text("a package", encoding="utf-8")
     Path(".venv").mkdir()
-    packages = hashlib.sha256(b"requirements.lockpyproject.toml").hexdigest()
+    packages = hashlib.sha256(b"a package").hexdigest()
     Path(".venv/.stamp").write_text(f"{checkout}/.venv\n{checkout}\n{packages}\n", encoding="utf-8")
     os.utime(".venv/.stamp", (0, 0))
     assert "uv" not in make("--just-print", "setup").stdout

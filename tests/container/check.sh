@@ -33,24 +33,24 @@ for secret in data/raw/letter.pdf cloud/.env .env id.key; do echo SECRET-OF-SOME
 buildah build --quiet --pull-never --layers=false --build-arg "SYSTEM=$base" --tag warraq "$work/context" >/dev/null
 echo "built in $((SECONDS - seconds)) s, $(buildah images --format '{{.Size}}' localhost/warraq)"
 
-container=$(buildah from --pull-never localhost/warraq)
-trap 'buildah rm "$container" >/dev/null' EXIT
+start() { buildah from --pull-never localhost/warraq; }
 run() { buildah run "$@"; }
+container=$(start) other=$(start)
+trap 'buildah rm "$container" "$other" >/dev/null' EXIT
 
 say "no secret and no paper inside"
 if run "$container" -- grep -r --files-with-matches --exclude check.sh SECRET-OF-SOMEBODY /workspace; then exit 1; fi
 
 say "root, no mount, no git: the demo on 16 documents"
 run "$container" -- make demo DOCUMENTS=16 2>&1 | tail -n 20
-run "$container" -- make clean >/dev/null
 
 say "another user, no mount"
-run --user 12345:12345 "$container" -- bash -c 'id -u && make status && rm -r data && warraq synth data --documents 3 && warraq prepare && dvc repro --quiet render && ls data/pages'
+run --user 12345:12345 "$other" -- bash -c 'id -u && make status && warraq synth data --documents 3 && warraq prepare && dvc repro --quiet render && ls data/pages'
 
 say "a checkout of somebody else, newer than the image, mounted, without network"
 rm -rf "$work/checkout" && git clone --quiet . "$work/checkout" && chown -R 4321:4321 "$work/checkout"
-unshare --net buildah run --user 4321:4321 --volume "$work/checkout:/workspace" "$container" -- bash -c \
+unshare --net buildah run --user 4321:4321 --volume "$work/checkout:/workspace" "$other" -- bash -c \
   'git log -1 --format=%h && make setup && warraq synth data --documents 3 && warraq prepare && dvc repro --quiet render && git status --short'
-unshare --net buildah run --volume "$work/checkout:/workspace" "$container" -- bash -c 'git log -1 --format=%h && make status'
+unshare --net buildah run --volume "$work/checkout:/workspace" "$other" -- bash -c 'git log -1 --format=%h && make status'
 [ -z "$(find "$work/checkout" -not -uid 4321 -not -uid 0)" ]
 say "all of it holds"

@@ -159,7 +159,7 @@ def lend_environment(folder: Path) -> Path:
     environment = folder / "venv"
     environment.mkdir()
     (environment / "bin").symlink_to(Path(sys.executable).parent)
-    packages = hashlib.sha256((folder / "requirements.lock").read_bytes() + (folder / "pyproject.toml").read_bytes())
+    packages = hashlib.sha256((folder / "requirements.lock").read_bytes())
     (environment / ".stamp").write_text(f"{environment}\n{folder}\n{packages.hexdigest()}\n", encoding="utf-8")
     return environment
 
