@@ -71,7 +71,7 @@ $(VENV)/.stamp:
 	@echo "environment ready: $(VENV)"
 
 lock: ## Write requirements.lock anew from pyproject.toml
-	uv pip compile pyproject.toml --extra dev --extra qwen --extra gpu --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	uv pip compile pyproject.toml --extra dev --extra qwen --extra gguf --extra gpu --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	  --universal --python-version 3.11 --output-file requirements.lock --quiet
 
 # What makes a student's report, and its table where nothing had to run: `evaluate` prints it itself.
@@ -134,6 +134,6 @@ shell: ## A shell in the container, as yourself, with the checkout, the keys tha
 	  --user "$$(id -u):$$(id -g)" $(KEYS:%=--env %) --volume "$(CURDIR)":/workspace warraq bash
 
 clean: ## Remove what was made of STUDENT; checkpoints, pages, labels and what people wrote stay, and DVC's cache
-	@for path in models/$(STUDENT)/{adapter,merged,merged.parity.json,onnx} \
+	@for path in models/$(STUDENT)/{adapter,merged,merged.parity.json,onnx,gguf} \
 	  reports/$(STUDENT)/{*/predictions.jsonl,report.html,model_card.md,review.json,plots}; do \
 	  [ ! -e "$$path" ] || { echo "removing $$path"; rm -rf "$$path"; }; done

@@ -22,7 +22,7 @@ from warraq.syntax import parse_module
 from warraq.views import count_views
 
 SOURCE = ROOT / "src"
-STAGES = ("code", "render", "label", "dataset", "train", "merge", "export", "predict", "evaluate")
+STAGES = ("code", "render", "label", "dataset", "train", "merge", "export", "gguf", "predict", "evaluate")
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def own_code(stage: Stage) -> str:
     item = stage.name.partition("@")[2]
     if name(stage) == "label":
         return f"code/label/{item}"
-    if name(stage) in ("train", "merge", "export"):
+    if name(stage) in ("train", "merge", "export", "gguf"):
         return f"code/{name(stage)}/{params.load(ROOT / 'params.yaml').students[item].family}"
     return f"code/{name(stage)}"
 
@@ -117,7 +117,7 @@ def test_of_a_student_its_export_alone_retrains_nothing(stages: list[Stage]) -> 
         elif name(stage) == "merge":  # test_merge.py gives it a student of these alone
             assert own == set(MERGED_BY)
         else:
-            rest = {"export": {"family", "export"}, "predict": {"views"}}
+            rest = {"export": {"family", "export"}, "gguf": {"family", "export"}, "predict": {"views"}}
             assert own == rest.get(name(stage), set()), stage.name
 
 

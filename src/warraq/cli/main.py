@@ -8,6 +8,7 @@ import click
 
 from warraq.cli import stages, tools
 from warraq.cli.cloud import cloud
+from warraq.cli.prove_endpoint import prove_endpoint
 from warraq.cli.read import read
 from warraq.cli.review import review
 from warraq.cli.serve import serve
@@ -33,5 +34,5 @@ def main(context: click.Context, params: Path) -> None:
         logger.propagate = False
 
 
-for _command in (*stages.COMMANDS, read, review, serve, cloud, *tools.COMMANDS):
+for _command in (*stages.COMMANDS, read, review, serve, cloud, prove_endpoint, *tools.COMMANDS):
     main.add_command(_command)

@@ -12,7 +12,9 @@ from warraq.cli.terminal import exit_on_failure, path_option
 @path_option("--model", "Folder that export or merge wrote.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Another one needs a token in WARRAQ_TOKEN.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="Where it listens.")
-@click.option("--runtime", type=click.Choice(["onnx", "torch", "endpoint"]), help="Default: what the folder is for.")
+@click.option(
+    "--runtime", type=click.Choice(["onnx", "gguf", "torch", "endpoint"]), help="Default: what the folder is for."
+)
 @path_option(
     "--review", "The review.json of evaluate: less sure answers are marked as in need of review.", required=False
 )

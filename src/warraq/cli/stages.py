@@ -161,8 +161,25 @@ def export(context: click.Context, student: str, merged: Path, dataset: Path, pa
 
 
 @click.command()
+@click.option("--student", required=True, help="A student of params.yaml.")
+@path_option("--merged", "What merge wrote.")
+@path_option("--dataset", "What dataset wrote; its val pages are the fixed pages of the proof.")
+@path_option("--pages", "What render wrote.")
+@path_option("--out", "Folder for the GGUF files, processor, Modelfile and parity.json.")
+@click.pass_context
+@exit_on_failure
+def gguf(context: click.Context, student: str, merged: Path, dataset: Path, pages: Path, out: Path) -> None:
+    """The merged model to GGUF, with a proof."""
+    params = load_params(context)
+    chosen = params.find_student(student)
+    from warraq.stages import gguf as stage
+
+    stage.run(merged=merged, dataset=dataset, pages=pages, out=out, student=chosen, parameters=params.gguf)
+
+
+@click.command()
 @click.option("--student", help="A student of params.yaml, whose views of a page are shown.", metavar="STUDENT")
-@path_option("--model", "Folder of a Hugging Face or ONNX model.")
+@path_option("--model", "Folder of a Hugging Face, ONNX or GGUF model.")
 @path_option("--dataset", "What dataset wrote; its validation and test samples are asked.")
 @path_option("--pages", "What render wrote.")
 @path_option("--out", "File for the predictions, JSON Lines.")
@@ -202,4 +219,4 @@ def evaluate(
     click.echo(text)
 
 
-COMMANDS = (code, render, label, dataset, train, merge, export, predict, evaluate)
+COMMANDS = (code, render, label, dataset, train, merge, export, gguf, predict, evaluate)

@@ -9,6 +9,9 @@ from warraq.errors import InputError
 from warraq.files import read_json
 from warraq.runtimes import Runtime
 
+HELD = {"onnx": "decoder_model_merged.onnx", "gguf": "model.gguf"}
+"""What a folder for another runtime than torch holds."""
+
 
 def read_token_limit(folder: Path, limit: int) -> int:
     """Tokens that an answer may have: `limit`, or the `max_new_tokens` of the model's generation_config.json, if less;
@@ -20,13 +23,13 @@ def read_token_limit(folder: Path, limit: int) -> int:
 
 def load_runtime(folder: Path, name: str | None = None) -> Runtime:
     """The runtime for a model's folder: the one that its config.json names, for a baseline; onnxruntime where it holds
-    graphs, else transformers.
+    graphs, llama.cpp where it holds GGUF, else transformers.
 
     Raises:
         InputError: the folder is for another runtime than `name`.
     """
-    graphs = (folder / "decoder_model_merged.onnx").exists()
-    kind = read_json(folder / "config.json").get("runtime") or ("onnx" if graphs else "torch")
+    held = {kind for kind, name in HELD.items() if (folder / name).exists()}
+    kind = read_json(folder / "config.json").get("runtime") or next(iter(held), "torch")
     if kind == "none":
         raise InputError(f"{folder} holds no model; its config.json says why.")
     if name not in (kind, None):
@@ -39,6 +42,10 @@ def load_runtime(folder: Path, name: str | None = None) -> Runtime:
         from warraq.runtimes.endpoint import EndpointRuntime
 
         return EndpointRuntime(folder)
+    if kind == "gguf":
+        from warraq.runtimes.gguf import GgufRuntime
+
+        return GgufRuntime(folder)
     if kind == "onnx":
         from warraq.runtimes.onnx import OnnxRuntime
 

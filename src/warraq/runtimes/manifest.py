@@ -12,7 +12,7 @@ from warraq.records import Row
 from warraq.views import PAGE, Views
 
 NAME = "warraq.json"
-WEIGHTS = (".safetensors", ".onnx_data")  # too large to be hashed again whenever a model is loaded
+WEIGHTS = (".safetensors", ".onnx_data", ".gguf")  # too large to be hashed again whenever a model is loaded
 
 
 SettingValues = dict[str, bool | int | float | str]

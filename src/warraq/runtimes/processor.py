@@ -36,6 +36,7 @@ class Processor:
     """What the families share: chat template, tokenizer, padding, grey levels made floats."""
 
     marks: tuple[str, ...]  # tokens that no prompt may hold; the template writes the first for an image
+    padding = ""  # what stands before and after each image, and in no chat template
     image_id: int  # the token whose embedding is a feature of the image
     least_image_tokens: int  # of any image
 
@@ -56,7 +57,11 @@ class Processor:
         self.template = environment.from_string((folder / "chat_template.jinja").read_text(encoding="utf-8"))
 
     def spell_views(self, request: Request) -> list[str]:
-        """What each view of a request's images is to the tokenizer."""
+        """What each view of a request's images is to the tokenizer, without the padding."""
+        raise NotImplementedError
+
+    def fit(self, width: int, height: int) -> tuple[int, int]:
+        """(width, height) in px of what the model sees of an image of this size."""
         raise NotImplementedError
 
     def count_positions(self, rows: Sequence[Sequence[int]], length: int, vision: dict[str, np.ndarray]) -> np.ndarray:
@@ -72,8 +77,8 @@ class Processor:
         """Characters that a token stands for, at most."""
         return max(map(len, self.tokenizer.get_vocab()))
 
-    def encode_prompt(self, request: Request) -> list[int]:
-        """The prompt's tokens, each view spelled out as its block of tokens."""
+    def encode_prompt(self, request: Request, padding: str | None = None) -> list[int]:
+        """The prompt's tokens, each view spelled out as its block of tokens, with another `padding` if one is given."""
         for mark in self.marks:
             if mark in request.prompt or mark in request.instruction:
                 raise InputError(
@@ -81,17 +86,24 @@ class Processor:
                 )
         text = self.template.render(messages=build_messages(request), add_generation_prompt=True, **self.names)
         first, *pieces = text.split(self.marks[0])
-        blocks = zip(self.spell_views(request), pieces, strict=True)
-        spelled = first + "".join(block + piece for block, piece in blocks)
+        blocks, around = (
+            zip(self.spell_views(request), pieces, strict=True),
+            self.padding if padding is None else padding,
+        )
+        spelled = first + "".join(around + block + around + piece for block, piece in blocks)
         ids: list[int] = self.tokenizer.encode(spelled, add_special_tokens=False).ids
         return ids
 
-    def normalize(self, image: Image, size: tuple[int, int]) -> np.ndarray:
-        """(3, height, width) float32; `size` is (width, height) in px."""
+    def resize(self, image: Image) -> Image:
+        """The image in px as the model sees it."""
+        if not self.settings["do_resize"]:
+            return image
+        return image.resize(self.fit(*image.size), resample=self.settings["resample"])
+
+    def normalize(self, image: Image) -> np.ndarray:
+        """(3, height, width) float32, in px as the model sees it."""
         settings = self.settings
-        if settings["do_resize"]:
-            image = image.resize(size, resample=settings["resample"])
-        values = np.asarray(image)
+        values = np.asarray(self.resize(image))
         if settings["do_rescale"]:
             values = values.astype(np.float64) * settings["rescale_factor"]
         values = values.astype(np.float32)
@@ -114,6 +126,8 @@ class Processor:
 class Gemma3Processor(Processor):
     """Every image is one square of fixed size and a fixed number of tokens."""
 
+    padding = "\n\n"
+
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         if self.settings.get("do_pan_and_scan"):
@@ -127,11 +141,15 @@ class Gemma3Processor(Processor):
         self.marks = (first, image, last)
         count = read_json(folder / "processor_config.json")["image_seq_length"]
         self.least_image_tokens = count
-        self._image_text = f"\n\n{first}{image * count}{last}\n\n"
+        self._image_text = f"{first}{image * count}{last}"
 
     def spell_views(self, request: Request) -> list[str]:
         """As Processor.spell_views."""
         return [self._image_text] * len(request.images) * count_views(request.views)
+
+    def fit(self, width: int, height: int) -> tuple[int, int]:
+        """As Processor.fit: always the same."""
+        return self.size
 
     def count_positions(self, rows: Sequence[Sequence[int]], length: int, vision: dict[str, np.ndarray]) -> np.ndarray:
         """(batch, length): counted from the prompt's first token."""
@@ -139,7 +157,7 @@ class Gemma3Processor(Processor):
 
     def prepare_images(self, images: Sequence[Image]) -> dict[str, np.ndarray]:
         """Pixel values (images, 3, height, width)."""
-        pixels = [self.normalize(image, self.size) for image in images]
+        pixels = [self.normalize(image) for image in images]
         none = np.zeros((0, 3, *self.size[::-1]), dtype=np.float32)
         return {"pixel_values": np.stack(pixels) if pixels else none}
 
@@ -156,7 +174,7 @@ class QwenVLProcessor(Processor):
         self.least_image_tokens = self.bounds_px[0] // (self.patch * self.merge) ** 2
 
     def fit(self, width: int, height: int) -> tuple[int, int]:
-        """(width, height) in px of what the model sees."""
+        """As Processor.fit."""
         return smart_resize(width, height, self.patch * self.merge, *self.bounds_px)
 
     def spell_views(self, request: Request) -> list[str]:
@@ -196,7 +214,7 @@ class QwenVLProcessor(Processor):
         for image in images:
             width, height = self.fit(*image.size)
             grid = (height // patch, width // patch)
-            pixels = self.normalize(image, (width, height))
+            pixels = self.normalize(image)
             cut = pixels.reshape(3, grid[0] // merge, merge, patch, grid[1] // merge, merge, patch)
             cut = cut.transpose(1, 4, 2, 5, 0, 3, 6)[..., None, :, :].repeat(times, axis=5)
             patches.append(cut.reshape(grid[0] * grid[1], -1))

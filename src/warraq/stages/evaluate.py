@@ -62,8 +62,7 @@ def load(
     test, lineage = cases.read_cases(dataset / "test.json"), read_json(proof)
     validation = cases.read_cases(dataset / "val.json") if (dataset / "val.json").exists() else []
     answers = cases.read_variants(predictions, VARIANTS, test=test, validation=validation)
-    if not answers["onnx"]:  # a student that is left out of export
-        del answers["onnx"]
+    answers = {name: rows for name, rows in answers.items() if rows or name not in ("onnx", "gguf")}
     rendered = cases.read_pages(pages, test)
     references = Counter(case.sample.reference for case in test)
     strongest = next(kind for kind in get_args(Reference) if references[kind])

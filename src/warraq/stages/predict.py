@@ -1,8 +1,8 @@
 """a model + the validation and test samples -> predictions.jsonl.
 
 Test answers are scored; on validation answers `evaluate` chooses which may go unread. Each batch is on disk before the
-next is asked, so a killed run asks again only what was in flight. How many go together (`WARRAQ_BATCH`) changes speed
-alone: sums are rounded in another order, so that a tie within the precision's last digits may fall otherwise.
+next is asked, so a killed run asks again only what was in flight. How many go together (`WARRAQ_BATCH`) changes speed,
+and how sums are rounded: a tie within the precision's last digits may fall otherwise.
 """
 
 import hashlib
@@ -24,6 +24,7 @@ from warraq.files import hash_file, read_json, write_text
 from warraq.records import Journal, Prediction, Sample, Split
 from warraq.runtimes import Answer, ImageError, Request, Runtime, read_requests
 from warraq.runtimes.confidence import measure_fields
+from warraq.runtimes.endpoint_proof import prove_served_model
 from warraq.runtimes.loading import load_runtime, read_token_limit
 from warraq.runtimes.manifest import choose_views
 from warraq.section import Section
@@ -115,11 +116,8 @@ def open_journal(out: Path, key: str) -> Journal[Prediction]:
 
 
 def run(*, model: Path, dataset: Path, pages: Path, out: Path, parameters: Predict, views: Views | None = None) -> None:
-    """Write `out`, empty where the folder says that it holds no model.
-
-    Raises:
-        InputError: an input is missing, or the model was trained with other `views` of a page.
-    """
+    """Write `out`, empty where the folder says that it holds no model. Raises InputError where an input is missing, the
+    model has other `views`, or a server answers as another model."""
     batch_size = read_count("WARRAQ_BATCH") or 8
     if not (model / "config.json").is_file():
         raise InputError(f"{model / 'config.json'} is missing; run the stage that writes {model} (`dvc repro`).")
@@ -138,6 +136,7 @@ def run(*, model: Path, dataset: Path, pages: Path, out: Path, parameters: Predi
         if answered:
             logger.info("predict: %d of %d samples were answered before", len(answered), len(items))
         if todo:
+            prove_served_model(model, [(item.sample, item.request) for item in todo])
             limit = read_token_limit(model, parameters.max_new_tokens)
             batches = [todo[start : start + batch_size] for start in range(0, len(todo), batch_size)]
             rows = map_loaded(partial(load_runtime, model), partial(answer_batch, limit=limit), batches)

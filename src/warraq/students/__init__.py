@@ -67,8 +67,13 @@ class Student(Section):
     eval_steps: Count  # updates between evaluations, at most; a checkpoint is saved at each
     logging_steps: Count  # updates between lines of the log
     scored_samples: Annotated[int, Field(ge=0, le=10_000)]  # validation samples answered at each evaluation
-    export: Literal["onnx", "none"]  # none: measured as base and merged alone; export writes why
+    export: Literal["onnx", "gguf", "none"] | list[Literal["onnx", "gguf"]]  # none: measured as base and merged alone
     tiers: Annotated[list[Tier], Field(min_length=1, max_length=9)]
+
+    @property
+    def exports(self) -> frozenset[str]:
+        """The forms beside the merged model."""
+        return frozenset([self.export] if isinstance(self.export, str) else self.export) - {"none"}
 
     @field_validator("family")
     @classmethod
