@@ -19,7 +19,7 @@ from warraq.errors import InputError
 from warraq.exporters.gguf import conversion, has_route
 from warraq.files import read_json, write_json
 from warraq.records import Prediction, read_rows
-from warraq.runtimes import Request
+from warraq.runtimes import Request, endpoint_proof
 from warraq.runtimes.endpoint import drop_special
 from warraq.runtimes.gguf import GgufRuntime
 from warraq.runtimes.torch import TorchRuntime
@@ -150,6 +150,12 @@ def put_images_last(parts: list[dict[str, str]]) -> list[dict[str, str]]:
     return sorted(parts, key=lambda part: part["type"] == "image_url")
 
 
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`predict` proves an endpoint by the begin of each answer."""
+    monkeypatch.setattr(endpoint_proof, "ANSWER_TOKENS", 12)
+
+
 def prove(project: Path, url: str, *options: str) -> Result:
     places = [f"--{name}={project / name}" for name in ("dataset", "pages")]
     return CliRunner().invoke(main, ["prove-endpoint", url, str(project / "merged"), *places, "--tokens=24", *options])
@@ -161,6 +167,7 @@ def test_a_server_of_the_model_is_proved(project: Path) -> None:
     assert result.exit_code == 0 and result.output == "3 of 3 answers are those of the merged model.\n", result.output
 
 
+@pytest.mark.usefixtures("short")
 @pytest.mark.parametrize("change", [drop_images, put_images_last])
 def test_a_server_that_answers_as_another_model_is_caught(project: Path, change: object, tmp_path: Path) -> None:
     """Before any page of the set is asked."""
@@ -177,6 +184,7 @@ def test_a_server_that_answers_as_another_model_is_caught(project: Path, change:
     assert not (tmp_path / "out.jsonl").exists()
 
 
+@pytest.mark.usefixtures("short")
 def test_predictions_of_a_proved_server_are_those_of_the_model(project: Path, tmp_path: Path) -> None:
     from warraq.stages import predict
 

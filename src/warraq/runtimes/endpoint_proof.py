@@ -54,7 +54,7 @@ def choose_questions(questions: Sequence[tuple[Sample, Request]], count: int) ->
 
 
 def prove_endpoint(
-    endpoint: Runtime, merged: Path, questions: Sequence[tuple[Sample, Request]], max_new_tokens: int = ANSWER_TOKENS
+    endpoint: Runtime, merged: Path, questions: Sequence[tuple[Sample, Request]], max_new_tokens: int
 ) -> EndpointProof:
     """Ask both the same, and compare the texts and, where told, the prompts' tokens, since a model that is unsure of
     nothing says the same to another question; the merged model answers through transformers in fp32."""
@@ -91,6 +91,6 @@ def prove_served_model(folder: Path, questions: Sequence[tuple[Sample, Request]]
     """
     if merged := find_merged(folder):
         least = float(read_json(folder / "config.json").get("equal_share", LEAST_SHARE))
-        proof = prove_endpoint(EndpointRuntime(folder), merged, choose_questions(questions, QUESTIONS))
+        proof = prove_endpoint(EndpointRuntime(folder), merged, choose_questions(questions, QUESTIONS), ANSWER_TOKENS)
         proof.check(folder, least)
         logger.info("predict: %s", proof)
