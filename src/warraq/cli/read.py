@@ -20,7 +20,9 @@ from warraq.cli.terminal import exit_on_failure, path_option
 @click.option("--headers", type=click.Choice(["en", "ar"]), default="en", show_default=True, help="Language of tables.")
 @click.option("--task", "tasks", multiple=True, help="A task of the model; may be repeated. Default: all.")
 @click.option("--pages", metavar="RANGES", help="Only these pages of each document, like 1-3,7,9-.")
-@click.option("--runtime", type=click.Choice(["onnx", "gguf", "torch", "endpoint"]), help="Default: what the folder is for.")
+@click.option(
+    "--runtime", type=click.Choice(["onnx", "gguf", "torch", "endpoint"]), help="Default: what the folder is for."
+)
 @click.option("--workers", type=click.IntRange(1, 64), default=4, show_default=True, help="Pages asked at once.")
 @path_option(
     "--review", "The review.json of evaluate: less sure answers are marked as in need of review.", required=False
