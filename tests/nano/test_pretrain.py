@@ -163,7 +163,7 @@ def test_kept_patches_become_the_image_tokens_of_the_whole_image(small: None, mo
     image = whole.patches.view(-1, side, side, px, px).transpose(2, 3).reshape(-1, 1, side * px, side * px)
     with torch.no_grad():
         pixels = image.expand(-1, 3, -1, -1) / 127.5 - 1
-        ours, theirs = trainer.encode_images(whole)[:, 0], trainer.model.model.get_image_features(pixels)
+        ours, theirs = trainer.encode_images(whole)[:, 0], trainer.model.model.get_image_features(pixels).pooler_output
     assert torch.allclose(ours, theirs, atol=1e-3)
     assert some.patches.shape[2] == batches.KEPT < whole.patches.shape[2] == side**2
     letters = {page: set(some.ids[page][some.last[page] >= 0].tolist()) for page in range(2)}

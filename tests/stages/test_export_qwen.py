@@ -126,8 +126,7 @@ def test_sizes_are_those_of_transformers(qwen: Path, width: int, height: int) ->
     assume(max(width, height) <= 200 * min(width, height))  # transformers refuses others
     ours = processor.load_processor(qwen / "onnx")
     assert isinstance(ours, processor.QwenVLProcessor)
-    least, most = ours.settings["min_pixels"], ours.settings["max_pixels"]
-    assert ours.fit(width, height)[::-1] == smart_resize(height, width, 28, least, most)
+    assert ours.fit(width, height)[::-1] == smart_resize(height, width, 28, *ours.bounds_px)
 
 
 def test_an_image_that_transformers_refuses_is_refused(qwen: Path, tmp_path: Path) -> None:
