@@ -8,6 +8,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -74,13 +75,17 @@ def map_loaded(load: Callable[[], M], function: Callable[[M, T], R], items: Sequ
 
 
 class _Holder(Generic[M]):
-    """What is loaded in a process of the cluster."""
+    """A process of the cluster, which loads once it is first asked: what that raises is then the caller's."""
 
     def __init__(self, folder: Path, threads: int | None, load: Callable[[], M]) -> None:
         os.chdir(folder)  # the same on all machines
         if threads:
             os.environ["WARRAQ_THREADS"] = str(threads)
-        self._loaded = load()
+        self._load = load
+
+    @cached_property
+    def _loaded(self) -> M:
+        return self._load()
 
     def call(self, function: Callable[[M, T], R], item: T) -> R:
         return function(self._loaded, item)
@@ -104,9 +109,7 @@ def _map_on_ray(ray: Any, load: Callable[[], M], function: Callable[[M, T], R], 
         try:
             results[number] = ray.get(done)
             idle.append(holder)
-        except ray.exceptions.ActorDiedError as error:
-            if isinstance(error.__cause__, Exception):  # it could not load
-                raise error.__cause__ from None
+        except ray.exceptions.RayActorError:  # it died, or cannot be reached
             queue.appendleft((number, item))
             if not busy:  # all are gone: one is begun wherever there is room, now or later
                 idle.append(begin(Path.cwd(), threads, load))
