@@ -73,10 +73,17 @@ def test_doctor_sizes_a_student_before_anything_is_fetched(monkeypatch: pytest.M
     assert "of disk free" in result.output and "H200, 141 GiB: about 6.2 h" in result.output
 
 
+def test_doctor_says_once_that_a_base_of_unknown_shape_has_to_be_fetched_first() -> None:
+    result = CliRunner().invoke(main, ["--params", str(PARAMS), "doctor", "gemma4_e4b"])
+    assert result.exit_code == 1 and result.output.count("google/gemma-4-E4B-it can be sized once its files are in") == 1
+    assert "USD" not in result.output
+
+
 def test_the_pinned_shape_of_a_base_has_the_parameters_that_its_publisher_counts(tmp_path: Path) -> None:
     """Of the smallest and of one whose embeddings are not tied; each takes a second."""
     students = tree.load(PARAMS).students
-    assert {one.base for one in students.values()} - {"nano"} == set(json.loads(sizing.BASES.read_text()))
+    unknown = {"nano", "google/gemma-4-E2B-it", "google/gemma-4-E4B-it"}
+    assert {one.base for one in students.values()} - unknown == set(json.loads(sizing.BASES.read_text()))
     for name in ("qwen3_vl_2b", "qwen2_5_vl_7b_tableqa"):
         shapes = sizing.find_shapes(students[name], tmp_path)
         entry = sizing.find_base(students[name])

@@ -87,14 +87,15 @@ def _check_download(name: str, student: Student, weights: int) -> Line:
 
 
 def describe_rent(name: str, student: Student, base: Path, root: Path) -> list[str]:
-    """What training would take on cards that can be rented, a line each; nothing for a student that needs none.
-
-    Raises:
-        InputError: the base's shape is not known.
-    """
+    """What training would take on cards that can be rented, a line each; nothing for a student that needs none, or
+    whose shape is not known."""
+    try:
+        shapes = find_shapes(student, base)
+    except InputError:
+        return []
     if student.precision == "fp32":
         return []
     samples = count_samples(root)
     told = f"{samples} samples" if samples else f"{SAMPLES} samples, for want of a dataset,"
     head = f"{name}, {told} of {TOKENS} tokens, all epochs, training alone; prices are assumed:"
-    return [head, *describe_cards(find_shapes(student, base), student, samples or SAMPLES)]
+    return [head, *describe_cards(shapes, student, samples or SAMPLES)]

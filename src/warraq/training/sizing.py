@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
+from warraq.errors import InputError
 from warraq.files import read_json, write_json
 from warraq.students import Student, families
 from warraq.students.layout import read_layout
@@ -67,8 +68,10 @@ def find_shapes(student: Student, folder: Path) -> Shapes:
         InputError: there is neither, or the files are not what they should be.
     """
     entry = find_base(student)
-    if (folder / "config.json").exists() or entry is None:
+    if (folder / "config.json").exists():
         return read_shapes(folder, families.load(student.family))
+    if entry is None:
+        raise InputError(f"{student.base} can be sized once its files are in {folder}; run `warraq fetch` for it.")
     with tempfile.TemporaryDirectory() as made:
         write_json(Path(made) / "config.json", entry["config"])
         layout = read_layout(Path(made))
