@@ -75,7 +75,9 @@ def test_doctor_sizes_a_student_before_anything_is_fetched(monkeypatch: pytest.M
 
 def test_doctor_says_once_that_a_base_of_unknown_shape_has_to_be_fetched_first() -> None:
     result = CliRunner().invoke(main, ["--params", str(PARAMS), "doctor", "gemma4_e4b"])
-    assert result.exit_code == 1 and result.output.count("google/gemma-4-E4B-it can be sized once its files are in") == 1
+    assert (
+        result.exit_code == 1 and result.output.count("google/gemma-4-E4B-it can be sized once its files are in") == 1
+    )
     assert "USD" not in result.output
 
 
