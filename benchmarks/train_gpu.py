@@ -326,7 +326,7 @@ def build_on(device: str) -> None:
     """Have the trainer's models made on a device, of random weights."""
     import torch
     import transformers
-    from transformers.modeling_utils import no_init_weights
+    from transformers.initialization import no_init_weights
 
     automatic = transformers.AutoModelForImageTextToText
     build = automatic.from_config

@@ -66,11 +66,10 @@ def test_answers_are_those_of_transformers(project: Path) -> None:
     assert [answer.prompt_tokens for answer in ours] == [answer.prompt_tokens for answer in truth]
 
 
-def test_files_are_the_same_bytes_again_and_name_no_path(project: Path) -> None:
-    (project / "again").mkdir()
-    conversion.write_files(project / "merged", project / "again", "f32", project.name)
+def test_files_are_the_same_bytes_again_and_name_no_path(project: Path, tmp_path: Path) -> None:
+    conversion.write_files(project / "merged", tmp_path, "f32", project.name)
     for name in ("model.gguf", "mmproj.gguf"):
-        written = (project / "again" / name).read_bytes()
+        written = (tmp_path / name).read_bytes()
         assert written == (project / "gguf" / name).read_bytes()
         assert b"/tmp" not in written and b"merged" not in written
 

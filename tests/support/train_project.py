@@ -6,7 +6,16 @@ from typing import Any
 from support import NANO
 from warraq.tasks import invoice
 
-MERGED_BY = ("family", "base", "revision", "tuning", "image_max_pixels", "views")
+MERGED_BY = (
+    "family",
+    "base",
+    "revision",
+    "tuning",
+    "image_max_pixels",
+    "views",
+    "min_line_px",
+    "max_tokens_per_image_token",
+)
 """The fields of a student by which it is merged, as dvc.yaml lists them."""
 
 

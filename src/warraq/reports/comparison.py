@@ -23,7 +23,7 @@ HEADLINE = (
 )  # fmt: skip
 SUMMARY = (
     "question_score", "field_f1", "words_found", "words_true", "words_added", "cer", "fact_precision", "teds",
-    "schema_valid_share", "needs_review_share", "answers_per_s",
+    "planted_copied_share", "planted_fixed_share", "schema_valid_share", "needs_review_share", "answers_per_s",
 )  # fmt: skip
 """What a terminal shows unless asked for all of HEADLINE."""
 REFERENCES = {
