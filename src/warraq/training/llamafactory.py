@@ -191,8 +191,8 @@ def run_program(command: list[str], folder: Path, log: Path) -> Iterator["subpro
         "HF_HUB_OFFLINE": "1",
         "HF_DATASETS_CACHE": str(folder.resolve() / "cache"),  # private documents, gone with the folder
         "TOKENIZERS_PARALLELISM": "false",
-        # transformers 5.6 lists the kinds of Gemma's attention as a set does: where processes differ in it, all but the first
-        # are sent the rotary frequencies of local attention for those of global attention, and learn with them.
+        # transformers 5.6 lists the kinds of Gemma's attention as a set does: where processes differ in that, all but
+        # the first are sent the rotary frequencies of local attention for those of global attention, and learn so.
         "PYTHONHASHSEED": "0",
         "WANDB_DIR": os.environ.get("WANDB_DIR", str(Path.cwd())),
     }
