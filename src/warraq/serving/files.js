@@ -3,6 +3,7 @@ const queue = { files: [], running: null, paused: false };
 const ENDED = new Set(["done", "refused", "failed", "cancelled"]);
 const SIGNS_OF = { cancelFile: "×", removeFile: "×", again: "↻" };
 const LOCKED = new Set(["encrypted", "wrong_password"]);
+const UNDERWAY = new Set(["sending", "reading"]); // a password that was typed at once may have it wait again
 function addFiles(found) {
   const shown = found.filter(one => !one.name.startsWith("."));
   for (const file of shown) queue.files.push({ file, name: file.path || file.webkitRelativePath || file.name, state: "waiting", words: ["waiting"], lost: [], items: [], total: 0, read: 0, document: null, password: "", abort: null });
@@ -47,7 +48,7 @@ async function read(file) {
     if (reply.status === 429) return await waitForRoom(file, Number(reply.headers.get("Retry-After")) || 5, signal);
     if (!reply.ok) { const told = await reply.json().catch(() => ({})); return refuse(file, told.rejected ?? [{ message: told.error?.message ?? String(reply.status) }]); }
     await readLines(reply.body, event => take(file, event));
-    if (!ENDED.has(file.state)) { file.lost = [{ page: null, message: t("stopped") }]; tell(file, "failed"); }
+    if (UNDERWAY.has(file.state)) { file.lost = [{ page: null, message: t("stopped") }]; tell(file, "failed"); }
   } catch {
     if (signal.aborted) return tell(file, "cancelled", "cancelled", file.read);
     file.lost = [{ page: null, message: t("gone") }]; tell(file, "failed");
