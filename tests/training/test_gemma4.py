@@ -7,8 +7,11 @@ from PIL import Image
 
 from support import PARAMS, tiny
 from warraq import params as tree
-from warraq.files import write_json
+from warraq.files import JsonObject, write_json
+from warraq.image_settings import change_image_settings
 from warraq.records import Sample, Turn
+from warraq.runtimes import Request
+from warraq.runtimes.torch import TorchRuntime
 from warraq.students import families
 from warraq.training import audit, llamafactory, mending, workdir
 
@@ -56,3 +59,21 @@ def test_a_page_reaches_the_trainer_with_its_whole_budget_and_no_marks_of_thinki
     image = "<|image|>" * sizes[0].image_tokens
     assert loaded["tokenizer"].decode(prompt) == "".join(chat.prompt).replace("<|image|>", image)
     assert loaded["tokenizer"].decode(answer) == "".join(chat.target)
+
+
+def test_a_merged_model_is_asked_with_the_whole_budget(tmp_path: Path) -> None:
+    """By `predict`, `read` and `serve`, whose processor is loaded from the folder as `merge` writes it."""
+    base, student = tiny.make_model("gemma4", tmp_path / "base"), tree.load(PARAMS).find_student("gemma4_e2b")
+    family = families.load("gemma4")
+    Image.new("RGB", (1131, 1600)).save(tmp_path / "a.png")
+    request, tokens = Request((tmp_path / "a.png",), "Read."), []
+    for pixels in (None, student.image_max_pixels):
+
+        def cap(settings: JsonObject, most: int | None = pixels) -> JsonObject:
+            return family.cap_pixels(settings, most)
+
+        changed = change_image_settings(base, cap)
+        for name, settings in changed.items():
+            write_json(base / name, settings)
+        tokens.append(TorchRuntime(base, "float32").answer([request], 1)[0].prompt_tokens)
+    assert tokens[0] is not None and tokens[1] is not None and 1000 < tokens[1] < 1150 and tokens[0] < 400
