@@ -10,8 +10,10 @@ import pymupdf
 import pytest
 from hypothesis import HealthCheck, settings
 
-# No example may take too long: on a busy machine any does.
-settings.register_profile("warraq", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+# No example may take too long: on a busy machine any does. Each run has the same examples; `search` looks for others.
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.register_profile("warraq", patient, derandomize=True)
+settings.register_profile("search", patient, max_examples=1000)
 settings.load_profile("warraq")
 
 AES_256: int = pymupdf.PDF_ENCRYPT_AES_256  # type: ignore[attr-defined]  # defined as it is imported
