@@ -14,10 +14,10 @@ from warraq.metrics.table_likeness import Table, expand_grid
 from warraq.metrics.tables import read_tables, strip_tags
 from warraq.serving.output import DocumentAnswers
 from warraq.serving.words import Words, load_words
-from warraq.tasks.content import BOXES
 
 RTL = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 TAG = re.compile(r"<(?=[a-zA-Z/!?])")
+BOXES = {"checkbox_checked": "- [x] ", "checkbox_empty": "- [ ] "}
 BLOCK = re.compile(r"^(\s*)(#{1,6}(?=\s)|>|(?:```|~~~))", re.MULTILINE)
 
 

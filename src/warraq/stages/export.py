@@ -16,9 +16,10 @@ from pydantic import Field
 from warraq import runtimes
 from warraq.errors import InputError
 from warraq.exporters import onnx
+from warraq.exporters.configuration import write_full_config
 from warraq.exporters.onnx.constants import find_fault
 from warraq.exporters.onnx.precision import select_precision
-from warraq.exporters.onnx.proof import prove_parity, write_full_config
+from warraq.exporters.onnx.proof import prove_parity
 from warraq.exporters.onnx.quantize import Block, Precision
 from warraq.files import read_json, write_json
 from warraq.image_settings import read_image_settings

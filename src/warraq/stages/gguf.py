@@ -15,10 +15,10 @@ from pydantic import Field
 from warraq import runtimes
 from warraq.errors import InputError
 from warraq.exporters import gguf
+from warraq.exporters.configuration import write_full_config
 from warraq.exporters.gguf.conversion import write_files
 from warraq.exporters.gguf.ollama import write_modelfile
 from warraq.exporters.gguf.proof import prove_answers
-from warraq.exporters.onnx.proof import write_full_config
 from warraq.exporters.selection import FileFormat, select_precision
 from warraq.files import read_json, write_json
 from warraq.runtimes import Runtime, manifest

@@ -27,11 +27,6 @@ class BaseAnswer(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def fence_json(answer: JsonObject) -> str:
-    """An answer as indented JSON in a fence of Markdown."""
-    return f"```json\n{json.dumps(answer, ensure_ascii=False, indent=2)}\n```"
-
-
 def state_nothing(answer: JsonObject) -> None:
     """The confidence of an answer whose task does not ask for any."""
 
@@ -47,7 +42,7 @@ def find_none(answer: JsonObject) -> None:
 
 @dataclass(frozen=True)
 class Task:
-    """What is asked about a page, and how its answers are read, compared and shown.
+    """What is asked about a page, and how its answers are read and compared.
 
     The teacher's schema, the check of its answer, the training target and the check of the student's answer all come
     from the one class `answer`. A task is scored by fields where it has `kinds`, by running text where it has
@@ -62,7 +57,6 @@ class Task:
     list_elements: Callable[[JsonObject], list[Element]] | None = None  # the parts of the page, in reading order
     score: Callable[[JsonObject, JsonObject | None], dict[str, float]] | None = None  # gold, answer -> scores, 0 to 1
     read_confidence: Callable[[JsonObject], float | None] = state_nothing  # how sure an answer says it is, 0 to 1
-    write_markdown: Callable[[JsonObject], str] = fence_json  # an answer as a person reads it
     label: type[BaseAnswer] | None = None  # what a label holds, where it holds its question too
     find_problem: Callable[[JsonObject], str | None] = find_none  # what its schema cannot say, in a label
     pose_question: Callable[[JsonObject], tuple[str, JsonObject]] | None = None  # of a label that holds its question

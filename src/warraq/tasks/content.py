@@ -22,7 +22,6 @@ INSTRUCTION = (
 )
 
 MAX_LEVEL = 20
-BOXES = {"checkbox_checked": "- [x] ", "checkbox_empty": "- [ ] "}
 
 
 class Block(BaseAnswer):
@@ -38,16 +37,6 @@ class Block(BaseAnswer):
 
 class Answer(BaseAnswer):
     blocks: list[Block]
-
-
-def write_markdown(answer: JsonObject) -> str:
-    """Write the page as Markdown: headings with their level, boxes as of a task list, tables as HTML, one blank line
-    between blocks."""
-    parts = []
-    for block in answer["blocks"]:
-        heading = "#" * (block["level"] or 1) + " " if block["kind"] == "heading" else ""
-        parts.append(BOXES.get(block["kind"], heading) + block["text"])
-    return "\n\n".join(parts)
 
 
 def upgrade(answer: JsonObject) -> JsonObject:
@@ -72,5 +61,5 @@ def list_elements(answer: JsonObject) -> list[Element]:
 
 TASK = Task(
     name="content", prompt=PROMPT, instruction=INSTRUCTION, answer=Answer, list_elements=list_elements,
-    write_markdown=write_markdown, find_problem=find_problem, upgrade=upgrade,
+    find_problem=find_problem, upgrade=upgrade,
 )  # fmt: skip
