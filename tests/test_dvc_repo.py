@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from dvc.repo import Repo
 from dvc.scm import SCMError
 
+from support import ROOT
 from warraq.cli.main import main
 
 STAGES = """\
@@ -94,6 +95,16 @@ def test_missing_files_are_told_in_a_sentence(checkout: Path) -> None:
     result = prepare()
     assert result.exit_code == 2 and "data/raw is missing; put your files there" in result.output
     assert not Path("data/raw").exists()
+
+
+def test_an_empty_folder_of_reviews_is_warned_of_by_no_command(checkout: Path) -> None:
+    shutil.copy(ROOT / ".dvcignore", ".")
+    Path("dvc.yaml").write_text(STAGES.replace("[data/raw]", "[data/raw, data/reviews]"), encoding="utf-8")
+    assert prepare().exit_code == 0
+    done = dvc("repro")
+    assert done.returncode == 0 and "is empty" not in done.stdout + done.stderr
+    Path("data/reviews/.gitkeep").unlink()
+    assert "up to date" in dvc("status").stdout, "what keeps the folder is no answer of anybody"
 
 
 def test_versioned_files_are_brought_and_never_replaced_by_an_empty_folder(checkout: Path) -> None:

@@ -30,7 +30,10 @@ def prepare_checkout(root: Path) -> None:
             pull(root, name)
     if not (root / "data/raw").exists():
         raise InputError("data/raw is missing; put your files there: `cp -r YOUR_FILES data/raw`.")
-    (root / "data/reviews").mkdir(exist_ok=True)
+    reviews = root / "data/reviews"
+    reviews.mkdir(exist_ok=True)
+    if not any(reviews.iterdir()):
+        (reviews / ".gitkeep").touch()  # of an empty folder DVC warns each time; .dvcignore keeps it out of hashes
 
 
 def pull(root: Path, name: str) -> None:

@@ -237,6 +237,7 @@ def test_a_student_without_a_route_is_refused_unless_it_is_left_out(exportable: 
     result = CliRunner().invoke(main, ["--params", str(place), "predict", *words])
     assert result.exit_code == 0 and "holds no model" in result.output
     assert read_rows(exportable / "predictions.jsonl", Prediction) == []
+    assert (exportable / "predictions.jsonl").stat().st_size, "DVC warns of an empty file"
     result = CliRunner().invoke(main, ["read", "--model", str(exportable / "left_out"), str(exportable / "pages")])
     assert result.exit_code == 2 and "qwen3_vl; name the merged model" in result.output
 

@@ -98,7 +98,7 @@ def write_data(root: Path, out: Path, params: Params, consignment: Consignment) 
     write_json(data / "pages/summary.json", count_pages(pages, []))
     shutil.copyfile(home / "pages/settings.json", data / "pages/settings.json")
     write_text(data / "raw/documents.csv", "file,sensitivity\n")
-    (data / "reviews").mkdir()
+    write_text(data / "reviews/.gitkeep", "")
     for task in params.tasks:
         labels = [row for row in read_rows(home / f"labels/{task}.jsonl", Label) if row.page_id in ids]
         if missing := ids - {row.page_id for row in labels}:

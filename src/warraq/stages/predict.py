@@ -116,13 +116,13 @@ def open_journal(out: Path, key: str) -> Journal[Prediction]:
 
 
 def run(*, model: Path, dataset: Path, pages: Path, out: Path, parameters: Predict, views: Views | None = None) -> None:
-    """Write `out`, empty where the folder says that it holds no model. Raises InputError where an input is missing, the
-    model has other `views`, or a server answers as another model."""
+    """Write `out`, without a row where the folder says that it holds no model. Raises InputError where an input is
+    missing, the model has other `views`, or a server answers as another model."""
     batch_size = read_count("WARRAQ_BATCH") or 8
     if not (model / "config.json").is_file():
         raise InputError(f"{model / 'config.json'} is missing; run the stage that writes {model} (`dvc repro`).")
     if (config := read_json(model / "config.json")).get("runtime") == "none":
-        write_text(out, "")
+        write_text(out, "\n")  # of an empty file DVC warns each time
         logger.info("predict: %s holds no model (%s), so there are no answers", model, config["reason"])
         return
     if not pages.is_dir():
