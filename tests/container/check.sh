@@ -1,18 +1,28 @@
 #!/usr/bin/env bash
 # Builds the image as the Dockerfile says, without a Docker engine, and holds it to what docs/running.md promises.
 # Needs root, buildah, debootstrap, 20 GB and half an hour. The base image is made of Debian's packages and named as the
-# FROM line, so that no registry is asked; packages come from PyPI.
+# FROM line, so that no registry is asked; packages come from PyPI. All is kept in one folder, the first argument, of which
+# the base stays for the next time. STORAGE_DRIVER=vfs is for machines that cannot stack layers, and takes 20 GB more.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-work=${1:-$(mktemp -d)}
-export BUILDAH_ISOLATION=chroot STORAGE_DRIVER=${STORAGE_DRIVER:-vfs}
 for tool in buildah debootstrap unshare; do
   command -v "$tool" >/dev/null || { echo "skipped: $tool is not installed"; exit 0; }
 done
 [ "$(id -u)" = 0 ] || { echo "skipped: needs root"; exit 0; }
 
+work=$(realpath "${1:-$(mktemp -d)}")
 base=$(awk '/^FROM .* AS slim$/ {print $2}' Dockerfile)
-say() { printf '\n== %s\n' "$*"; }
+export BUILDAH_ISOLATION=chroot CONTAINERS_STORAGE_CONF=$work/storage.conf TMPDIR=$work/tmp
+unset STORAGE_OPTS
+say() { printf '\n== %4d s  %s\n' "$SECONDS" "$*"; }
+drop() { # containers before their files, since folders of this machine may be mounted in them
+  buildah rm --all >/dev/null && buildah rmi --all --force >/dev/null
+  rm -rf "$work"/{storage,storage.conf,run,tmp,context,checkout}
+}
+mkdir -p "$work/tmp"
+printf '[storage]\ndriver = "%s"\ngraphroot = "%s"\nrunroot = "%s"\n' \
+  "${STORAGE_DRIVER:-overlay}" "$work/storage" "$work/run" >"$CONTAINERS_STORAGE_CONF"
+trap drop EXIT
 
 say "base image $base, of Debian's packages"
 if [ ! -e "$work/base/usr/bin/python3" ]; then
@@ -25,32 +35,34 @@ buildah config --env SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt "$containe
 buildah commit --quiet --rm "$container" "docker.io/library/$base" >/dev/null
 
 say "build"
-seconds=$SECONDS
-git ls-files -z | tar --create --null --files-from=- | { mkdir -p "$work/context"; tar --extract --directory "$work/context"; }
+rm -rf "$work/context" && mkdir -p "$work/context"
+git ls-files -z | tar --create --null --files-from=- | tar --extract --directory "$work/context"
 mkdir -p "$work/context/data/raw" "$work/context/cloud" # what must not get in
 for secret in data/raw/letter.pdf cloud/.env .env id.key; do echo SECRET-OF-SOMEBODY >"$work/context/$secret"; done
 # Older versions of buildah take the name of a stage for that of an image.
 buildah build --quiet --pull-never --layers=false --build-arg "SYSTEM=$base" --tag warraq "$work/context" >/dev/null
-echo "built in $((SECONDS - seconds)) s, $(buildah images --format '{{.Size}}' localhost/warraq)"
+say "built, $(buildah images --format '{{.Size}}' localhost/warraq)"
 
 start() { buildah from --pull-never localhost/warraq; }
 run() { buildah run "$@"; }
-container=$(start) other=$(start)
-trap 'buildah rm "$container" "$other" >/dev/null' EXIT
 
 say "no secret and no paper inside"
+container=$(start)
 if run "$container" -- grep -r --files-with-matches --exclude check.sh SECRET-OF-SOMEBODY /workspace; then exit 1; fi
 
 say "root, no mount, no git: the demo on 16 documents"
 run "$container" -- make demo DOCUMENTS=16 2>&1 | tail -n 20
+buildah rm "$container" >/dev/null
 
 say "another user, no mount"
-run --user 12345:12345 "$other" -- bash -c 'id -u && make status && warraq synth data --documents 3 && warraq prepare && dvc repro --quiet render && ls data/pages'
+container=$(start)
+run --user 12345:12345 "$container" -- bash -c \
+  'id -u && make status && warraq synth data --documents 3 && warraq prepare && dvc repro --quiet render && ls data/pages'
 
 say "a checkout of somebody else, newer than the image, mounted, without network"
 rm -rf "$work/checkout" && git clone --quiet . "$work/checkout" && chown -R 4321:4321 "$work/checkout"
-unshare --net buildah run --user 4321:4321 --volume "$work/checkout:/workspace" "$other" -- bash -c \
+unshare --net buildah run --user 4321:4321 --volume "$work/checkout:/workspace" "$container" -- bash -c \
   'git log -1 --format=%h && make setup && warraq synth data --documents 3 && warraq prepare && dvc repro --quiet render && git status --short'
-unshare --net buildah run --volume "$work/checkout:/workspace" "$other" -- bash -c 'git log -1 --format=%h && make status'
+unshare --net buildah run --volume "$work/checkout:/workspace" "$container" -- bash -c 'git log -1 --format=%h && make status'
 [ -z "$(find "$work/checkout" -not -uid 4321 -not -uid 0)" ]
 say "all of it holds"
