@@ -10,8 +10,9 @@ from click.testing import CliRunner, Result
 from dvc.repo import Repo
 from dvc.scm import SCMError
 
-from support import ROOT
+from support import PARAMS, ROOT
 from warraq.cli.main import main
+from warraq.dvc_repo import list_stale_stages
 
 STAGES = """\
 stages:
@@ -38,6 +39,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "data/raw").mkdir(parents=True)
     (folder / "data/raw/letter").write_text("Dear Sir", encoding="utf-8")
     (folder / "dvc.yaml").write_text(STAGES, encoding="utf-8")
+    shutil.copy(PARAMS, folder)
     for arguments in (["init", "--no-scm", "--quiet"], ["repro", "--quiet"]):
         subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=folder, check=True)
     return folder
@@ -95,6 +97,18 @@ def test_missing_files_are_told_in_a_sentence(checkout: Path) -> None:
     result = prepare()
     assert result.exit_code == 2 and "data/raw is missing; put your files there" in result.output
     assert not Path("data/raw").exists()
+
+
+def test_what_is_to_run_is_told_in_the_order_of_the_graph(checkout: Path) -> None:
+    last = "  evaluate:\n    foreach: [nano]\n    do:\n      cmd: cat again\n      deps: [again]\n"
+    Path("dvc.yaml").write_text(STAGES.replace("cp ", "cp -p ") + last, encoding="utf-8")
+    assert list_stale_stages(Path(), "nano") == ["copy", "again", "evaluate@nano"]
+
+
+def test_what_is_wrong_in_params_is_told_before_dvc_reads_them(checkout: Path) -> None:
+    Path("params.yaml").write_text("train:\n\tseed: 1\n", encoding="utf-8")
+    result = prepare()
+    assert result.exit_code == 2 and "line 2 is not YAML" in result.output
 
 
 def test_an_empty_folder_of_reviews_is_warned_of_by_no_command(checkout: Path) -> None:

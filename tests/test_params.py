@@ -53,6 +53,9 @@ def refused(folder: Path, old: str, new: str) -> str:
         ("tasks: [content", "tasks: [contents", "there is no task 'contents'"),
         ("  checkpoints: 2", "  seed: 2", "seed is given twice"),
         ("train:", "train: {", "is not YAML"),
+        ("  checkpoints: 2", "\tcheckpoints: 2", "cannot start any token; indent with spaces, not with a tab"),
+        ("train:", "? [train]\n:", "is not YAML: a key is no name"),
+        ("train:", "\0train:", "is not text in UTF-8"),
         ("  nano:", "  na.no:", "students.na.no"),
         ("    base: nano", "", "students.nano.base is missing"),
     ],
@@ -71,6 +74,20 @@ def test_no_params_file_is_told_with_the_remedy(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["--params", str(tmp_path / "params.yaml"), "fetch", "nano"])
     assert result.exit_code == 2
     assert "run warraq from the project's folder" in result.output
+
+
+@pytest.mark.parametrize(("start", "said"), [(b"# caf\xe9\n", "is not text in UTF-8"), (b"\xef\xbb\xbf", "")])
+def test_bytes_that_are_no_text_are_told_and_a_byte_order_mark_is_no_fault(
+    tmp_path: Path, start: bytes, said: str
+) -> None:
+    (tmp_path / "params.yaml").write_bytes(start + PARAMS.read_bytes().replace(b"\n", b"\r\n"))
+    result = CliRunner().invoke(main, ["--params", str(tmp_path / "params.yaml"), "schema", "invoice"])
+    assert result.exit_code == (2 if said else 0) and said in result.output
+
+
+def test_a_folder_in_place_of_the_file_is_told(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["--params", str(tmp_path), "schema", "invoice"])
+    assert result.exit_code == 2 and "cannot be read (Is a directory); restore it from git" in result.output
 
 
 def test_an_unknown_student_is_told_with_those_there_are() -> None:

@@ -75,6 +75,11 @@ def test_pages_are_told_with_what_was_refused_and_why(status: Status) -> None:
     assert status()["pages"] == "2 of 2 documents, 1 of them damaged; 1 refused (encrypted 1)"
 
 
+def test_with_files_alone_the_next_command_needs_no_activated_environment(status: Status) -> None:
+    put_files(1)
+    assert status()["next"].startswith("make review (page images")
+
+
 def test_each_task_says_who_labelled_what_waits_and_what_has_no_answer(status: Status) -> None:
     put_files(4)
     write("data/pages/pages.jsonl", *map(make_page, range(4)))

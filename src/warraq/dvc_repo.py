@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import yaml
+
 from warraq.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -51,12 +53,16 @@ def pull(root: Path, name: str) -> None:
 
 
 def list_stale_stages(root: Path, student: str) -> list[str]:
-    """The stages up to the student's report that `dvc repro` would run, in the graph's order.
+    """The stages up to the student's report that `dvc repro` would run, in the order of dvc.yaml.
 
     `code`, which runs whenever anything of the source has changed, is none of them. Without DVC there are none.
     """
     done = call_dvc(root, "status", "--json", "--with-deps", f"evaluate@{student}")
-    return [name for name in json.loads(done.stdout) if name != "code"] if done.returncode == 0 else []
+    if done.returncode != 0:
+        return []
+    order = list(yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"])
+    names = [name for name in json.loads(done.stdout) if name != "code"]
+    return sorted(names, key=lambda name: (order.index(name.partition("@")[0]), name))
 
 
 def fit_to_git(root: Path) -> None:

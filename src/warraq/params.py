@@ -69,6 +69,8 @@ class _Loader(yaml.CSafeLoader):  # type: ignore[misc]
         """Refuse a key that is given twice."""
         keys = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key is no name", key.start_mark)
             if key.value in keys:
                 raise yaml.constructor.ConstructorError(None, None, f"{key.value} is given twice", key.start_mark)
             keys.add(key.value)
@@ -87,12 +89,18 @@ def load(path: Path) -> Params:
         InputError: a sentence an error, with the key, the value and what is allowed.
     """
     try:
-        tree = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # a safe loader
+        text = path.read_text(encoding="utf-8")
+        tree = yaml.load(text, Loader=_Loader)  # a safe loader
     except FileNotFoundError:
         raise InputError(f"{path} is missing; run warraq from the project's folder or pass --params.") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); restore it from git.") from None
+    except (UnicodeDecodeError, yaml.reader.ReaderError) as error:
+        raise InputError(f"{path} is not text in UTF-8 ({' '.join(str(error).split())}); save it so.") from None
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        raise InputError(f"{path}, line {line} is not YAML: {error.problem}.") from None
+        line = error.problem_mark.line if error.problem_mark else 0
+        remedy = "; indent with spaces, not with a tab" if "\t" in "".join(text.splitlines()[line : line + 1]) else ""
+        raise InputError(f"{path}, line {line + 1} is not YAML: {error.problem}{remedy}.") from None
     if not isinstance(tree, dict):
         raise InputError(f"{path} holds no keys; restore it from git.")
     try:

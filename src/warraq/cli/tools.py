@@ -100,9 +100,11 @@ def status(context: click.Context, student: str) -> None:
 
 
 @click.command()
+@click.pass_context
 @exit_on_failure
-def prepare() -> None:
-    """Mend what an interrupted run or a lost cache left, before `dvc repro`; bring data/raw where it is versioned."""
+def prepare(context: click.Context) -> None:
+    """Check params.yaml, mend what an interrupted run or a lost cache left, bring data/raw where it is versioned."""
+    load_params(context)
     from warraq.dvc_repo import prepare_checkout
 
     prepare_checkout(Path())
