@@ -93,9 +93,7 @@ def advise(project: Project, student: str) -> str:
     if not project.files:
         return "cp -r YOUR_FILES data/raw (or `make demo` for synthetic ones)"
     if not project.pages:
-        return (
-            f"make review (page images, which people label), or make repro{named} (teachers of params.yaml label)"
-        )
+        return f"make review (page images, which people label), or make repro{named} (teachers of params.yaml label)"
     if not any(project.labels.values()) and not labelled:
         return f"make repro{named} (the teachers of params.yaml label), or make review (people do)"
     if labelled < FEW_DOCUMENTS:
