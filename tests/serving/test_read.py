@@ -1,5 +1,6 @@
 """`warraq read`: documents in, JSON and Markdown out; resumed; refused where the model is not the one trained."""
 
+import io
 import json
 import math
 import os
@@ -40,6 +41,17 @@ def read(model: Path, out: Path | None, *words: object) -> Result:
 def held(path: Path) -> dict[str, Any]:
     value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return value
+
+
+def test_a_damaged_page_is_read_and_says_so(model: Path, tmp_path: Path) -> None:
+    whole = io.BytesIO()
+    Image.effect_noise((620, 880), 60).save(whole, "JPEG")
+    (tmp_path / "cut.jpg").write_bytes(whole.getvalue()[:-20_000])
+    result = read(model, tmp_path / "out", "--task", "content", tmp_path / "cut.jpg")
+    assert result.exit_code == 0 and "cut.jpg, page 1: damage: " in result.output, result.output
+    (page,) = held(tmp_path / "out/cut.jpg.json")["pages"]
+    assert page["damage"] in result.output and page["answers"]["content"]["reasons"] == ["damaged"]
+    assert "the file is damaged" in (tmp_path / "out/cut.jpg.md").read_text(encoding="utf-8")
 
 
 def test_a_document_becomes_json_and_markdown(model: Path, raw: Callable[..., Path], tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 from onnx import numpy_helper
 
-from support import PARAMS, ROOT
+from support import NANO, PARAMS, ROOT
 from support.export_project import CHANGES, PROMPT, assert_refused, drop_vision_weight, run_export, swap_embeddings
 from support.params import params_yaml
 from warraq import params
@@ -24,9 +24,10 @@ from warraq.exporters.onnx.constants import compare_constants, find_fault
 from warraq.exporters.onnx.precision import select_precision
 from warraq.exporters.onnx.quantize import Block, Precision
 from warraq.files import read_json, write_json
-from warraq.records import Prediction, read_rows
+from warraq.records import Prediction, Sample, read_rows
 from warraq.runtimes import Request, Trace, manifest, parity, read_requests
 from warraq.runtimes.onnx import OnnxRuntime
+from warraq.runtimes.processor import load_processor
 from warraq.runtimes.torch import TorchRuntime
 from warraq.views import PAGE
 
@@ -42,7 +43,7 @@ def test_proof_holds_on_pages_and_fixed_cases(exported: Path) -> None:
     assert all(row["prompts_equal"] and row["tokens_equal"] and row["pixel_difference"] == 0 for row in proof["cases"])
     assert proof["largest_logit_difference"] < 1e-4
     window = json.loads((exported / "config.json").read_text())["text_config"]["sliding_window"]
-    assert cases["beyond the window"]["prompt_tokens"] > 2 * window
+    assert window < cases["beyond the window"]["prompt_tokens"] < 2 * window
     assert set(proof["versions"]) == {"torch", "transformers", "onnx", "onnxruntime"}
     assert not exported.with_name("onnx.part").exists() and not any(path.is_dir() for path in exported.iterdir())
 
@@ -211,6 +212,19 @@ def test_only_what_follows_a_stop_token_is_not_compared() -> None:
         other[0, step], own[0, step] = 9.0, 9
         row = parity.compare_traces(truth, Trace(ones, ones, none, logits[:, :1], other, own), [0], [5])
         assert (row["tokens_equal"], row["step_logit_difference"] == 0) == (equal, equal)
+
+
+def test_the_prompt_beyond_the_window_fits_the_context_of_nano() -> None:
+    """Its window is half of it, and llama.cpp refuses a prompt that is longer."""
+    text, own = read_json(NANO / "config.json")["text_config"], params.load(PARAMS)
+    turns = [{"role": "user", "content": PROMPT}, {"role": "assistant", "content": "{}"}]
+    row = {"page_id": "a-p0001", "document": "a", "task": "content", "reference": "gold", "images": []}
+    sample = Sample.model_validate({**row, "conversations": turns})
+    processor = load_processor(NANO)
+    cases = dict(parity.build_cases([(sample, Request((), PROMPT))], 1, processor, text["sliding_window"]))
+    tokens = len(processor.encode_prompt(cases["beyond the window"][0]))
+    answer = max(own.export.max_new_tokens, own.gguf.max_new_tokens)
+    assert text["sliding_window"] < tokens < text["max_position_embeddings"] - answer
 
 
 def test_every_student_has_a_route_or_is_left_out() -> None:

@@ -5,6 +5,7 @@ little: most faults leave them as they are.
 """
 
 import importlib.metadata
+import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 PLACES = 256  # of a prompt, where logits are compared: with 262,144 tokens in the vocabulary 256 MiB a row
 PIXEL_BOUND = 1e-6
+TYPICAL = 0.1  # of the bound of a logit: what half of the places stay within; rounding is far off in few places alone
 
 Case = tuple[str, list[Request]]
 """A batch of requests, and what it is called in parity.json."""
@@ -35,6 +37,7 @@ class TraceComparison(TypedDict):
     pixel_difference: float
     prompt_logit_difference: float
     step_logit_difference: float
+    typical_logit_difference: float  # median over the places of the largest difference in each
 
 
 class CaseProof(TraceComparison):
@@ -50,6 +53,7 @@ class GraphProof(TypedDict):
     passed: bool
     logit_bound: float
     largest_logit_difference: float
+    typical_logit_difference: float
     versions: dict[str, str]
     cases: list[CaseProof]
 
@@ -68,7 +72,7 @@ def build_cases(
         *((f"{sample.page_id} {sample.task}", [request]) for sample, request in chosen),
         ("text only", [Request((), first.prompt)]),
         ("two images", [replace(first, images=first.images + last.images)]),
-        *([("beyond the window", [_repeat_prompt(first, processor, 2 * window)])] if window else []),
+        *([("beyond the window", [_repeat_prompt(first, processor, window + window // 4)])] if window else []),
         ("left-padded batch", [first, replace(last, prompt=f"{last.prompt} {last.prompt}")]),
     ]
 
@@ -100,29 +104,42 @@ def compare_traces(truth: Trace, ours: Trace, places: Sequence[int], stops: Sequ
     real = truth.attention_mask[:, list(places)] == 1
     pixels = np.ones(truth.pixel_values.shape[:1], dtype=bool)
     comparable = not truth.pixel_values.size or truth.pixel_values.shape == ours.pixel_values.shape
+    prompt_logits = _list_differences(truth.prompt_logits, ours.prompt_logits, real)
+    step_logits = _list_differences(truth.step_logits, ours.step_logits, going)
     return {
         "prompt_tokens": int(truth.attention_mask.sum(axis=1).max()),
         "compared_steps": truth.tokens.shape[1],
         "prompts_equal": prompts,
         "tokens_equal": np.array_equal(truth.tokens[going], ours.tokens[going]),
         "pixel_difference": (
-            _largest_difference(truth.pixel_values, ours.pixel_values, pixels) if comparable else float("inf")
+            _find_largest(_list_differences(truth.pixel_values, ours.pixel_values, pixels))
+            if comparable
+            else float("inf")
         ),
-        "prompt_logit_difference": _largest_difference(truth.prompt_logits, ours.prompt_logits, real),
-        "step_logit_difference": _largest_difference(truth.step_logits, ours.step_logits, going),
+        "prompt_logit_difference": _find_largest(prompt_logits),
+        "step_logit_difference": _find_largest(step_logits),
+        "typical_logit_difference": _round(float(np.median([*prompt_logits, *step_logits]))),
     }
 
 
-def _largest_difference(truth: Any, ours: Any, where: Any) -> float:
-    """Two digits, as more would differ from machine to machine; infinite where a value is not a number.
+def _list_differences(truth: Any, ours: Any, where: Any) -> list[float]:
+    """The largest difference in each place; infinite where a value is not a number.
 
     Place by place, since the logits of a large vocabulary are a gigabyte, and copies of them four.
     """
     import numpy as np
 
-    largest = [np.abs(truth[place] - ours[place]).max() for place in map(tuple, np.argwhere(where))]
-    difference = float(np.max(largest, initial=0.0))
-    return float(f"{difference:.1e}") if np.isfinite(difference) else float("inf")
+    largest = [float(np.abs(truth[place] - ours[place]).max()) for place in map(tuple, np.argwhere(where))]
+    return [difference if math.isfinite(difference) else math.inf for difference in largest]
+
+
+def _find_largest(differences: Sequence[float]) -> float:
+    return _round(max(differences, default=0.0))
+
+
+def _round(difference: float) -> float:
+    """Two digits, as more would differ from machine to machine."""
+    return float(f"{difference:.1e}")
 
 
 def trace_reference(
@@ -150,13 +167,15 @@ def prove_graphs(
         row = compare_traces(truth, onnx.trace(requests, places, truth.tokens), places, stops)
         equal = row["prompts_equal"] and row["tokens_equal"] and row["pixel_difference"] <= PIXEL_BOUND
         logits = max(row["prompt_logit_difference"], row["step_logit_difference"])
-        rows.append({"case": name, "passed": equal and logits <= logit_bound, **row})
+        near = logits <= logit_bound and row["typical_logit_difference"] <= TYPICAL * logit_bound
+        rows.append({"case": name, "passed": equal and near, **row})
     return {
         "passed": all(row["passed"] for row in rows),
         "logit_bound": logit_bound,
         "largest_logit_difference": max(
             max(row["prompt_logit_difference"], row["step_logit_difference"]) for row in rows
         ),
+        "typical_logit_difference": max(row["typical_logit_difference"] for row in rows),
         "versions": {
             name: importlib.metadata.version(name) for name in ("torch", "transformers", "onnx", "onnxruntime")
         },

@@ -5,7 +5,8 @@ The rules, which the answer tells of itself:
 2. Any other answer (`schema_invalid`, `truncated`, `loop`) is asked for again under the grammar of the schema: tokens
    that fit are chosen as before, what is open at the limit or in a loop is closed. It is `forced`.
 3. A forced answer needs a person, and so does one that is less sure of itself than the threshold of validation, one
-   to a page of which the model sees less than in training, and one without text to a page that has lines.
+   to a page of which the model sees less than in training or that is damaged, and one without text to a page that has
+   lines.
 """
 
 import itertools
@@ -29,7 +30,9 @@ from warraq.views import Views
 FirstFault = Literal["schema_invalid", "truncated", "loop"]
 """Why the first answer does not stand."""
 
-Reason = FirstFault | Literal["cut", "empty", "low_confidence", "no_threshold", "lines_too_small", "too_dense"]
+Reason = FirstFault | Literal[
+    "cut", "empty", "damaged", "low_confidence", "no_threshold", "lines_too_small", "too_dense"
+]  # fmt: skip
 """Why an answer needs a person."""
 
 
@@ -78,6 +81,7 @@ class PageQuery:
     image: Path
     task: ModelTask
     sight: PageSight | None  # None: not known
+    is_damaged: bool
 
     @property
     def key(self) -> tuple[str, int, int, str]:
@@ -174,6 +178,8 @@ def _make_page_answer(
     sight = query.sight
     if (forced or (sight and sight.line_px)) and lacks_text(query.task.task, value):
         reasons.append("empty")
+    if query.is_damaged:
+        reasons.append("damaged")
     if sight and sight.is_too_small:
         reasons.append("lines_too_small")
     if sight and sight.is_too_dense(answer.tokens):

@@ -11,7 +11,7 @@ import logging
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -179,6 +179,7 @@ def run(
         for row in entry.rejected
     ]
     _report_rejections(rejected, out)
+    _report_damage(documents)
     if "pdf" in forms:
         layers = zip(todo, documents, strict=True)
         write_layers(
@@ -212,6 +213,13 @@ def _report_rejections(rejected: Sequence[Rejected], out: Path) -> None:
     write_rows(out / "rejected.jsonl", rejected, key=lambda row: (row.file, row.document or "", row.page or 0))
     for row in rejected:
         logger.warning("%s%s: %s: %s", row.file, f", page {row.page}" if row.page else "", row.reason, row.message)
+
+
+def _report_damage(documents: Iterable[RenderedDocument]) -> None:
+    for document in documents:
+        for page in document.pages:
+            if page.damage is not None:
+                logger.warning("%s, page %d: damage: %s", document.names[0], page.page, page.damage)
 
 
 @dataclass(frozen=True)
@@ -250,7 +258,8 @@ class Reading:
     def _ask(self, document: RenderedDocument) -> Iterator[PageQuery]:
         for page, task in itertools.product(document.pages, self.model.tasks.values()):
             sight = document.sights.get((page.page, page.part))
-            yield PageQuery(document.document, page.page, page.part, self.part / "pages" / page.image, task, sight)
+            image = self.part / "pages" / page.image
+            yield PageQuery(document.document, page.page, page.part, image, task, sight, page.damage is not None)
 
     def _write(
         self, document: RenderedDocument, rows: Sequence[PageAnswer], entry: WrittenDocument | None

@@ -22,6 +22,7 @@ class AnsweredPage(Row):
     part: int  # of a page too long for one image, from 1; 0 is the whole page
     width_px: int
     height_px: int
+    damage: str | None = None  # what could not be read of the file where it draws the page
     answers: dict[str, CheckedAnswer]
 
 
@@ -76,7 +77,7 @@ def collect_answers(
         model=ModelName(name=model.folder.name, sha256=model.key),
         pages=tuple(
             AnsweredPage(
-                page=page.page, part=page.part, width_px=page.width_px, height_px=page.height_px,
+                page=page.page, part=page.part, width_px=page.width_px, height_px=page.height_px, damage=page.damage,
                 answers=by_page[page.page, page.part],
             )
             for page in pages

@@ -121,7 +121,8 @@ class ReadService:
         for page in document.pages:
             image = folder / page.image
             sight = document.sights.get((page.page, page.part))
-            queries = [PageQuery(page.document, page.page, page.part, image, task, sight) for task in tasks]
+            damaged = page.damage is not None
+            queries = [PageQuery(page.document, page.page, page.part, image, task, sight, damaged) for task in tasks]
             try:
                 job.limit.check()
                 if job.with_images:

@@ -30,7 +30,7 @@ FORMULA = re.compile(r"\s*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]")
 NUMBER = re.compile(r"[+-]?[\d.,٫٬\s%]*")
 UNTITLED = re.compile(r"[\[\]:*?/\\]")  # what no title of a sheet has
 SUSPECT: frozenset[Reason] = frozenset(
-    ("schema_invalid", "truncated", "loop", "cut", "empty", "lines_too_small", "too_dense")
+    ("schema_invalid", "truncated", "loop", "cut", "empty", "damaged", "lines_too_small", "too_dense")
 )
 """What puts every value of an answer in doubt."""
 

@@ -16,6 +16,7 @@ Object.assign(WORDS.en, {
   why_schema_invalid: "The answer did not fit its form and was asked for again.", why_truncated: "The answer was too long and is cut.",
   why_cut: "The answer was too long and is cut.", why_empty: "The page has lines and the answer no text.", why_no_threshold: "No threshold is known for this model and task: every answer is to be read.",
   why_lines_too_small: "The model sees less of this page's lines than in training.", why_too_dense: "The page is denser than the model can see.",
+  why_damaged: "The file is damaged: something may be missing from the page.",
   why_loop: "The answer went round in circles and is cut.", why_low_confidence: "The model is less sure than the threshold.",
   keyChoose: "choose files", keyCopy: "copy the answer",
   reasons: { encrypted: "The file needs a password.", wrong_password: "That is not the file's password." },
@@ -38,6 +39,7 @@ Object.assign(WORDS.ar, {
   why_schema_invalid: "لم تطابق الإجابة شكلها فطُلبت ثانية.", why_truncated: "كانت الإجابة أطول من الحد فقُطعت.",
   why_cut: "كانت الإجابة أطول من الحد فقُطعت.", why_empty: "في الصفحة أسطر وليس في الإجابة نص.", why_no_threshold: "لا عتبة معروفة لهذا النموذج والمهمة: تُقرأ كل إجابة.",
   why_lines_too_small: "يرى النموذج من أسطر هذه الصفحة أقل مما رأى في التدريب.", why_too_dense: "الصفحة أكثف مما يراه النموذج.",
+  why_damaged: "الملف تالف وقد يكون بعض الصفحة ناقصا.",
   why_loop: "دارت الإجابة على نفسها فقُطعت.", why_low_confidence: "ثقة النموذج دون العتبة.",
   keyChoose: "اختيار ملفات", keyCopy: "نسخ الإجابة",
   reasons: {
