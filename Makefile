@@ -18,6 +18,8 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM := false
 # Where a machine forbids it, every process compiles its libraries anew: 12 s of 21 for the trainer alone.
 export PYTHONDONTWRITEBYTECODE :=
+# The environment is whole: modules of elsewhere, as ROS and others put them there, would come before its own.
+unexport PYTHONPATH PYTHONHOME
 # DVC's own place for what it knows of files is shared by all users of a machine.
 export DVC_SITE_CACHE_DIR ?= $(CURDIR)/.dvc/tmp/site
 # No library reports to its maker: TELEMETRY_OFF of src/warraq/environment.py.

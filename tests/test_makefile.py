@@ -34,6 +34,14 @@ def make(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["make", *arguments], capture_output=True, text=True, check=False)
 
 
+def write_environment(checkout: Path, packages: str, before: str | None = None) -> None:
+    """One that is whole for the lock file `packages`, of this checkout or of one that was at `before`."""
+    Path("requirements.lock").write_text(packages, encoding="utf-8")
+    Path(".venv").mkdir(exist_ok=True)
+    place, digest = before or checkout, hashlib.sha256(packages.encode()).hexdigest()
+    Path(".venv/.stamp").write_text(f"{place}/.venv\n{place}\n{digest}\n", encoding="utf-8")
+
+
 def test_clean_takes_one_students_derived_files_and_names_them(checkout: Path) -> None:
     for name in (*KEPT, *REMOVED):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
@@ -49,22 +57,27 @@ def test_without_a_verb_it_lists_them_and_points_to_the_next_command(checkout: P
     assert "make demo" in done.stdout and "make status tells how far the project is" in done.stdout
 
 
+def test_modules_of_elsewhere_come_before_none_of_the_environment(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", "/elsewhere")
+    write_environment(checkout, "")
+    script = checkout / ".venv/bin/warraq"
+    script.parent.mkdir()
+    script.write_text('#!/bin/sh\necho "before [$PYTHONPATH]"\n', encoding="utf-8")
+    script.chmod(0o755)
+    assert make("status").stdout == "before []\n"
+
+
 def test_an_environment_that_was_moved_is_made_anew(checkout: Path) -> None:
-    Path("requirements.lock").touch()
-    Path(".venv").mkdir()
-    stamp = Path(".venv/.stamp")
-    packages = hashlib.sha256(b"").hexdigest()
-    stamp.write_text(f"{checkout}/.venv\n{checkout}\n{packages}\n", encoding="utf-8")
+    write_environment(checkout, "a package")
     assert "uv" not in make("--just-print", "setup").stdout
-    stamp.write_text(f"/before/.venv\n/before\n{packages}\n", encoding="utf-8")
+    write_environment(checkout, "a package", before="/before")
     assert "uv" in make("--just-print", "setup").stdout
 
 
 def test_an_environment_is_made_anew_for_other_packages_and_not_for_newer_files(checkout: Path) -> None:
-    Path("requirements.lock").write_text("a package", encoding="utf-8")
-    Path(".venv").mkdir()
-    packages = hashlib.sha256(b"a package").hexdigest()
-    Path(".venv/.stamp").write_text(f"{checkout}/.venv\n{checkout}\n{packages}\n", encoding="utf-8")
+    write_environment(checkout, "a package")
     os.utime(".venv/.stamp", (0, 0))
     assert "uv" not in make("--just-print", "setup").stdout
     Path("requirements.lock").write_text("another", encoding="utf-8")

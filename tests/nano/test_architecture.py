@@ -197,7 +197,8 @@ def test_fetch_takes_the_pinned_revision_from_the_hub(hub: str, tmp_path: Path) 
     assert {path.name: path.read_bytes() for path in base.iterdir()} == {name: FILES[name] for name in names}
 
 
-def test_fetch_without_a_network_is_one_sentence(tmp_path: Path) -> None:
-    result = fetched(tmp_path, HF_HUB_OFFLINE="1")
+@pytest.mark.parametrize("environment", [{"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": "http://127.0.0.1:9"}])
+def test_fetch_without_a_network_is_one_sentence(tmp_path: Path, environment: dict[str, str]) -> None:
+    result = fetched(tmp_path, **environment)
     assert (result.returncode, "google/gemma-3-4b-it" in result.stderr) == (2, True)
     assert "Traceback" not in result.stderr

@@ -14,6 +14,7 @@ from typing import Any
 from warraq.errors import InputError
 from warraq.files import JsonObject, short_hash
 from warraq.records import Label, Page, write_rows
+from warraq.students.fetch import download
 from warraq.tasks import table_qa
 from warraq.workers import log_progress
 
@@ -25,7 +26,7 @@ def find_parquet_files(source: str, revision: str | None) -> list[Path]:
     """The parquet files of a folder, of a file, or of a Hugging Face data set at a pinned commit.
 
     Raises:
-        InputError: there are none, or the revision is not a commit.
+        InputError: there are none, they cannot be fetched, or the revision is not a commit.
     """
     place = Path(source)
     if place.exists():
@@ -35,10 +36,8 @@ def find_parquet_files(source: str, revision: str | None) -> list[Path]:
             raise InputError(
                 f"{source} is no folder; a data set of the hub needs --revision, the 40 digits of a commit."
             )
-        from huggingface_hub import snapshot_download
-
-        folder = snapshot_download(source, repo_type="dataset", revision=revision, allow_patterns=["**/*.parquet"])
-        files = sorted(Path(folder).rglob("*.parquet"))
+        folder = download(source, revision, "table_qa", repo_type="dataset", allow_patterns=["**/*.parquet"])
+        files = sorted(folder.rglob("*.parquet"))
     if not files:
         raise InputError(f"{source} holds no parquet file.")
     return files
