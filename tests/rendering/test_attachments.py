@@ -1,5 +1,6 @@
 """Files that a PDF carries are documents of their own, under its name; what is not taken out is counted."""
 
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pymupdf
 import pytest
 from PIL import Image
 
-from support.rendering import Raw, build_pdf, encode_image, reasons_by_file, render
+from support.rendering import Raw, build_pdf, encode_image, pdf_stream, reasons_by_file, render
 from warraq.rendering import attachments
 from warraq.rendering.attachments import clean_name
 
@@ -56,6 +57,33 @@ def test_a_file_in_a_note_on_a_page_is_a_document(raw: Raw, tmp_path: Path) -> N
     document[0].add_file_annot((20, 100), INVOICE, "enclosed.pdf")
     pages, rejected = render(raw(**{"letter.pdf": document.tobytes()}), tmp_path / "out")
     assert ({page.files[0] for page in pages}, rejected) == ({"letter.pdf", "letter.pdf/enclosed.pdf"}, [])
+
+
+@pytest.mark.parametrize(
+    ("catalog", "page", "names"),
+    [
+        ("/AF[6 0 R]", "", ["a.png"]),
+        ("", "/AF[6 0 R]", ["a.png"]),
+        ("/Names<</EmbeddedFiles<</Names[(k)6 0 R(k)7 0 R]>>>>", "", ["a.png", "k"]),
+        ("/Names<</EmbeddedFiles<</Kids[<</Names[(k)6 0 R]>>]>>>>", "/Annots[<</Subtype/Link/FS 6 0 R>>]", ["a.png"]),
+    ],
+)
+def test_a_file_is_found_wherever_it_is_listed(
+    raw: Raw, tmp_path: Path, catalog: str, page: str, names: list[str]
+) -> None:
+    first, second = b"<</F(a.png)/EF<</UF 8 0 R>>>>", b"<</Type/F/EF<</F 9 0 R>>>>"
+    pictures = (pdf_stream(encode_image(Image.new("L", (width, 60)))) for width in (80, 90))
+    data = build_pdf(b"0 0 9 9 re f", first, second, *pictures, catalog=catalog, page=page)
+    pages, rejected = render(raw(**{"case.pdf": data}), tmp_path / "out")
+    assert sorted(page.files[0] for page in pages) == ["case.pdf", *(f"case.pdf/{name}" for name in names)]
+    assert rejected == []
+
+
+@pytest.mark.parametrize("body", [b"null", pdf_stream(zlib.compress(INVOICE)[:-9], "/Filter/FlateDecode")])
+def test_a_damaged_attached_file_has_a_row(raw: Raw, tmp_path: Path, body: bytes) -> None:
+    data = build_pdf(b"0 0 9 9 re f", b"<</F(a.pdf)/EF<</F 7 0 R>>>>", body, catalog="/AF[6 0 R]")
+    _, rejected = render(raw(**{"case.pdf": data}), tmp_path / "out")
+    assert ("case.pdf/a.pdf", None, "damaged") in {(row.file, row.page, row.reason) for row in rejected}
 
 
 def test_what_is_locked_needs_its_password_and_what_carries_it_its_own(

@@ -19,7 +19,8 @@ def draw(raw: Raw, tmp_path: Path, annotation: str, appearance: bytes = APPEARAN
     """The page, and whether the annotation is on it."""
     data = build_pdf(
         b"BT /F1 14 Tf 20 270 Td (Letter) Tj ET", appearance, f"<</Type/Annot{RECT}{annotation}>>".encode(),
-        page="/Annots[7 0 R]", catalog="/AcroForm<</Fields[7 0 R]/SigFlags 3>>",
+        b"<</Type/OCG/Name(Hidden)>>", page="/Annots[7 0 R]",
+        catalog="/AcroForm<</Fields[7 0 R]/SigFlags 3>>/OCProperties<</OCGs[8 0 R]/D<</OFF[8 0 R]>>>>",
     )  # fmt: skip
     (page,), rejected = render(raw(**{"page.pdf": data}), tmp_path / "out", colour="rgb")
     assert rejected == []
@@ -32,6 +33,8 @@ def draw(raw: Raw, tmp_path: Path, annotation: str, appearance: bytes = APPEARAN
         "/Subtype/Stamp/F 1/AP<</N 6 0 R>>",
         "/Subtype/Stamp/Name/Approved/F 5/AP<</N 6 0 R>>",
         "/Subtype/Stamp/F 4/AP<</N<</On 6 0 R>>>>/AS/On",
+        "/Subtype/Stamp/F 4/AP<</N<</Off 6 0 R>>>>",
+        "/Subtype/Link/F 4/AP<</N 6 0 R>>",
         f"/Subtype/Widget/FT/Sig/T(Sig1)/F 1/AP<</N 6 0 R>>{SIGNED}",
         f"/Subtype/Widget/FT/Sig/T(Sig1)/F 132/AP<</N 6 0 R>>{SIGNED}",
         "/Subtype/Widget/FT/Sig/T(Sig1)/F 4/AP<</N 6 0 R>>",
@@ -48,6 +51,7 @@ def test_a_stamp_and_a_signature_with_a_picture_are_on_the_page(raw: Raw, tmp_pa
         "/Subtype/Stamp/F 2/AP<</N 6 0 R>>",
         "/Subtype/Stamp/F 4/AP<</N<</On 6 0 R>>>>",
         "/Subtype/Stamp/F 4",
+        "/Subtype/Stamp/F 4/AP<</N 6 0 R>>/OC 8 0 R",
         "/Subtype/Stamp/Name/Draft/F 4",
         "/Subtype/Widget/FT/Sig/T(Sig1)/F 4",
         f"/Subtype/Widget/FT/Sig/T(Sig1)/F 4{SIGNED}",
@@ -65,18 +69,33 @@ def test_what_two_engines_draw_differently_is_damage(raw: Raw, tmp_path: Path) -
     assert page.damage and "another reader" in page.damage
 
 
+@pytest.mark.parametrize("kind", ["Text", "FileAttachment"])
+def test_a_picture_that_is_the_viewers_own_is_no_damage(raw: Raw, tmp_path: Path, kind: str) -> None:
+    page, _ = draw(raw, tmp_path, f"/Subtype/{kind}/Contents(Note)/F 4")
+    assert page.damage is None
+
+
 def test_a_crop_box_beside_the_page_crops_nothing(raw: Raw, tmp_path: Path) -> None:
     data = build_pdf(b"0 g 0 0 400 300 re f", page="/CropBox[1000 1000 2000 2000]")
     (page,), _ = render(raw(**{"page.pdf": data}), tmp_path / "out")
     assert (page.width_px, page.height_px, page.ink) == (400, 300, 1.0)
 
 
-def test_a_dynamic_form_is_no_page(raw: Raw, tmp_path: Path) -> None:
+SIGNATURE, FIELD = "<</Subtype/Widget/FT/Sig/T(a)>>", "<</Subtype/Widget/FT/Tx/T(a)>>"
+
+
+@pytest.mark.parametrize(
+    ("note", "made_anew", "is_dynamic"),
+    [("", "", True), (SIGNATURE, "", True), (SIGNATURE, "/NeedsRendering true", True), (FIELD, "", False)],
+)
+def test_a_dynamic_form_is_no_page(raw: Raw, tmp_path: Path, note: str, made_anew: str, is_dynamic: bool) -> None:
+    fields = f"[{note}]"
     form = build_pdf(
-        b"BT /F1 14 Tf 20 270 Td (Please wait) Tj ET", pdf_stream(b"<xdp/>"), catalog="/AcroForm<</XFA 6 0 R/Fields[]>>"
-    )
+        b"BT /F1 14 Tf 20 270 Td (Please wait) Tj ET", pdf_stream(b"<xdp/>"), page=f"/Annots{fields}",
+        catalog=f"/AcroForm<</XFA 6 0 R/Fields{fields}>>{made_anew}",
+    )  # fmt: skip
     _, rejected = render(raw("scan.pdf", **{"form.pdf": form}), tmp_path / "out")
-    assert reasons_by_file(rejected) == {"form.pdf": "dynamic_form"}
+    assert reasons_by_file(rejected) == ({"form.pdf": "dynamic_form"} if is_dynamic else {})
 
 
 def test_a_long_page_is_split_between_its_lines(raw: Raw, tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_a_photograph_stands_upright(raw: Raw, tmp_path: Path, form: str) -> Non
 
 
 def encode_tiff(samples: np.ndarray, bits: int, photometric: int, planar: int = 1, compression: int = 1) -> bytes:
-    """A TIFF of (height, width, channels) written by hand: 12 bits packed, or 16 bits."""
+    """A TIFF of (height, width, channels) written by hand: 12 bits packed, 16 or 32 bits."""
     height, width, channels = samples.shape
     if bits == 12:
         first, second = (samples.reshape(height, -1)[:, start::2].astype(np.uint16) for start in (0, 1))
@@ -99,7 +99,7 @@ def encode_tiff(samples: np.ndarray, bits: int, photometric: int, planar: int = 
         planes = [np.stack(packed, axis=-1).astype(np.uint8).tobytes()]
     else:
         parts = [samples] if planar == 1 else np.split(samples, channels, axis=2)
-        planes = [part.astype("<u2").tobytes() for part in parts]
+        planes = [part.astype(f"<u{bits // 8}").tobytes() for part in parts]
     planes = [zlib.compress(plane) for plane in planes] if compression == 8 else planes
     data, blob, entries = b"".join(planes), b"", b""
     places = [8 + sum(map(len, planes[:index])) for index in range(len(planes))]
@@ -128,22 +128,31 @@ COLOURS = np.concatenate([RAMP, RAMP[:, ::-1], RAMP * 0 + 0.5], axis=2)
         (COLOURS, 16, {"photometric": 2}),
         (COLOURS, 16, {"photometric": 2, "planar": 2}),
         (COLOURS, 16, {"photometric": 2, "planar": 2, "compression": 8}),
+        (RAMP * (4095 / 65535), 16, {"photometric": 1}),  # 12 bits in 16
+        (RAMP, 32, {"photometric": 1}),
     ],
 )
 def test_deep_tiffs_look_like_the_original(
     raw: Raw, tmp_path: Path, samples: np.ndarray, bits: int, layout: dict[str, int]
 ) -> None:
-    data = encode_tiff(np.round(samples * (2**bits - 1)).astype(np.uint16), bits, **layout)
+    data = encode_tiff(np.round(samples * (2**bits - 1)).astype(np.uint32), bits, **layout)
     (page,), rejected = render(raw(**{"deep.tif": data}), tmp_path / "out", colour="rgb")
-    shown = 1 - samples if layout["photometric"] == 0 else samples
+    shown = (1 - samples if layout["photometric"] == 0 else samples) / samples.max()
     original = Image.fromarray(np.round(np.broadcast_to(shown, (60, 120, 3)) * 255).astype(np.uint8))
     assert rejected == []
     assert mean_difference(open_page(page, tmp_path / "out"), original) < 1
 
 
-@pytest.mark.parametrize("compression", [9, 34712])
-def test_a_tiff_that_nobody_reads_has_its_remedy(raw: Raw, tmp_path: Path, compression: int) -> None:
-    data = encode_tiff(np.zeros((60, 120, 1)), 16, 1, compression=compression)
+@pytest.mark.parametrize(
+    "data",
+    [
+        encode_tiff(np.zeros((60, 120, 1)), 16, 1, compression=9),
+        encode_tiff(np.zeros((60, 120, 1)), 16, 1, compression=34712),
+        encode_tiff(np.zeros((60, 120, 4)), 16, 5, planar=2),  # four planes of CMYK
+        b"MM\0+\0\x08\0\0" + bytes(40),
+    ],
+)
+def test_a_tiff_that_nobody_reads_has_its_remedy(raw: Raw, tmp_path: Path, data: bytes) -> None:
     _, rejected = render(raw("scan.pdf", **{"odd.tif": data}), tmp_path / "out")
     assert reasons_by_file(rejected) == {"odd.tif": "unsupported"}
     assert "save it as PNG" in rejected[0].message
@@ -154,6 +163,26 @@ def test_a_fax_is_as_high_as_its_paper(raw: Raw, tmp_path: Path, form: str, opti
     data = encode_image(Image.new("L", (204, 98), 9), form, **options)
     (page,), _ = render(raw(**{"fax": data}), tmp_path / "out")
     assert (page.width_px, page.height_px) == (204, 204)
+
+
+def test_a_fax_that_lies_on_its_side_is_turned_before_it_is_stretched(raw: Raw, tmp_path: Path) -> None:
+    data = encode_image(Image.new("L", (204, 49), 9), "TIFF", dpi=(204, 98), tiffinfo={274: 6})
+    (page,), _ = render(raw(**{"fax": data}), tmp_path / "out")
+    assert (page.width_px, page.height_px, page.rotation_deg) == (102, 204, 90)
+
+
+def test_frames_that_all_say_to_be_thumbnails_are_pages(raw: Raw, tmp_path: Path) -> None:
+    frames = [Image.new("L", (width, 40), 9) for width in (50, 60)]
+    frames[1].encoderinfo = {"tiffinfo": {254: 1}}
+    data = encode_image(frames[0], "TIFF", save_all=True, append_images=frames[1:], tiffinfo={254: 1})
+    pages, rejected = render(raw(**{"odd.tif": data}), tmp_path / "out")
+    assert ([page.width_px for page in pages], rejected) == ([50, 60], [])
+
+
+@pytest.mark.parametrize("size", [(2, 5000), (5000, 20)])
+def test_a_picture_like_a_thread_is_a_reason(raw: Raw, tmp_path: Path, size: tuple[int, int]) -> None:
+    _, rejected = render(raw("scan.pdf", **{"thread.png": encode_image(Image.new("L", size))}), tmp_path / "out")
+    assert reasons_by_file(rejected) == {"thread.png": "illegible"}
 
 
 def test_thumbnails_and_masks_are_no_pages(raw: Raw, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom, px
 INVISIBLE, HIDDEN, NO_VIEW = 1, 2, 32  # flags
-UNSEEN = ("Link", "Popup")  # kinds that are not drawn
+BARE = ("Link", "Caret", "FileAttachment", "Text")  # kinds that have no picture of their own, or in each viewer another
 BLOCK_PX = 8  # two engines' letters differ within less
 FAINT = 3.0  # grey levels that two engines differ by, averaged over an annotation
 DIFFERENT = 0.35  # of the ink of an annotation
@@ -27,15 +27,17 @@ def mend_annotations(mupdf: Any, page_object: Any) -> list[Any]:
     shown = []
     for annotation in _list_annotations(mupdf, page_object):
         kind, flags = _name(mupdf, annotation, "Subtype"), _flags(mupdf, annotation)
-        if kind in UNSEEN or flags & (HIDDEN | NO_VIEW):
+        if flags & (HIDDEN | NO_VIEW) or _is_layer_hidden(mupdf, annotation):
             continue
-        has_appearance = bool(_appearance(mupdf, annotation))
+        has_appearance = _find_appearance(mupdf, annotation)
+        if kind == "Popup" or (kind in BARE and not has_appearance):
+            continue
         is_signature = kind == "Widget" and _name(mupdf, annotation, "FT") == "Sig"
         if not has_appearance and (kind == "Stamp" or is_signature):
             mupdf.pdf_dict_puts(annotation, "F", mupdf.pdf_new_int(flags | HIDDEN))
-        elif flags & INVISIBLE or is_signature:
+        elif flags & INVISIBLE or is_signature or kind == "Link":
             mupdf.pdf_dict_puts(annotation, "F", mupdf.pdf_new_int(flags & ~INVISIBLE))
-            if is_signature:  # of a kind whose appearance is never replaced
+            if is_signature or kind == "Link":  # of a kind whose appearance is never replaced
                 mupdf.pdf_dict_puts(annotation, "Subtype", mupdf.pdf_new_name("Watermark"))
         mupdf.pdf_clean_obj(annotation)  # what is changed, MuPDF would draw anew
         shown.append(annotation)
@@ -59,10 +61,20 @@ def _flags(mupdf: Any, annotation: Any) -> int:
     return int(mupdf.pdf_to_int(mupdf.pdf_dict_gets(annotation, "F")))
 
 
-def _appearance(mupdf: Any, annotation: Any) -> bool:
-    """Whether it has a normal appearance, of its state where there are several."""
+def _is_layer_hidden(mupdf: Any, annotation: Any) -> bool:
+    layer = mupdf.pdf_dict_gets(annotation, "OC")
+    if not mupdf.pdf_is_dict(layer):
+        return False
+    document = mupdf.pdf_get_bound_document(annotation).m_internal
+    return bool(mupdf.ll_pdf_is_ocg_hidden(document, None, "View", layer.m_internal))
+
+
+def _find_appearance(mupdf: Any, annotation: Any) -> bool:
+    """Whether it has a normal appearance, of its state where there are several: of "Off" where a stamp names none."""
     normal = mupdf.pdf_dict_gets(mupdf.pdf_dict_gets(annotation, "AP"), "N")
     if not mupdf.pdf_is_stream(normal):
+        if _name(mupdf, annotation, "Subtype") == "Stamp" and not mupdf.pdf_dict_gets(annotation, "AS").m_internal:
+            mupdf.pdf_dict_puts(annotation, "AS", mupdf.pdf_new_name("Off"))
         normal = mupdf.pdf_dict_get(normal, mupdf.pdf_dict_gets(annotation, "AS"))
     return bool(mupdf.pdf_is_stream(normal))
 

@@ -17,7 +17,8 @@ from warraq.records import Rejected
 from warraq.rendering.document_cache import DocumentResult
 from warraq.rendering.document_loop import render_documents
 from warraq.rendering.folder import SourceDocument, group_by_content, identify
-from warraq.rendering.mupdf import find_files, import_mupdf, unlock
+from warraq.rendering.mupdf import import_mupdf, unlock
+from warraq.rendering.page_object import find_files
 from warraq.rendering.pages import explain_failure
 from warraq.rendering.raster import RenderError
 from warraq.rendering.readers import import_engines
@@ -116,10 +117,15 @@ class _Unpacker:
                 continue
             self._files_left -= 1
             try:
-                data: bytes = pymupdf.JM_BinFromBuffer(pymupdf.mupdf.pdf_load_embedded_file_contents(stream))
+                pymupdf.TOOLS.reset_mupdf_warnings()
+                data: bytes | None = pymupdf.JM_BinFromBuffer(pymupdf.mupdf.pdf_load_stream(stream))
             except Exception:  # as in mupdf; also for want of memory, of which there is enough again
-                error = RenderError("damaged", "The attached file cannot be taken out; copy it again from its source.")
+                data = None
+            if data is None or pymupdf.TOOLS.mupdf_warnings():
+                how = "cannot be taken out" if data is None else "is damaged"
+                error = RenderError("damaged", f"The attached file {how}; copy it again from its source.")
                 yield from (_reject(name, error) for name in names)
+            if data is None:
                 continue
             self._bytes_left -= len(data)
             if self._bytes_left < 0:

@@ -7,7 +7,6 @@ import math
 import os
 import re
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -16,8 +15,16 @@ from typing import Any
 
 from warraq.rendering.annotations import mend_annotations, place_annotations
 from warraq.rendering.page_content import PageContent
-from warraq.rendering.page_object import is_dynamic_form, mend_page
+from warraq.rendering.page_object import (
+    SHORT_OF_MEMORY,
+    as_utf8,
+    find_files,
+    is_dynamic_form,
+    mend_page,
+    raise_if_memory,
+)
 from warraq.rendering.raster import (
+    LEAST_PX,
     LONG,
     NARROW_PX,
     PART,
@@ -32,9 +39,7 @@ from warraq.rendering.raster import (
 from warraq.rendering.text_layer import TextLayer
 
 LARGE_PT = 1250  # longer side of a sheet beyond A3; of smaller ones long_side_px alone decides what can be read
-LEAST_PX = 7.0  # of most words, from the longest letters to the lowest: letters of 5 px
 READABLE_PX = 14.0  # the same on a long page that is not split
-SHORT_OF_MEMORY = re.compile(r"alloc \(|memory|system limits")  # as MuPDF, libjpeg and OpenJPEG say it
 HARMLESS = re.compile(  # complaints that cost nothing of the picture; any other is damage
     r"\.\.\. repeated|dropping unclosed|.* is no image dict|"
     # The file's list of objects, which was mended, as `repaired` says, and the lengths of streams, which were found.
@@ -81,7 +86,7 @@ class MupdfReader:
         except RenderError:
             raise
         except Exception as error:  # MuPDF has no common base for its errors, and the bytes are anybody's
-            _raise_if_memory(error)
+            raise_if_memory(error)
             if "encryption" in str(error.__context__):  # what MuPDF said
                 message = "The file is locked by a certificate or an unknown method; save it without protection."
                 raise RenderError("encrypted", message) from error
@@ -126,10 +131,11 @@ class MupdfReader:
             is_long = is_unusual and _is_long(width, height, letters, scale, long_side_px)
             if is_long:
                 scale = min(long_side_px / (PART * width), native)
+                split_rows(math.ceil(width * scale), round(height * scale))  # refuses what it would refuse once drawn
             elif letters and letters * scale < LEAST_PX and max(width, height) > LARGE_PT:
                 return explain_small_text(letters * scale)
             samples = content.draw(scale, colour)
-            layer_text = _as_utf8(layer.text)
+            layer_text = as_utf8(layer.text)
             text = layer_text if any(map(str.isalnum, layer_text)) else None
             damage = self._find_damage()
             raster = Raster(
@@ -150,8 +156,10 @@ class MupdfReader:
             if is_long:
                 return self._split(content, layer, raster)
             return replace(raster, missing=True) if missing else raster
+        except RenderError as error:
+            return error
         except Exception as error:  # as in __init__
-            _raise_if_memory(error)
+            raise_if_memory(error)
             return RenderError(
                 "page_failed",
                 f"The page cannot be rendered ({_shorten_error(error)}); print it to a new PDF and use that.",
@@ -165,7 +173,7 @@ class MupdfReader:
         for start, end in split_rows(width, height):
             top = layer.move_off_words(start / scale, 1.0) if start else 0.0
             bottom = layer.move_off_words(end / scale, -1.0) if end < height else height / scale
-            text = _as_utf8(TextLayer(self._library.mupdf, content, (top, bottom)).text) if raster.text else ""
+            text = as_utf8(TextLayer(self._library.mupdf, content, (top, bottom)).text) if raster.text else ""
             parts.append(
                 replace(
                     raster,
@@ -184,36 +192,13 @@ class MupdfReader:
 
     def _find_damage(self) -> str | None:
         """The first complaint of MuPDF about the page that is not harmless."""
-        complaints = _as_utf8(self._library.TOOLS.mupdf_warnings())
+        complaints = as_utf8(self._library.TOOLS.mupdf_warnings())
         if SHORT_OF_MEMORY.search(complaints):  # codecs go on without the picture
             raise MemoryError(complaints)
         damage = next((line for line in complaints.splitlines() if line and not HARMLESS.match(line)), None)
         if damage:
             self._library.TOOLS.store_shrink(100)  # what it keeps, another page would take without a word
         return damage
-
-
-def find_files(pymupdf: Any, document: Any) -> Iterator[tuple[str, Any]]:
-    """Name and object of each file that a document carries, in its list of them or as a note on a page."""
-    mupdf, pdf = pymupdf.mupdf, pymupdf._as_pdf_document(document)
-
-    def list_objects() -> Iterator[Any]:
-        names = mupdf.pdf_load_name_tree(pdf, mupdf.pdf_new_name("EmbeddedFiles"))
-        for index in range(mupdf.pdf_dict_len(names)):
-            yield mupdf.pdf_dict_get_val(names, index)
-        for number in range(document.page_count):
-            notes = mupdf.pdf_dict_gets(mupdf.pdf_lookup_page_obj(pdf, number), "Annots")
-            for index in range(mupdf.pdf_array_len(notes)):
-                yield mupdf.pdf_dict_gets(mupdf.pdf_array_get(notes, index), "FS")
-
-    try:
-        for file in list_objects():
-            if mupdf.pdf_is_embedded_file(file):
-                name = mupdf.pdf_dict_gets(file, "UF")
-                name = name if mupdf.pdf_is_string(name) else mupdf.pdf_dict_gets(file, "F")
-                yield _as_utf8(mupdf.pdf_to_text_string(name)), file
-    except Exception as error:  # as in __init__; a damaged list ends there
-        _raise_if_memory(error)
 
 
 def _is_long(width: float, height: float, letters_pt: float | None, scale: float, long_side_px: int) -> bool:
@@ -273,15 +258,5 @@ def _has_end(path: Path) -> bool:
         return b"%%EOF" in stream.read()
 
 
-def _raise_if_memory(error: Exception) -> None:
-    if isinstance(error, MemoryError) or SHORT_OF_MEMORY.search(str(error)):
-        raise MemoryError(str(error)) from error
-
-
-def _as_utf8(text: str) -> str:
-    """MuPDF hands bytes that are not text through as lone surrogates."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
 def _shorten_error(error: Exception) -> str:
-    return _as_utf8(" ".join(str(error).split()).rstrip(".")[:200]) or type(error).__name__
+    return as_utf8(" ".join(str(error).split()).rstrip(".")[:200]) or type(error).__name__

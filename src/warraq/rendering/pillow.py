@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from warraq.rendering import jbig2
-from warraq.rendering.raster import Colour, Raster, RenderError, explain_lost_page, is_too_long, split_rows
+from warraq.rendering.raster import (
+    LEAST_PX,
+    Colour,
+    Raster,
+    RenderError,
+    explain_lost_page,
+    explain_small_text,
+    is_too_long,
+    split_rows,
+)
 from warraq.rendering.tiff import explain_unsupported, find_pages, is_planar, read_planes
 
 if TYPE_CHECKING:
@@ -80,19 +89,23 @@ class PillowReader:
     def _draw(self, long_side_px: int, colour: Colour) -> Raster:
         from PIL import ImageOps
 
+        orientation = self._image.getexif().get(0x0112, 1)
         image, damage = _load(self._image)
-        orientation = image.getexif().get(0x0112, 1)
+        is_turned = image.getexif().get(0x0112, 1) == 1  # a TIFF was as it was loaded
         ratio = _read_aspect(image) ** (-1 if orientation in SIDEWAYS else 1)
         if image.width * image.height > MAX_PIXELS:
             image = _reduce_1_bit(image, long_side_px)
         # Each step may copy hundreds of megabytes, also one that changes nothing.
-        upright = _flatten(image if orientation == 1 else ImageOps.exif_transpose(image))
+        upright = _flatten(image if is_turned else ImageOps.exif_transpose(image))
         size = (
             (upright.width, round(upright.height * ratio))
             if ratio > 1
             else (round(upright.width / ratio), upright.height)
         )
         pieces = split_rows(*size) if is_too_long(*size, long_side_px) else [(0, size[1])]
+        height_px = min(size) * long_side_px / max(size)
+        if len(pieces) == 1 and height_px < LEAST_PX <= min(size):
+            raise explain_small_text(height_px)
         stretch = upright.height / size[1]
         rasters = [
             Raster(_sample(upright, (size[0], end - start), (start * stretch, end * stretch), long_side_px, colour),
@@ -150,15 +163,20 @@ def _reduce_1_bit(image: "Image", long_side_px: int) -> "Image":
 
 def _flatten(image: "Image") -> "Image":
     """8-bit grey or RGB, transparency on white; Pillow alone would clip deep samples instead of scaling them."""
+    import numpy as np
     from PIL import Image, ImageOps
 
     if image.mode.startswith(("I", "F")):
-        samples = image.convert("F")
+        tags = getattr(image, "tag_v2", {})
+        bits, is_signed = tags.get(258, (16,))[0], tags.get(339, (1,))[0] == 2
+        is_wide = image.mode == "I" and bits == 32 and not is_signed  # to Pillow their upper half is negative
+        samples = (
+            Image.fromarray(np.asarray(image).view(np.uint32).astype(np.float32)) if is_wide else image.convert("F")
+        )
         high = samples.getextrema()[1]
         assert isinstance(high, float)
-        tags = getattr(image, "tag_v2", {})
-        bits = tags.get(258, (16,))[0]
-        white = max(1.0 if image.mode == "F" else 2.0 ** min(bits, 16) - 1, high)
+        bits = min(bits - is_signed, 12 if high < 2**12 else 16)  # paper is not so dark: 12 bits in 16
+        white = max(1.0 if image.mode == "F" else 2.0**bits - 1, high)
         grey = samples.point(lambda value: value * (255.0 / white)).convert("L")
         return ImageOps.invert(grey) if image.mode.startswith("I;16") and tags.get(262) == 0 else grey
     if image.has_transparency_data:

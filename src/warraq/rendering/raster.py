@@ -16,6 +16,8 @@ LONG = 2.5  # times as high as wide: a receipt, a fax on a roll, a web page
 NARROW_PX = 600  # width at which the whole of such a page can still be read
 PART = 1.414  # height of a part of it, of its width: a sheet of paper
 OVERLAP = 0.06  # of a part with the next
+LEAST_PX = 7.0  # of most words, from the longest letters to the lowest: letters of 5 px
+MOST_PARTS = 200  # of a page: a roll of 20 m, 80 mm wide
 Colour = Literal["rgb", "grey"]
 
 
@@ -103,9 +105,15 @@ def is_too_long(width: float, height: float, long_side_px: int) -> bool:
 
 
 def split_rows(width: int, height: int) -> list[tuple[int, int]]:
-    """The rows (from, to) of each part of a picture that is too long, from top to bottom."""
+    """The rows (from, to) of each part of a picture that is too long, from top to bottom.
+
+    Raises:
+        RenderError: there are too many.
+    """
     part = int(PART * width)
     count = max(2, math.ceil((height - OVERLAP * part) / (part - OVERLAP * part)))
+    if count > MOST_PARTS:
+        raise RenderError("illegible", f"It is {height // width} times as high as wide; save it in parts.")
     starts = [round(index * (height - part) / (count - 1)) for index in range(count)]
     return [(start, start + part) for start in starts]
 
