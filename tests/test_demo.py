@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import httpx2
@@ -21,20 +20,21 @@ from support import NANO, ROOT
 from support.cloud_project import lend_environment
 from support.network import find_requests, trace_system_calls
 from support.params import params_yaml
+from support.serving import is_healthy
 from support.waiting import wait_until
 from warraq.environment import TELEMETRY_OFF
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]  # the graph runs in the first test
 TRACED = ROOT / "tests/support/traced"
-GAIN = 0.2  # of field F1, at least; 0.41 when last looked at
+GAIN = 0.2  # of field F1, at least; 0.33 when last looked at
 DIGESTS = {
     "render": "render", "label": "label/{task}", "dataset": "dataset", "train": "train/gemma3", "merge": "merge/gemma3",
     "export": "export/gemma3", "predict": "predict", "evaluate": "evaluate",
 }  # fmt: skip
 BUDGET = {
-    "dataset.test_share": 0.15,
+    "dataset.test_share": 0.1,
     "students.nano.batch_size": 2,
-    "students.nano.tiers.0.epochs": 3,
+    "students.nano.tiers.0.epochs": 2,
     "students.nano.eval_steps": 92,
     "predict.max_new_tokens": 400,
     "evaluate.drawings": 2000,
@@ -73,7 +73,7 @@ def ran(output: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkout with 72 synthetic documents where the graph has run, LoRA with a third of the demo's updates, on half
+    """A checkout with 72 synthetic documents where the graph has run, LoRA with a quarter of the demo's updates, on half
     as many samples each."""
     folder = tmp_path_factory.mktemp("checkout")
     shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
@@ -116,12 +116,6 @@ def test_no_command_asks_for_another_machine(checkout: Path) -> None:
     assert find_requests(checkout / "network") == set()
     written = {str(path.relative_to(checkout / "home")) for path in (checkout / "home").rglob("*") if path.is_file()}
     assert all(path.startswith(".cache/matplotlib/") for path in written), written  # the fonts that it found here
-
-
-def is_healthy(url: str) -> bool:
-    with suppress(httpx2.TransportError):
-        return httpx2.get(f"{url}/healthz", timeout=120, trust_env=False).status_code == 200
-    return False
 
 
 def test_every_variant_is_measured(checkout: Path) -> None:
