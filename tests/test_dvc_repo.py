@@ -1,5 +1,6 @@
 """`warraq prepare`: what an interrupted run, a lost cache or a fresh clone lacks is mended before DVC starts."""
 
+import logging
 import shutil
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from dvc.lock import make_lock
 from dvc.repo import Repo
 from dvc.scm import SCMError
 
@@ -103,6 +105,15 @@ def test_what_is_to_run_is_told_in_the_order_of_the_graph(checkout: Path) -> Non
     last = "  evaluate:\n    foreach: [nano]\n    do:\n      cmd: cat again\n      deps: [again]\n"
     Path("dvc.yaml").write_text(STAGES.replace("cp ", "cp -p ") + last, encoding="utf-8")
     assert list_stale_stages(Path(), "nano") == ["copy", "again", "evaluate@nano"]
+
+
+def test_while_another_run_is_under_way_status_says_that_it_cannot_tell(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(logging.getLogger("warraq"), "propagate", True)  # which a command turns off
+    with make_lock(".dvc/tmp/lock", tmp_dir=".dvc/tmp"):
+        assert list_stale_stages(Path(), "nano") == []
+    assert "what is to run cannot be told: Unable to acquire lock" in caplog.text
 
 
 def test_what_is_wrong_in_params_is_told_before_dvc_reads_them(checkout: Path) -> None:

@@ -48,17 +48,19 @@ def pull(root: Path, name: str) -> None:
         done = call_dvc(root, verb, f"{name}.dvc")
         if done.returncode == 0 and (root / name).exists():
             return
-    last = (done.stderr.strip() or "no reason given").splitlines()[-1]
-    raise InputError(f"{name} is versioned by {name}.dvc and cannot be brought: {last}")
+    raise InputError(f"{name} is versioned by {name}.dvc and cannot be brought: {read_last_line(done)}")
 
 
 def list_stale_stages(root: Path, student: str) -> list[str]:
     """The stages up to the student's report that `dvc repro` would run, in the order of dvc.yaml.
 
-    `code`, which runs whenever anything of the source has changed, is none of them. Without DVC there are none.
+    `code`, which runs whenever anything of the source has changed, is none of them. Where DVC cannot tell, as while
+    another run is under way, that is warned of; without DVC there are none.
     """
     done = call_dvc(root, "status", "--json", "--with-deps", f"evaluate@{student}")
     if done.returncode != 0:
+        if (root / ".dvc").exists():
+            logger.warning("what is to run cannot be told: %s", read_last_line(done))
         return []
     order = list(yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"])
     names = [name for name in json.loads(done.stdout) if name != "code"]
@@ -123,3 +125,8 @@ def call_dvc(root: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run a command of DVC in a checkout."""
     command = [sys.executable, "-m", "dvc", *arguments]
     return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+
+
+def read_last_line(done: "subprocess.CompletedProcess[str]") -> str:
+    """The last thing that a command said of itself, mostly why it failed."""
+    return (done.stderr.strip() or "no reason given").splitlines()[-1].removeprefix("ERROR: ")

@@ -2,6 +2,8 @@
 
 import hashlib
 import re
+import subprocess
+import sys
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,6 +71,15 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("synth")
     assert synth(out, 24).exit_code == 0
     return out
+
+
+def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
+    program = str(Path(sys.executable).with_name("warraq"))
+    # A file that may not grow stands for a disk that is full.
+    limited = ["sh", "-c", 'ulimit -f 1; exec "$@"', "sh", program, "synth", str(tmp_path / "data"), "--documents", "1"]
+    full = subprocess.run(limited, capture_output=True, text=True)
+    assert full.returncode == 1 and full.stderr.count("\n") == 1, full.stderr
+    assert "File too large; allow larger files (ulimit -f) and run again." in full.stderr
 
 
 def test_equal_arguments_give_equal_bytes(corpus: Path, tmp_path: Path) -> None:

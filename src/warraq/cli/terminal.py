@@ -1,5 +1,6 @@
 """What all commands share: the terminal, options that are paths, and what a failure is told."""
 
+import errno
 import functools
 import logging
 import sys
@@ -12,6 +13,14 @@ import click
 
 if TYPE_CHECKING:
     from warraq.params import Params
+
+
+DENIALS = {
+    errno.ENOSPC: "make room", errno.EDQUOT: "make room", errno.EFBIG: "allow larger files (ulimit -f)",
+    errno.EROFS: "make it writable", errno.EACCES: "allow this user to read and write it",
+    errno.EPERM: "allow this user to read and write it",
+}  # fmt: skip
+"""What of a disk is no fault of the code, and its remedy."""
 
 
 class Terminal(logging.Handler):
@@ -57,7 +66,8 @@ def refuse_unknown_task(task: str, tasks: Sequence[str], parameter: str) -> None
 
 
 def exit_on_failure(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A bad input is one sentence and exit code 2; a stage that failed, or whose proof does, one and exit code 1."""
+    """A bad input is one sentence and exit code 2; a stage that failed, or whose proof does, or a disk that is full or
+    may not be written, one and exit code 1."""
 
     @functools.wraps(function)
     def run(*arguments: Any, **options: Any) -> None:
@@ -72,6 +82,12 @@ def exit_on_failure(function: Callable[..., Any]) -> Callable[..., Any]:
             if type(error) is not RuntimeError:  # a library's own kind: its traceback says more
                 raise
             click.echo(f"warraq: {error}", err=True)
+            sys.exit(1)
+        except OSError as error:
+            if error.errno not in DENIALS:
+                raise
+            place = error.filename or "the disk"
+            click.echo(f"warraq: {place}: {error.strerror}; {DENIALS[error.errno]} and run again.", err=True)
             sys.exit(1)
 
     return run
