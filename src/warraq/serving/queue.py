@@ -35,6 +35,7 @@ from warraq.serving.events import AnswerEvent, DocumentEvent, PageEvent, PagesEv
 from warraq.serving.files import RenderedDocument, leave_out_too_small, select_pages
 from warraq.serving.finished_model import LIMITS, FinishedModel
 from warraq.serving.markdown import render_markdown
+from warraq.serving.memory import share_memory
 from warraq.serving.output import collect_answers, shorten_rejection
 from warraq.serving.sight import TOO_SMALL
 from warraq.serving.turns import ClientLeftError, JobLimit, TimeOverError
@@ -88,6 +89,7 @@ class ReadService:
         """Load the weights, say what is to be known of all answers, and start the server that forks the readers."""
         for note in self.model.notes:
             logger.info("%s", note)
+        share_memory()
         _CONTEXT.set_forkserver_preload(["warraq.serving.queue", "pymupdf", "PIL.Image", "numpy"])
         process = _CONTEXT.Process(target=time.monotonic)
         process.start()

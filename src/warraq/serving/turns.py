@@ -1,7 +1,6 @@
 """One model, and the jobs that wait for it in the order in which they came."""
 
 import asyncio
-import ctypes
 import math
 import threading
 import time
@@ -10,6 +9,8 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
+
+from warraq.serving.memory import give_back_memory
 
 T = TypeVar("T")
 KEPT = 32  # jobs from which the next one's length is told
@@ -128,9 +129,3 @@ class Turns:
                         self._began = None
             finally:
                 queue.put_nowait(None)
-
-
-def give_back_memory() -> None:
-    """Give memory that is free back to the system: glibc keeps it, for each thread that ever had a job."""
-    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # glibc's own
-        trim(0)
