@@ -117,7 +117,6 @@ status: setup ## How far the project is for STUDENT, and the next command
 	@warraq status $(STUDENT)
 
 review: setup ## Make pages of data/raw; label, correct and check them in the browser
-	@mkdir -p data/raw data/reviews
 	@warraq prepare
 	@dvc repro render || [ -e data/pages/pages.jsonl ] # as where another stage runs, which keeps DVC to itself
 	@warraq review $(addprefix --model ,$(patsubst %/warraq.json,%,$(wildcard models/$(STUDENT)/onnx/warraq.json))) $(OPTIONS)

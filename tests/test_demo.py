@@ -73,8 +73,8 @@ def ran(output: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkout with 72 synthetic documents where the graph has run, LoRA with a quarter of the demo's updates, on half
-    as many samples each."""
+    """A checkout with 72 synthetic documents where the graph has run, LoRA with a quarter of the demo's updates, on
+    half as many samples each."""
     folder = tmp_path_factory.mktemp("checkout")
     shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     shutil.copytree(NANO, folder / "models/nano/base")

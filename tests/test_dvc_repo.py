@@ -132,6 +132,13 @@ def test_an_empty_folder_of_reviews_is_warned_of_by_no_command(checkout: Path) -
     assert "up to date" in dvc("status").stdout, "what keeps the folder is no answer of anybody"
 
 
+def test_a_link_to_nothing_in_the_place_of_files_is_told(checkout: Path) -> None:
+    shutil.rmtree("data/raw")
+    Path("data/raw").symlink_to("nowhere")
+    result = prepare()
+    assert result.exit_code == 2 and "data/raw is no folder; remove it and put your files there" in result.output
+
+
 def test_versioned_files_are_brought_and_never_replaced_by_an_empty_folder(checkout: Path) -> None:
     Path("data/reviews").mkdir()
     Path("data/reviews/content.jsonl").write_text("{}", encoding="utf-8")

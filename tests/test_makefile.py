@@ -42,6 +42,13 @@ def write_environment(checkout: Path, packages: str, before: str | None = None) 
     Path(".venv/.stamp").write_text(f"{place}/.venv\n{place}\n{digest}\n", encoding="utf-8")
 
 
+def put_in_place_of_warraq(command: str) -> None:
+    script = Path(".venv/bin/warraq")
+    script.parent.mkdir(exist_ok=True)
+    script.write_text(f"#!/bin/sh\n{command}\n", encoding="utf-8")
+    script.chmod(0o755)
+
+
 def test_clean_takes_one_students_derived_files_and_names_them(checkout: Path) -> None:
     for name in (*KEPT, *REMOVED):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
@@ -60,13 +67,17 @@ def test_without_a_verb_it_lists_them_and_points_to_the_next_command(checkout: P
 def test_modules_of_elsewhere_come_before_none_of_the_environment(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    write_environment(checkout, "a package")
     monkeypatch.setenv("PYTHONPATH", "/elsewhere")
-    write_environment(checkout, "")
-    script = checkout / ".venv/bin/warraq"
-    script.parent.mkdir()
-    script.write_text('#!/bin/sh\necho "before [$PYTHONPATH]"\n', encoding="utf-8")
-    script.chmod(0o755)
+    put_in_place_of_warraq('echo "before [$PYTHONPATH]"')
     assert make("status").stdout == "before []\n"
+
+
+def test_review_leaves_room_for_versioned_files_that_prepare_brings(checkout: Path) -> None:
+    write_environment(checkout, "a package")
+    put_in_place_of_warraq("[ ! -e data ] || echo taken; exit 2")
+    done = make("review")
+    assert done.returncode == 2 and "taken" not in done.stdout
 
 
 def test_an_environment_that_was_moved_is_made_anew(checkout: Path) -> None:

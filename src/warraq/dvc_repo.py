@@ -20,7 +20,7 @@ def prepare_checkout(root: Path) -> None:
     """Mend what an interrupted run or a lost cache left, and bring the files of people where they are versioned.
 
     Raises:
-        InputError: data/raw is neither there nor versioned, or cannot be brought.
+        InputError: data/raw is neither there nor versioned, or cannot be brought; or it is no folder.
     """
     fit_to_git(root)
     if mend_lock(root):
@@ -30,8 +30,10 @@ def prepare_checkout(root: Path) -> None:
     for name in ("data/raw", "data/reviews"):
         if not (root / name).exists() and (root / f"{name}.dvc").exists():
             pull(root, name)
-    if not (root / "data/raw").exists():
-        raise InputError("data/raw is missing; put your files there: `cp -r YOUR_FILES data/raw`.")
+    raw = root / "data/raw"
+    if not raw.is_dir():
+        state = "no folder; remove it and" if raw.exists() or raw.is_symlink() else "missing;"
+        raise InputError(f"data/raw is {state} put your files there: `cp -r YOUR_FILES data/raw`.")
     reviews = root / "data/reviews"
     reviews.mkdir(exist_ok=True)
     if not any(reviews.iterdir()):
