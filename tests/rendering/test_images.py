@@ -213,6 +213,25 @@ def test_a_bad_frame_costs_one_page(raw: Raw, tmp_path: Path) -> None:
     assert [(row.page, row.reason) for row in rejected] == [(2, "damaged")]
 
 
+def test_a_picture_whose_bits_are_others_is_damaged(raw: Raw, tmp_path: Path) -> None:
+    noise = Image.effect_noise((200, 200), 60)
+    jpeg, tiff = encode_image(noise, "JPEG"), encode_image(noise, "TIFF", compression="jpeg")
+    fax = encode_image(noise.convert("1"), "TIFF", compression="group4")
+    half = len(jpeg) // 2
+    files = {
+        "hole.jpg": jpeg[:half] + jpeg[half + 500 :],
+        "ended.jpg": jpeg[:half] + b"\xff\xd9",
+        "hole.tif": tiff.replace(tiff[half : half + 500], bytes(500)),
+        "fax.tif": fax.replace(fax[500:600], bytes(100)),
+        "whole.jpg": jpeg + b"anything",
+        "whole.tif": tiff,
+        "whole_fax.tif": fax,
+    }
+    pages, rejected = render(raw(**files), tmp_path / "out")
+    assert rejected == []
+    assert {page.files[0] for page in pages if page.damage} == {"hole.jpg", "ended.jpg", "hole.tif", "fax.tif"}
+
+
 def test_a_jpeg_without_its_end_is_kept(raw: Raw, tmp_path: Path) -> None:
     data = encode_image(Image.effect_noise((200, 200), 60), "JPEG")
     pages, rejected = render(raw(**{"whole.jpg": data[:-2], "half.jpg": data[: len(data) // 2]}), tmp_path / "out")

@@ -1,6 +1,7 @@
 """Hostile and damaged files: the page that kills its reader is left out, everything around it is kept."""
 
 import resource
+import zlib
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import pymupdf
 import pytest
 from PIL import Image
 
-from support.rendering import PARAMETERS, Raw, build_pdf, draw_pdf, encode_image, open_page, render
+from support.rendering import PARAMETERS, Raw, build_pdf, draw_pdf, encode_image, open_page, pdf_stream, render
 from warraq import workers
 from warraq.records import Rejected
 from warraq.rendering import pdfium
@@ -118,6 +119,23 @@ def test_a_picture_without_its_data_is_damage(raw: Raw, tmp_path: Path) -> None:
     document.update_stream(xref, bytes(600))
     (page,), _ = render(raw(**{"cut.pdf": document.tobytes()}), tmp_path / "out")
     assert page.damage and "truncated" in page.damage
+
+
+@pytest.mark.parametrize("codec", ["DCTDecode", "FlateDecode"])
+def test_a_picture_that_fails_its_own_check_is_damage(raw: Raw, tmp_path: Path, codec: str) -> None:
+    picture = Image.effect_noise((200, 200), 60)
+    jpeg, flate = encode_image(picture, "JPEG"), zlib.compress(picture.tobytes() + b"more than is drawn")
+    whole = jpeg if codec == "DCTDecode" else flate
+    damaged = jpeg[:2000] + jpeg[2500:] if codec == "DCTDecode" else flate[:-1] + bytes([flate[-1] ^ 1])
+    entries = f"/Subtype/Image/Width 200/Height 200/ColorSpace/DeviceGray/BitsPerComponent 8/Filter/{codec}"
+    files = {
+        name: build_pdf(
+            b"300 0 0 300 0 0 cm /I Do", pdf_stream(data, entries), page="/Resources<</XObject<</I 6 0 R>>>>"
+        )
+        for name, data in (("whole.pdf", whole), ("damaged.pdf", damaged))
+    }
+    pages, _ = render(raw(**files), tmp_path / "out")
+    assert {page.files[0]: bool(page.damage) for page in pages} == {"whole.pdf": False, "damaged.pdf": True}
 
 
 def test_a_turn_by_no_right_angle_is_no_turn(raw: Raw, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from warraq.rendering.retry_policy import (
 from warraq.rendering.settings import RenderLimits, RenderSettings
 
 PASSING = ("encrypted", "wrong_password", "changed")  # a password may have come, or the whole file
-LIBRARIES = ("pymupdf", "pypdfium2", "pillow", "pi-heif", "numpy", "isal")
+LIBRARIES = ("pymupdf", "pypdfium2", "pillow", "pi-heif", "simplejpeg", "numpy", "isal")
 
 
 def describe_build(settings: RenderSettings, limits: RenderLimits) -> Build:

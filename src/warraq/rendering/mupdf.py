@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from warraq.rendering.annotations import mend_annotations, place_annotations
+from warraq.rendering.codecs import find_deflate_damage, find_jpeg_damage
 from warraq.rendering.page_content import PageContent
 from warraq.rendering.page_object import (
     SHORT_OF_MEMORY,
@@ -38,6 +39,7 @@ from warraq.rendering.raster import (
 )
 from warraq.rendering.text_layer import TextLayer
 
+MOST_PICTURES = 16  # of a page that are held against their own check
 LARGE_PT = 1250  # longer side of a sheet beyond A3; of smaller ones long_side_px alone decides what can be read
 READABLE_PX = 14.0  # the same on a long page that is not split
 HARMLESS = re.compile(  # complaints that cost nothing of the picture; any other is damage
@@ -78,6 +80,7 @@ class MupdfReader:
         self._library.TOOLS.mupdf_display_errors(False)
         self._library.TOOLS.mupdf_display_warnings(False)
         self._stream = path.open("rb")
+        self._pictures: dict[int, str | None] = {0: None}  # what is wrong with each, by its object; 0 is none
         try:
             # By descriptor: a file's name may hold bytes that are not text, and its ending is no evidence.
             self._document = self._library.open(f"/proc/self/fd/{self._stream.fileno()}", filetype="pdf")
@@ -137,7 +140,7 @@ class MupdfReader:
             samples = content.draw(scale, colour)
             layer_text = as_utf8(layer.text)
             text = layer_text if any(map(str.isalnum, layer_text)) else None
-            damage = self._find_damage()
+            damage = self._find_damage() or self._find_picture_damage(images)
             raster = Raster(
                 samples,
                 text=text,
@@ -189,6 +192,15 @@ class MupdfReader:
         page_object = mupdf.pdf_lookup_page_obj(self._library._as_pdf_document(self._document), number - 1)
         mend_page(mupdf, page_object)
         return mend_annotations(mupdf, page_object)
+
+    def _find_picture_damage(self, images: list[Any]) -> str | None:
+        """What is wrong with one of a page's pictures that MuPDF draws without a word."""
+        new = [xref for image in images for xref in image[:2] if xref not in self._pictures]
+        for xref in new[:MOST_PICTURES]:
+            codec = self._document.xref_get_key(xref, "Filter")[1].strip("[ ]")
+            find_damage = {"/DCTDecode": find_jpeg_damage, "/FlateDecode": find_deflate_damage}.get(codec)
+            self._pictures[xref] = find_damage(self._document.xref_stream_raw(xref)) if find_damage else None
+        return next((damage for image in images for xref in image[:2] if (damage := self._pictures.get(xref))), None)
 
     def _find_damage(self) -> str | None:
         """The first complaint of MuPDF about the page that is not harmless."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from warraq.rendering import jbig2
+from warraq.rendering.codecs import JPEG_END, check_jpeg, find_jpeg_damage
 from warraq.rendering.raster import (
     LEAST_PX,
     Colour,
@@ -19,7 +20,7 @@ from warraq.rendering.raster import (
     is_too_long,
     split_rows,
 )
-from warraq.rendering.tiff import explain_unsupported, find_pages, is_planar, read_planes
+from warraq.rendering.tiff import explain_unsupported, find_damage, find_pages, is_planar, read_planes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -117,23 +118,28 @@ class PillowReader:
 
 def _load(image: "Image") -> tuple["Image", str | None]:
     """The decoded image, and what is missing of it: a JPEG without its end is kept."""
-    from PIL import Image, ImageChops
+    from PIL import Image
 
-    if image.format == "TIFF" and is_planar(image):
-        return read_planes(image), None
-    try:
+    if image.format == "TIFF":
+        if is_planar(image):
+            return read_planes(image), None
+        damage = find_damage(image)
+        image.load()
+        return image, damage
+    if image.format not in ("JPEG", "MPO"):
         image.load()
         return image, None
-    except OSError as error:
-        if image.format not in ("JPEG", "MPO") or "truncated" not in str(error):
-            raise
     stream: Any = image.fp or image._fp  # type: ignore[attr-defined]
     stream.seek(0)
     data = stream.read()
-    # Behind a whole picture anything may stand; what is missing of another is made of what stands there.
-    ended, other = (Image.open(BytesIO(data + more + b"\xff\xd9"), formats=["JPEG"]) for more in (b"", b"\x5a" * 256))
-    is_whole = ImageChops.difference(ended, other).getbbox() is None
-    return ended, None if is_whole else "the end of the JPEG is missing"
+    try:
+        image.load()
+        return image, find_jpeg_damage(data)
+    except OSError as error:
+        if "truncated" not in str(error):
+            raise
+    damage = "the end of the JPEG is missing" if check_jpeg(data) else None
+    return Image.open(BytesIO(data + JPEG_END), formats=["JPEG"]), damage
 
 
 def _read_aspect(image: "Image") -> float:

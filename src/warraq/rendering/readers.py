@@ -44,5 +44,5 @@ def import_engines() -> None:
 
     mupdf.import_mupdf()
     Image.init()
-    for name in ("numpy", "PIL.ImageOps", "pypdfium2", "pi_heif", "isal.isal_zlib"):
+    for name in ("numpy", "PIL.ImageOps", "pypdfium2", "pi_heif", "simplejpeg", "isal.isal_zlib"):
         importlib.import_module(name)

@@ -3,6 +3,7 @@
 import zlib
 from typing import TYPE_CHECKING, Any
 
+from warraq.rendering.codecs import MOST_PIXELS, find_fax_damage, find_jpeg_damage
 from warraq.rendering.raster import RenderError
 
 if TYPE_CHECKING:
@@ -11,7 +12,8 @@ if TYPE_CHECKING:
 KIND, OLD_KIND, BITS, COMPRESSION, COLOURS, PLANAR, PAGE_NUMBER, PREDICTOR = 254, 255, 258, 259, 262, 284, 297, 317
 THUMBNAIL, MASK = 1, 4  # of KIND
 RGB = 2  # of COLOURS
-NONE, DEFLATE = 1, (8, 32946)
+NONE, FAX, JPEG, DEFLATE = 1, (2, 3, 4), 7, (8, 32946)
+STRIPS, TILES, JPEG_TABLES = (273, 279), (324, 325), 347  # where they are, how long they are
 BIG_TIFF_TURNED = b"MM\0+"  # of 64 bits and big-endian: Pillow takes it for damaged
 READ = {1, 2, 3, 4, 5, 6, 7, 8, 32771, 32773, 32946, 34925, 50000}  # compressions
 
@@ -63,6 +65,25 @@ def _explain_storage() -> RenderError:
     return RenderError("unsupported", "The image is stored in a way that is not read here; save it as PNG or PDF.")
 
 
+def find_damage(image: Any) -> str | None:
+    """What is wrong with a frame that Pillow would draw without a word: a fax or a JPEG whose bits are others."""
+    tags = image.tag_v2
+    compression = tags.get(COMPRESSION, NONE)
+    if compression in FAX and image.width * image.height <= MOST_PIXELS:
+        image.fp.seek(0)
+        return find_fax_damage(image.fp.read(), image.tell())
+    if compression != JPEG:
+        return None
+    places, lengths = (tags.get(tag, ()) for tag in (TILES if TILES[0] in tags else STRIPS))
+    tables = tags.get(JPEG_TABLES, b"")[:-2]
+    for place, length in zip(places, lengths, strict=False):
+        image.fp.seek(place)
+        data = image.fp.read(length)
+        if damage := find_jpeg_damage(tables + data[2:] if tables else data):
+            return damage
+    return None
+
+
 def is_planar(image: Any) -> bool:
     """Whether its colours lie behind each other, with 16 bits each: Pillow would take them for 8."""
     tags = image.tag_v2
@@ -81,10 +102,10 @@ def read_planes(image: Any) -> "Image":
     tags = image.tag_v2
     compression = tags.get(COMPRESSION, NONE)
     width, height = image.size
-    if (compression != NONE and compression not in DEFLATE) or 273 not in tags or tags.get(COLOURS) != RGB:
+    if (compression != NONE and compression not in DEFLATE) or STRIPS[0] not in tags or tags.get(COLOURS) != RGB:
         raise _explain_storage()
     strips = []
-    for offset, length in zip(tags[273], tags[279], strict=True):
+    for offset, length in zip(*(tags[tag] for tag in STRIPS), strict=True):
         image.fp.seek(offset)
         data = image.fp.read(length)
         strips.append(data if compression == NONE else zlib.decompress(data))
