@@ -1,5 +1,7 @@
 """params.yaml: what is wrong in it stops every command with one sentence and exit code 2."""
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -88,6 +90,19 @@ def test_bytes_that_are_no_text_are_told_and_a_byte_order_mark_is_no_fault(
 def test_a_folder_in_place_of_the_file_is_told(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["--params", str(tmp_path), "schema", "invoice"])
     assert result.exit_code == 2 and "cannot be read (Is a directory); restore it from git" in result.output
+
+
+def test_a_terminal_that_lacks_letters_is_shown_their_numbers() -> None:
+    command = [sys.executable, "-m", "warraq", "--params", str(PARAMS), "schema", "metadata", "--template"]
+    shown = {
+        encoding: json.loads(
+            subprocess.run(
+                command, env={**os.environ, "PYTHONIOENCODING": encoding}, capture_output=True, check=True
+            ).stdout
+        )
+        for encoding in ("utf-8", "ascii")
+    }
+    assert shown["ascii"] == shown["utf-8"]
 
 
 def test_an_unknown_student_is_told_with_those_there_are() -> None:

@@ -1,7 +1,9 @@
 """The `warraq` command."""
 
+import io
 import logging
 import os
+import sys
 from pathlib import Path
 
 import click
@@ -25,6 +27,8 @@ from warraq.cli.terminal import Terminal
 def main(context: click.Context, params: Path) -> None:
     """Turn a folder of PDFs into a small vision-language model that you run alone."""
     context.obj = params
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal without the letters of an answer ends no run of minutes
+        sys.stdout.reconfigure(errors="backslashreplace")
     # Threads of torch that spin while they wait make a shared machine ten times slower; on a quiet one it is free.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     logger = logging.getLogger("warraq")
