@@ -1,6 +1,8 @@
 """Synthetic documents: real PDF files whose answers hold exactly what is printed, and never in a user's way."""
 
 import hashlib
+import os
+import pty
 import re
 import subprocess
 import sys
@@ -71,6 +73,13 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("synth")
     assert synth(out, 24).exit_code == 0
     return out
+
+
+def test_a_terminal_that_can_do_nothing_is_sent_no_control_characters(tmp_path: Path) -> None:
+    shown, terminal = pty.openpty()
+    command = [sys.executable, "-m", "warraq", "synth", str(tmp_path / "data"), "--documents", "1"]
+    subprocess.run(command, stderr=terminal, env={**os.environ, "TERM": "dumb"}, check=True)
+    assert b"\x1b" not in os.read(shown, 4096)
 
 
 def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import errno
 import functools
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -28,7 +29,7 @@ class Terminal(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__()
-        self._in_place = sys.stderr.isatty()
+        self._in_place = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._shown = time.monotonic()
         self._open = False
 
