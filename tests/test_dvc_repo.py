@@ -12,7 +12,7 @@ from dvc.lock import make_lock
 from dvc.repo import Repo
 from dvc.scm import SCMError
 
-from support import PARAMS, ROOT
+from support import ROOT
 from warraq.cli.main import main
 from warraq.dvc_repo import list_stale_stages
 
@@ -41,7 +41,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "data/raw").mkdir(parents=True)
     (folder / "data/raw/letter").write_text("Dear Sir", encoding="utf-8")
     (folder / "dvc.yaml").write_text(STAGES, encoding="utf-8")
-    shutil.copy(PARAMS, folder)
     for arguments in (["init", "--no-scm", "--quiet"], ["repro", "--quiet"]):
         subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=folder, check=True)
     return folder

@@ -104,7 +104,8 @@ def status(context: click.Context, student: str) -> None:
 @exit_on_failure
 def prepare(context: click.Context) -> None:
     """Check params.yaml, mend what an interrupted run or a lost cache left, bring data/raw where it is versioned."""
-    load_params(context)
+    if context.obj.exists():  # a graph of others may have none
+        load_params(context)
     from warraq.dvc_repo import prepare_checkout
 
     prepare_checkout(Path())
