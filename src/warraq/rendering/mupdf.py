@@ -35,6 +35,7 @@ from warraq.rendering.raster import (
     explain_lost_page,
     explain_small_text,
     is_too_long,
+    split_between_lines,
     split_rows,
 )
 from warraq.rendering.text_layer import TextLayer
@@ -157,7 +158,7 @@ class MupdfReader:
             if repaired and (missing or (raster.is_blank and damage) or _is_cut_off(library.TOOLS, page)):
                 return explain_lost_page()
             if is_long:
-                return self._split(content, layer, raster)
+                return self._split(content, raster)
             return replace(raster, missing=True) if missing else raster
         except RenderError as error:
             return error
@@ -168,22 +169,15 @@ class MupdfReader:
                 f"The page cannot be rendered ({_shorten_error(error)}); print it to a new PDF and use that.",
             )
 
-    def _split(self, content: PageContent, layer: TextLayer, raster: Raster) -> Raster:
+    def _split(self, content: PageContent, raster: Raster) -> Raster:
         """A page too long for one image in parts, cut between its lines."""
-        height, width = raster.samples.shape[:2]
         scale = raster.px_per_pt or 1.0
         parts = []
-        for start, end in split_rows(width, height):
-            top = layer.move_off_words(start / scale, 1.0) if start else 0.0
-            bottom = layer.move_off_words(end / scale, -1.0) if end < height else height / scale
-            text = as_utf8(TextLayer(self._library.mupdf, content, (top, bottom)).text) if raster.text else ""
-            parts.append(
-                replace(
-                    raster,
-                    samples=raster.samples[round(top * scale) : round(bottom * scale)],
-                    text=text if any(map(str.isalnum, text)) else None,
-                )
-            )
+        for top, bottom in split_between_lines(raster.samples):
+            rows_pt = (top / scale, bottom / scale)
+            text = as_utf8(TextLayer(self._library.mupdf, content, rows_pt).text) if raster.text else ""
+            text_or_none = text if any(map(str.isalnum, text)) else None
+            parts.append(replace(raster, samples=raster.samples[top:bottom], text=text_or_none))
         return parts[0].followed_by(parts[1:])
 
     def _mend_page(self, number: int) -> list[Any]:

@@ -5,10 +5,11 @@ refuses most damaged files.
 """
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from warraq.rendering.raster import Colour, Raster, RenderError
+from warraq.rendering.raster import LONG, NARROW_PX, PART, Colour, Raster, RenderError, split_between_lines, split_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,15 +56,22 @@ class PdfiumReader:
         try:
             page = self._document[number - 1]
             native = _native_scale(page)
-            scale = min(long_side_px / max(page.get_size()), native)
+            width, height = page.get_size()
+            scale = min(long_side_px / max(width, height), native)
+            is_long = height > LONG * width and width * scale < NARROW_PX
+            if is_long:
+                scale = min(long_side_px / (PART * width), native)
+                split_rows(math.ceil(width * scale), round(height * scale))  # as MupdfReader
             bitmap = page.render(scale=scale, grayscale=colour == "grey", rev_byteorder=True)
             layer = page.get_textpage().get_text_range().replace("\r\n", "\n")
-            text = layer if any(map(str.isalnum, layer)) else None
+            text = layer if any(map(str.isalnum, layer)) and not is_long else None
         except MemoryError:
             raise
+        except RenderError as error:
+            return error
         except Exception:  # beside its own kind ValueError, ZeroDivisionError and more; the bytes are anybody's
             return RenderError("page_failed", "The page cannot be rendered; print it to a new PDF and use that.")
-        return Raster(
+        raster = Raster(
             _take_samples(bitmap),
             text=text,
             text_fault=text and "its words were not held against the page",
@@ -71,6 +79,10 @@ class PdfiumReader:
             rotation_deg=page.get_rotation(),
             origin="born_digital" if math.isinf(native) else "scan",
         )
+        if not is_long:
+            return raster
+        first, *rest = (replace(raster, samples=raster.samples[a:b]) for a, b in split_between_lines(raster.samples))
+        return first.followed_by(rest)
 
 
 def _take_samples(bitmap: Any) -> "np.ndarray":

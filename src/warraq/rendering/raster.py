@@ -73,10 +73,11 @@ class Raster:
 
     @cached_property
     def is_blank(self) -> bool:
-        """Whether all pixels are equal."""
+        """Whether all pixels are equal, of its parts too."""
         first = self.samples[0, 0]
         coarse = (self.samples[::step, ::step, 0] == first[0] for step in (64, 8))  # tells most pages at once
-        return all(bool(part.all()) for part in coarse) and bool((self.samples == first).all())
+        is_even = all(bool(part.all()) for part in coarse) and bool((self.samples == first).all())
+        return is_even and all(part.is_blank for part in self.rest)
 
     def encode_png(self) -> bytes:
         """Filter 0 and level 0, ISA-L's fastest: the encoder was the bottleneck.
@@ -116,6 +117,24 @@ def split_rows(width: int, height: int) -> list[tuple[int, int]]:
         raise RenderError("illegible", f"It is {height // width} times as high as wide; save it in parts.")
     starts = [round(index * (height - part) / (count - 1)) for index in range(count)]
     return [(start, start + part) for start in starts]
+
+
+def split_between_lines(samples: "np.ndarray") -> list[tuple[int, int]]:
+    """As `split_rows`, cut where little is drawn: what two parts share begins and ends between lines, if it has gaps."""
+    height, width = samples.shape[:2]
+    starts, ends = zip(*split_rows(width, height), strict=True)
+    shared = [_find_gaps(samples, start, end) for start, end in zip(starts[1:], ends[:-1], strict=True)]
+    return list(zip([0, *(first for first, _ in shared)], [*(last for _, last in shared), height], strict=True))
+
+
+def _find_gaps(samples: "np.ndarray", start: int, end: int) -> tuple[int, int]:
+    """The first and last of the rows between two that have the fewest edges on them and their neighbours."""
+    import numpy as np
+
+    rows = samples[start:end, :, 0].astype(np.int16)
+    edges = np.abs(np.diff(rows, axis=1)).sum(axis=1, dtype=np.int64)
+    around = np.convolve(np.pad(edges, 1, mode="edge"), np.ones(3, np.int64), mode="valid")
+    return start + int(around.argmin()), end - 1 - int(around[::-1].argmin())
 
 
 def make_canvas(height: int, width: int, channels: int) -> "np.ndarray":

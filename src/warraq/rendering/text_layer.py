@@ -79,13 +79,6 @@ class TextLayer:
         sides = (self._boxes[:, 2:] - self._boxes[:, :2])[is_long]
         return float(np.median(sides.min(axis=1))) if len(sides) else None
 
-    def move_off_words(self, y_pt: float, step_pt: float) -> float:
-        """The next height, by steps, at which a cut goes through no word."""
-        spans = sorted((word[1], word[3]) for word in self._words)
-        while any(top < y_pt < bottom for top, bottom in spans):
-            y_pt += step_pt
-        return y_pt
-
     def find_fault(self, samples: "np.ndarray", scale: float, painted: Painted) -> str | None:
         """Why the text is not what the page shows, which was drawn at `scale` px a point; None where it is."""
         import numpy as np
