@@ -120,7 +120,7 @@ def split_rows(width: int, height: int) -> list[tuple[int, int]]:
 
 
 def split_between_lines(samples: "np.ndarray") -> list[tuple[int, int]]:
-    """As `split_rows`, cut where little is drawn: what two parts share begins and ends between lines, if it has gaps."""
+    """As `split_rows`, cut where little is drawn: what two parts share begins and ends between lines, if there are."""
     height, width = samples.shape[:2]
     starts, ends = zip(*split_rows(width, height), strict=True)
     shared = [_find_gaps(samples, start, end) for start, end in zip(starts[1:], ends[:-1], strict=True)]
