@@ -115,6 +115,12 @@ def test_while_another_run_is_under_way_status_says_that_it_cannot_tell(
     assert "what is to run cannot be told: Unable to acquire lock" in caplog.text
 
 
+def test_a_checkout_that_cannot_be_written_is_told(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("warraq.dvc_repo.os.access", lambda *_: False)  # root may write anything but a closed disk
+    result = prepare()
+    assert result.exit_code == 2 and f"{checkout} cannot be written" in result.output
+
+
 def test_what_is_wrong_in_params_is_told_before_dvc_reads_them(checkout: Path) -> None:
     Path("params.yaml").write_text("train:\n\tseed: 1\n", encoding="utf-8")
     result = prepare()

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -20,8 +21,11 @@ def prepare_checkout(root: Path) -> None:
     """Mend what an interrupted run or a lost cache left, and bring the files of people where they are versioned.
 
     Raises:
-        InputError: data/raw is neither there nor versioned, or cannot be brought; or it is no folder.
+        InputError: the checkout cannot be written; data/raw is neither there nor versioned, or cannot be brought; or it
+            is no folder.
     """
+    if not os.access(root, os.W_OK):
+        raise InputError(f"{root.resolve()} cannot be written; allow this user to, or copy the checkout elsewhere.")
     fit_to_git(root)
     if mend_lock(root):
         logger.info("%s was cut off by an interrupted run and is removed.", LOCK)

@@ -129,7 +129,8 @@ def test_pages_without_an_answer_are_counted_by_reason(folder: Path) -> None:
     bad = {"blocks": [{"kind": "poem", "text": "x", "level": None, "language": None}]}
     rows = [label(n) for n in range(3, 30)] + [label(0, None, "blocked"), label(1, bad)]
     write_rows(folder / "labels/content.jsonl", rows, key=lambda row: row.page_id)
-    assert run(folder).exit_code == 0
+    result = run(folder)
+    assert result.exit_code == 0 and "left out 3 (blocked 1, no_label 1, schema_invalid 1)" in result.output
     audit = json.loads((folder / "out/audit.json").read_text())
     assert audit["left_out"]["content"] == {"blocked": 1, "no_label": 1, "schema_invalid": 1}
 

@@ -106,11 +106,13 @@ def run(
         left_out[one.sample.task]["negative_surplus"] += 1
         parts["train"].remove(one)
     total: Reasons = sum(left_out.values(), Counter())
+    reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(total.items()))
+    told = f"left out {total.total()}" + (f" ({reasons})" if reasons else "")
     for name, part in parts.items():
         if not part:
             raise InputError(
-                f"{labels} gives no {name} sample ({len(samples)} samples of {len(split.splits)} documents; left out: "
-                f"{dict(sorted(total.items()))}); label more documents or change the shares in params.yaml."
+                f"{labels} gives no {name} sample ({len(samples)} samples of {len(split.splits)} documents; {told}); "
+                "label more documents or change the shares in params.yaml."
             )
     write_text(splits, format_splits({**known, **split.splits}))
     write_samples(out, parts)
@@ -121,4 +123,4 @@ def run(
     counts = ", ".join(
         f"{name} {len(part)} samples of {audit['splits'][name]['documents']} documents" for name, part in parts.items()
     )
-    logger.info("dataset: %s; left out %d", counts, total.total())
+    logger.info("dataset: %s; %s", counts, told)
