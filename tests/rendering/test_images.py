@@ -165,6 +165,32 @@ def test_a_fax_is_as_high_as_its_paper(raw: Raw, tmp_path: Path, form: str, opti
     assert (page.width_px, page.height_px) == (204, 204)
 
 
+def test_a_jpeg_in_a_tiff_of_old_is_read(raw: Raw, tmp_path: Path) -> None:
+    jpeg = encode_image(Image.effect_noise((160, 160), 60), "JPEG")
+    tags = {
+        256: 160,
+        257: 160,
+        258: 8,
+        259: 6,
+        262: 1,
+        273: 8,
+        277: 1,
+        278: 160,
+        279: len(jpeg),
+        513: 8,
+        514: len(jpeg),
+    }
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    end = struct.pack("<H", len(tags)) + entries + bytes(4)
+    head = b"II*\0" + struct.pack("<I", 8 + len(jpeg))
+    files = {"whole.tif": head + jpeg + end, "hole.tif": head + jpeg[:3000] + bytes(400) + jpeg[3400:] + end}
+    pages, rejected = render(raw(**files), tmp_path / "out")
+    assert {page.files[0]: bool(page.damage) for page in pages} == {"whole.tif": False, "hole.tif": True}
+    (whole,) = (page for page in pages if page.files == ("whole.tif",))
+    original = Image.open(BytesIO(jpeg)).convert("RGB")
+    assert rejected == [] and mean_difference(open_page(whole, tmp_path / "out"), original) < 1
+
+
 def test_a_fax_that_lies_on_its_side_is_turned_before_it_is_stretched(raw: Raw, tmp_path: Path) -> None:
     data = encode_image(Image.new("L", (204, 49), 9), "TIFF", dpi=(204, 98), tiffinfo={274: 6})
     (page,), _ = render(raw(**{"fax": data}), tmp_path / "out")

@@ -7,7 +7,7 @@ CHUNK = 2**20  # bytes that are unpacked at a time
 MOST_BYTES = 2**26  # that are unpacked
 MOST_PIXELS = 100_000_000  # of a fax; MuPDF takes a byte for each
 JPEG_END = b"\xff\xd9"
-PADDING = re.compile(r".*: \d{1,2} extraneous bytes before marker 0xd9")  # behind the picture
+PADDING = re.compile(r".*: \d extraneous bytes before marker 0xd9")  # behind the picture
 
 
 def check_jpeg(data: bytes) -> str:

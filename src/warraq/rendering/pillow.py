@@ -20,7 +20,15 @@ from warraq.rendering.raster import (
     is_too_long,
     split_rows,
 )
-from warraq.rendering.tiff import explain_unsupported, find_damage, find_pages, is_planar, read_planes
+from warraq.rendering.tiff import (
+    explain_unsupported,
+    find_damage,
+    find_pages,
+    is_old_jpeg,
+    is_planar,
+    read_old_jpeg,
+    read_planes,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -123,6 +131,8 @@ def _load(image: "Image") -> tuple["Image", str | None]:
     if image.format == "TIFF":
         if is_planar(image):
             return read_planes(image), None
+        if is_old_jpeg(image):
+            return read_old_jpeg(image)
         damage = find_damage(image)
         image.load()
         return image, damage

@@ -1,9 +1,10 @@
 """What Pillow does not know of a TIFF: which frames are pages, deep samples plane by plane, what it cannot read."""
 
 import zlib
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from warraq.rendering.codecs import MOST_PIXELS, find_fax_damage, find_jpeg_damage
+from warraq.rendering.codecs import JPEG_END, MOST_PIXELS, check_jpeg, find_fax_damage, find_jpeg_damage
 from warraq.rendering.raster import RenderError
 
 if TYPE_CHECKING:
@@ -12,10 +13,10 @@ if TYPE_CHECKING:
 KIND, OLD_KIND, BITS, COMPRESSION, COLOURS, PLANAR, PAGE_NUMBER, PREDICTOR = 254, 255, 258, 259, 262, 284, 297, 317
 THUMBNAIL, MASK = 1, 4  # of KIND
 RGB = 2  # of COLOURS
-NONE, FAX, JPEG, DEFLATE = 1, (2, 3, 4), 7, (8, 32946)
+NONE, FAX, OLD_JPEG, JPEG, DEFLATE = 1, (2, 3, 4), 6, 7, (8, 32946)
 STRIPS, TILES, JPEG_TABLES = (273, 279), (324, 325), 347  # where they are, how long they are
 BIG_TIFF_TURNED = b"MM\0+"  # of 64 bits and big-endian: Pillow takes it for damaged
-READ = {1, 2, 3, 4, 5, 6, 7, 8, 32771, 32773, 32946, 34925, 50000}  # compressions
+READ = {1, 2, 3, 4, 5, 7, 8, 32771, 32773, 32946, 34925, 50000}  # compressions
 
 
 def find_pages(image: "Image") -> list[int | None]:
@@ -84,6 +85,38 @@ def find_damage(image: Any) -> str | None:
     return None
 
 
+def is_old_jpeg(image: Any) -> bool:
+    """Whether it is compressed by JPEG as TIFF 6.0 has it, of which Pillow reads nothing."""
+    return bool(image.tag_v2.get(COMPRESSION) == OLD_JPEG)
+
+
+def read_old_jpeg(image: Any) -> tuple["Image", str | None]:
+    """The JPEG in it, and what is wrong with that.
+
+    Raises:
+        RenderError: it has no JPEG of its size.
+    """
+    from PIL import Image
+
+    tags = image.tag_v2
+    image.fp.seek(tags.get(513, 0))
+    data = image.fp.read(tags.get(514, -1))
+    if not data.startswith(b"\xff\xd8"):
+        raise _explain_storage()
+    picture = Image.open(BytesIO(data + JPEG_END), formats=["JPEG"])
+    if picture.size != image.size:
+        raise _explain_storage()
+    picture.load()
+    return _take_place(picture, image), check_jpeg(data) or None
+
+
+def _take_place(picture: "Image", frame: Any) -> "Image":
+    """A picture with the proportions and the turn of a frame that Pillow has not read."""
+    picture.info = frame.info
+    picture.getexif()[0x0112] = frame.getexif().get(0x0112, 1)
+    return picture
+
+
 def is_planar(image: Any) -> bool:
     """Whether its colours lie behind each other, with 16 bits each: Pillow would take them for 8."""
     tags = image.tag_v2
@@ -113,7 +146,4 @@ def read_planes(image: Any) -> "Image":
     samples = np.frombuffer(b"".join(strips), f"{order}u2").reshape(len(tags[BITS]), height, width)
     if tags.get(PREDICTOR) == 2:
         samples = np.cumsum(samples, axis=2, dtype=np.uint16)
-    planes = Image.fromarray((samples[:3] >> 8).astype(np.uint8).transpose(1, 2, 0).copy())
-    planes.info = image.info
-    planes.getexif()[0x0112] = image.getexif().get(0x0112, 1)
-    return planes
+    return _take_place(Image.fromarray((samples[:3] >> 8).astype(np.uint8).transpose(1, 2, 0).copy()), image)
