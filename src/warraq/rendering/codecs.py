@@ -1,11 +1,9 @@
-"""Compressed data -> what is wrong with it, where those who draw it do not say: JPEG, deflate, fax."""
+"""Compressed data -> what is wrong with it, where those who draw it do not say: JPEG, deflate."""
 
 import re
-from typing import Any
 
 CHUNK = 2**20  # bytes that are unpacked at a time
 MOST_BYTES = 2**26  # that are unpacked
-MOST_PIXELS = 100_000_000  # of a fax; MuPDF takes a byte for each
 JPEG_END = b"\xff\xd9"
 PADDING = re.compile(r".*: \d extraneous bytes before marker 0xd9")  # behind the picture
 
@@ -44,16 +42,3 @@ def find_deflate_damage(data: bytes) -> str | None:
     except Exception as error:  # its type is not known to type checkers
         return "incorrect data check" if "checksum" in str(error) else None
     return None
-
-
-def find_fax_damage(tiff: bytes, frame: int) -> str | None:
-    """What MuPDF says of the fax in a frame of a TIFF; None where it does not read the file."""
-    from warraq.rendering.mupdf import import_mupdf
-
-    pymupdf: Any = import_mupdf()
-    pymupdf.TOOLS.reset_mupdf_warnings()
-    try:
-        pymupdf.mupdf.fz_load_tiff_subimage(pymupdf.mupdf.python_buffer_data(tiff), len(tiff), frame)
-    except Exception:  # MuPDF has no common base for its errors
-        return None
-    return pymupdf.TOOLS.mupdf_warnings().partition("\n")[0] or None

@@ -4,7 +4,7 @@ import zlib
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from warraq.rendering.codecs import JPEG_END, MOST_PIXELS, check_jpeg, find_fax_damage, find_jpeg_damage
+from warraq.rendering.codecs import JPEG_END, check_jpeg, find_jpeg_damage
 from warraq.rendering.raster import RenderError
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ THUMBNAIL, MASK = 1, 4  # of KIND
 RGB = 2  # of COLOURS
 NONE, FAX, OLD_JPEG, JPEG, DEFLATE = 1, (2, 3, 4), 6, 7, (8, 32946)
 STRIPS, TILES, JPEG_TABLES = (273, 279), (324, 325), 347  # where they are, how long they are
+MOST_PIXELS = 100_000_000  # of a fax that is checked; MuPDF takes a byte for each
 BIG_TIFF_TURNED = b"MM\0+"  # of 64 bits and big-endian: Pillow takes it for damaged
 READ = {1, 2, 3, 4, 5, 7, 8, 32771, 32773, 32946, 34925, 50000}  # compressions
 
@@ -72,7 +73,7 @@ def find_damage(image: Any) -> str | None:
     compression = tags.get(COMPRESSION, NONE)
     if compression in FAX and image.width * image.height <= MOST_PIXELS:
         image.fp.seek(0)
-        return find_fax_damage(image.fp.read(), image.tell())
+        return _find_fax_damage(image.fp.read(), image.tell())
     if compression != JPEG:
         return None
     places, lengths = (tags.get(tag, ()) for tag in (TILES if TILES[0] in tags else STRIPS))
@@ -115,6 +116,19 @@ def _take_place(picture: "Image", frame: Any) -> "Image":
     picture.info = frame.info
     picture.getexif()[0x0112] = frame.getexif().get(0x0112, 1)
     return picture
+
+
+def _find_fax_damage(tiff: bytes, frame: int) -> str | None:
+    """What MuPDF says of the fax in a frame of a TIFF; None where it does not read the file."""
+    from warraq.rendering.mupdf import import_mupdf
+
+    pymupdf: Any = import_mupdf()
+    pymupdf.TOOLS.reset_mupdf_warnings()
+    try:
+        pymupdf.mupdf.fz_load_tiff_subimage(pymupdf.mupdf.python_buffer_data(tiff), len(tiff), frame)
+    except Exception:  # MuPDF has no common base for its errors
+        return None
+    return pymupdf.TOOLS.mupdf_warnings().partition("\n")[0] or None
 
 
 def is_planar(image: Any) -> bool:
