@@ -2,12 +2,8 @@
 
 import struct
 from io import BytesIO
-from typing import TYPE_CHECKING
 
 from warraq.rendering.mupdf import import_mupdf
-
-if TYPE_CHECKING:
-    pass
 
 MAGIC = b"\x97JB2\r\n\x1a\n"
 UNKNOWN_COUNT = 2  # flag: the header does not say how many pages there are
