@@ -5,6 +5,8 @@ import json
 import random
 import shutil
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -214,3 +216,20 @@ def test_pages_are_read_of_a_document_of_too_many(start: Start, documents: dict[
     assert reply.status_code == 422 and "the last is 3" in reply.json()["rejected"][0]["message"]
     reply = send(url, documents["letter.pdf"], query="?task=content&pages=1-")
     assert reply.status_code == 422 and reply.json()["rejected"][0]["reason"] == "too_many_pages"
+
+
+def test_a_document_imports_no_engine_anew() -> None:
+    """What the server of forks was told to import is all of it."""
+    lines = (
+        "import importlib, sys",
+        "from contextlib import suppress",
+        "from warraq.rendering.readers import import_engines, list_engine_modules",
+        "for name in ('pymupdf', *list_engine_modules()):",
+        "    with suppress(ImportError):",
+        "        importlib.import_module(name)",
+        "before = set(sys.modules)",
+        "import_engines()",
+        "print(*set(sys.modules) - before)",
+    )
+    result = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == []

@@ -26,6 +26,7 @@ from warraq.rendering.document_cache import DocumentResult
 from warraq.rendering.document_loop import render_documents
 from warraq.rendering.folder import SourceDocument, escape_name, identify
 from warraq.rendering.page_ranges import ALL_PAGES, PageRanges
+from warraq.rendering.readers import list_engine_modules
 from warraq.rendering.settings import RenderLimits, RenderSettings
 from warraq.runtimes import Answer, ImageError, Request
 from warraq.serving.answers import PageAnswer, PageQuery, answer_batch
@@ -90,7 +91,7 @@ class ReadService:
         for note in self.model.notes:
             logger.info("%s", note)
         share_memory()
-        _CONTEXT.set_forkserver_preload(["warraq.serving.queue", "pymupdf", "PIL.Image", "numpy"])
+        _CONTEXT.set_forkserver_preload(["warraq.serving.queue", "pymupdf", *list_engine_modules()])
         process = _CONTEXT.Process(target=time.monotonic)
         process.start()
         process.join()
