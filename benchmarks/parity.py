@@ -16,8 +16,8 @@ from typing import get_args
 
 from warraq import runtimes
 from warraq.exporters import onnx
+from warraq.exporters.configuration import write_full_config
 from warraq.exporters.onnx import quantize
-from warraq.exporters.onnx.proof import write_full_config
 from warraq.exporters.selection import BATCH, pair_answers
 from warraq.files import read_json, write_json
 from warraq.metrics.degradation import measure_degradation
