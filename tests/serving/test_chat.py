@@ -138,3 +138,5 @@ def test_the_description_names_every_route_and_field(url: str) -> None:
     named = {part.split('"')[0] for part in text.split('"#/components/schemas/')[1:]}
     assert named <= set(held["components"]["schemas"]) and "ChatBody" in named
     assert "max_tokens" in held["components"]["schemas"]["ChatBody"]["properties"]
+    content = held["paths"]["/v1/chat/completions"]["post"]["responses"]["200"]["content"]
+    assert content["text/event-stream"] == {}, "an event is no string"
