@@ -25,6 +25,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from warraq import cluster
 from warraq.environment import read_count
+from warraq.memory import keep_memory
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -244,6 +245,7 @@ def _serve(
     if os.getppid() != parent:
         os._exit(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to handle
+    keep_memory()
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)

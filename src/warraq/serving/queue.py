@@ -21,6 +21,7 @@ from queue import SimpleQueue
 from warraq import runtimes
 from warraq.editor.log import describe_seen
 from warraq.errors import InputError
+from warraq.memory import share_memory
 from warraq.records import Rejected
 from warraq.rendering.document_cache import DocumentResult
 from warraq.rendering.document_loop import render_documents
@@ -36,7 +37,6 @@ from warraq.serving.events import AnswerEvent, DocumentEvent, PageEvent, PagesEv
 from warraq.serving.files import RenderedDocument, leave_out_too_small, select_pages
 from warraq.serving.finished_model import LIMITS, FinishedModel
 from warraq.serving.markdown import render_markdown
-from warraq.serving.memory import share_memory
 from warraq.serving.output import collect_answers, shorten_rejection
 from warraq.serving.sight import TOO_SMALL
 from warraq.serving.turns import ClientLeftError, JobLimit, TimeOverError

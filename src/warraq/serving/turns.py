@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from warraq.serving.memory import give_back_memory
+from warraq.memory import give_back_memory
 
 T = TypeVar("T")
 KEPT = 32  # jobs from which the next one's length is told
