@@ -20,9 +20,9 @@ from warraq.rendering.retry_policy import ENGINES, Attempt, Message, PageStart, 
 from warraq.rendering.settings import RenderLimits, RenderSettings, recipe_of
 from warraq.workers import Failure
 
-ARABIC = re.compile("[\u0620-\u064a\u0671-\u06d3\u0750-\u077f\u08a0-\u08ff\ufb50-\ufdff\ufe70-\ufefc]")
+ARABIC = re.compile("[\u0620-\u064a\u0671-\u06d3\u0750-\u077f\u08a0-\u08ff\ufb50-\ufdff\ufe70-\ufefc]+")
 ASKED_AGAIN = ("damaged", "no_pages", "page_failed", "page_lost")  # what another engine may see otherwise
-LATIN = re.compile("[A-Za-z\u00c0-\u024f]")
+LATIN = re.compile("[A-Za-z\u00c0-\u024f]+")
 
 
 def render_attempt(
@@ -275,7 +275,7 @@ def write_page(
 
 def detect_script(text: str) -> str | None:
     """What most letters of a text belong to; None where it has none."""
-    arabic, latin = len(ARABIC.findall(text)), len(LATIN.findall(text))
+    arabic, latin = (sum(map(len, letters.findall(text))) for letters in (ARABIC, LATIN))
     counts = {"arabic": arabic, "latin": latin, "other": sum(map(str.isalpha, text)) - arabic - latin}
     most = max(counts, key=lambda name: counts[name])
     return most if counts[most] > 0 else None
