@@ -81,6 +81,8 @@ def _find_appearance(mupdf: Any, annotation: Any) -> bool:
 
 def place_annotations(mupdf: Any, page: Any, annotations: list[Any], scale: float) -> tuple[Box, ...]:
     """Where annotations are on the page as drawn at `scale` px a point."""
+    if not annotations:
+        return ()
     matrix = mupdf.FzMatrix()
     mupdf.pdf_page_transform(mupdf.pdf_page_from_fz_page(page.this), mupdf.FzRect(), matrix)
     boxes = []

@@ -3,10 +3,12 @@
 MuPDF opens half a file without complaint and draws its missing pages blank; `_missing` tells these from blank paper.
 """
 
+import hashlib
 import math
 import os
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -28,15 +30,14 @@ from warraq.rendering.raster import (
     LEAST_PX,
     LONG,
     NARROW_PX,
-    PART,
     Colour,
     Raster,
     RenderError,
     explain_lost_page,
     explain_small_text,
     is_too_long,
+    scale_long_page,
     split_between_lines,
-    split_rows,
 )
 from warraq.rendering.text_layer import TextLayer
 
@@ -52,7 +53,7 @@ HARMLESS = re.compile(  # complaints that cost nothing of the picture; any other
     # Colours by another profile, a font's word about its height, a path that begins nowhere, as all viewers take it.
     r".*ICC |lcms|bogus font|unknown font format, guessing|workaround for|freetype could not|"
     r"(?:close|line|curve|quad)(?:path|to) with no current point|gstate underflow|"
-    r"jbig2dec (?:info|debug)|openjpeg info|"
+    r"Repairing missing parent|jbig2dec (?:info|debug)|openjpeg info|"
     # Annotations without an appearance, which are held against the other engine's.
     r".*cannot create appearance stream|cannot draw text since font"
 )
@@ -81,6 +82,7 @@ class MupdfReader:
         self._library.TOOLS.mupdf_display_errors(False)
         self._library.TOOLS.mupdf_display_warnings(False)
         self._stream = path.open("rb")
+        self._checked: dict[bytes, str | None] = {}  # the same by the SHA-256 of its data
         self._pictures: dict[int, str | None] = {0: None}  # what is wrong with each, by its object; 0 is none
         try:
             # By descriptor: a file's name may hold bytes that are not text, and its ending is no evidence.
@@ -123,19 +125,17 @@ class MupdfReader:
             images = page.get_images()
             content = PageContent(library, page)
             layer = TextLayer(library.mupdf, content)
-            painted = content.watch()
-            is_scan = painted.pictures and not painted.others
+            is_scan = not layer.is_painted and content.is_scan()
             native = _native_scale(page) if is_scan else math.inf
-            scale = min(long_side_px / max(page.rect.width, page.rect.height), native)
-            width, height = page.rect.width, page.rect.height
+            width, height = content.width, content.height
+            scale = min(long_side_px / max(width, height), native)
             is_unusual = height > LONG * width or max(width, height) > LARGE_PT
             letters = (
-                layer.measure_letters(width * height) if is_unusual and not (is_scan or painted.hidden_text) else None
+                layer.measure_letters(width * height) if is_unusual and not (is_scan or content.hides_text()) else None
             )
             is_long = is_unusual and _is_long(width, height, letters, scale, long_side_px)
             if is_long:
-                scale = min(long_side_px / (PART * width), native)
-                split_rows(math.ceil(width * scale), round(height * scale))  # refuses what it would refuse once drawn
+                scale = scale_long_page(width, height, long_side_px, native)
             elif letters and letters * scale < LEAST_PX and max(width, height) > LARGE_PT:
                 return explain_small_text(letters * scale)
             samples = content.draw(scale, colour)
@@ -145,7 +145,7 @@ class MupdfReader:
             raster = Raster(
                 samples,
                 text=text,
-                text_fault=layer.find_fault(samples, scale, painted) if text else None,
+                text_fault=layer.find_fault(samples, scale, is_scan) if text else None,
                 px_per_pt=round(scale, 6),
                 repaired=repaired,
                 rotation_deg=page.rotation,
@@ -192,9 +192,16 @@ class MupdfReader:
         new = [xref for image in images for xref in image[:2] if xref not in self._pictures]
         for xref in new[:MOST_PICTURES]:
             codec = self._document.xref_get_key(xref, "Filter")[1].strip("[ ]")
-            find_damage = {"/DCTDecode": find_jpeg_damage, "/FlateDecode": find_deflate_damage}.get(codec)
-            self._pictures[xref] = find_damage(self._document.xref_stream_raw(xref)) if find_damage else None
+            check = {"/DCTDecode": find_jpeg_damage, "/FlateDecode": find_deflate_damage}.get(codec)
+            self._pictures[xref] = self._check_once(check, self._document.xref_stream_raw(xref)) if check else None
         return next((damage for image in images for xref in image[:2] if (damage := self._pictures.get(xref))), None)
+
+    def _check_once(self, check: Callable[[bytes], str | None], data: bytes) -> str | None:
+        """What is wrong with a picture's data, which many files hold anew for each of their pages."""
+        digest = hashlib.sha256(data).digest()
+        if digest not in self._checked:
+            self._checked[digest] = check(data)
+        return self._checked[digest]
 
     def _find_damage(self) -> str | None:
         """The first complaint of MuPDF about the page that is not harmless."""

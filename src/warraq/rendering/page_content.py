@@ -1,7 +1,8 @@
 """A page by MuPDF: drawn, read, its text drawn alone, and what it draws."""
 
-from dataclasses import dataclass
-from functools import cache
+import ctypes
+from collections.abc import Callable
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from warraq.rendering.raster import Colour, make_canvas
@@ -10,44 +11,28 @@ from warraq.rendering.text_device import open_text_device
 if TYPE_CHECKING:
     import numpy as np
 
-
-@dataclass(frozen=True)
-class Painted:
-    """What a page draws: pictures, anything else that can be seen, text that cannot."""
-
-    pictures: bool
-    others: bool
-    hidden_text: bool
+OTHERS = ("fill_path", "stroke_path", "fill_text", "stroke_text", "fill_shade")
+FUNCTIONS_AT = 16  # where in fz_device its functions begin, bytes
+IGNORE_TEXT = 10  # of them, counted from 0
+THUMB_PX = 16  # longer side of a page that is drawn for what is learnt meanwhile
 
 
 @cache
 def _watcher_class(mupdf: Any) -> Any:
     class Watcher(mupdf.FzDevice2):  # type: ignore[misc]
-        """Hears what a page draws, each kind once."""
-
-        seen = ("fill_path", "stroke_path", "fill_text", "stroke_text", "fill_shade")
+        """Hears what a page draws, until it is more than pictures."""
 
         def __init__(self) -> None:
             super().__init__()
-            self.pictures = self.others = self.hidden_text = False
-            for name in (*self.seen, "fill_image", "fill_image_mask", "ignore_text"):
+            self.pictures, self.cookie = False, mupdf.FzCookie()
+            for name in ("fill_image", "fill_image_mask", *OTHERS):
                 getattr(self, f"use_virtual_{name}")()
-
-        def _stop_hearing(self, *names: str) -> None:
-            for name in names:
-                setattr(self.m_internal, name, None)
 
         def fill_image(self, *_: object) -> None:
             self.pictures = True
-            self._stop_hearing("fill_image", "fill_image_mask")
 
         def fill_path(self, *_: object) -> None:
-            self.others = True
-            self._stop_hearing(*self.seen)
-
-        def ignore_text(self, *_: object) -> None:
-            self.hidden_text = True
-            self._stop_hearing("ignore_text")
+            self.cookie.m_internal.abort = 1
 
         fill_image_mask = fill_image
         stroke_path = fill_text = stroke_text = fill_shade = fill_path
@@ -55,32 +40,37 @@ def _watcher_class(mupdf: Any) -> Any:
     return Watcher
 
 
+def _hear_ignored_text(device: Any, said: Callable[[], None]) -> Any:
+    """Let a device that draws say that it was given text to ignore. Returns what must outlive it.
+
+    To hear of it by a device of its own takes a pass over the page: a twentieth of the time that a page takes.
+    """
+    callback = ctypes.CFUNCTYPE(None)(said)
+    functions = (ctypes.c_void_p * (IGNORE_TEXT + 1)).from_address(int(device.m_internal.this) + FUNCTIONS_AT)
+    functions[IGNORE_TEXT] = ctypes.cast(callback, ctypes.c_void_p)
+    return callback
+
+
 class PageContent:
     """What a page draws, as it stands upright."""
 
     def __init__(self, pymupdf: Any, page: Any) -> None:
-        """Interpret the page."""
         self._pymupdf, self._mupdf = pymupdf, pymupdf.mupdf
         self._page = page
-        self._list = self._mupdf.fz_new_display_list_from_page(page.this)
         self._bounds = self._mupdf.fz_bound_page(page.this)
+        self.width, self.height = self._bounds.x1 - self._bounds.x0, self._bounds.y1 - self._bounds.y0  # points
+        self._hides_text: bool | None = None
 
-    def _run(self, box: Any, *devices: Any) -> None:
-        """Run the list through the first device, but for what lies outside of `box`, points, and close all of them."""
+    def _run_page(self, device: Any, cookie: Any = None) -> None:
         mupdf = self._mupdf
-        mupdf.fz_run_display_list(self._list, devices[0], mupdf.FzMatrix(), box, mupdf.FzCookie())
-        for device in devices:
-            mupdf.fz_close_device(device)
+        mupdf.fz_run_page(self._page.this, device, mupdf.FzMatrix(), cookie or mupdf.FzCookie())
+        mupdf.fz_close_device(device)
 
-    def _run_page(self, device: Any) -> None:
-        self._mupdf.fz_run_page(self._page.this, device, self._mupdf.FzMatrix(), self._mupdf.FzCookie())
-        self._mupdf.fz_close_device(device)
-
-    def watch(self) -> Painted:
-        """What it draws."""
+    def is_scan(self) -> bool:
+        """Whether it draws pictures and nothing else that can be seen."""
         device = _watcher_class(self._mupdf)()
-        self._run(self._mupdf.FzRect(self._mupdf.FzRect.Fixed_INFINITE), device)
-        return Painted(device.pictures, device.others, device.hidden_text)
+        self._run_page(device, device.cookie)
+        return device.pictures and not device.cookie.m_internal.abort
 
     def read(self, rows_pt: tuple[float, float] | None = None) -> Any:
         """Its text, or what of it stands between two heights, and where pictures are, as PyMuPDF's TextPage."""
@@ -97,15 +87,32 @@ class PageContent:
         matrix = self._mupdf.FzMatrix(scale, 0, 0, scale, 0, 0)
         box = self._mupdf.fz_round_rect(self._mupdf.fz_transform_rect(self._bounds, matrix))
         samples, device = self._open_canvas(scale, box, colour)
+        ignored: list[None] = []
+        callback = _hear_ignored_text(device, lambda: ignored.append(None))
         self._run_page(device)  # a list passes over errors, and draws some edges a little otherwise
+        del callback
+        self._hides_text = bool(ignored)
         return samples
+
+    def hides_text(self) -> bool:
+        """Whether it has text that cannot be seen, as is known once it is drawn."""
+        if self._hides_text is None:
+            self.draw(THUMB_PX / max(self.width, self.height), "grey")
+        return bool(self._hides_text)
+
+    @cached_property
+    def _list(self) -> Any:
+        return self._mupdf.fz_new_display_list_from_page(self._page.this)
 
     def draw_text(self, scale: float, box: tuple[int, int, int, int]) -> tuple["np.ndarray", "np.ndarray"]:
         """The text that is painted within a box, px, black on white: all, and what nothing clips or covers."""
         place = self._mupdf.FzIrect(*box)
         (whole, all_text), (left, uncovered) = (self._open_canvas(scale, place, "grey") for _ in range(2))
         sink = open_text_device(self._pymupdf, all_text, uncovered)
-        self._run(self._mupdf.FzRect(*(side / scale for side in box)), sink, all_text, uncovered)
+        around = self._mupdf.FzRect(*(side / scale for side in box))
+        self._mupdf.fz_run_display_list(self._list, sink, self._mupdf.FzMatrix(), around, self._mupdf.FzCookie())
+        for device in (sink, all_text, uncovered):
+            self._mupdf.fz_close_device(device)
         return whole[:, :, 0], left[:, :, 0]
 
     def _open_canvas(self, scale: float, box: Any, colour: Colour) -> tuple["np.ndarray", Any]:

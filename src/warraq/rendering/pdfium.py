@@ -9,7 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from warraq.rendering.raster import LONG, NARROW_PX, PART, Colour, Raster, RenderError, split_between_lines, split_rows
+from warraq.rendering.raster import (
+    LONG,
+    NARROW_PX,
+    Colour,
+    Raster,
+    RenderError,
+    scale_long_page,
+    split_between_lines,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,8 +68,7 @@ class PdfiumReader:
             scale = min(long_side_px / max(width, height), native)
             is_long = height > LONG * width and width * scale < NARROW_PX
             if is_long:
-                scale = min(long_side_px / (PART * width), native)
-                split_rows(math.ceil(width * scale), round(height * scale))  # as MupdfReader
+                scale = scale_long_page(width, height, long_side_px, native)
             bitmap = page.render(scale=scale, grayscale=colour == "grey", rev_byteorder=True)
             layer = page.get_textpage().get_text_range().replace("\r\n", "\n")
             text = layer if any(map(str.isalnum, layer)) and not is_long else None

@@ -105,6 +105,17 @@ def is_too_long(width: float, height: float, long_side_px: int) -> bool:
     return height > LONG * width and height > long_side_px and width * long_side_px < NARROW_PX * height
 
 
+def scale_long_page(width: float, height: float, long_side_px: int, native: float) -> float:
+    """Pixels a point of a page of so many points that is drawn in parts; `native` are those of its finest image.
+
+    Raises:
+        RenderError: there would be too many parts.
+    """
+    scale = min(long_side_px / (PART * width), native)
+    split_rows(math.ceil(width * scale), round(height * scale))
+    return scale
+
+
 def split_rows(width: int, height: int) -> list[tuple[int, int]]:
     """The rows (from, to) of each part of a picture that is too long, from top to bottom.
 

@@ -7,6 +7,7 @@ page's text, and nothing else, and looking for its shapes on the page.
 
 import re
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,8 +19,7 @@ CONTRAST = 24  # grey levels; fainter is the paper
 LIKENESS = 0.3  # least correlation of a word's shape with the page: what shows through a cover or a photograph has less
 LEFT = 0.9  # least share of a word's ink that nothing covers
 MOST = 0.6  # of a word's box
-FEW = 16  # words of which each is drawn alone
-GRID = (6, 16)  # points of a word that are looked at first
+FEW = 4  # words of which each is drawn alone
 PAIRS = 1_000_000  # of boxes that are level; where there are more, all words are drawn
 
 
@@ -63,25 +63,32 @@ def measure_inkless(
             x0, y0, x1, y1 = places[index]
             rows, columns = slice(y0 - top, y1 - top), slice(x0 - left, x1 - left)
             inkless += not _has_ink(samples[y0:y1, x0:x1], whole[rows, columns], uncovered[rows, columns])
-    return round(inkless / sum(bool(SAYS_SOMETHING.search(text)) for text in texts), 4)
+    return round(inkless / sum(bool(SAYS_SOMETHING.search(text)) for text in texts), 4) if inkless else 0.0
 
 
 def _have_contrast(samples: "np.ndarray", boxes: "np.ndarray") -> "np.ndarray":
     """Whether there is light and dark in the middle of each box, where every letter has ink and few neighbours do."""
     import numpy as np
 
-    height, width = samples.shape[:2]
-    starts, sizes = boxes[:, :2], boxes[:, 2:] - boxes[:, :2]
-    rows = starts[:, 1:] + sizes[:, 1:] * np.linspace(0.3, 0.75, GRID[0], dtype=np.float32)
-    columns = starts[:, :1] + sizes[:, :1] * np.linspace(0.2, 0.8, GRID[1], dtype=np.float32)
-    y, x = rows.astype(np.int32), columns.astype(np.int32)
-    inside = (y[:, 0] >= 0) & (y[:, -1] < height) & (x[:, 0] >= 0) & (x[:, -1] < width)
+    left, top, right, bottom = boxes.T
+    x = (left + (right - left) * _spread(0.2, 0.8, 16)).astype(np.int32)  # (points across, words)
+    y = (top + (bottom - top) * _spread(0.3, 0.75, 6)).astype(np.int32)
+    inside = (y[0] >= 0) & (y[-1] < samples.shape[0]) & (x[0] >= 0) & (x[-1] < samples.shape[1])
     contrast = np.zeros(len(boxes), bool)
     for every in (3, 1):  # a few points tell of most words
-        left = np.flatnonzero(inside & ~contrast)
-        places = y[left][:, ::every, None], x[left][:, None, ::every]
-        contrast[left] = np.ptp(samples[(*places, min(1, samples.shape[2] - 1))], axis=(1, 2)) >= CONTRAST
+        some = np.flatnonzero(inside & ~contrast)
+        places = y[::every, None, some], x[None, ::every, some]
+        greys = samples[(*places, min(1, samples.shape[2] - 1))]
+        contrast[some] = np.ptp(greys, axis=(0, 1)) >= CONTRAST
     return contrast
+
+
+@cache
+def _spread(first: float, last: float, count: int) -> "np.ndarray":
+    """Shares of a length at equal distances, (count, 1)."""
+    import numpy as np
+
+    return np.linspace(first, last, count, dtype=np.float32)[:, None]
 
 
 def _are_overlapped(boxes: "np.ndarray") -> "np.ndarray":

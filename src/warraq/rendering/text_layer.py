@@ -8,9 +8,9 @@ import ctypes
 import re
 from collections.abc import Iterator
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from warraq.rendering.page_content import PageContent, Painted
+from warraq.rendering.page_content import PageContent
 from warraq.rendering.text_ink import measure_inkless
 
 if TYPE_CHECKING:
@@ -47,12 +47,26 @@ class TextLayer:
             self.text = self._textpage.extractText()
             del self._words, self._boxes, self._cut
 
+    @property
+    def is_painted(self) -> bool:
+        """Whether its first letter is: then the page is more than pictures. A clip, too, counts as painted in MuPDF."""
+        mupdf = self._mupdf
+        first = next((line for lines in self._list_lines() for line in lines), None)
+        flags = _Letter.from_address(first).flags if first else mupdf.FZ_STEXT_CLIPPED
+        return bool(flags & (mupdf.FZ_STEXT_FILLED | mupdf.FZ_STEXT_STROKED)) and not flags & mupdf.FZ_STEXT_CLIPPED
+
     def _turn_ligatures(self) -> None:
         """Put the letters of each sign in the order of reading: those without a width come before the one with it."""
-        for block in self._textpage.this:
-            if block.m_internal.type == self._mupdf.FZ_STEXT_BLOCK_TEXT:
-                for line in block:
-                    _turn_line(int(line.m_internal.first_char.this))
+        for lines in self._list_lines():
+            for place in lines:
+                _turn_line(place)
+
+    def _list_lines(self) -> Iterator[list[int]]:
+        """Where in memory the letters of each line of each block of text begin."""
+        for block in self._list_blocks():
+            if block.type == self._mupdf.FZ_STEXT_BLOCK_TEXT:
+                first = next(iter(self._mupdf.FzStextBlock(block)), None)
+                yield [line.first_char for line in _follow(_Line, first and int(first.m_internal.this))]
 
     @cached_property
     def _words(self) -> list[tuple[float, float, float, float, str, int, int, int]]:
@@ -64,7 +78,7 @@ class TextLayer:
     def _boxes(self) -> "np.ndarray":
         import numpy as np
 
-        return np.array([word[:4] for word in self._words], np.float32).reshape(-1, 4)
+        return np.array(list(zip(*self._words, strict=True))[:4], np.float32).reshape(4, -1).T
 
     def measure_letters(self, page_pt2: float) -> float | None:
         """The height of most words, from the longest letters to the lowest, points; `page_pt2` is the page's area.
@@ -79,18 +93,19 @@ class TextLayer:
         sides = (self._boxes[:, 2:] - self._boxes[:, :2])[is_long]
         return float(np.median(sides.min(axis=1))) if len(sides) else None
 
-    def find_fault(self, samples: "np.ndarray", scale: float, painted: Painted) -> str | None:
+    def find_fault(self, samples: "np.ndarray", scale: float, is_scan: bool) -> str | None:
         """Why the text is not what the page shows, which was drawn at `scale` px a point; None where it is."""
         import numpy as np
 
-        if painted.pictures and not painted.others:
+        if is_scan:
             return "100.0% of its words have no ink of their own: it is somebody's reading of a picture"
         boxes = self._boxes
-        covered = np.full(len(boxes), painted.hidden_text)
-        for number, (x0, y0, x1, y1) in self._pictures:
+        covered = np.full(len(boxes), self._content.hides_text())
+        if self._pictures:
             x, y = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
-            before = np.array([word[5] < number for word in self._words])
-            covered |= before & (x0 < x) & (x < x1) & (y0 < y) & (y < y1)
+            blocks = np.array([word[5] for word in self._words])
+            for number, (x0, y0, x1, y1) in self._pictures:
+                covered |= (blocks < number) & (x0 < x) & (x < x1) & (y0 < y) & (y < y1)
         texts = [word[4] for word in self._words]
         draw_text = partial(self._content.draw_text, scale)
         inkless = measure_inkless(samples, texts, boxes * np.float32(scale), covered, draw_text)
@@ -105,17 +120,16 @@ class TextLayer:
 
     def _close_gaps(self, lines: set[tuple[int, int]]) -> None:
         """Take out the spaces between letters that touch, in lines by the number of their block and their own."""
-        blocks = [block for block in self._textpage.this if block.m_internal.type == self._mupdf.FZ_STEXT_BLOCK_TEXT]
+        places = list(self._list_lines())
         for block, line in lines:
-            letter, before, is_next = list(blocks[block])[line].m_internal.first_char, None, True
-            while letter:
-                if chr(letter.c).isspace():
+            before, is_next = None, True
+            for letter in _follow(_Letter, places[block][line]):
+                if chr(letter.code).isspace():
                     is_next = False
                 else:
                     if before and not is_next and _are_touching(before, letter):
-                        before.next = letter
+                        before.next = ctypes.addressof(letter)
                     before, is_next = letter, True
-                letter = letter.next
 
     @cached_property
     def _cut(self) -> list[tuple[int, float]]:
@@ -163,31 +177,49 @@ class TextLayer:
             block = block.next
 
 
-def _are_touching(letter: Any, following: Any) -> bool:
-    """Whether no space is between two letters of a line."""
-    is_rtl = bool(RTL.match(chr(letter.c)))
-    quad, next_quad = letter.quad, following.quad
-    gap = quad.ul.x - next_quad.ur.x if is_rtl else next_quad.ul.x - quad.ur.x
-    is_one_script = is_rtl == bool(RTL.match(chr(following.c)))
-    is_word = chr(letter.c).isalpha() and chr(following.c).isalpha()
-    return bool(is_one_script and is_word and abs(gap) < TOUCHING[is_rtl] * abs(quad.ll.y - quad.ul.y))
+class _Line(ctypes.Structure):
+    """MuPDF's fz_stext_line, and below its fz_stext_char: to ask MuPDF for each takes ten times as long."""
+
+    _fields_ = (
+        ("_flags", ctypes.c_uint8 * 4), ("_place", ctypes.c_float * 6), ("first_char", ctypes.c_void_p),
+        ("last_char", ctypes.c_void_p), ("previous", ctypes.c_void_p), ("next", ctypes.c_void_p),
+    )  # fmt: skip
 
 
 class _Letter(ctypes.Structure):
-    """MuPDF's fz_stext_char: to ask MuPDF for the corners of each letter takes ten times as long."""
-
     _fields_ = (
-        ("code", ctypes.c_int), ("flags", ctypes.c_uint32), ("colour", ctypes.c_uint32), ("origin", ctypes.c_float * 2),
-        ("left", ctypes.c_float), ("_left_y", ctypes.c_float), ("right", ctypes.c_float),
-        ("_rest", ctypes.c_float * 6), ("font", ctypes.c_void_p), ("next", ctypes.c_void_p),
+        ("code", ctypes.c_int), ("bidi", ctypes.c_uint16), ("flags", ctypes.c_uint16), ("colour", ctypes.c_uint32),
+        ("origin", ctypes.c_float * 2),
+        ("left", ctypes.c_float), ("top", ctypes.c_float), ("right", ctypes.c_float), ("_right_top", ctypes.c_float),
+        ("_bottom_left", ctypes.c_float), ("bottom", ctypes.c_float), ("_rest", ctypes.c_float * 3),
+        ("font", ctypes.c_void_p), ("next", ctypes.c_void_p),
     )  # fmt: skip
+
+
+Node = TypeVar("Node", _Line, _Letter)
+
+
+def _follow(kind: type[Node], place: int | None) -> Iterator[Node]:
+    """The nodes of a list that begins at `place` in memory."""
+    while place:
+        node = kind.from_address(place)
+        yield node
+        place = node.next
+
+
+def _are_touching(letter: _Letter, following: _Letter) -> bool:
+    """Whether no space is between two letters of a line."""
+    one, two = chr(letter.code), chr(following.code)
+    is_rtl = bool(RTL.match(one))
+    gap = letter.left - following.right if is_rtl else following.left - letter.right
+    is_word = is_rtl == bool(RTL.match(two)) and one.isalpha() and two.isalpha()
+    return is_word and abs(gap) < TOUCHING[is_rtl] * abs(letter.bottom - letter.top)
 
 
 def _turn_line(place: int | None) -> None:
     """Turn round the letters of each sign of a line, which begins at `place` in memory."""
     sign: list[_Letter] = []
-    while place:
-        letter = _Letter.from_address(place)
+    for letter in _follow(_Letter, place):
         if letter.code < FIRST_RTL:
             sign = []
         elif abs(letter.right - letter.left) < NO_WIDTH:
@@ -198,4 +230,3 @@ def _turn_line(place: int | None) -> None:
                 for part, code in zip(sign, [part.code for part in reversed(sign)], strict=True):
                     part.code = code
             sign = []
-        place = letter.next
