@@ -9,9 +9,12 @@ class PageRanges:
 
     ranges: tuple[tuple[int, int | None], ...]
 
+    def __contains__(self, page: int) -> bool:
+        return any(first <= page and (last is None or page <= last) for first, last in self.ranges)
+
     def list_pages(self, count: int) -> list[int]:
         """The pages of a document of `count` pages, in its order."""
-        return sorted({page for first, last in self.ranges for page in range(first, 1 + min(last or count, count))})
+        return [page for page in range(1, count + 1) if page in self]
 
     def find_missing(self, count: int) -> list[int]:
         """The first page of each range that lies beyond a document of `count` pages."""

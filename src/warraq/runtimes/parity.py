@@ -59,26 +59,32 @@ class GraphProof(TypedDict):
 
 
 def build_cases(
-    questions: Sequence[tuple[Sample, Request]], count: int, processor: "Processor", window: int | None
+    questions: Sequence[tuple[Sample, Request]],
+    count: int,
+    processor: "Processor",
+    window: int | None,
+    longest_prompt: int,
 ) -> list[Case]:
     """`count` validation samples, evenly spread, and the fixed cases made of the first and the last of them.
 
-    A model without sliding layers has no `window`, and no case beyond it.
+    A model without sliding layers has no `window`, and no case beyond it; `longest_prompt`, in tokens, leaves room for
+    an answer in the model's context.
     """
     count = min(count, len(questions))
     chosen = [questions[place * len(questions) // count] for place in range(count)]
     first, last = chosen[0][1], questions[-1][1]
+    beyond = [_repeat_prompt(first, processor, min(2 * window, longest_prompt))] if window else None
     return [
         *((f"{sample.page_id} {sample.task}", [request]) for sample, request in chosen),
         ("text only", [Request((), first.prompt)]),
         ("two images", [replace(first, images=first.images + last.images)]),
-        *([("beyond the window", [_repeat_prompt(first, processor, window + window // 4)])] if window else []),
+        *([("beyond the window", beyond)] if beyond else []),
         ("left-padded batch", [first, replace(last, prompt=f"{last.prompt} {last.prompt}")]),
     ]
 
 
 def _repeat_prompt(request: Request, processor: "Processor", tokens: int) -> Request:
-    """The request with its prompt as often as it takes to have more than so many tokens."""
+    """The request with its prompt as often as it has room in so many tokens."""
 
     def repeat(times: int) -> Request:
         return replace(request, prompt=" ".join([request.prompt] * times))
@@ -86,7 +92,7 @@ def _repeat_prompt(request: Request, processor: "Processor", tokens: int) -> Req
     def count_tokens(times: int) -> int:
         return len(processor.encode_prompt(repeat(times)))
 
-    return repeat(1 + bisect_right(range(1, tokens), tokens, key=count_tokens))  # each has one token at least
+    return repeat(max(1, bisect_right(range(1, tokens), tokens, key=count_tokens)))  # each has one token at least
 
 
 def compare_traces(truth: Trace, ours: Trace, places: Sequence[int], stops: Sequence[int]) -> TraceComparison:

@@ -112,7 +112,7 @@ def run(*, merged: Path, dataset: Path, pages: Path, out: Path, student: Student
     exporter.write(merged, part)
 
     proof = prove_parity(
-        merged, part, questions, exporter.sliding_window(config),
+        merged, part, questions, exporter.sliding_window(config), config.text_config.max_position_embeddings,
         pages=parameters.pages, max_new_tokens=parameters.max_new_tokens, logit_bound=parameters.logit_bound,
     )  # fmt: skip
     write_json(part / "parity.json", proof)

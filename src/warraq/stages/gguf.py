@@ -87,7 +87,7 @@ def run(*, merged: Path, dataset: Path, pages: Path, out: Path, student: Student
     logger.info("gguf: converting %s", merged)
     write_files(merged, part, gguf.EXACT, out.parent.name)
     proof = prove_answers(
-        merged, part, questions, config.text_config.sliding_window,
+        merged, part, questions, config.text_config.sliding_window, config.text_config.max_position_embeddings,
         pages=parameters.pages, max_new_tokens=parameters.max_new_tokens, logprob_bound=parameters.logprob_bound,
     )  # fmt: skip
     write_json(part / "parity.json", proof)

@@ -55,6 +55,7 @@ def prove_answers(
     part: Path,
     questions: Sequence[tuple[Sample, Request]],
     window: int | None,
+    context: int,
     *,
     pages: int,
     max_new_tokens: int,
@@ -67,6 +68,7 @@ def prove_answers(
         part: the folder of the files, in f32.
         questions: validation samples.
         window: tokens that a sliding layer looks back.
+        context: tokens that a prompt and its answer may have.
         pages: how many samples are asked.
         max_new_tokens: that are compared of each answer.
         logprob_bound: the largest difference of a token's log-probability.
@@ -76,7 +78,7 @@ def prove_answers(
     from warraq.runtimes.processor import load_processor
     from warraq.runtimes.torch import TorchRuntime
 
-    cases = build_cases(questions, pages, load_processor(part), window)
+    cases = build_cases(questions, pages, load_processor(part), window, context - max_new_tokens)
     asked = [(name, request) for name, requests in cases for request in requests]
     torch = TorchRuntime(merged, dtype="float32")
     answers = [torch.answer([request], max_new_tokens)[0] for _, request in asked]

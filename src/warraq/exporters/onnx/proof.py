@@ -15,6 +15,7 @@ def prove_parity(
     part: Path,
     questions: Sequence[tuple[Sample, Request]],
     window: int | None,
+    context: int,
     *,
     pages: int,
     max_new_tokens: int,
@@ -29,6 +30,7 @@ def prove_parity(
         part: the folder of the graphs.
         questions: validation samples.
         window: tokens that a sliding layer looks back.
+        context: tokens that a prompt and its answer may have.
         pages: how many samples are asked.
         max_new_tokens: that are compared of each answer.
         logit_bound: the largest difference of a logit.
@@ -40,7 +42,7 @@ def prove_parity(
     from warraq.runtimes.torch import TorchRuntime
 
     processor = processors.load_processor(part)
-    asked = parity.build_cases(questions, pages, processor, window)
+    asked = parity.build_cases(questions, pages, processor, window, context - max_new_tokens)
     graphs.copy_float32(merged, part / "exact")
     torch = TorchRuntime(part / "exact", dtype="float32")
     constants = compare_constants(merged, part, torch.model)
