@@ -1,14 +1,14 @@
 """How long it takes to find near-duplicates among many pages, and the memory that it takes.
 
-    python benchmarks/dataset_leaks.py [pages]
+    python benchmarks/dataset_leaks.py [PAGES]
 
 A tenth of the pages are copies of one form with other numbers, a tenth copies of single pages with a word more; the
 rest are of words of their own. The pages' texts alone are compared.
 """
 
+import argparse
 import random
 import resource
-import sys
 import time
 
 from warraq.metrics.duplicates import Fingerprint, cluster_documents, hash_shingles
@@ -27,7 +27,9 @@ def make_text(generator: random.Random, number: int, pages: int) -> str:
 
 
 def main() -> None:
-    pages = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pages", type=int, nargs="?", default=100_000)
+    pages = parser.parse_args().pages
     start = time.perf_counter()
     prints = {
         f"{number:012x}-p0001": Fingerprint(hash_shingles(make_text(random.Random(number), number, pages)), None)

@@ -1,6 +1,6 @@
 """How often the intervals of `evaluate` cover the truth, and how often its verdict claims a gain that is none.
 
-    python benchmarks/evaluate_coverage.py [worlds]
+    python benchmarks/evaluate_coverage.py [WORLDS]
 
 Three tables. Coverage of a mean over documents: nominal 95 %, for scores that are spread evenly, by log-normal sizes of
 documents, or that are 1 on a few of them (loops). False gains: two models that are exchangeable, that write texts drawn
@@ -9,8 +9,8 @@ makes it no better on the whole. Power: how often the difference shows that is p
 Beside each stands what a percentile bootstrap of the ratio of sums would have said.
 """
 
+import argparse
 import random
-import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -129,7 +129,9 @@ def measure_power(documents: int, spread: float, worlds: int) -> tuple[float, fl
 
 
 def main() -> None:
-    worlds = int(sys.argv[1]) if len(sys.argv) > 1 else 500
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("worlds", type=int, nargs="?", default=500)
+    worlds = parser.parse_args().worlds
     print("coverage of a nominal 95 % interval: ours, percentile bootstrap of the ratio of sums")
     for documents in (2, 5, 10, 20, 40, 100):
         shares = [measure_coverage(draw, documents, worlds) for draw in (draw_even, draw_log_normal, draw_loops)]
@@ -137,15 +139,15 @@ def main() -> None:
         print(f"{documents:4} documents (even, log-normal, loops): {cells}", flush=True)
     print("false gains: ours, percentile bootstrap")
     for documents in (8, 12, 20, 40, 100):
-        cells = []
+        rates = []
         for draw in (draw_exchangeable, draw_texts, draw_looping):
             generator, ours, theirs = np.random.default_rng(documents), 0, 0
             for seed in range(worlds):
                 differences = draw(generator, documents)
                 ours += claims_gain(differences, seed)
                 theirs += would_flatter(differences, generator)
-            cells.append(f"{ours / worlds:.3f} {theirs / worlds:.3f}")
-        print(f"{documents:4} documents (exchangeable, texts, loops): {', '.join(cells)}", flush=True)
+            rates.append(f"{ours / worlds:.3f} {theirs / worlds:.3f}")
+        print(f"{documents:4} documents (exchangeable, texts, loops): {', '.join(rates)}", flush=True)
     print(f"power at the smallest visible difference, {TESTS} tests")
     for documents, spread in ((20, 0.1), (40, 0.1), (40, 0.2), (100, 0.1)):
         smallest, power = measure_power(documents, spread, worlds)

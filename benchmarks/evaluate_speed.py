@@ -1,18 +1,18 @@
 """Processor time and memory that 1,000 pages of about 2,000 characters with a table take to be scored.
 
-    python benchmarks/evaluate_speed.py [pages]
-    python benchmarks/evaluate_speed.py hostile [characters]
+    python benchmarks/evaluate_speed.py [PAGES]
+    python benchmarks/evaluate_speed.py --hostile [CHARACTERS ...]
 
-All scores, intervals, three models. `hostile`: for each function that reads what a model wrote the slowest of many
+All scores, intervals, three models. `--hostile`: for each function that reads what a model wrote the slowest of many
 hostile pages, of 10^4, 10^5 and 10^6 characters; ten times the characters shall take some ten times as long.
 """
 
+import argparse
 import random
 import resource
-import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import get_args
+from typing import Any, get_args
 
 from warraq import tasks
 from warraq.metrics import arabic, faithfulness, fields, loops, text, values
@@ -38,7 +38,7 @@ WORDS = [
 ]
 
 
-def make_page(rng: random.Random, error: float) -> dict:
+def make_page(rng: random.Random, error: float) -> dict[str, Any]:
     """`error` is the share of words misread; the words are those of the seed."""
     misread = random.Random(rng.random())
 
@@ -119,10 +119,14 @@ def time_hostile_pages(lengths: Sequence[int]) -> None:
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["hostile"]:
-        time_hostile_pages([int(size) for size in sys.argv[2:]] or [10**4, 10**5, 10**6])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pages", type=int, nargs="?", default=1000)
+    parser.add_argument("--hostile", type=int, nargs="*", metavar="CHARACTERS", help="lengths of hostile pages")
+    given = parser.parse_args()
+    if given.hostile is not None:
+        time_hostile_pages(given.hostile or [10**4, 10**5, 10**6])
         return
-    pages = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    pages = given.pages
     began = time.process_time()
     variants = {}
     for variant, error in (("base", 0.4), ("merged", 0.05), ("onnx", 0.06)):

@@ -1,10 +1,11 @@
 """The label stage against a server on loopback.
 
-    python benchmarks/label.py kills|terms|rate|loop|budget|pilot|again|ledger|memory|batch
+    python benchmarks/label.py CASE
 
-Each prints one line of figures. The server is that of the tests; `warraq` runs in a process of its own.
+Each case prints one line of figures. The server is that of the tests; `warraq` runs in a process of its own.
 """
 
+import argparse
 import os
 import random
 import re
@@ -14,8 +15,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -199,26 +200,29 @@ def measure_memory(root: Path, lane: str, pages: int) -> str:
         return f"{pages} pages of 1 MB queued, 500 asked by {lane}, 16 in flight: peak {int(peak) / 1024:.0f} MiB"
 
 
-def run(name: str, root: Path) -> str:
-    cases: dict[str, Any] = {
-        "kills": lambda: measure_interruptions(root, signal.SIGKILL),
-        "terms": lambda: measure_interruptions(root, signal.SIGTERM),
-        "rate": lambda: "\n".join(measure_rate(root / str(most), most) for most in (24, 32)),
-        "loop": lambda: measure_rate(root, 1, pages=20),
-        "budget": lambda: measure_budget(root),
-        "pilot": lambda: measure_pilot(root),
-        "again": lambda: measure_known_pages(root),
-        "ledger": lambda: measure_ledger(root),
-        "memory": lambda: measure_memory(root, "standard", 10_000),
-        "batch": lambda: measure_memory(root, "batch", 600),
-    }
-    return cases[name]()
+CASES: dict[str, Callable[[Path], str]] = {
+    "kills": lambda root: measure_interruptions(root, signal.SIGKILL),
+    "terms": lambda root: measure_interruptions(root, signal.SIGTERM),
+    "rate": lambda root: "\n".join(measure_rate(root / str(most), most) for most in (24, 32)),
+    "loop": lambda root: measure_rate(root, 1, pages=20),
+    "budget": measure_budget,
+    "pilot": measure_pilot,
+    "again": measure_known_pages,
+    "ledger": measure_ledger,
+    "memory": lambda root: measure_memory(root, "standard", 10_000),
+    "batch": lambda root: measure_memory(root, "batch", 600),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("case", choices=CASES)
+    case = parser.parse_args().case
+    with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as folder:
+        print(CASES[case](Path(folder)))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"peak of this process: {peak:.0f} MiB", file=sys.stderr)
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as folder:
-        print(run(sys.argv[1], Path(folder)))
-        print(
-            f"peak of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB",
-            file=sys.stderr,
-        )
+    main()

@@ -63,7 +63,7 @@ def main() -> None:
                 write_json(folder / "generation_config.json", own)
             else:
                 shutil.copytree(folders["fp32"], folder, ignore=shutil.ignore_patterns("*.onnx*"))
-                quantize.quantize_graphs(folders["fp32"], folder, name, options.block)  # type: ignore[arg-type]
+                quantize.quantize_graphs(folders["fp32"], folder, name, options.block)
             ours = answer_all(f"onnxruntime {name}", OnnxRuntime(folder), requests, options.tokens)
             equal = sum(one == other for one, other in zip(truth, ours, strict=True))
             pairs = [

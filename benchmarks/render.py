@@ -33,7 +33,7 @@ LONG_SIDE_PX = 1600
 SMALLEST_PX = 1000  # a scan with fewer pixels is not enlarged here, but by the others: no fair race
 
 
-def ours(folder: Path, out: Path, colour: str) -> None:
+def ours(folder: Path, out: Path, colour: Colour) -> None:
     parameters = Render(
         long_side_px=LONG_SIDE_PX, colour=colour, contrast="none", autocontrast_cutoff_percent=0.0, deskew=False,
         crop=False, max_pages=2000, max_seconds=60, max_memory_mib=700, max_output_mib=4096,
@@ -41,7 +41,7 @@ def ours(folder: Path, out: Path, colour: str) -> None:
     run(raw=folder, out=out, parameters=parameters)
 
 
-def mupdf_bare(folder: Path, out: Path, colour: str, text: bool = False) -> None:
+def mupdf_bare(folder: Path, out: Path, colour: Colour, text: bool = False) -> None:
     """Pages drawn and forgotten: what no way that uses MuPDF can go below."""
     for path in sorted(folder.iterdir()):
         with pymupdf.open(path) as document:
@@ -53,7 +53,7 @@ def mupdf_bare(folder: Path, out: Path, colour: str, text: bool = False) -> None
                 page.get_pixmap(matrix=pymupdf.Matrix(scale, scale), colorspace=space, alpha=False)
 
 
-def notes(folder: Path, out: Path, colour: str) -> None:
+def notes(folder: Path, out: Path, colour: Colour) -> None:
     """As published recipes do: 300 dpi, then resize, contrast and PNG by Pillow."""
     for path in sorted(folder.iterdir()):
         with pymupdf.open(path) as document:
@@ -65,7 +65,7 @@ def notes(folder: Path, out: Path, colour: str) -> None:
                 image.save(out / f"{path.stem}-{page.number}.png")
 
 
-def pypdfium2(folder: Path, out: Path, colour: str) -> None:
+def pypdfium2(folder: Path, out: Path, colour: Colour) -> None:
     import pypdfium2
 
     for path in sorted(folder.iterdir()):
@@ -75,7 +75,7 @@ def pypdfium2(folder: Path, out: Path, colour: str) -> None:
             page.render(scale=scale, grayscale=colour == "grey").to_pil().save(out / f"{path.stem}-{number}.png")
 
 
-def pdf2image(folder: Path, out: Path, colour: str) -> None:
+def pdf2image(folder: Path, out: Path, colour: Colour) -> None:
     from pdf2image import convert_from_path
 
     for path in sorted(folder.iterdir()):
@@ -83,7 +83,7 @@ def pdf2image(folder: Path, out: Path, colour: str) -> None:
             page.save(out / f"{path.stem}-{number}.png")
 
 
-def pdftoppm(folder: Path, out: Path, colour: str) -> None:
+def pdftoppm(folder: Path, out: Path, colour: Colour) -> None:
     """A process a page."""
     grey = ["-gray"] if colour == "grey" else []
     for path in sorted(folder.iterdir()):
@@ -95,8 +95,8 @@ def pdftoppm(folder: Path, out: Path, colour: str) -> None:
             subprocess.run(words, check=True, stderr=subprocess.DEVNULL)
 
 
-def list_ways() -> dict[str, Callable[[Path, Path, str], None]]:
-    found: dict[str, Callable[[Path, Path, str], None]] = {
+def list_ways() -> dict[str, Callable[[Path, Path, Colour], None]]:
+    found: dict[str, Callable[[Path, Path, Colour], None]] = {
         "warraq render": ours,
         "MuPDF alone, drawn and not kept": mupdf_bare,
         "the same, and the page's text read": partial(mupdf_bare, text=True),
@@ -111,7 +111,7 @@ def list_ways() -> dict[str, Callable[[Path, Path, str], None]]:
     return found
 
 
-def cost_ms(way: Callable[[Path, Path, str], None], folder: Path, colour: str) -> float:
+def cost_ms(way: Callable[[Path, Path, Colour], None], folder: Path, colour: Colour) -> float:
     with tempfile.TemporaryDirectory(dir=folder.parent) as out:
         before = processor_s()
         way(folder, Path(out), colour)
@@ -145,7 +145,7 @@ def parts_ms(folder: Path, colour: Colour) -> dict[str, float]:
     return {name: seconds * 1000 for name, seconds in spent.items()}
 
 
-def select_files(files: Path, place: Path, colour: str, copies: int) -> dict[str, tuple[Path, int]]:
+def select_files(files: Path, place: Path, colour: Colour, copies: int) -> dict[str, tuple[Path, int]]:
     """Documents of born-digital pages only and of scans only, and how many pages they have.
 
     A copy ends in a comment of its own, so that it is another document.

@@ -46,7 +46,7 @@ def write_paragraphs(language: Language, seed: int) -> Iterator[str]:
 
 def draw_page(language: Language, points: float, seed: int) -> tuple[Image.Image, str]:
     """An A4 page that is full, and its text."""
-    page = pymupdf.open().new_page(width=595, height=842)  # type: ignore[no-untyped-call]
+    page = pymupdf.open().new_page(width=595, height=842)
     box = pymupdf.Rect(MARGIN_PT, MARGIN_PT, 595 - MARGIN_PT, 842 - MARGIN_PT)
     chosen: list[str] = []
 
@@ -56,7 +56,7 @@ def draw_page(language: Language, points: float, seed: int) -> tuple[Image.Image
         return f'<div style="font-size:{points}pt;line-height:1.25">{inner}</div>'
 
     for paragraph in write_paragraphs(language, seed):
-        trial = pymupdf.open().new_page(width=595, height=842)  # type: ignore[no-untyped-call]
+        trial = pymupdf.open().new_page(width=595, height=842)
         if trial.insert_htmlbox(box, make_html([*chosen, paragraph]), scale_low=1)[0] <= 0:  # 0 where some is lost, too
             break
         chosen.append(paragraph)

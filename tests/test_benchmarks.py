@@ -62,7 +62,7 @@ def test_without_files(name: str, size: str) -> None:
 
 
 def test_hostile_pages() -> None:
-    assert re.search(r"^count_facts \| [\d.]+ s$", printed("evaluate_speed", "hostile", 100), re.M)
+    assert re.search(r"^count_facts \| [\d.]+ s$", printed("evaluate_speed", "--hostile", 100), re.M)
 
 
 def test_train_gpu(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""What `train_gpu.py` runs, a row at a time."""
