@@ -2,6 +2,7 @@
 
 import zlib
 from io import BytesIO
+from mmap import ACCESS_READ, mmap
 from typing import TYPE_CHECKING, Any
 
 from warraq.rendering.codecs import JPEG_END, check_jpeg, find_jpeg_damage
@@ -72,8 +73,8 @@ def find_damage(image: Any) -> str | None:
     tags = image.tag_v2
     compression = tags.get(COMPRESSION, NONE)
     if compression in FAX and image.width * image.height <= MOST_PIXELS:
-        image.fp.seek(0)
-        return _find_fax_damage(image.fp.read(), image.tell())
+        with mmap(image.fp.fileno(), 0, access=ACCESS_READ) as tiff:
+            return _find_fax_damage(tiff, image.tell())
     if compression != JPEG:
         return None
     places, lengths = (tags.get(tag, ()) for tag in (TILES if TILES[0] in tags else STRIPS))
@@ -118,7 +119,7 @@ def _take_place(picture: "Image", frame: Any) -> "Image":
     return picture
 
 
-def _find_fax_damage(tiff: bytes, frame: int) -> str | None:
+def _find_fax_damage(tiff: mmap, frame: int) -> str | None:
     """What MuPDF says of the fax in a frame of a TIFF; None where it does not read the file."""
     from warraq.rendering.mupdf import import_mupdf
 
