@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from warraq.datasets.splits import FEW_DOCUMENTS
 from warraq.dvc_repo import list_stale_stages
 from warraq.files import read_json
 from warraq.records import Label, Page, Rejected, Row, read_rows
@@ -16,9 +17,6 @@ from warraq.reviews import read_reviews
 
 MODELS = ("adapter", "merged", "onnx")
 """What a student's folder in models/ comes to hold, in this order."""
-
-FEW_DOCUMENTS = 5
-"""Below so many labelled documents no figure says anything: one is for validation and one for the test, at most."""
 
 R = TypeVar("R", bound=Row)
 

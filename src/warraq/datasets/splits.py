@@ -18,6 +18,8 @@ from warraq.metrics.duplicates import ClosestPair, Fingerprint
 from warraq.records import Page
 
 SPLITS = ("train", "val", "test")
+FEW_DOCUMENTS = 5
+"""Below so many labelled documents no figure says anything: one is for validation and one for the test, at most."""
 
 
 @dataclass(frozen=True)

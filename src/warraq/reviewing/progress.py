@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from warraq.datasets.splits import assign_splits, read_splits
+from warraq.datasets.splits import FEW_DOCUMENTS, assign_splits, read_splits
 from warraq.files import JsonObject
 from warraq.metrics.review import count_documents_needed
 from warraq.metrics.statistics import Estimate
@@ -86,9 +86,10 @@ def count_gold(project: ReviewProject, items: Sequence[Item], wanted: Wanted) ->
     )  # fmt: skip
     has = sum(split == "val" for split in splits.values())
     needed = count_documents_needed(wanted.accepted_error)
+    enough = len(labelled) >= FEW_DOCUMENTS
     return {
         "gold": gold, "labelled_documents": len(labelled), "validation_documents": has,
-        "validation_needed": needed, "next": "make repro",
+        "validation_needed": needed, "next": "make repro" if enough else "make review",
     }  # fmt: skip
 
 
