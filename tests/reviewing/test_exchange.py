@@ -84,7 +84,7 @@ def test_a_folder_named_like_the_pages_is_gold(project: ReviewProject, tmp_path:
         assert line in told, told
     texts = [[block["text"] for block in (row.answer or {})["blocks"]] for row in project.reviews()]
     assert texts == [["by hand"], ["first\nline", "second"], ["x"]]
-    assert "gold pages: content 3" in told and "next: make repro" in told
+    assert "gold pages: content 3" in told and "next: make review" in told
 
 
 def test_teacher_and_people_are_compared(project: ReviewProject) -> None:

@@ -214,6 +214,7 @@ def test_each_queue_has_what_pays(project: ReviewProject) -> None:
         assert told["items"][-1]["page_id"] == pages[32].page_id and told["left_s"] == 7 * 30
         progress = server.get("progress")
         assert progress["gold"] == {"content": 1, "metadata": 0, "invoice": 0} and progress["validation_needed"] == 73
+        assert progress["next"] == "make repro"
 
 
 def test_a_thousand_pages_are_listed_at_once(project: ReviewProject) -> None:
