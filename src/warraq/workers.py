@@ -5,6 +5,7 @@ the machines of a Ray cluster. Both change speed, never a result.
 """
 
 import ctypes
+import gc
 import itertools
 import logging
 import math
@@ -246,6 +247,7 @@ def _serve(
         os._exit(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to handle
     keep_memory()
+    gc.freeze()  # what was inherited is garbage to nobody; to look through it again and again takes time, and copies it
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)

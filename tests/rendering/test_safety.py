@@ -5,7 +5,7 @@ import zlib
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pymupdf
 import pytest
@@ -14,7 +14,7 @@ from PIL import Image
 from support.rendering import PARAMETERS, Raw, build_pdf, draw_pdf, encode_image, open_page, pdf_stream, render
 from warraq import workers
 from warraq.records import Rejected
-from warraq.rendering import pdfium
+from warraq.rendering import mupdf, pdfium
 from warraq.rendering.folder import find_documents
 from warraq.rendering.pages import render_attempt
 from warraq.rendering.raster import RenderError
@@ -172,19 +172,39 @@ def test_a_page_object_that_mupdf_cannot_read_pdfium_may_draw(raw: Raw, tmp_path
     assert (page.engine, (page.ink or 0) > 0.01, rejected) == ("pdfium", True, [])
 
 
-def test_pdfium_opens_a_document_once(raw: Raw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (source,), _ = find_documents(raw(**{"broken.pdf": broken(3)}))
+def list_opened(monkeypatch: pytest.MonkeyPatch, reader: Any) -> list[Path]:
+    """The files that an engine opens from now on."""
     opened: list[Path] = []
-    begin = pdfium.PdfiumReader.__init__
+    begin = reader.__init__
 
-    def counted(self: pdfium.PdfiumReader, path: Path, password: str | None) -> None:
+    def counted(self: object, path: Path, password: str | None) -> None:
         opened.append(path)
         begin(self, path, password)
 
-    monkeypatch.setattr(pdfium.PdfiumReader, "__init__", counted)
+    monkeypatch.setattr(reader, "__init__", counted)
+    return opened
+
+
+def test_pdfium_opens_a_document_once(raw: Raw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (source,), _ = find_documents(raw(**{"broken.pdf": broken(3)}))
+    opened = list_opened(monkeypatch, pdfium.PdfiumReader)
     messages = list(render_attempt(tmp_path / "out", PARAMETERS, PARAMETERS, Attempt(source, None)))
     assert [message.row.engine for message in messages if isinstance(message, RenderedPage)] == ["pdfium"] * 3
     assert opened == [source.path]
+
+
+def test_a_process_opens_a_long_document_once(raw: Raw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its next pages need nothing that is loaded anew, unless another document comes between."""
+    document, count = pymupdf.open(), 2 * BATCH
+    for number in range(count):
+        document.new_page(width=100, height=100).insert_text((9, 50), f"{number}")
+    sources, _ = find_documents(raw("letter.pdf", **{"long.pdf": document.tobytes()}))
+    long, letter = sorted(sources, key=lambda source: source.names, reverse=True)
+    opened = list_opened(monkeypatch, mupdf.MupdfReader)
+    first = Attempt(long, None)
+    for attempt in (first, *list_further_batches(first, count), Attempt(letter, None), first):
+        assert all(render_attempt(tmp_path / "out", PARAMETERS, PARAMETERS, attempt))
+    assert opened == [long.path, letter.path, long.path]
 
 
 def test_a_document_fills_only_so_much_of_the_disk(raw: Raw, tmp_path: Path) -> None:

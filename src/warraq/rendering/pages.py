@@ -23,6 +23,7 @@ from warraq.workers import Failure
 ARABIC = re.compile("[\u0620-\u064a\u0671-\u06d3\u0750-\u077f\u08a0-\u08ff\ufb50-\ufdff\ufe70-\ufefc]+")
 ASKED_AGAIN = ("damaged", "no_pages", "page_failed", "page_lost")  # what another engine may see otherwise
 LATIN = re.compile("[A-Za-z\u00c0-\u024f]+")
+_kept: list["Readers"] = []  # of this process's last attempt, if they may go on with the document
 
 
 def render_attempt(
@@ -35,7 +36,7 @@ def render_attempt(
     """
     document = attempt.source.document
     part = prepare_part(out / document) if attempt.number == attempt.first == 1 else out / f"{document}.part"
-    readers = Readers(attempt)
+    readers = _take_readers(attempt)
     try:
         count = yield from readers.open_first()
         wanted = len(attempt.source.pages.list_pages(count))
@@ -67,7 +68,15 @@ def render_attempt(
         del page  # so that the next is drawn into the same memory
         if used_bytes > limits.max_output_mib * 2**20:  # who hears it leaves out all that follows
             return False
+    if is_sound and attempt.find_last(count) < count:
+        _kept.append(readers)
     return is_sound
+
+
+def _take_readers(attempt: Attempt) -> "Readers":
+    """Those of the process's last attempt, if it was at this document: what they have loaded is not loaded anew."""
+    kept = _kept.pop() if _kept else None
+    return kept if kept and kept.go_on(attempt) else Readers(attempt)
 
 
 def _reject_beside(attempt: Attempt, readers: "Readers", count: int) -> Iterator[Rejected]:
@@ -175,6 +184,12 @@ class Readers:
         self._attempt = attempt
         self._opened: dict[Engine, PageReader] = {}
         self.refusals: dict[Engine, RenderError] = {}  # why an engine does not open it
+
+    def go_on(self, attempt: Attempt) -> bool:
+        """Whether what is open serves another attempt, which it then does."""
+        before = self._attempt
+        self._attempt = attempt
+        return not attempt.deaths and (attempt.source, attempt.password) == (before.source, before.password)
 
     def open_first(self) -> Generator[Message, None, int]:
         """Open the document by the first engine that can. Returns its number of pages; raises as the first did."""
