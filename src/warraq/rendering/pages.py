@@ -253,9 +253,10 @@ def write_page(
     samples = samples[top : height - bottom, left : width - right]
     samples = enhance.adjust_contrast(samples, settings.contrast, settings.autocontrast_cutoff_percent)
     sha256: dict[str, str] = {}
+    sizes: list[int] = []
 
     def write(name: str, data: bytes) -> str:
-        (part / name).write_bytes(data)
+        sizes.append((part / name).write_bytes(data))
         sha256[name] = hashlib.sha256(data).hexdigest()
         return f"{document}/{name}"
 
@@ -285,7 +286,7 @@ def write_page(
         damage=page.damage,
         text_fault=page.text_fault,
     )
-    return RenderedPage(row, sha256, sum((part / written).stat().st_size for written in sha256))
+    return RenderedPage(row, sha256, sum(sizes))
 
 
 def detect_script(text: str) -> str | None:
