@@ -95,22 +95,24 @@ def _are_overlapped(boxes: "np.ndarray") -> "np.ndarray":
     """Whether a later box holds the middle and most of each, as a cover with a text of its own does."""
     import numpy as np
 
-    x, y = ((boxes[:, :2] + boxes[:, 2:]) / 2).T
+    left, top, right, bottom = boxes.T
+    x, y = (left + right) / 2, (top + bottom) / 2
     by_height = np.argsort(y)
-    starts = np.searchsorted(y[by_height], boxes[:, 1])
-    counts = (np.searchsorted(y[by_height], boxes[:, 3]) - starts).clip(
-        0
-    )  # of the middles that are level with each box
+    heights = y[by_height]
+    starts = np.searchsorted(heights, top)
+    counts = (np.searchsorted(heights, bottom) - starts).clip(0)  # of the middles that are level with each box
     if counts.sum() > PAIRS:
         return np.ones(len(boxes), bool)
     over = np.repeat(np.arange(len(boxes)), counts)
     under = by_height[np.arange(len(over)) + np.repeat(starts - counts.cumsum() + counts, counts)]
-    hit = (over > under) & (boxes[over, 0] <= x[under]) & (x[under] <= boxes[over, 2])
-    upper, lower = boxes[over[hit]], boxes[under[hit]]
-    shared = (np.minimum(lower, upper)[:, 2:] - np.maximum(lower, upper)[:, :2]).clip(0).prod(axis=1)
+    hit = (left[over] <= x[under]) & (x[under] <= right[over]) & (over > under)
+    over, under = over[hit], under[hit]
     overlapped = np.zeros(len(boxes), bool)
-    covers = (lower != upper).any(axis=1) & (shared > MOST * (lower[:, 2:] - lower[:, :2]).prod(axis=1))
-    overlapped[under[hit][covers]] = True
+    if len(over):
+        upper, lower = boxes[over], boxes[under]
+        shared = (np.minimum(lower, upper)[:, 2:] - np.maximum(lower, upper)[:, :2]).clip(0).prod(axis=1)
+        covers = (lower != upper).any(axis=1) & (shared > MOST * (lower[:, 2:] - lower[:, :2]).prod(axis=1))
+        overlapped[under[covers]] = True
     return overlapped
 
 
